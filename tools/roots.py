@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""Make, keep and enter the Debian roots that the release matrix runs in.
+
+Usage:
+    roots.py list
+    roots.py make [NAME ...]            all of them without a name
+    roots.py enter [--bind DIR] NAME [-- COMMAND ...]
+    roots.py copy NAME NEW              a throw-away copy; `roots.py remove NEW` ends it
+    roots.py remove NAME
+
+A root is named after its Debian suite; `bare` is the first suite's minimal system with nothing but
+git and ca-certificates, the stand-in for a newcomer's machine. Roots live below $RBD_DEV_HOME/roots
+(default: .dev/roots in the checkout). Needs root rights, debootstrap and util-linux's unshare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RELEASES_FILE = Path(__file__).resolve().with_name("releases.json")
+
+# The stand-in for a newcomer's machine, and the Debian suite it is made of.
+BARE = "bare"
+BARE_SUITE = "bookworm"
+BARE_PACKAGES = ("git", "ca-certificates")
+
+# What a command inside a root sees of the caller's environment.
+PASSED_ON = re.compile(
+    r"(?i)(pip_\w+|\w+_proxy|ssl_cert_\w+|requests_ca_bundle|rbd_test_\w+|pytest_\w+)\Z"
+)
+
+
+class RootError(Exception):
+    """A root could not be made or entered; the text says why."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One Ceph release under test and the Debian suite that carries it."""
+
+    ceph: str
+    name: str
+    librbd: str
+    suite: str
+    python: str
+
+
+def releases() -> list[Release]:
+    """Return the releases under test, oldest first."""
+    data = json.loads(RELEASES_FILE.read_text())
+    return [Release(**entry) for entry in data["releases"]]
+
+
+def packages() -> list[str]:
+    """Return the Debian packages that each release's root holds."""
+    return list(json.loads(RELEASES_FILE.read_text())["packages"])
+
+
+def home() -> Path:
+    """Return the directory that keeps the roots."""
+    base = os.environ.get("RBD_DEV_HOME")
+    return (Path(base).resolve() if base else REPOSITORY / ".dev") / "roots"
+
+
+def root_of(name: str) -> Path:
+    """Return the directory of a root, whether or not it exists."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
+        raise RootError(f"not a root's name: {name!r}")
+    return home() / name
+
+
+def known() -> list[str]:
+    """Return the names of the roots that `make` can make."""
+    return [BARE, *(release.suite for release in releases())]
+
+
+# ---------------------------------------------------------------------------------------------
+# What this machine knows about the network: its mirror, its certificates, its pip settings.
+
+
+@dataclass(frozen=True)
+class Source:
+    """One package source of this machine."""
+
+    uri: str
+    suites: tuple[str, ...]
+
+
+def apt_sources(directory: Path = Path("/etc/apt")) -> list[Source]:
+    """Return this machine's binary package sources, in either of apt's two formats."""
+    found: list[Source] = []
+    lists = [directory / "sources.list", *sorted(directory.glob("sources.list.d/*.list"))]
+    for path in (path for path in lists if path.is_file()):
+        for line in path.read_text().splitlines():
+            match = re.match(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+\S", line)
+            if match:
+                found.append(Source(match[1].rstrip("/"), (match[2],)))
+    for path in sorted(directory.glob("sources.list.d/*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text()):
+            lines = (line for line in stanza.splitlines() if line[:1] not in ("#", " ", ""))
+            fields = {
+                key.lower(): value.split() for key, _, value in (li.partition(":") for li in lines)
+            }
+            if "deb" in fields.get("types", ()) and fields.get("enabled") != ["no"]:
+                suites = tuple(fields.get("suites", ()))
+                found.extend(Source(uri.rstrip("/"), suites) for uri in fields.get("uris", ()))
+    return found
+
+
+def mirrors() -> tuple[str | None, str | None]:
+    """Return the Debian mirror and the security mirror of this machine; None where it has none."""
+    main = security = None
+    for source in apt_sources():
+        if any(suite.endswith("-security") for suite in source.suites) and "debian" in source.uri:
+            security = security or source.uri
+        elif re.search(r"/debian\Z", source.uri):
+            main = main or source.uri
+    return main, security
+
+
+def pip_settings() -> dict[str, str]:
+    """Return the global settings of this machine's pip, `{}` where there is no pip."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    pairs = re.findall(r"^global\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
+    return dict(pairs)
+
+
+def pip_directories(settings: Iterable[str]) -> list[Path]:
+    """Return the local directories that pip settings name, for a root to see them too."""
+    found = set()
+    for word in " ".join(settings).split():
+        # A local index links to files beside it, so its parent has to be there as well.
+        path = Path(word[len("file://") :]).parent if word.startswith("file://") else Path(word)
+        if path.is_absolute() and len(path.parts) > 2 and path.is_dir():
+            found.add(path)
+    return sorted(found)
+
+
+# ---------------------------------------------------------------------------------------------
+# Making a root.
+
+
+def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> None:
+    """Run a command, or say which one failed."""
+    done = subprocess.run(list(command), check=False, env=env, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        last = str(command[-1]).rsplit("\n", 1)[-1]
+        raise RootError(f"status {done.returncode} from: {command[0]} ... {last}")
+
+
+def debootstrap(suite: str, root: Path) -> None:
+    """Unpack a minimal Debian system."""
+    if not shutil.which("debootstrap"):
+        raise RootError(
+            "debootstrap is missing: apt-get install debootstrap debian-archive-keyring"
+        )
+    include = f"--include={','.join(BARE_PACKAGES)}"
+    command = ["debootstrap", "--variant=minbase", include, suite, str(root)]
+    mirror, _ = mirrors()
+    scripts = Path("/usr/share/debootstrap/scripts")
+    if mirror:
+        command.append(mirror)
+        if not (scripts / suite).exists():
+            # A debootstrap older than the suite has no script of that name; all are sid's by now.
+            command.append(str(scripts / "sid"))
+    run(command)
+
+
+def reachable(root: Path, uri: str, suite: str) -> bool:
+    """Say whether a mirror has a suite, asked with apt's own machinery inside the root."""
+    helper = ["/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=2", "download-file"]
+    asked = [*helper, f"{uri}/dists/{suite}/InRelease", "/tmp/InRelease"]
+    done = subprocess.run(inside(root, asked), check=False, capture_output=True, env=environment())
+    (root / "tmp/InRelease").unlink(missing_ok=True)
+    return done.returncode == 0
+
+
+def configure(suite: str, root: Path) -> None:
+    """Let apt, TLS and pip work inside a root the way they work on this machine."""
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    conf = 'Acquire::Check-Valid-Until "false";\nAcquire::Retries "3";\nAPT::Install-Recommends "false";\n'
+    (root / "etc/apt/apt.conf.d/99matrix").write_text(conf)
+    for name in ("etc/resolv.conf", "etc/hosts"):
+        if Path("/", name).exists():
+            (root / name).unlink(missing_ok=True)
+            shutil.copyfile(Path("/", name), root / name)
+    certificates = root / "usr/local/share/ca-certificates"
+    certificates.mkdir(parents=True, exist_ok=True)
+    for own in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
+        shutil.copy(own, certificates)
+    run(inside(root, ["update-ca-certificates"]), env=environment())
+    bundle = "etc/ssl/certs/ca-certificates.crt"
+    if Path("/", bundle).exists():
+        shutil.copy(Path("/", bundle), root / bundle)
+    settings = pip_settings()
+    if settings:
+        lines = [f"{key} = {value}\n" for key, value in settings.items()]
+        (root / "etc/pip.conf").write_text("[global]\n" + "".join(lines))
+    main, security = mirrors()
+    if main:
+        wanted = [(main, suite), (main, f"{suite}-updates")]
+        if security:
+            wanted.append((security, f"{suite}-security"))
+        lines = [f"deb {uri} {name} main\n" for uri, name in wanted if reachable(root, uri, name)]
+        (root / "etc/apt/sources.list").write_text("".join(lines))
+    run(inside(root, ["apt-get", "update"]), env=environment())
+
+
+def make(name: str) -> Path:
+    """Make a root, or finish one that was begun; a ready one is left as it is."""
+    if name not in known():
+        raise RootError(f"no root is called {name!r}; there are {', '.join(known())}")
+    root = root_of(name)
+    if (root / ".ready").exists():
+        return root
+    if os.geteuid():
+        raise RootError("making a root needs root rights")
+    suite = BARE_SUITE if name == BARE else name
+    if not (root / ".unpacked").exists():
+        if root.exists():
+            discard(root)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        print(f"{name}: unpacking Debian {suite} below {root}", flush=True)
+        debootstrap(suite, root)
+        (root / ".unpacked").touch()
+    configure(suite, root)
+    if name != BARE:
+        print(f"{name}: installing {' '.join(packages())}", flush=True)
+        command = ["apt-get", "install", "-y", "-q", *packages()]
+        try:
+            run(inside(root, command), env=environment())
+        except RootError:
+            # Mirrors drop an old suite's security archive piecemeal: its index outlives its files.
+            print(f"{name}: trying again without security updates", flush=True)
+            sources = root / "etc/apt/sources.list"
+            kept = [li for li in sources.read_text().splitlines(True) if "-security" not in li]
+            sources.write_text("".join(kept))
+            run(inside(root, ["apt-get", "update"]), env=environment())
+            run(inside(root, command), env=environment())
+    run(inside(root, ["apt-get", "clean"]), env=environment())
+    (root / ".ready").touch()
+    return root
+
+
+def copy(name: str, new: str) -> Path:
+    """Copy a ready root under a new name."""
+    source, target = make(name), root_of(new)
+    if new in known() or target.exists():
+        raise RootError(f"{new} exists already, or is the name of a kept root")
+    run(["cp", "-a", "--reflink=auto", source, target])
+    return target
+
+
+def discard(root: Path) -> None:
+    """Remove a root's directory, never what is mounted below it."""
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    below = [path for path in mounted if path.startswith(f"{root}/")]
+    if below:
+        raise RootError(f"not removing {root}: unmount {', '.join(below)} first")
+    run(["rm", "-rf", "--one-file-system", root])
+
+
+# ---------------------------------------------------------------------------------------------
+# Entering a root.
+
+
+def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a command inside a root."""
+    env = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
+    env.update(
+        PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        HOME="/root",
+        LANG="C.UTF-8",
+        DEBIAN_FRONTEND="noninteractive",
+    )
+    env.update(extra or {})
+    return env
+
+
+def inside(
+    root: Path, command: Sequence[str], *, binds: Iterable[Path] = (), directory: str = "/"
+) -> list[str]:
+    """Return the command line that runs a command inside a root.
+
+    The mounts live in a namespace of their own that ends with the command, so that nothing stays
+    mounted below a root and removing one can never reach the machine's own files.
+    """
+    env = {key: value for key, value in os.environ.items() if key.upper().startswith("PIP_")}
+    settings = {**pip_settings(), **env} if os.geteuid() == 0 else {}
+    target = shlex.quote(str(root))
+    script = [
+        "set -e",
+        f"mountpoint -q {target}/proc || mount -t proc proc {target}/proc",
+        f"mount -t sysfs -o ro sysfs {target}/sys",
+        f"mount --rbind /dev {target}/dev",
+    ]
+    for path, mode in [(p, "ro") for p in pip_directories(settings.values())] + [
+        (p.resolve(), "rw") for p in binds
+    ]:
+        place = shlex.quote(f"{root}{path}")
+        script += [f"mkdir -p {place}", f"mount --bind {shlex.quote(str(path))} {place}"]
+        if mode == "ro":
+            script.append(f"mount -o remount,bind,ro {place}")
+    line = shlex.join(command)
+    if directory != "/":
+        line = f"cd {shlex.quote(directory)} && exec {line}"
+        script.append(f"exec chroot {target} /bin/sh -c {shlex.quote(line)}")
+    else:
+        script.append(f"exec chroot {target} {line}")
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
+
+
+def enter(name: str, command: Sequence[str], binds: Iterable[Path]) -> NoReturn:
+    """Replace this process with a command inside a root."""
+    root = root_of(name)
+    if not (root / ".ready").exists():
+        raise RootError(f"{name} is not ready; make it first")
+    line = inside(root, list(command) or ["/bin/bash"], binds=binds)
+    os.execvpe(line[0], line, environment())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands named at the top of this file."""
+    parser = argparse.ArgumentParser(description="Make, keep and enter the matrix's Debian roots.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list")
+    verbs.add_parser("make").add_argument("names", nargs="*")
+    entering = verbs.add_parser("enter")
+    entering.add_argument("--bind", action="append", type=Path, default=[])
+    entering.add_argument("name")
+    entering.add_argument("command", nargs=argparse.REMAINDER)
+    copying = verbs.add_parser("copy")
+    copying.add_argument("name")
+    copying.add_argument("new")
+    verbs.add_parser("remove").add_argument("name")
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "list":
+            for name in known():
+                ready = (root_of(name) / ".ready").exists()
+                print(f"{name:10} {'ready' if ready else '-':6} {root_of(name)}")
+        elif options.verb == "make":
+            for name in options.names or known():
+                print(f"{name}: {make(name)}", flush=True)
+        elif options.verb == "enter":
+            command = options.command[1:] if options.command[:1] == ["--"] else options.command
+            enter(options.name, command, options.bind)
+        elif options.verb == "copy":
+            print(copy(options.name, options.new))
+        else:
+            discard(root_of(options.name))
+    except RootError as error:
+        print(f"roots: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
