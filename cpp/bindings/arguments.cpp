@@ -1,0 +1,90 @@
+#include "arguments.hpp"
+
+#include <climits>
+#include <cstring>
+
+#include "foreign.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// The integer behind an index, as a new reference; raises TypeError for anything else.
+py::object index_of(py::handle source) {
+    PyObject* number = PyNumber_Index(source.ptr());
+    if (number == nullptr) {
+        throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::object>(number);
+}
+
+}  // namespace
+
+uint64_t convert_u64(py::handle source) {
+    py::object number = index_of(source);
+    uint64_t value = PyLong_AsUnsignedLongLong(number.ptr());
+    if (value == static_cast<uint64_t>(-1) && PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();  // OverflowError, for negative numbers too
+    }
+    return value;
+}
+
+int convert_flags(py::handle source) {
+    py::object number = index_of(source);
+    long long value = PyLong_AsLongLong(number.ptr());
+    if (value == -1 && PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    // Masks of 32 bits are taken too.
+    if (value < INT_MIN || value > static_cast<long long>(UINT32_MAX)) {
+        PyErr_SetString(PyExc_OverflowError, "the number does not fit into 32 bits");
+        throw py::error_already_set();
+    }
+    return static_cast<int>(value);
+}
+
+std::string convert_name(py::handle source) {
+    py::object bytes;
+    if (PyUnicode_Check(source.ptr())) {
+        bytes = py::reinterpret_steal<py::object>(
+            PyUnicode_AsEncodedString(source.ptr(), "utf-8", "surrogateescape"));
+        if (!bytes) {
+            throw py::error_already_set();
+        }
+    } else if (PyBytes_Check(source.ptr())) {
+        bytes = py::reinterpret_borrow<py::object>(source);
+    } else {
+        throw py::type_error("expected str or bytes, not " +
+                             std::string(Py_TYPE(source.ptr())->tp_name));
+    }
+    std::string value(PyBytes_AS_STRING(bytes.ptr()),
+                      static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));
+    if (value.find('\0') != std::string::npos) {
+        throw py::value_error("a name must not contain NUL");
+    }
+    return value;
+}
+
+IoCtxArgument convert_ioctx(py::handle source) {
+    IoCtxArgument argument;
+    if (py::isinstance<IoCtx>(source)) {
+        argument.ioctx = source.cast<IoCtx>();
+        return argument;
+    }
+    return foreign_ioctx(source);
+}
+
+py::str text(const std::string& value) {
+    PyObject* decoded = PyUnicode_DecodeUTF8(value.data(), static_cast<Py_ssize_t>(value.size()),
+                                             "surrogateescape");
+    if (decoded == nullptr) {
+        throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::str>(decoded);
+}
+
+py::object text_or_none(const std::optional<std::string>& value) {
+    return value ? py::object(text(*value)) : py::object(py::none());
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,79 @@
+// How Python arguments become plain values: checked here, before any call is made.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <rbdxx/ioctx.hpp>
+
+namespace rbdxx::python {
+
+namespace py = pybind11;
+
+// A number of 0 .. 2**64-1: anything that is an index; else TypeError, and OverflowError outside.
+struct U64 {
+    uint64_t value = 0;
+    operator uint64_t() const { return value; }  // NOLINT: stands for its number
+};
+
+// A number of an int's range that the C API takes as int or uint32_t; OverflowError outside.
+struct Flags {
+    int value = 0;
+    operator int() const { return value; }  // NOLINT: stands for its number
+};
+
+// A name or other text for the C API: str (UTF-8, surrogateescape) or bytes, without NUL.
+struct Name {
+    std::string value;
+    operator const std::string&() const { return value; }  // NOLINT: stands for its text
+};
+
+// An I/O context in any of its forms: ours, the stock module's, or ctypes'.
+struct IoCtxArgument {
+    std::optional<IoCtx> ioctx;
+    py::object owner;       // keeps a foreign context alive
+    py::object connection;  // the stock Rados behind it, where it is known
+    operator const IoCtx&() const { return *ioctx; }  // NOLINT: stands for its context
+};
+
+uint64_t convert_u64(py::handle source);
+int convert_flags(py::handle source);
+std::string convert_name(py::handle source);
+IoCtxArgument convert_ioctx(py::handle source);
+
+// Names that come from librbd: UTF-8 with surrogateescape.
+py::str text(const std::string& value);
+py::object text_or_none(const std::optional<std::string>& value);
+
+inline std::optional<uint64_t> number(const std::optional<U64>& value) {
+    return value ? std::optional<uint64_t>(value->value) : std::nullopt;
+}
+inline std::optional<std::string> string(const std::optional<Name>& value) {
+    return value ? std::optional<std::string>(value->value) : std::nullopt;
+}
+
+}  // namespace rbdxx::python
+
+namespace pybind11::detail {
+
+#define RBDXX_CASTER(Type, text, conversion)                         \
+    template <>                                                      \
+    struct type_caster<rbdxx::python::Type> {                        \
+        PYBIND11_TYPE_CASTER(rbdxx::python::Type, const_name(text)); \
+        bool load(handle source, bool) {                             \
+            value = rbdxx::python::Type{conversion(source)};         \
+            return true;                                             \
+        }                                                            \
+    };
+
+RBDXX_CASTER(U64, "int", rbdxx::python::convert_u64)
+RBDXX_CASTER(Flags, "int", rbdxx::python::convert_flags)
+RBDXX_CASTER(Name, "str", rbdxx::python::convert_name)
+RBDXX_CASTER(IoCtxArgument, "Ioctx", rbdxx::python::convert_ioctx)
+
+#undef RBDXX_CASTER
+
+}  // namespace pybind11::detail

@@ -1,0 +1,54 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/clone.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+#include "options.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// The parent's snapshot is a name, or (Ceph 20) an id.
+void clone_image(const Rbd&, const IoCtxArgument& p_ioctx, const Name& p_name,
+                 const py::object& p_snapshot, const IoCtxArgument& c_ioctx, const Name& c_name,
+                 const std::optional<U64>& features, const std::optional<U64>& order,
+                 const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
+                 const std::optional<Name>& data_pool, const std::optional<U64>& clone_format) {
+    ImageOptions options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
+    options.clone_format = number(clone_format);
+    if (PyLong_Check(p_snapshot.ptr())) {
+        uint64_t id = convert_u64(p_snapshot);
+        without_gil([&] { clone::create_from_id(p_ioctx, p_name, id, c_ioctx, c_name, options); });
+        return;
+    }
+    std::string snapshot = convert_name(p_snapshot);
+    without_gil([&] { clone::create(p_ioctx, p_name, snapshot, c_ioctx, c_name, options); });
+}
+
+void bind_form(RbdClass& rbd, const char* snapshot, const char* doc) {
+    define(rbd, "clone", clone_image, doc, py::arg("p_ioctx"), py::arg("p_name"), py::arg(snapshot),
+           py::arg("c_ioctx"), py::arg("c_name"), py::arg("features") = py::none(),
+           py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+           py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
+           py::arg("clone_format") = py::none());
+}
+
+}  // namespace
+
+void bind_clone(RbdClass& rbd) {
+    bind_form(
+        rbd, "p_snapshot",
+        "Clones the parent image at a snapshot (a name, or with Ceph 20 an id) into a new "
+        "image.\n\n"
+        "clone_format: 1 needs a protected snapshot, 2 does not; None leaves it to the cluster.\n"
+        "The other options are as in create(). Raises ImageNotFound, ImageExists, "
+        "InvalidArgument.\n\n"
+        "Implements: rbd_clone3, rbd_clone4");
+    // The first module of this name called the parameter so.
+    bind_form(rbd, "p_snapname", "");
+}
+
+}  // namespace rbdxx::python

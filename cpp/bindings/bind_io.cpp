@@ -1,0 +1,113 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/io.hpp>
+
+#include "bindings.hpp"
+#include "buffer.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// A read longer than this is clipped to the image before memory is taken for it.
+constexpr uint64_t clip_above = uint64_t{1} << 20;
+
+py::bytes read(const PyImage& self, const U64& offset, const U64& length, const Flags& flags) {
+    uint64_t wanted = length;
+    if (wanted > clip_above) {
+        uint64_t there = without_gil([&] { return io::clip(self, offset, length); });
+        // Outside the image, librbd says what is wrong with that.
+        wanted = there > 0 ? there : 1;
+    }
+    NewBytes bytes(wanted);
+    uint64_t done =
+        without_gil([&] { return io::read(self, bytes.data(), offset, wanted, flags); });
+    return bytes.take(done);
+}
+
+uint64_t readinto(const PyImage& self, const py::object& target, const U64& offset,
+                  const Flags& flags) {
+    Buffer buffer(target, Buffer::Access::write);
+    return without_gil([&] { return io::read(self, buffer.data(), offset, buffer.size(), flags); });
+}
+
+uint64_t write(const PyImage& self, const py::object& data, const U64& offset, const Flags& flags) {
+    Buffer buffer(data, Buffer::Access::read);
+    return without_gil(
+        [&] { return io::write(self, buffer.data(), offset, buffer.size(), flags); });
+}
+
+}  // namespace
+
+void bind_io(ImageClass& image) {
+    define(image, "read", read,
+           "Reads `length` bytes from `offset`, as bytes; shorter only at the end of the image.\n\n"
+           "Raises InvalidArgument outside the image, IOError.\n\nImplements: rbd_read, rbd_read2",
+           py::arg("offset"), py::arg("length"), py::arg("fadvise_flags") = 0);
+    define(image, "readinto", readinto,
+           "Reads into a writable C-contiguous buffer, as many bytes as it has; gives how many "
+           "came.\n\n"
+           "Fewer come only at the end of the image. Raises TypeError for a read-only buffer,\n"
+           "BufferError for one that is not contiguous.\n\nImplements: rbd_read, rbd_read2",
+           py::arg("buffer"), py::arg("offset"), py::arg("fadvise_flags") = 0);
+    define(image, "write", write,
+           "Writes the bytes of a C-contiguous buffer at `offset`; gives how many.\n\n"
+           "Raises IncompleteWriteError across the end of the image, InvalidArgument beyond it,\n"
+           "ReadOnlyImage, TypeError for what is no buffer.\n\nImplements: rbd_write, rbd_write2",
+           py::arg("data"), py::arg("offset"), py::arg("fadvise_flags") = 0);
+    define(
+        image, "discard",
+        [](const PyImage& self, const U64& offset, const U64& length) {
+            return without_gil([&] { return io::discard(self, offset, length); });
+        },
+        "Frees `length` bytes from `offset`, which then read as zeroes; gives how many.\n\n"
+        "Implements: rbd_discard",
+        py::arg("offset"), py::arg("length"));
+    define(
+        image, "write_zeroes",
+        [](const PyImage& self, const U64& offset, const U64& length, const Flags& zero_flags) {
+            return without_gil([&] { return io::write_zeroes(self, offset, length, zero_flags); });
+        },
+        "Writes zeroes over `length` bytes from `offset`; gives how many.\n\n"
+        "zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\nImplements: rbd_write_zeroes",
+        py::arg("offset"), py::arg("length"), py::arg("zero_flags") = 0);
+    define(
+        image, "write_same",
+        [](const PyImage& self, const py::object& data, const U64& offset, const U64& length,
+           const Flags& flags) {
+            Buffer buffer(data, Buffer::Access::read);
+            return without_gil([&] {
+                return io::write_same(self, buffer.data(), buffer.size(), offset, length, flags);
+            });
+        },
+        "Repeats `data` over `length` bytes from `offset`; length must be a multiple of its "
+        "size.\n\n"
+        "Gives how many bytes. Raises InvalidArgument.\n\nImplements: rbd_writesame",
+        py::arg("data"), py::arg("offset"), py::arg("length"), py::kw_only(),
+        py::arg("fadvise_flags") = 0);
+    define(
+        image, "compare_and_write",
+        [](const PyImage& self, const py::object& compare, const py::object& data,
+           const U64& offset, const Flags& flags) {
+            Buffer expected(compare, Buffer::Access::read);
+            Buffer buffer(data, Buffer::Access::read);
+            if (expected.size() != buffer.size()) {
+                throw py::value_error("compare and data must be of one size");
+            }
+            return without_gil([&] {
+                return io::compare_and_write(self, expected.data(), buffer.data(), offset,
+                                             buffer.size(), flags);
+            });
+        },
+        "Writes `data` at `offset` where the image holds `compare`, atomically; gives how many "
+        "bytes.\n\n"
+        "Both are of one size, within one object. Raises CompareMismatch, whose offset tells "
+        "where\n"
+        "the first difference is, and ValueError.\n\nImplements: rbd_compare_and_write",
+        py::arg("compare"), py::arg("data"), py::arg("offset"), py::kw_only(),
+        py::arg("fadvise_flags") = 0);
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,55 @@
+#include <stdexcept>
+
+#include <rbdxx/api.hpp>
+
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+void bind_library(py::module_& m) {
+    define_function(
+        m, "library_info",
+        [] {
+            const LibraryInfo& info =
+                without_gil([]() -> const LibraryInfo& { return library_info(); });
+            py::tuple missing(info.missing.size());
+            for (std::size_t i = 0; i < info.missing.size(); ++i) {
+                missing[i] = text(info.missing[i]);
+            }
+            return py::make_tuple(
+                text(info.path),
+                py::make_tuple(info.version.major, info.version.minor, info.version.extra), missing,
+                text(info.rados_path));
+        },
+        "(path, version, missing, rados path) of the loaded librbd, which it loads if need be.");
+    define_function(
+        m, "supports",
+        [](const Name& function) {
+            try {
+                return without_gil([&] { return supports(function); });
+            } catch (const std::out_of_range& error) {
+                throw py::value_error(error.what());
+            }
+        },
+        "Whether the loaded librbd (or librados) has a C function, as in "
+        "supports(\"rbd_clone4\").\n\n"
+        "Raises LibraryNotFound where there is no library, ValueError for a name that no release "
+        "has.",
+        py::arg("function"));
+    define_function(
+        m, "table",
+        [] {
+            py::list rows;
+            for (const TableEntry& entry : table()) {
+                rows.append(py::make_tuple(entry.name, entry.release, entry.rados));
+            }
+            return rows;
+        },
+        "The ABI table: (C function, first Ceph release, whether of librados) for each. Loads "
+        "nothing.");
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,26 @@
+// The contents of rbd._core: one function for each topic.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "image.hpp"
+
+namespace rbdxx::python {
+
+// RBD has no state of its own: a place for the calls on a pool.
+struct Rbd {};
+using RbdClass = py::class_<Rbd>;
+
+void bind_errors(py::module_& m);
+void bind_constants(py::module_& m);
+void bind_library(py::module_& m);
+void bind_cluster(py::module_& m);
+void bind_ioctx(py::module_& m);
+void bind_images(py::module_& m, RbdClass& rbd);
+void bind_clone(RbdClass& rbd);
+void bind_image(ImageClass& image);
+void bind_io(ImageClass& image);
+void bind_snapshot(py::module_& m, ImageClass& image);
+void bind_diff(ImageClass& image);
+
+}  // namespace rbdxx::python

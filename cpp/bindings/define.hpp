@@ -1,0 +1,84 @@
+// How methods get into classes: with a text signature that inspect can read, and, where the loaded
+// librbd may lack what they need, behind a gate that makes them look absent.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <utility>
+
+namespace rbdxx::python {
+
+namespace py = pybind11;
+
+namespace signature {
+
+inline void add(std::string& text, const py::arg& argument) {
+    text += std::string(", ") + argument.name;
+}
+
+inline void add(std::string& text, const py::arg_v& argument) {
+    std::string value = argument.descr != nullptr ? std::string(argument.descr)
+                                                  : std::string(py::str(py::repr(argument.value)));
+    text += std::string(", ") + argument.name + "=" + value;
+}
+
+inline void add(std::string& text, const py::kw_only&) {
+    text += ", *";
+}
+
+template <class Other>
+void add(std::string&, const Other&) {}
+
+}  // namespace signature
+
+// "name(first, a, b=1)\n--\n\ndoc", from the very arguments that pybind11 gets.
+template <class... Extra>
+std::string documented(const char* name, const char* first, const char* doc,
+                       const Extra&... extra) {
+    std::string arguments;
+    (signature::add(arguments, extra), ...);
+    arguments =
+        *first != '\0' ? first + arguments : (arguments.empty() ? arguments : arguments.substr(2));
+    return std::string(name) + "(" + arguments + ")\n--\n\n" + doc;
+}
+
+// A method. `doc` says meaning, units, errors, and "Implements: rbd_x".
+template <class Class, class Function, class... Extra>
+void define(Class& cls, const char* name, Function&& function, const char* doc,
+            const Extra&... extra) {
+    std::string text = documented(name, "self", doc, extra...);
+    cls.def(name, std::forward<Function>(function), text.c_str(), extra...);
+}
+
+// A constructor: `py::init(...)` with the class's text signature.
+template <class Class, class Init, class... Extra>
+void define_init(Class& cls, Init&& init, const char* doc, const Extra&... extra) {
+    std::string text = documented("__init__", "self", doc, extra...);
+    cls.def(std::forward<Init>(init), text.c_str(), extra...);
+}
+
+// A function of the module.
+template <class Function, class... Extra>
+void define_function(py::module_& module, const char* name, Function&& function, const char* doc,
+                     const Extra&... extra) {
+    std::string text = documented(name, "", doc, extra...);
+    module.def(name, std::forward<Function>(function), text.c_str(), extra...);
+}
+
+// `method` behind a gate on a C function: absent on an instance while the loaded librbd lacks it,
+// there in the class always. `c_function` must be a literal.
+py::object gated(py::object method, const char* c_function, const char* name);
+
+// As define(), behind a gate.
+template <class Class, class Function, class... Extra>
+void define_gated(Class& cls, const char* c_function, const char* name, Function&& function,
+                  const char* doc, const Extra&... extra) {
+    std::string text = documented(name, "self", doc, extra...);
+    py::cpp_function method(std::forward<Function>(function), py::name(name), py::is_method(cls),
+                            py::sibling(py::getattr(cls, name, py::none())), text.c_str(),
+                            extra...);
+    py::setattr(cls, name, gated(std::move(method), c_function, name));
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,79 @@
+#include "errors.hpp"
+
+#include "arguments.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+py::object from_core(const char* kind, int code, const std::string& message,
+                     const py::tuple& details) {
+    // Looked up at each error, not kept: every interpreter has its own classes.
+    return py::module_::import("rbd.exceptions")
+        .attr("_from_core")(kind, code, text(message), *details);
+}
+
+void set(const py::object& error) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+}
+
+void translate(std::exception_ptr failure) {
+    try {
+        std::rethrow_exception(std::move(failure));
+    } catch (const Error&) {
+        raise_current();
+    }
+}
+
+}  // namespace
+
+void raise(const char* kind, const Error& error, const py::tuple& details) {
+    set(from_core(kind, error.code(), error.what(), details));
+}
+
+py::object make_error(int code, const std::string& message) {
+    return from_core("errno", code, message, py::tuple());
+}
+
+bool raise_current() noexcept {
+    try {
+        try {
+            throw;
+        } catch (const GroupError& error) {
+            raise("group", error);
+        } catch (const RadosError& error) {
+            raise("rados", error);
+        } catch (const BatchError& error) {
+            raise("batch", error, py::make_tuple(error.index(), error.offset()));
+        } catch (const CompareMismatch& error) {
+            raise("mismatch", error, py::make_tuple(error.offset()));
+        } catch (const ClosedError& error) {
+            raise("closed", error, py::make_tuple(static_cast<int>(error.subject())));
+        } catch (const ForkedError& error) {
+            raise("forked", error);
+        } catch (const IncompleteWrite& error) {
+            raise("incomplete", error);
+        } catch (const LogicFault& error) {
+            raise("logic", error);
+        } catch (const MissingFunction& error) {
+            raise("missing", error);
+        } catch (const LibraryNotFound& error) {
+            raise("library", error);
+        } catch (const Error& error) {
+            raise("errno", error);
+        }
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (...) {
+        return false;
+    }
+    return true;
+}
+
+void bind_errors(py::module_&) {
+    py::register_local_exception_translator(translate);
+}
+
+}  // namespace rbdxx::python

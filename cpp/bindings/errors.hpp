@@ -1,0 +1,22 @@
+// C++ errors as Python exceptions.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <rbdxx/error.hpp>
+
+namespace rbdxx::python {
+
+namespace py = pybind11;
+
+// Sets the Python exception for an error of the given kind (rbd.exceptions._from_core names them).
+void raise(const char* kind, const Error& error, const py::tuple& details = py::tuple());
+
+// Sets the Python exception for the C++ exception that is being handled. False where it is not
+// ours.
+bool raise_current() noexcept;
+
+// The Python exception object for a failed operation of the errno kind.
+py::object make_error(int code, const std::string& message);
+
+}  // namespace rbdxx::python

@@ -1,0 +1,160 @@
+#include "foreign.hpp"
+
+#include <cstring>
+#include <string>
+
+#include <rbdxx/api.hpp>
+#include <rbdxx/error.hpp>
+#include <rbdxx/loaded.hpp>
+
+namespace rbdxx::python {
+
+namespace {
+
+[[noreturn]] void not_an_ioctx(py::handle source) {
+    throw py::type_error("expected an ioctx (rbd.rados.Ioctx or rados.Ioctx), not " +
+                         std::string(Py_TYPE(source.ptr())->tp_name));
+}
+
+// Whether the object's type is `name` of the stock extension module `rados`.
+bool is_stock(py::handle source, const char* name) {
+    for (PyTypeObject* type = Py_TYPE(source.ptr()); type != nullptr; type = type->tp_base) {
+        if (std::string(type->tp_name) == std::string("rados.") + name &&
+            (type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
+            return true;
+        }
+        // Newer releases of the compiler behind the stock module make heap types.
+        py::handle module = PyDict_GetItemString(type->tp_dict, "__module__");
+        const char* short_name = std::strrchr(type->tp_name, '.');
+        short_name = short_name != nullptr ? short_name + 1 : type->tp_name;
+        if (std::string(short_name) == name &&
+            (std::string(type->tp_name) == std::string("rados.") + name ||
+             (module && PyUnicode_Check(module.ptr()) &&
+              PyUnicode_CompareWithASCIIString(module.ptr(), "rados") == 0))) {
+            py::module_ stock = py::reinterpret_borrow<py::module_>(
+                PyDict_GetItemString(PyImport_GetModuleDict(), "rados"));
+            if (stock && py::hasattr(stock, name) &&
+                stock.attr(name).ptr() == reinterpret_cast<PyObject*>(type)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+// The C handle in a Cython object: the first pointer after the head that is not a Python object
+// among its referents; a virtual table, where the type has one, takes the first slot.
+void* handle_in(py::handle source) {
+    PyTypeObject* type = Py_TYPE(source.ptr());
+    py::list referents = py::module_::import("gc").attr("get_referents")(source);
+    auto slots = reinterpret_cast<void* const*>(reinterpret_cast<const char*>(source.ptr()) +
+                                                sizeof(PyObject));
+    std::size_t count =
+        (static_cast<std::size_t>(type->tp_basicsize) - sizeof(PyObject)) / sizeof(void*);
+    std::size_t at =
+        py::hasattr(py::handle(reinterpret_cast<PyObject*>(type)), "__pyx_vtable__") ? 1 : 0;
+    for (; at < count; ++at) {
+        bool object = slots[at] == Py_None;
+        for (py::handle referent : referents) {
+            object = object || referent.ptr() == slots[at];
+        }
+        if (!object) {
+            // A heap pointer is aligned and outside the first page; a flag or a count is not.
+            auto address = reinterpret_cast<std::uintptr_t>(slots[at]);
+            return address >= 4096 && address % alignof(void*) == 0 ? slots[at] : nullptr;
+        }
+    }
+    return nullptr;
+}
+
+// `state` is a str in some releases, bytes in others.
+std::string state_of(py::handle source) {
+    py::object state = py::getattr(source, "state", py::none());
+    if (PyBytes_Check(state.ptr())) {
+        return std::string(state.cast<py::bytes>());
+    }
+    return PyUnicode_Check(state.ptr()) ? state.cast<std::string>() : std::string();
+}
+
+// The stock module must use the very librados that we use, or its handles mean nothing here.
+void require_same_rados() {
+    py::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "rados");
+    if (!module || !py::hasattr(module, "__file__")) {
+        return;
+    }
+    std::string theirs = rados_of_module(module.attr("__file__").cast<std::string>());
+    if (!theirs.empty() && theirs != library_info().rados_path) {
+        throw py::type_error("this rados.Ioctx belongs to " + theirs + ", but librbd uses " +
+                             library_info().rados_path);
+    }
+}
+
+py::object connection_of(py::handle ioctx) {
+    py::list referents = py::module_::import("gc").attr("get_referents")(ioctx);
+    for (py::handle referent : referents) {
+        if (is_stock(referent, "Rados")) {
+            return py::reinterpret_borrow<py::object>(referent);
+        }
+    }
+    return py::none();
+}
+
+// An object of a ctypes binding: its `io` is a c_void_p, or an integer.
+void* ctypes_handle(py::handle source) {
+    py::object io = py::getattr(source, "io", py::none());
+    py::object value = py::getattr(io, "value", io);
+    return PyLong_Check(value.ptr()) ? reinterpret_cast<void*>(value.cast<std::uintptr_t>())
+                                     : nullptr;
+}
+
+}  // namespace
+
+bool foreign_connected(py::handle connection) {
+    return !connection || connection.is_none() || state_of(connection) == "connected";
+}
+
+IoCtxArgument foreign_ioctx(py::handle source) {
+    IoCtxArgument argument;
+    argument.owner = py::reinterpret_borrow<py::object>(source);
+    argument.connection = py::none();
+    void* raw = nullptr;
+    if (is_stock(source, "Ioctx")) {
+        if (state_of(source) != "open") {
+            throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
+        }
+        argument.connection = connection_of(source);
+        if (!foreign_connected(argument.connection)) {
+            throw ClosedError("the ioctx's connection is shut down", ClosedError::Subject::ioctx);
+        }
+        require_same_rados();
+        raw = handle_in(source);
+    } else if (py::hasattr(source, "io")) {
+        if (py::hasattr(source, "state") && state_of(source) != "open") {
+            throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
+        }
+        raw = ctypes_handle(source);
+    }
+    if (raw == nullptr) {
+        not_an_ioctx(source);
+    }
+    argument.ioctx = IoCtx::borrow(raw);
+    return argument;
+}
+
+abi::rados_t foreign_cluster(py::handle source) {
+    void* raw = nullptr;
+    if (is_stock(source, "Rados")) {
+        if (!foreign_connected(source)) {
+            throw ClosedError("the connection is shut down", ClosedError::Subject::cluster);
+        }
+        require_same_rados();
+        raw = handle_in(source);
+    }
+    if (raw == nullptr) {
+        throw py::type_error("expected a rados.Rados, not " +
+                             std::string(Py_TYPE(source.ptr())->tp_name));
+    }
+    return raw;
+}
+
+}  // namespace rbdxx::python

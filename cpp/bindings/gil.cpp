@@ -1,0 +1,141 @@
+#include "gil.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <rbdxx/handle.hpp>
+
+namespace rbdxx::python {
+
+namespace {
+
+// How long a signal may wait to be seen.
+constexpr auto signal_interval = std::chrono::milliseconds(50);
+
+// What the calling thread and the thread in librbd tell each other.
+struct Exchange {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool asked = false;  // a progress report waits for its answer
+    uint64_t done = 0;
+    uint64_t total = 0;
+    std::optional<int> answer;
+    bool cancelled = false;  // an exception waits: stop, and report no more
+    bool finished = false;
+    std::exception_ptr failure;
+
+    int report(uint64_t now_done, uint64_t now_total) {
+        std::unique_lock<std::mutex> lock(mutex);
+        // librbd may report from several of its threads at once: one question at a time.
+        changed.wait(lock, [this] { return !asked || cancelled; });
+        if (cancelled) {
+            return -ECANCELED;
+        }
+        asked = true;
+        done = now_done;
+        total = now_total;
+        answer.reset();
+        changed.notify_all();
+        changed.wait(lock, [this] { return answer.has_value(); });
+        int result = *answer;
+        asked = false;
+        changed.notify_all();
+        return result;
+    }
+};
+
+// Calls back into Python for one report; a negative integer asks to stop, None goes on.
+int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
+    CallbackScope scope;
+    py::object result = on_progress(done, total);
+    return result.is_none() ? 0 : result.cast<int>();
+}
+
+}  // namespace
+
+void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call) {
+    if (!on_progress.is_none() && PyCallable_Check(on_progress.ptr()) == 0) {
+        throw py::type_error("on_progress must be callable or None");
+    }
+    Exchange exchange;
+    const bool reports = !on_progress.is_none();
+    std::optional<py::error_already_set> raised;
+
+    std::thread worker([&] {
+        Progress progress = [&](uint64_t done, uint64_t total) {
+            if (reports) {
+                return exchange.report(done, total);
+            }
+            std::lock_guard<std::mutex> lock(exchange.mutex);
+            return exchange.cancelled ? -ECANCELED : 0;
+        };
+        std::exception_ptr failure;
+        try {
+            call(progress);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        std::lock_guard<std::mutex> lock(exchange.mutex);
+        exchange.failure = failure;
+        exchange.finished = true;
+        exchange.changed.notify_all();
+    });
+
+    for (;;) {
+        bool question = false;
+        bool finished = false;
+        {
+            py::gil_scoped_release release;
+            std::unique_lock<std::mutex> lock(exchange.mutex);
+            exchange.changed.wait_for(lock, signal_interval, [&] {
+                return exchange.finished || (exchange.asked && !exchange.answer);
+            });
+            finished = exchange.finished;
+            question = exchange.asked && !exchange.answer;
+        }
+        if (finished) {
+            break;
+        }
+        int answer = 0;
+        try {
+            if (!raised && PyErr_CheckSignals() != 0) {
+                throw py::error_already_set();
+            }
+            if (question && !raised) {
+                answer = ask(on_progress, exchange.done, exchange.total);
+            }
+        } catch (py::error_already_set& error) {
+            raised.emplace(std::move(error));
+        } catch (const py::cast_error&) {
+            try {
+                throw py::type_error("on_progress must return an int or None");
+            } catch (const py::type_error& error) {
+                error.set_error();
+                raised.emplace();
+            }
+        }
+        std::lock_guard<std::mutex> lock(exchange.mutex);
+        if (raised) {
+            exchange.cancelled = true;
+            answer = -ECANCELED;
+        }
+        if (question) {
+            exchange.answer = answer;
+        }
+        exchange.changed.notify_all();
+    }
+    without_gil([&] { worker.join(); });
+    if (raised) {
+        throw std::move(*raised);
+    }
+    if (exchange.failure) {
+        std::rethrow_exception(exchange.failure);
+    }
+}
+
+}  // namespace rbdxx::python

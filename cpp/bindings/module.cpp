@@ -1,0 +1,26 @@
+#include "bindings.hpp"
+
+// A contents page: what a name of rbd._core does stands in the file of its topic.
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+    using namespace rbdxx::python;
+    // Signatures are composed by define(), in the form that inspect reads.
+    pybind11::options options;
+    options.disable_function_signatures();
+
+    bind_errors(m);
+    bind_constants(m);
+    bind_library(m);
+    bind_cluster(m);
+    bind_ioctx(m);
+
+    // The classes come first, their methods after: signatures name each other's types.
+    RbdClass rbd(m, "RBD", "Calls on the images of a pool; each takes the pool's I/O context.");
+    ImageClass image(m, "Image", "An open image. A context manager that closes it.");
+
+    bind_images(m, rbd);
+    bind_clone(rbd);
+    bind_image(image);
+    bind_io(image);
+    bind_snapshot(m, image);
+    bind_diff(image);
+}

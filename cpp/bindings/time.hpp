@@ -1,0 +1,37 @@
+// Values of the C++ side as Python objects.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <ctime>
+#include <string>
+
+#include "arguments.hpp"
+
+namespace rbdxx::python {
+
+// A point in time as the stock module gives it: a naive datetime in UTC, to the second.
+inline py::object utc_datetime(time_t seconds) {
+    py::module_ datetime = py::module_::import("datetime");
+    py::object aware = datetime.attr("datetime")
+                           .attr("fromtimestamp")(seconds, datetime.attr("timezone").attr("utc"));
+    return aware.attr("replace")(py::arg("tzinfo") = py::none());
+}
+
+inline py::object to_python(const std::string& value) {
+    return text(value);
+}
+inline py::object to_python(const timespec& value) {
+    return utc_datetime(value.tv_sec);
+}
+inline py::object to_python(bool value) {
+    return py::bool_(value);
+}
+inline py::object to_python(uint64_t value) {
+    return py::int_(value);
+}
+inline py::object to_python(int64_t value) {
+    return py::int_(value);
+}
+
+}  // namespace rbdxx::python

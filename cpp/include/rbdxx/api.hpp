@@ -1,0 +1,108 @@
+// The C libraries as they were found at run time: one typed pointer for each line of the ABI table.
+#pragma once
+
+#include <rbdxx/abi/types.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rbdxx {
+
+namespace abi {
+struct Functions;
+}
+
+// A C function of the table. Calling one that the loaded library lacks throws MissingFunction.
+template <class Signature>
+class Function;
+
+template <class Result, class... Args>
+class Function<Result(Args...)> {
+public:
+    constexpr explicit Function(const char* name) : name_(name) {}
+
+    Result operator()(Args... args) const {
+        if (pointer_ == nullptr) {
+            missing();
+        }
+        return pointer_(args...);
+    }
+
+    explicit operator bool() const { return pointer_ != nullptr; }
+    const char* name() const { return name_; }
+
+private:
+    friend struct abi::Functions;
+    using Pointer = Result (*)(Args...);
+
+    [[noreturn]] void missing() const;
+
+    const char* name_;
+    Pointer pointer_ = nullptr;
+};
+
+// Throws MissingFunction for `name`, with the library's path and version.
+[[noreturn]] void throw_missing_function(const char* name);
+
+template <class Result, class... Args>
+void Function<Result(Args...)>::missing() const {
+    throw_missing_function(name_);
+}
+
+namespace abi {
+
+// Every function of the table, by its C name. Members are filled once, when the libraries load.
+struct Functions {
+#define RBDXX_FUNCTION(release, result, name, parameters) Function<result parameters> name{#name};
+#include <rbdxx/abi/librados.def>
+#include <rbdxx/abi/librbd.def>
+#undef RBDXX_FUNCTION
+
+    // Looks every function up by `find(name)`, which answers null for one that is not there.
+    template <class Find>
+    void fill(const Find& find) {
+#define RBDXX_FUNCTION(release, result, name, parameters) \
+    name.pointer_ = reinterpret_cast<decltype(name.pointer_)>(find(#name));
+#include <rbdxx/abi/librados.def>
+#include <rbdxx/abi/librbd.def>
+#undef RBDXX_FUNCTION
+    }
+};
+
+}  // namespace abi
+
+// The loaded C libraries; loads them at the first call (thread-safe). A failure throws
+// LibraryNotFound and is not remembered: a later call tries again.
+const abi::Functions& functions();
+
+struct Version {
+    int major = 0;
+    int minor = 0;
+    int extra = 0;
+};
+
+struct LibraryInfo {
+    std::string path;                  // of librbd
+    std::string rados_path;            // of librados
+    Version version;                   // what rbd_version tells
+    std::vector<std::string> missing;  // functions of the table that are not there
+};
+
+// What was loaded; loads it if need be. Throws LibraryNotFound.
+const LibraryInfo& library_info();
+
+// Whether the loaded library has the function. Loads it if need be.
+// Throws std::out_of_range for a name that the table does not have.
+bool supports(const std::string& name);
+
+struct TableEntry {
+    const char* name;
+    int release;  // the first Ceph release that has it
+    bool rados;   // of librados, not of librbd
+};
+
+// The whole ABI table, in its order. Loads nothing.
+const std::vector<TableEntry>& table();
+
+}  // namespace rbdxx

@@ -1,0 +1,96 @@
+// A connection to a Ceph cluster, and what block device users ask of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rbdxx/handle.hpp>
+
+namespace rbdxx {
+
+struct ClusterState final : Handle {
+    ClusterState(const abi::Functions& table, abi::rados_t cluster)
+        : functions(&table), raw(cluster) {}
+    ~ClusterState() override { close(); }
+    std::string describe() const override { return "cluster"; }
+    ClosedError::Subject subject() const override { return ClosedError::Subject::cluster; }
+    int destroy() noexcept override;
+    void release() noexcept override {}
+
+    const abi::Functions* const functions;
+    const abi::rados_t raw;
+};
+
+struct ClusterStatistics {
+    uint64_t kb = 0;
+    uint64_t kb_used = 0;
+    uint64_t kb_avail = 0;
+    uint64_t num_objects = 0;
+};
+
+// What a monitor answered to a command.
+struct CommandReply {
+    int result = 0;      // negative errno, or 0
+    std::string output;  // bytes
+    std::string status;  // text for people
+};
+
+// The version of the loaded librados.
+Version rados_version();
+
+// A RADOS client. Copies share one connection; images and I/O contexts own a share of it, so the
+// connection ends when the last of them is closed, in whatever order. Thread-safe.
+class Cluster {
+public:
+    // `name` is the full client name ("client.admin"). Nothing is read or connected yet.
+    static Cluster create(const std::string& cluster_name, const std::string& name,
+                          uint64_t flags = 0);
+    // As create(), with the client's id ("admin"); null for the default.
+    static Cluster create_with_id(const char* id);
+
+    // Reads a configuration file; null searches as librados does, CEPH_CONF included.
+    void read_config(const char* path);
+    // Reads options from the environment variable; null is CEPH_ARGS.
+    void parse_environment(const char* variable);
+    // Takes the options it knows from `arguments` and gives the others back.
+    std::vector<std::string> parse_arguments(const std::vector<std::string>& arguments);
+    void set(const std::string& option, const std::string& value);
+    // The option's value, or nothing for an option that is not known.
+    std::optional<std::string> get(const std::string& option) const;
+
+    void connect();
+    // Gives this share of the connection up; later calls throw ClosedError.
+    void shutdown() noexcept { state_->close(); }
+    bool closed() const noexcept { return state_->closed(); }
+
+    std::string fsid() const;
+    uint64_t instance_id() const;
+    ClusterStatistics statistics() const;
+    std::string addresses() const;
+    void wait_for_latest_osdmap() const;
+    // Fences a client address off for `seconds` (0: the cluster's default).
+    void blocklist_add(const std::string& address, uint32_t seconds) const;
+    // `command` is JSON text; `target` names one monitor, nothing is any.
+    CommandReply mon_command(const std::string& command, const std::string& input,
+                             const std::optional<std::string>& target) const;
+
+    std::vector<std::string> list_pools() const;
+    int64_t lookup_pool(const std::string& name) const;  // throws RadosError ENOENT
+    std::string lookup_pool_name(int64_t id) const;
+    void create_pool(const std::string& name,
+                     std::optional<uint8_t> crush_rule = std::nullopt) const;
+    void delete_pool(const std::string& name) const;
+
+    Use<ClusterState> use() const { return Use<ClusterState>(state_); }
+    const std::shared_ptr<ClusterState>& state() const { return state_; }
+
+private:
+    explicit Cluster(std::shared_ptr<ClusterState> state) : state_(std::move(state)) {}
+    std::shared_ptr<ClusterState> state_;
+};
+
+}  // namespace rbdxx

@@ -1,0 +1,123 @@
+// The one owner of a C handle: counts the calls under way, closes once, survives fork.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include <rbdxx/api.hpp>
+#include <rbdxx/error.hpp>
+
+namespace rbdxx {
+
+// How often this process has been forked off since its ancestor loaded the library. A handle made
+// under another count belongs to another process: its library threads do not exist here.
+unsigned fork_generation() noexcept;
+
+// Marks that this thread runs a callback of a call under way. A close() from inside one must not
+// wait for that call to end, since the call waits for the callback.
+class CallbackScope {
+public:
+    CallbackScope() noexcept;
+    ~CallbackScope();
+    CallbackScope(const CallbackScope&) = delete;
+    CallbackScope& operator=(const CallbackScope&) = delete;
+    static bool active() noexcept;
+};
+
+// Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
+//
+// enter() and leave() bracket each use of the C handle. close() refuses further entries; the handle
+// is freed by whoever is last out, so no call ever sees it vanish. Freed exactly once; never in a
+// process that merely inherited it.
+class Handle {
+public:
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    virtual ~Handle() = default;
+
+    void enter() {
+        if (generation_ != fork_generation()) {
+            throw_forked();
+        }
+        if ((users_.fetch_add(1, std::memory_order_acquire) & closed_bit) != 0) {
+            leave();
+            throw_closed();
+        }
+    }
+
+    void leave() noexcept {
+        if (users_.fetch_sub(1, std::memory_order_acq_rel) == (closed_bit | 1U)) {
+            finish();
+        }
+    }
+
+    // Closes: waits for the calls under way in other threads and for the C library's own close,
+    // except inside a callback, where the call that is under way closes when it ends. Gives the
+    // close function's return code; 0 when it was closed already.
+    int close() noexcept;
+
+    bool closed() const noexcept { return (users_.load() & closed_bit) != 0; }
+    bool forked() const noexcept { return generation_ != fork_generation(); }
+
+    // Lets go of the C handle without ever calling the library for it: the connection under it is
+    // gone.
+    void abandon() noexcept { abandoned_.store(true); }
+
+    // What messages call it, as in "image 'vm1'".
+    virtual std::string describe() const = 0;
+    virtual ClosedError::Subject subject() const { return ClosedError::Subject::image; }
+
+protected:
+    Handle() : generation_(fork_generation()) {}
+
+    // Frees the C handle; called once, never after a fork or abandon().
+    virtual int destroy() noexcept = 0;
+    // Lets go of the parents, after the handle is freed or given up.
+    virtual void release() noexcept = 0;
+
+private:
+    static constexpr uint32_t closed_bit = 0x80000000U;
+
+    [[noreturn]] void throw_closed() const;
+    [[noreturn]] void throw_forked() const;
+    void finish() noexcept;
+
+    const unsigned generation_;
+    std::atomic<uint32_t> users_{0};
+    std::atomic<bool> finished_{false};
+    std::atomic<bool> abandoned_{false};
+    bool done_ = false;
+    int result_ = 0;
+    std::mutex mutex_;
+    std::condition_variable done_changed_;
+};
+
+// One use of a handle: entered while it lives. `use->rbd_x(use.get(), ...)` calls the C function.
+template <class State>
+class Use {
+public:
+    explicit Use(std::shared_ptr<State> state) : state_(std::move(state)) { state_->enter(); }
+    ~Use() {
+        if (state_) {
+            state_->leave();
+        }
+    }
+    Use(Use&& other) noexcept = default;
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    Use& operator=(Use&&) = delete;
+
+    auto get() const { return state_->raw; }
+    const abi::Functions* operator->() const { return state_->functions; }
+    const abi::Functions& functions() const { return *state_->functions; }
+    State& state() const { return *state_; }
+
+private:
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace rbdxx

@@ -1,0 +1,99 @@
+// An open image: its lifetime and what it is. What is done with it stands in the other topics.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rbdxx/ioctx.hpp>
+#include <rbdxx/progress.hpp>
+
+namespace rbdxx {
+
+struct ImageState final : Handle {
+    ImageState(const abi::Functions& table, abi::rbd_image_t image,
+               std::shared_ptr<ClusterState> connection, std::string what)
+        : functions(&table), raw(image), cluster(std::move(connection)), label(std::move(what)) {}
+    ~ImageState() override { close(); }
+    std::string describe() const override { return label; }
+    int destroy() noexcept override;
+    void release() noexcept override { cluster.reset(); }
+
+    const abi::Functions* const functions;
+    const abi::rbd_image_t raw;
+    // The child owns a share: librbd hangs when its connection is shut down under an open image.
+    std::shared_ptr<ClusterState> cluster;
+    const std::string label;  // "image 'vm1'"
+};
+
+// How to open an image: by name, or by id where `by_id` is set.
+struct OpenOptions {
+    std::string name;
+    bool by_id = false;
+    std::optional<std::string> snapshot;
+    bool read_only = false;
+
+    // "image 'vm1' at snapshot 'x'", for messages.
+    std::string describe() const;
+};
+
+struct ImageInfo {
+    uint64_t size = 0;      // bytes
+    uint64_t obj_size = 0;  // bytes
+    uint64_t num_objs = 0;
+    int order = 0;  // obj_size == 1 << order
+    std::string block_name_prefix;
+    int64_t parent_pool = -1;
+    std::string parent_name;
+};
+
+// Copies share one open image, which closes with the last of them or by close(). Thread-safe.
+class Image {
+public:
+    static Image open(const IoCtx& ioctx, const OpenOptions& options);
+    // Takes over an image that the C library has opened.
+    static Image adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options);
+
+    // Closes; throws what rbd_close reports. Later calls throw ClosedError. Closing twice is no
+    // error.
+    void close();
+    bool closed() const noexcept { return state_->closed(); }
+
+    ImageInfo info() const;
+    uint64_t size() const;  // bytes
+    std::string name() const;
+    std::string id() const;
+    std::string block_name_prefix() const;
+    int64_t data_pool_id() const;
+    uint64_t features() const;
+    uint64_t op_features() const;
+    uint64_t flags() const;
+    bool old_format() const;
+    uint64_t overlap() const;      // bytes shared with the parent
+    uint64_t stripe_unit() const;  // bytes
+    uint64_t stripe_count() const;
+    timespec create_timestamp() const;
+    timespec access_timestamp() const;
+    timespec modify_timestamp() const;
+
+    void resize(uint64_t size, bool allow_shrink, const Progress& progress) const;
+    void flatten(const Progress& progress) const;
+    void sparsify(uint64_t sparse_size, const Progress& progress) const;
+    void rebuild_object_map(const Progress& progress) const;
+    void update_features(uint64_t features, bool enabled) const;
+    void flush() const;
+    void invalidate_cache() const;
+
+    Use<ImageState> use() const { return Use<ImageState>(state_); }
+    const std::shared_ptr<ImageState>& state() const { return state_; }
+    std::string describe() const { return state_->label; }
+
+private:
+    explicit Image(std::shared_ptr<ImageState> state) : state_(std::move(state)) {}
+    std::shared_ptr<ImageState> state_;
+};
+
+}  // namespace rbdxx

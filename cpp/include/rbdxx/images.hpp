@@ -1,0 +1,35 @@
+// The images of a pool: list, create, clone, rename, remove.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <rbdxx/ioctx.hpp>
+#include <rbdxx/options.hpp>
+#include <rbdxx/progress.hpp>
+
+namespace rbdxx::images {
+
+struct Entry {
+    std::string id;
+    std::string name;
+};
+
+// Implements: rbd_list2
+std::vector<Entry> list(const IoCtx& ioctx);
+
+// `size` in bytes. Implements: rbd_create4
+void create(const IoCtx& ioctx, const std::string& name, uint64_t size,
+            const ImageOptions& options);
+
+// An image of the old format 1; `order` 0 for the default. Implements: rbd_create
+void create_old(const IoCtx& ioctx, const std::string& name, uint64_t size, int order);
+
+// Implements: rbd_remove_with_progress
+void remove(const IoCtx& ioctx, const std::string& name, const Progress& progress);
+
+// Implements: rbd_rename
+void rename(const IoCtx& ioctx, const std::string& source, const std::string& destination);
+
+}  // namespace rbdxx::images

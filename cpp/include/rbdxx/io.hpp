@@ -1,0 +1,39 @@
+// Synchronous data I/O on an image. Offsets and lengths are bytes; memory belongs to the caller.
+#pragma once
+
+#include <cstdint>
+
+#include <rbdxx/image.hpp>
+
+namespace rbdxx::io {
+
+// librbd's synchronous calls answer in an int or refuse 2 GiB and more: longer ones go in pieces.
+inline constexpr uint64_t piece = uint64_t{1} << 30;
+
+// Reads into `data`; gives the bytes read, fewer than `length` only at the end of the image.
+// Implements: rbd_read, rbd_read2
+uint64_t read(const Image& image, char* data, uint64_t offset, uint64_t length, int flags = 0);
+
+// How many of `length` bytes at `offset` the image has.
+uint64_t clip(const Image& image, uint64_t offset, uint64_t length);
+
+// Writes all of it, or throws IncompleteWrite. Gives `length`. Implements: rbd_write, rbd_write2
+uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length,
+               int flags = 0);
+
+// Gives the bytes discarded. Implements: rbd_discard
+uint64_t discard(const Image& image, uint64_t offset, uint64_t length);
+
+// `zero_flags`: WRITE_ZEROES_FLAG_*. Implements: rbd_write_zeroes
+uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags);
+
+// Repeats `data` (size bytes) over `length` bytes, a multiple of size. Implements: rbd_writesame
+uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
+                    uint64_t length, int flags = 0);
+
+// Writes `data` where the image holds `expected` (both `length` bytes), else throws
+// CompareMismatch. Implements: rbd_compare_and_write
+uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
+                           uint64_t offset, uint64_t length, int flags = 0);
+
+}  // namespace rbdxx::io

@@ -1,0 +1,210 @@
+#include <rbdxx/error.hpp>
+#include <rbdxx/image.hpp>
+#include <rbdxx/sized.hpp>
+
+namespace rbdxx {
+
+int ImageState::destroy() noexcept {
+    return functions->rbd_close(raw);
+}
+
+std::string OpenOptions::describe() const {
+    return "image " + quoted(name) +
+           (snapshot ? " at snapshot " + quoted(*snapshot) : std::string());
+}
+
+Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
+    auto call = ioctx.use();
+    const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
+    const char* name = options.name.c_str();
+    abi::rbd_image_t raw = nullptr;
+    int result = 0;
+    if (options.by_id) {
+        result = options.read_only
+                     ? call->rbd_open_by_id_read_only(call.get(), name, &raw, snapshot)
+                     : call->rbd_open_by_id(call.get(), name, &raw, snapshot);
+    } else {
+        result = options.read_only ? call->rbd_open_read_only(call.get(), name, &raw, snapshot)
+                                   : call->rbd_open(call.get(), name, &raw, snapshot);
+    }
+    check(result, [&] { return "error opening " + options.describe(); });
+    return adopt(ioctx, raw, options);
+}
+
+Image Image::adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options) {
+    return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, ioctx.state()->cluster,
+                                              "image " + quoted(options.name)));
+}
+
+void Image::close() {
+    check(state_->close(), [&] { return "error closing " + describe(); });
+}
+
+namespace {
+
+// A plain value that `function` writes through a pointer.
+template <class T, class Call>
+T value_of(const Image& image, const char* what, const Call& call) {
+    auto use = image.use();
+    T value{};
+    check(call(use, &value),
+          [&] { return "error getting the " + std::string(what) + " of " + image.describe(); });
+    return value;
+}
+
+}  // namespace
+
+ImageInfo Image::info() const {
+    auto raw = value_of<abi::rbd_image_info_t>(*this, "status", [](auto& use, auto* value) {
+        return use->rbd_stat(use.get(), value, sizeof *value);
+    });
+    ImageInfo info;
+    info.size = raw.size;
+    info.obj_size = raw.obj_size;
+    info.num_objs = raw.num_objs;
+    info.order = raw.order;
+    info.block_name_prefix = raw.block_name_prefix;
+    info.parent_pool = raw.parent_pool;
+    info.parent_name = raw.parent_name;
+    return info;
+}
+
+uint64_t Image::size() const {
+    return value_of<uint64_t>(
+        *this, "size", [](auto& use, auto* value) { return use->rbd_get_size(use.get(), value); });
+}
+
+std::string Image::name() const {
+    auto call = use();
+    return sized_string(
+        [&](char* text, std::size_t* size) { return call->rbd_get_name(call.get(), text, size); },
+        [&] { return "error getting the name of " + describe(); });
+}
+
+std::string Image::id() const {
+    auto call = use();
+    return sized_string(
+        [&](char* text, std::size_t* size) { return call->rbd_get_id(call.get(), text, *size); },
+        [&] { return "error getting the id of " + describe(); });
+}
+
+std::string Image::block_name_prefix() const {
+    auto call = use();
+    return sized_string(
+        [&](char* text, std::size_t* size) {
+            return call->rbd_get_block_name_prefix(call.get(), text, *size);
+        },
+        [&] { return "error getting the block name prefix of " + describe(); });
+}
+
+int64_t Image::data_pool_id() const {
+    auto call = use();
+    return check(call->rbd_get_data_pool_id(call.get()),
+                 [&] { return "error getting the data pool id of " + describe(); });
+}
+
+uint64_t Image::features() const {
+    return value_of<uint64_t>(*this, "features", [](auto& use, auto* value) {
+        return use->rbd_get_features(use.get(), value);
+    });
+}
+
+uint64_t Image::op_features() const {
+    return value_of<uint64_t>(*this, "operation features", [](auto& use, auto* value) {
+        return use->rbd_get_op_features(use.get(), value);
+    });
+}
+
+uint64_t Image::flags() const {
+    return value_of<uint64_t>(*this, "flags", [](auto& use, auto* value) {
+        return use->rbd_get_flags(use.get(), value);
+    });
+}
+
+bool Image::old_format() const {
+    return value_of<uint8_t>(*this, "format", [](auto& use, auto* value) {
+               return use->rbd_get_old_format(use.get(), value);
+           }) != 0;
+}
+
+uint64_t Image::overlap() const {
+    return value_of<uint64_t>(*this, "overlap", [](auto& use, auto* value) {
+        return use->rbd_get_overlap(use.get(), value);
+    });
+}
+
+uint64_t Image::stripe_unit() const {
+    return value_of<uint64_t>(*this, "stripe unit", [](auto& use, auto* value) {
+        return use->rbd_get_stripe_unit(use.get(), value);
+    });
+}
+
+uint64_t Image::stripe_count() const {
+    return value_of<uint64_t>(*this, "stripe count", [](auto& use, auto* value) {
+        return use->rbd_get_stripe_count(use.get(), value);
+    });
+}
+
+timespec Image::create_timestamp() const {
+    return value_of<timespec>(*this, "create timestamp", [](auto& use, auto* value) {
+        return use->rbd_get_create_timestamp(use.get(), value);
+    });
+}
+
+timespec Image::access_timestamp() const {
+    return value_of<timespec>(*this, "access timestamp", [](auto& use, auto* value) {
+        return use->rbd_get_access_timestamp(use.get(), value);
+    });
+}
+
+timespec Image::modify_timestamp() const {
+    return value_of<timespec>(*this, "modify timestamp", [](auto& use, auto* value) {
+        return use->rbd_get_modify_timestamp(use.get(), value);
+    });
+}
+
+void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) const {
+    auto call = use();
+    check(
+        call->rbd_resize2(call.get(), size, allow_shrink, report_progress,
+                          progress_argument(progress)),
+        [&] { return "error resizing " + describe() + " to " + std::to_string(size) + " bytes"; });
+}
+
+void Image::flatten(const Progress& progress) const {
+    auto call = use();
+    check(call->rbd_flatten_with_progress(call.get(), report_progress, progress_argument(progress)),
+          [&] { return "error flattening " + describe(); });
+}
+
+void Image::sparsify(uint64_t sparse_size, const Progress& progress) const {
+    auto call = use();
+    check(call->rbd_sparsify_with_progress(call.get(), sparse_size, report_progress,
+                                           progress_argument(progress)),
+          [&] { return "error sparsifying " + describe(); });
+}
+
+void Image::rebuild_object_map(const Progress& progress) const {
+    auto call = use();
+    check(call->rbd_rebuild_object_map(call.get(), report_progress, progress_argument(progress)),
+          [&] { return "error rebuilding the object map of " + describe(); });
+}
+
+void Image::update_features(uint64_t features, bool enabled) const {
+    auto call = use();
+    check(call->rbd_update_features(call.get(), features, enabled ? 1 : 0),
+          [&] { return "error updating features of " + describe(); });
+}
+
+void Image::flush() const {
+    auto call = use();
+    check(call->rbd_flush(call.get()), [&] { return "error flushing " + describe(); });
+}
+
+void Image::invalidate_cache() const {
+    auto call = use();
+    check(call->rbd_invalidate_cache(call.get()),
+          [&] { return "error invalidating the cache of " + describe(); });
+}
+
+}  // namespace rbdxx

@@ -1,0 +1,122 @@
+#include <rbdxx/error.hpp>
+#include <rbdxx/io.hpp>
+
+#include <algorithm>
+#include <string>
+
+namespace rbdxx::io {
+
+namespace {
+
+std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length) {
+    return "error " + std::string(verb) + " " + image.describe() + " at " + std::to_string(offset) +
+           "~" + std::to_string(length);
+}
+
+// Runs `call(at, size)` over `length` bytes in pieces that librbd can answer for.
+// Gives the bytes done; a piece that comes back short ends it.
+template <class Call>
+uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64_t length,
+                   const Call& call) {
+    uint64_t done = 0;
+    do {
+        uint64_t size = std::min(length - done, piece);
+        auto result = check(call(offset + done, size, done),
+                            [&] { return region(verb, image, offset, length); });
+        if (static_cast<uint64_t>(result) > size) {
+            throw LogicFault(region(verb, image, offset, length) + ": librbd reports " +
+                             std::to_string(result) + " bytes of " + std::to_string(size));
+        }
+        done += static_cast<uint64_t>(result);
+        if (static_cast<uint64_t>(result) < size) {
+            break;
+        }
+    } while (done < length);
+    return done;
+}
+
+void require_whole(const char* verb, const Image& image, uint64_t offset, uint64_t length,
+                   uint64_t done) {
+    if (done != length) {
+        throw IncompleteWrite(region(verb, image, offset, length) + ": only " +
+                              std::to_string(done) + " bytes were written");
+    }
+}
+
+}  // namespace
+
+uint64_t read(const Image& image, char* data, uint64_t offset, uint64_t length, int flags) {
+    auto use = image.use();
+    return in_pieces(
+        "reading", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t done) {
+            return flags == 0 ? use->rbd_read(use.get(), at, size, data + done)
+                              : use->rbd_read2(use.get(), at, size, data + done, flags);
+        });
+}
+
+uint64_t clip(const Image& image, uint64_t offset, uint64_t length) {
+    uint64_t size = image.size();
+    return offset >= size ? 0 : std::min(length, size - offset);
+}
+
+uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length, int flags) {
+    auto use = image.use();
+    uint64_t done = in_pieces(
+        "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
+            return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
+                              : use->rbd_write2(use.get(), at, size, data + before, flags);
+        });
+    require_whole("writing", image, offset, length, done);
+    return done;
+}
+
+uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
+    auto use = image.use();
+    return in_pieces("discarding", image, offset, length,
+                     [&](uint64_t at, uint64_t size, uint64_t) {
+                         return use->rbd_discard(use.get(), at, size);
+                     });
+}
+
+uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags) {
+    auto use = image.use();
+    return in_pieces("zeroing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
+        return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0);
+    });
+}
+
+uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
+                    uint64_t length, int flags) {
+    auto use = image.use();
+    // Pieces must hold whole repetitions of the pattern.
+    uint64_t step = size == 0 || size > piece ? piece : piece - piece % size;
+    uint64_t done = 0;
+    do {
+        uint64_t part = std::min(length - done, step);
+        auto result = check(use->rbd_writesame(use.get(), offset + done, part, data, size, flags),
+                            [&] { return region("writing", image, offset, length); });
+        done += static_cast<uint64_t>(result);
+        if (static_cast<uint64_t>(result) != part) {
+            break;
+        }
+    } while (done < length);
+    require_whole("writing", image, offset, length, done);
+    return done;
+}
+
+uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
+                           uint64_t offset, uint64_t length, int flags) {
+    auto use = image.use();
+    uint64_t mismatch = 0;
+    auto result =
+        use->rbd_compare_and_write(use.get(), offset, length, expected, data, &mismatch, flags);
+    if (result == -EILSEQ) {
+        throw CompareMismatch(mismatch, region("comparing", image, offset, length) +
+                                            ": other data from " + std::to_string(mismatch));
+    }
+    check(result, [&] { return region("comparing and writing", image, offset, length); });
+    require_whole("writing", image, offset, length, static_cast<uint64_t>(result));
+    return length;
+}
+
+}  // namespace rbdxx::io

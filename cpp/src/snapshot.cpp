@@ -1,0 +1,94 @@
+#include <rbdxx/error.hpp>
+#include <rbdxx/sized.hpp>
+#include <rbdxx/snapshot.hpp>
+
+namespace rbdxx::snapshot {
+
+namespace {
+
+std::string describe(const char* verb, const std::string& name, const Image& image) {
+    return "error " + std::string(verb) + " snapshot " + quoted(name) + " of " + image.describe();
+}
+
+}  // namespace
+
+std::vector<Snapshot> list(const Image& image) {
+    auto use = image.use();
+    // rbd_snap_list answers the count; the array it fills is freed up to its unnamed end.
+    std::vector<abi::rbd_snap_info_t> array;
+    int count = check(until_sized(int{16},
+                                  [&](int& size) {
+                                      array.assign(static_cast<std::size_t>(size) + 1, {});
+                                      return use->rbd_snap_list(use.get(), array.data(), &size);
+                                  }),
+                      [&] { return "error listing snapshots of " + image.describe(); });
+    std::vector<Snapshot> snapshots;
+    try {
+        for (int i = 0; i < count; ++i) {
+            const auto& entry = array[static_cast<std::size_t>(i)];
+            snapshots.push_back({entry.id, entry.size, text_of(entry.name)});
+        }
+    } catch (...) {
+        use->rbd_snap_list_end(array.data());
+        throw;
+    }
+    use->rbd_snap_list_end(array.data());
+    return snapshots;
+}
+
+void create(const Image& image, const std::string& name, uint32_t flags, const Progress& progress) {
+    auto use = image.use();
+    const auto& functions = use.functions();
+    if (!functions.rbd_snap_create2 && flags != 0) {
+        throw_missing_function(functions.rbd_snap_create2.name());
+    }
+    int result = functions.rbd_snap_create2
+                     ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
+                                                  progress_argument(progress))
+                     : functions.rbd_snap_create(use.get(), name.c_str());
+    check(result, [&] { return describe("creating", name, image); });
+}
+
+void remove(const Image& image, const std::string& name) {
+    auto use = image.use();
+    check(use->rbd_snap_remove(use.get(), name.c_str()),
+          [&] { return describe("removing", name, image); });
+}
+
+void rollback(const Image& image, const std::string& name, const Progress& progress) {
+    auto use = image.use();
+    check(
+        use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
+                                             progress_argument(progress)),
+        [&] { return "error rolling " + image.describe() + " back to snapshot " + quoted(name); });
+}
+
+void protect(const Image& image, const std::string& name) {
+    auto use = image.use();
+    check(use->rbd_snap_protect(use.get(), name.c_str()),
+          [&] { return describe("protecting", name, image); });
+}
+
+void unprotect(const Image& image, const std::string& name) {
+    auto use = image.use();
+    check(use->rbd_snap_unprotect(use.get(), name.c_str()),
+          [&] { return describe("unprotecting", name, image); });
+}
+
+bool is_protected(const Image& image, const std::string& name) {
+    auto use = image.use();
+    int answer = 0;
+    check(use->rbd_snap_is_protected(use.get(), name.c_str(), &answer),
+          [&] { return describe("checking the protection of", name, image); });
+    return answer == 1;
+}
+
+void set(const Image& image, const std::optional<std::string>& name) {
+    auto use = image.use();
+    check(use->rbd_snap_set(use.get(), name ? name->c_str() : nullptr), [&] {
+        return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
+                    : "error setting " + image.describe() + " to its head";
+    });
+}
+
+}  // namespace rbdxx::snapshot

@@ -1,0 +1,99 @@
+"""Ceph block device images.
+
+A drop-in superset of the `rbd` module that Ceph ships, which installs into any virtual environment and
+works with whatever librbd is there at run time: nothing is loaded before the first call. `rbd.rados`,
+`rbd.aio`, `rbd.transfer` and `rbd.testing` load at their first use.
+"""
+
+from __future__ import annotations
+
+import importlib as _importlib
+from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from . import _core
+from ._core import RBD, Image, ImageIterator, SnapIterator, supports
+from .exceptions import *  # noqa: F403
+from .exceptions import __all__ as _exceptions
+
+if TYPE_CHECKING:
+    import os
+
+    from . import rados, testing
+
+# The constants stand in one list in the extension; a program may look for them in this very dict.
+globals().update(_core.constants)
+
+#: The number of no pool owner and of the administrator, which RADOS no longer has.
+ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
+ADMIN_AUID = 0
+
+_LAZY = ("aio", "rados", "testing", "transfer")
+
+__all__ = [
+    "ADMIN_AUID",
+    "ANONYMOUS_AUID",
+    "RBD",
+    "Image",
+    "ImageIterator",
+    "LibraryInfo",
+    "SnapIterator",
+    "connect",
+    "library_info",
+    "rados",
+    "supports",
+    "testing",
+    *_core.constants,
+    *_exceptions,
+]
+
+
+class LibraryInfo(NamedTuple):
+    """What librbd was loaded."""
+
+    path: str
+    version: Tuple[int, int, int]
+    missing: Tuple[str, ...]
+    rados_path: str
+
+
+def library_info() -> LibraryInfo:
+    """Path, version and missing functions of the loaded librbd, which it loads if need be.
+
+    Raises LibraryNotFound.
+    """
+    return LibraryInfo(*_core.library_info())
+
+
+def connect(
+    conffile: Union[str, os.PathLike[str], None] = None,
+    *,
+    name: Optional[str] = None,
+    conf: Optional[Mapping[str, str]] = None,
+    timeout: Optional[float] = None,
+) -> rados.Rados:
+    """A connected `rbd.rados.Rados`.
+
+    conffile: the configuration file; None searches as librados does, CEPH_CONF included.
+    name: the full client name, "client.admin" by default. conf: options that override the file's.
+    timeout: seconds, after which Timeout's counterpart `rbd.rados.TimedOut` is raised.
+    """
+    from . import rados
+
+    path = "" if conffile is None else conffile
+    cluster = rados.Rados(name=name, conffile=path, conf=conf)
+    try:
+        cluster.connect(timeout=0 if timeout is None else timeout)
+    except BaseException:
+        cluster.shutdown()
+        raise
+    return cluster
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return _importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_LAZY})

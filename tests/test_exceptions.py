@@ -1,0 +1,103 @@
+"""The exception hierarchy and its contract."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import errno
+import pickle
+from typing import Type
+
+import pytest
+
+import rbd
+from rbd import exceptions
+
+OS_ERRORS = [
+    value
+    for name in exceptions.__all__
+    if isinstance(value := getattr(rbd, name), type)
+    and issubclass(value, rbd.OSError)
+    and value is not rbd.OSError
+]
+
+TWINS = {
+    rbd.ImageNotFound: FileNotFoundError,
+    rbd.ObjectNotFound: FileNotFoundError,
+    rbd.ImageExists: FileExistsError,
+    rbd.ObjectExists: FileExistsError,
+    rbd.PermissionError: builtins.PermissionError,
+    rbd.Timeout: TimeoutError,
+    rbd.IOError: builtins.OSError,
+    rbd.FunctionNotSupported: NotImplementedError,
+}
+
+
+@pytest.mark.parametrize("cls", OS_ERRORS)
+def test_os_error_is_a_direct_base(cls: Type[rbd.OSError]) -> None:
+    assert rbd.OSError in cls.__bases__
+    assert issubclass(cls, rbd.Error)
+
+
+def test_os_error_itself_derives_from_error_alone() -> None:
+    assert rbd.OSError.__bases__ == (rbd.Error,)
+    assert not issubclass(rbd.OSError, builtins.OSError)
+
+
+@pytest.mark.parametrize(("cls", "twin"), TWINS.items())
+def test_builtin_twin(cls: Type[rbd.OSError], twin: Type[BaseException]) -> None:
+    assert issubclass(cls, twin)
+    with pytest.raises(twin):
+        raise cls("m", errno=1)
+
+
+@pytest.mark.parametrize("cls", OS_ERRORS)
+def test_text_and_errno(cls: Type[rbd.OSError]) -> None:
+    without = cls("m")
+    assert without.errno is None
+    assert str(without).startswith("RBD ")
+    assert str(without).endswith("(m)")
+    numbered = cls("m", errno=22)
+    assert numbered.errno == 22
+    assert str(numbered) == f"[errno 22] {without}"
+    assert cls("m", 22).errno == 22
+
+
+def test_plain_os_error_keeps_its_message() -> None:
+    assert str(rbd.OSError("m")) == "m"
+    assert str(rbd.OSError("m", errno=5)) == "[errno 5] m"
+
+
+@pytest.mark.parametrize("cls", [*OS_ERRORS, rbd.OSError])
+def test_pickles_and_copies(cls: Type[rbd.OSError]) -> None:
+    error = cls("m", errno=7)
+    error.note = "kept"
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(twin) is cls
+        assert (str(twin), twin.errno, twin.args) == (str(error), 7, error.args)
+        assert twin.note == "kept"
+
+
+def test_stream_error_pickles() -> None:
+    error = pickle.loads(pickle.dumps(rbd.StreamError("m", 12)))
+    assert (str(error), error.position) == ("m", 12)
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize("code", sorted(exceptions.errno_to_exception))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_make_ex_by_errno(code: int, sign: int) -> None:
+    error = rbd.make_ex(sign * code, "m")
+    assert type(error) is exceptions.errno_to_exception[code]
+    assert error.errno == code
+
+
+def test_make_ex_of_another_number() -> None:
+    error = rbd.make_ex(-errno.EXDEV, "m")
+    assert type(error) is rbd.OSError
+    assert error.errno == errno.EXDEV
+
+
+def test_library_not_found_is_an_import_error() -> None:
+    assert issubclass(rbd.LibraryNotFound, ImportError)
+    assert issubclass(rbd.LibraryNotFound, rbd.Error)
