@@ -1,0 +1,60 @@
+"""A Ceph cluster as a test sees it: how to reach it, with a library or a tool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import programs
+
+if TYPE_CHECKING:
+    from rbd.rados import Rados
+
+
+class Cluster:
+    """A cluster that is there already, by its configuration file and the pools to use."""
+
+    def __init__(self, conffile: str | os.PathLike[str], pools: Sequence[str] = ("rbd",)) -> None:
+        if isinstance(pools, str):
+            raise TypeError("pools must be a sequence of names, not one string")
+        self._conffile = os.path.abspath(conffile)
+        self._pools = list(pools)
+
+    @property
+    def conffile(self) -> str:
+        """The path of the configuration file, as CEPH_CONF takes it."""
+        return self._conffile
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The names of the pools for images."""
+        return tuple(self._pools)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A copy of this process's environment in which Ceph's programs find this cluster."""
+        unwanted = ("CEPH_ARGS", "CEPH_KEYRING")
+        environment = {key: value for key, value in os.environ.items() if key not in unwanted}
+        environment["CEPH_CONF"] = self._conffile
+        return environment
+
+    def connect(self, **arguments: Any) -> Rados:
+        """Return a new connection: rbd.connect() with this cluster's configuration file."""
+        import rbd
+
+        return rbd.connect(conffile=self._conffile, **arguments)
+
+    def command(self, *arguments: str, timeout: float = 60.0) -> str:
+        """Run the ``ceph`` tool and return what it prints.
+
+        Raises CommandError if it fails, ClusterTimeout if it takes more than `timeout` seconds.
+        """
+        return programs.run("ceph", arguments, self._conffile, timeout)
+
+    def rbd(self, *arguments: str, timeout: float = 60.0) -> str:
+        """Run the ``rbd`` tool and return what it prints; errors as those of command()."""
+        return programs.run("rbd", arguments, self._conffile, timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._conffile}>"

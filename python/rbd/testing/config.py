@@ -1,0 +1,180 @@
+"""The configuration file and the keys of a local cluster."""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Union
+
+from .ports import LOOPBACK
+
+Value = Union[str, int, float, bool]
+Sections = dict[str, dict[str, str]]
+
+# A path in this Unix socket address needs its final NUL.
+_UNIX_PATH_MAX = 107
+_LONGEST_SOCKET = "mgr.x.asok"
+# Comments, expansions and list separators of Ceph's configuration; there is no way to quote them
+# that works in each release and each option.
+_UNSAFE = set("$#;,=\"'\\[]") | {" ", "\t", "\n", "\r"}
+
+# Options that a release does not know are ignored by its daemons, so one list serves all.
+_GLOBAL = {
+    # Keys are checked as in earnest, but a client of any age may come.
+    "auth_cluster_required": "cephx",
+    "auth_service_required": "cephx",
+    "auth_client_required": "cephx",
+    "auth_allow_insecure_global_id_reclaim": "true",
+    "mon_warn_on_insecure_global_id_reclaim": "false",
+    "mon_warn_on_insecure_global_id_reclaim_allowed": "false",
+    "public_addr": LOOPBACK,
+    "cluster_addr": LOOPBACK,
+    # A monitor without company need not wait for more changes to propose together: each snapshot
+    # is one such change.
+    "paxos_propose_interval": "0.02",
+    "paxos_min_wait": "0.01",
+    # All OSDs are on one host, and that is no reason to worry.
+    "osd_crush_chooseleaf_type": "0",
+    "osd_pool_default_pg_autoscale_mode": "off",
+    "osd_pool_default_pg_num": "8",
+    "osd_pool_default_pgp_num": "8",
+    "mon_allow_pool_size_one": "true",
+    "mon_warn_on_pool_no_redundancy": "false",
+    "mon_warn_on_pool_no_app": "false",
+    "mon_allow_pool_delete": "true",
+    "mon_max_pg_per_osd": "10000",
+    "mon_osd_min_down_reporters": "1",
+    "mon_osd_reporter_subtree_level": "osd",
+    # A monitor ends itself on a disk that is 95 % full; a test machine's often is.
+    "mon_data_avail_warn": "0",
+    "mon_data_avail_crit": "0",
+    # No manager is no fault here.
+    "mon_mgr_mkfs_grace": "1000000000",
+    # Modules beyond those that are always on have ports and dependencies of their own.
+    "mgr_initial_modules": "iostat",
+    "osd_op_queue": "wpq",
+    "osd_mclock_skip_benchmark": "true",
+    "osd_open_classes_on_start": "false",
+    "osd_delete_sleep": "0",
+    "osd_snap_trim_sleep": "0",
+    "osd_recovery_sleep": "0",
+    "osd_memory_target": "939524096",
+    # Neither is allocated until it is written.
+    "memstore_device_bytes": str(16 << 30),
+    "bluestore_block_size": str(16 << 30),
+    "bluestore_fsck_on_mount": "false",
+    "log_to_stderr": "false",
+    "err_to_stderr": "true",
+    "debug_ms": "0/0",
+}
+
+_OSD = {
+    "debug_osd": "1/1",
+    "debug_objclass": "0/0",
+    "debug_bluestore": "0/0",
+    "debug_bluefs": "0/0",
+    "debug_bdev": "0/0",
+    "debug_rocksdb": "0/0",
+}
+
+
+def new_key() -> str:
+    """Return a new cephx key: its type, time of creation and length, and 16 secret bytes."""
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return base64.b64encode(
+        struct.pack("<HIIH", 1, seconds, nanoseconds, 16) + os.urandom(16)
+    ).decode()
+
+
+def keyring(entries: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
+    """Return the text of a keyring: for each entity its key, and the caps by kind of daemon."""
+    lines = []
+    for entity, (key, caps) in entries.items():
+        lines.append(f"[{entity}]\n    key = {key}\n")
+        lines += [f'    caps {kind} = "{cap}"\n' for kind, cap in caps.items()]
+    return "".join(lines)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def check_directory(directory: Path) -> None:
+    """Raise ValueError for a path that Ceph's configuration file cannot express."""
+    unsafe = sorted(_UNSAFE.intersection(str(directory)))
+    if unsafe:
+        raise ValueError(f"Ceph's configuration cannot name a directory with {unsafe}: {directory}")
+
+
+def extra_options(options: Mapping[str, Value]) -> dict[str, str]:
+    """Return a user's options as the configuration file has them; ValueError if it cannot."""
+    result = {}
+    for name, value in options.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        key = name.strip().replace(" ", "_").replace("-", "_")
+        if not key.isidentifier() or "\n" in text:
+            raise ValueError(f"not a configuration option: {name!r} = {value!r}")
+        result[key] = text
+    return result
+
+
+def sections(
+    directory: Path,
+    fsid: str,
+    mon_host: str,
+    osds: int,
+    objectstore: str,
+    extra: Mapping[str, str],
+) -> Sections:
+    """Return the configuration of a cluster in `directory`, by section.
+
+    An option in `extra` holds for everything, whatever a section would otherwise say.
+    """
+    size = min(osds, 2)
+    result: Sections = {
+        "global": {
+            "fsid": fsid,
+            "mon_host": mon_host,
+            **_GLOBAL,
+            "osd_pool_default_size": str(size),
+            "osd_pool_default_min_size": "1",
+            "osd_objectstore": objectstore,
+            "run_dir": str(directory),
+            "crash_dir": str(directory / "crash"),
+        },
+        # The first that exists; clients other than admin can have a file of their own.
+        "client": {"keyring": f"{directory}/$cluster.$name.keyring,{directory}/keyring"},
+    }
+    socket = str(directory / "$name.asok")
+    if len(os.fsencode(directory / _LONGEST_SOCKET)) > _UNIX_PATH_MAX:
+        socket = ""
+    for daemon in ("mon", "osd", "mgr"):
+        result[daemon] = {
+            f"{daemon}_data": f"{directory}/{daemon}.$id",
+            "log_file": f"{directory}/log/$name.log",
+            "admin_socket": socket,
+        }
+    result["osd"].update(_OSD)
+    if objectstore == "memstore":
+        # It is written to disk when the OSD unmounts it, which a fast shutdown skips.
+        result["osd"]["osd_fast_shutdown"] = "false"
+    for options in result.values():
+        for name in extra.keys() & options.keys():
+            del options[name]
+    result["global"].update(extra)
+    return result
+
+
+def render(configuration: Sections) -> str:
+    """Return the text of a configuration file."""
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
+        for section, options in configuration.items()
+    )
