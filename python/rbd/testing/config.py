@@ -82,12 +82,26 @@ _OSD = {
 }
 
 
-def new_key() -> str:
-    """Return a new cephx key: its type, time of creation and length, and 16 secret bytes."""
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return base64.b64encode(
-        struct.pack("<HIIH", 1, seconds, nanoseconds, 16) + os.urandom(16)
-    ).decode()
+class KeyMaker:
+    """Makes cephx keys of the kind that a sample is of.
+
+    The monitors of newer releases refuse the cipher that older ones know, so the installed tool
+    tells by a key of its own which one it is; that tool takes too long to make all of them.
+    """
+
+    _HEADER = struct.Struct("<HIIH")
+
+    def __init__(self, sample: str) -> None:
+        data = base64.b64decode(sample)
+        self._type, _, _, self._length = self._HEADER.unpack_from(data)
+        if len(data) != self._HEADER.size + self._length:
+            raise ValueError("ceph-authtool printed something that is not a cephx key")
+
+    def new(self) -> str:
+        """Return a new key: type, time of creation, length, and that many secret bytes."""
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        header = self._HEADER.pack(self._type, seconds, nanoseconds, self._length)
+        return base64.b64encode(header + os.urandom(self._length)).decode()
 
 
 def keyring(entries: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:

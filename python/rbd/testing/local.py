@@ -91,7 +91,13 @@ class LocalCluster(Cluster):
         if isinstance(pools, str):
             raise TypeError("pools must be a sequence of names, not one string")
         extra = config.extra_options(conf or {})
-        names = ["ceph-mon", "monmaptool", "ceph-osd", *(["ceph-mgr"] if mgr else [])]
+        names = [
+            "ceph-mon",
+            "ceph-osd",
+            "monmaptool",
+            "ceph-authtool",
+            *(["ceph-mgr"] if mgr else []),
+        ]
         self._programs = {name: programs.find(name) for name in names}
 
         temporary = directory is None
@@ -196,10 +202,12 @@ class LocalCluster(Cluster):
         self._pools += pools
 
     def _write_keys(self, mgr: bool) -> None:
-        admin = config.new_key()
+        sample = programs.run("ceph-authtool", ["--gen-print-key"], os.devnull, 30.0)
+        keys = config.KeyMaker(sample)
+        admin = keys.new()
         everything = dict.fromkeys(("mon", "osd", "mgr", "mds"), "allow *")
         entries: dict[str, tuple[str, Mapping[str, str]]] = {
-            "mon.": (config.new_key(), {"mon": "allow *"}),
+            "mon.": (keys.new(), {"mon": "allow *"}),
             "client.admin": (admin, everything),
         }
         own: dict[str, Mapping[str, str]] = {
@@ -213,7 +221,7 @@ class LocalCluster(Cluster):
         if mgr:
             own["mgr.x"] = {"mon": "allow profile mgr", "osd": "allow *", "mds": "allow *"}
         for entity, caps in own.items():
-            key = config.new_key()
+            key = keys.new()
             entries[entity] = (key, caps)
             data = self._directory / entity
             data.mkdir(mode=0o700)
