@@ -1,0 +1,172 @@
+# shellcheck shell=bash
+# Sourced by the commands: makes a machine ready to build, run and test the package.
+#
+#   need COMMAND=PACKAGE ...    install the Debian packages whose commands are missing
+#   setup                       packages, the virtual environment and the package in it; sets $python
+#
+# Settings: RBD_VENV (.venv), RBD_PYTHON (the interpreter to make it from), CMAKE_BUILD_PARALLEL_LEVEL.
+
+say() { printf 'dev: %s\n' "$*" >&2; }
+die() {
+    say "$@"
+    exit 1
+}
+
+# What the C++ core and a one-machine Ceph take. A name with a slash is a file, one that ends in
+# .so.N a shared library, anything else a command.
+SYSTEM=(
+    'c++=g++'
+    'ceph-mon=ceph-mon'
+    'ceph-osd=ceph-osd'
+    'rbd=ceph-common'
+    'librbd.so.1=librbd1'
+)
+OLDEST_PYTHON=3.9
+
+have() {
+    case $1 in
+    */*) [[ -e $1 ]] ;;
+    *.so.*) { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -qF "$1 " ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+as_root() {
+    if [[ $EUID -eq 0 ]]; then
+        "$@"
+    else
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+# Runs a command, showing what it says only when it fails.
+quietly() {
+    local log status=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    [[ $status -eq 0 ]] || cat "$log" >&2
+    rm -f "$log"
+    return "$status"
+}
+
+apt_install() {
+    command -v apt-get >/dev/null || die "please install what Debian calls $*"
+    [[ $EUID -eq 0 ]] || command -v sudo >/dev/null || die "please run as root: apt-get install $*"
+    say "installing the Debian packages $*"
+    export DEBIAN_FRONTEND=noninteractive
+    quietly as_root apt-get update || say "going on with the package lists that are there"
+    quietly as_root apt-get install -y --no-install-recommends "$@" || die "apt could not install them"
+}
+
+# Prints the packages of those COMMAND=PACKAGE pairs whose command is missing.
+lacking() {
+    local pair
+    for pair in "$@"; do
+        have "${pair%%=*}" || echo "${pair#*=}"
+    done
+}
+
+need() {
+    local missing
+    mapfile -t missing < <(lacking "$@")
+    [[ ${#missing[@]} -eq 0 ]] || apt_install "${missing[@]}"
+}
+
+# Whether an interpreter is new enough, can make a virtual environment and can build an extension.
+python_serves() {
+    "$1" - "$OLDEST_PYTHON" >/dev/null 2>&1 <<'PYTHON'
+import os, sys, sysconfig
+import ensurepip, venv
+oldest = tuple(map(int, sys.argv[1].split(".")))
+header = os.path.join(sysconfig.get_path("include"), "Python.h")
+sys.exit(sys.version_info < oldest or not os.path.exists(header))
+PYTHON
+}
+
+find_python() {
+    local candidate candidates=(python3 /usr/bin/python3 python3.{14,13,12,11,10,9})
+    [[ -z ${RBD_PYTHON:-} ]] || candidates=("$RBD_PYTHON")
+    for candidate in "${candidates[@]}"; do
+        if python_serves "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+venv_serves() { [[ -x $python ]] && python_serves "$python"; }
+
+# Prints the packages that a virtual environment takes, where no interpreter here can make one.
+lacking_python() {
+    venv_serves || find_python >/dev/null || printf '%s\n' python3 python3-venv python3-dev
+}
+
+make_venv() {
+    local base
+    ! venv_serves || return 0
+    base=$(find_python) || die "no Python >= $OLDEST_PYTHON with venv and headers: ${RBD_PYTHON:-python3}"
+    say "making the virtual environment $venv from $base ($("$base" -V))"
+    rm -rf "$venv"
+    "$base" -m venv "$venv"
+    quietly "$python" -m pip install --upgrade pip || {
+        rm -rf "$venv"
+        die "pip could not be brought up to date"
+    }
+}
+
+# Names the state of everything that the built package depends on.
+fingerprint() {
+    local path present=()
+    for path in CMakeLists.txt CMakePresets.json LICENSE README.md cmake cpp pyproject.toml python; do
+        [[ ! -e $path ]] || present+=("$path")
+    done
+    {
+        "$python" -VV
+        find "${present[@]}" -type f ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
+    } | sha256sum
+}
+
+build_requirements() {
+    "$python" - <<'PYTHON'
+try:
+    import tomllib
+except ImportError:
+    from pip._vendor import tomli as tomllib
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["build-system"]["requires"], "cmake", "ninja", sep="\n")
+PYTHON
+}
+
+install_package() {
+    local stamp=$venv/.installed state options=() requirements
+    state=$(fingerprint)
+    [[ -f $stamp && $(<"$stamp") == "$state" ]] && return
+    rm -f "$stamp"
+    say "building the package and installing it with its test requirements into $venv"
+    requirements=$(build_requirements)
+    mapfile -t requirements <<<"$requirements"
+    quietly "$python" -m pip install "${requirements[@]}"
+    if command -v ccache >/dev/null; then
+        export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}
+    fi
+    # Without isolation and in a kept directory: a second build compiles only what has changed.
+    options=(--no-build-isolation --config-settings "build-dir=build/dev-$("$python" -c \
+        'import sys; print(sys.implementation.cache_tag)')")
+    PATH=$venv/bin:$PATH quietly "$python" -m pip install "${options[@]}" ".[test]"
+    printf '%s\n' "$state" >"$stamp"
+}
+
+setup() {
+    local missing
+    mapfile -t missing < <(
+        lacking "${SYSTEM[@]}"
+        lacking_python
+    )
+    [[ ${#missing[@]} -eq 0 ]] || apt_install "${missing[@]}"
+    make_venv
+    install_package
+}
+
+venv=$(realpath -m "${RBD_VENV:-.venv}")
+python=$venv/bin/python
