@@ -22,5 +22,6 @@ void bind_image(ImageClass& image);
 void bind_io(ImageClass& image);
 void bind_snapshot(py::module_& m, ImageClass& image);
 void bind_diff(ImageClass& image);
+void bind_lock(py::module_& m, ImageClass& image);
 
 }  // namespace rbdxx::python

@@ -23,4 +23,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_io(image);
     bind_snapshot(m, image);
     bind_diff(image);
+    bind_lock(m, image);
 }

@@ -11,7 +11,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _core
-from ._core import RBD, Image, ImageIterator, SnapIterator, supports
+from ._core import RBD, Image, ImageIterator, LockOwnerIterator, SnapIterator, supports
 from .exceptions import *  # noqa: F403
 from .exceptions import __all__ as _exceptions
 
@@ -36,6 +36,7 @@ __all__ = [
     "Image",
     "ImageIterator",
     "LibraryInfo",
+    "LockOwnerIterator",
     "SnapIterator",
     "connect",
     "library_info",

@@ -1,0 +1,244 @@
+"""Advisory locks and the exclusive lock, between two clients."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Tuple
+
+import pytest
+
+import rbd
+import rbd.rados
+from rbd.testing import Cluster
+
+EXCLUSIVE_LOCK = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+locking = pytest.mark.rbd_image(features=EXCLUSIVE_LOCK)
+
+
+@pytest.fixture
+def other(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> Iterator[rbd.Image]:
+    """The image of rbd_image, opened by a client of its own."""
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        with rbd.Image(ioctx, rbd_image.name) as image:
+            yield image
+
+
+def cookies(image: rbd.Image) -> List[str]:
+    found = image.list_lockers()
+    return sorted(cookie for _, cookie, _ in found["lockers"]) if found else []
+
+
+# Advisory locks
+
+
+def test_nobody_holds_a_lock(rbd_image: rbd.Image) -> None:
+    assert rbd_image.list_lockers() == []
+
+
+def test_exclusive_lock_keeps_others_out(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    rbd_image.lock_exclusive("mine")
+    found = other.list_lockers()
+    assert sorted(found) == ["exclusive", "lockers", "tag"]
+    assert (found["tag"], found["exclusive"]) == ("", True)
+    ((client, cookie, address),) = found["lockers"]
+    assert client.startswith("client.")
+    assert cookie == "mine"
+    assert ":" in address
+    with pytest.raises(rbd.ImageExists) as same:
+        rbd_image.lock_exclusive(cookie="mine")
+    assert same.value.errno == 17
+    with pytest.raises(rbd.ImageBusy):
+        rbd_image.lock_exclusive("another")
+    with pytest.raises(rbd.ImageBusy):
+        other.lock_exclusive("mine")
+    with pytest.raises(rbd.ImageBusy):
+        other.lock_shared("mine", "tag")
+    rbd_image.unlock("mine")
+    other.lock_exclusive("theirs")
+    assert cookies(rbd_image) == ["theirs"]
+    other.unlock(cookie="theirs")
+    assert rbd_image.list_lockers() == []
+
+
+def test_shared_locks_of_one_tag(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    rbd_image.lock_shared("a", "tag")
+    other.lock_shared(cookie="b", tag="tag")
+    found = rbd_image.list_lockers()
+    assert (found["tag"], found["exclusive"]) == ("tag", False)
+    assert cookies(other) == ["a", "b"]
+    assert len({client for client, _, _ in found["lockers"]}) == 2
+    with pytest.raises(rbd.ImageExists):
+        other.lock_shared("b", "tag")
+    with pytest.raises(rbd.ImageBusy):
+        other.lock_shared("c", "another tag")
+    with pytest.raises(rbd.ImageBusy):
+        other.lock_exclusive("c")
+    rbd_image.unlock("a")
+    other.unlock("b")
+
+
+def test_many_and_long_and_empty_cookies(rbd_image: rbd.Image) -> None:
+    # Each of the four lists that come back needs a buffer of its own size.
+    names = ["", "ä", "x" * 2000, *(f"cookie-{i}" for i in range(60))]
+    tag = "t" * 3000
+    for name in names:
+        rbd_image.lock_shared(name, tag)
+    found = rbd_image.list_lockers()
+    assert found["tag"] == tag
+    assert cookies(rbd_image) == sorted(names)
+    assert all(client.startswith("client.") and address for client, _, address in found["lockers"])
+    for name in names:
+        rbd_image.unlock(name)
+    assert rbd_image.list_lockers() == []
+
+
+def test_bytes_are_names_too(rbd_image: rbd.Image) -> None:
+    rbd_image.lock_shared(b"cookie", b"tag")
+    assert cookies(rbd_image) == ["cookie"]
+    rbd_image.unlock("cookie")
+
+
+def test_breaking_another_clients_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    other.lock_exclusive("theirs")
+    ((client, cookie, _),) = rbd_image.list_lockers()["lockers"]
+    with pytest.raises(rbd.ImageNotFound):
+        rbd_image.break_lock(client, "no such cookie")
+    with pytest.raises(rbd.ImageNotFound):
+        rbd_image.break_lock(client="client.999999999", cookie=cookie)
+    with pytest.raises(rbd.InvalidArgument) as error:
+        rbd_image.break_lock("nobody", cookie)
+    assert error.value.errno == 22
+    rbd_image.break_lock(client=client, cookie=cookie)
+    assert rbd_image.list_lockers() == []
+
+
+def test_unlock_what_is_not_locked(rbd_image: rbd.Image) -> None:
+    with pytest.raises(rbd.ImageNotFound) as error:
+        rbd_image.unlock("mine")
+    assert error.value.errno == 2
+    assert rbd_image.name in str(error.value)
+
+
+# The exclusive lock
+
+
+@locking
+def test_acquired_lock_is_kept(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    assert rbd_image.is_exclusive_lock_owner() is False
+    assert list(rbd_image.lock_get_owners()) == []
+    rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    assert rbd_image.is_exclusive_lock_owner() is True
+    assert other.is_exclusive_lock_owner() is False
+    (owner,) = other.lock_get_owners()
+    assert sorted(owner) == ["mode", "owner"]
+    assert owner["mode"] == rbd.RBD_LOCK_MODE_EXCLUSIVE
+    assert ":" in owner["owner"]
+    with pytest.raises(rbd.ReadOnlyImage):
+        other.lock_acquire(lock_mode=rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    with pytest.raises(rbd.ReadOnlyImage):
+        other.write(b"x", 0)
+    rbd_image.lock_release()
+    other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    assert other.is_exclusive_lock_owner() is True
+    other.lock_release()
+    assert list(rbd_image.lock_get_owners()) == []
+
+
+@locking
+def test_breaking_the_exclusive_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    (owner,) = rbd_image.lock_get_owners()
+    with pytest.raises(rbd.ImageBusy):
+        rbd_image.lock_break(rbd.RBD_LOCK_MODE_EXCLUSIVE, "127.0.0.1:0/1")
+    with pytest.raises(rbd.OperationNotSupported):
+        rbd_image.lock_break(rbd.RBD_LOCK_MODE_SHARED, owner["owner"])
+    rbd_image.lock_break(lock_mode=rbd.RBD_LOCK_MODE_EXCLUSIVE, lock_owner=owner["owner"])
+    assert list(rbd_image.lock_get_owners()) == []
+    rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    assert rbd_image.is_exclusive_lock_owner() is True
+
+
+@locking
+def test_lock_acquire_of_a_mode_that_is_none(rbd_image: rbd.Image) -> None:
+    with pytest.raises(rbd.OperationNotSupported):
+        rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_SHARED)
+
+
+@locking
+def test_release_of_a_lock_not_held(rbd_image: rbd.Image) -> None:
+    with pytest.raises(rbd.InvalidArgument) as error:
+        rbd_image.lock_release()
+    assert error.value.errno == 22
+
+
+@pytest.mark.rbd_image(features=rbd.RBD_FEATURE_LAYERING)
+def test_image_without_the_feature(rbd_image: rbd.Image) -> None:
+    assert rbd_image.is_exclusive_lock_owner() is False
+    for call in (
+        lambda: rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE),
+        rbd_image.lock_release,
+        rbd_image.lock_get_owners,
+        lambda: rbd_image.lock_break(rbd.RBD_LOCK_MODE_EXCLUSIVE, "127.0.0.1:0/1"),
+    ):
+        with pytest.raises(rbd.InvalidArgument):
+            call()
+
+
+@locking
+def test_owner_iterator(rbd_image: rbd.Image) -> None:
+    rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    owners = rbd_image.lock_get_owners()
+    assert isinstance(owners, rbd.LockOwnerIterator)
+    rbd_image.close()
+    # It lists when it is made: it can be read twice, and outlives the image.
+    assert list(owners) == list(owners)
+    assert len(owners) == 1
+
+
+# Bad input
+
+CALLS: List[Tuple[str, Tuple[Any, ...]]] = [
+    ("list_lockers", ()),
+    ("lock_exclusive", ("cookie",)),
+    ("lock_shared", ("cookie", "tag")),
+    ("unlock", ("cookie",)),
+    ("break_lock", ("client.1", "cookie")),
+    ("is_exclusive_lock_owner", ()),
+    ("lock_acquire", (rbd.RBD_LOCK_MODE_EXCLUSIVE,)),
+    ("lock_release", ()),
+    ("lock_get_owners", ()),
+    ("lock_break", (rbd.RBD_LOCK_MODE_EXCLUSIVE, "127.0.0.1:0/1")),
+]
+
+
+@pytest.mark.parametrize(("method", "arguments"), CALLS)
+def test_closed_image(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
+    rbd_image.close()
+    with pytest.raises(rbd.InvalidArgument) as error:
+        getattr(rbd_image, method)(*arguments)
+    assert error.value.errno is None
+
+
+@pytest.mark.parametrize(("method", "arguments"), [call for call in CALLS if call[1]])
+def test_wrong_type(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
+    for i in range(len(arguments)):
+        wrong = [*arguments[:i], object(), *arguments[i + 1 :]]
+        with pytest.raises(TypeError):
+            getattr(rbd_image, method)(*wrong)
+    with pytest.raises(TypeError):
+        getattr(rbd_image, method)()
+    assert rbd_image.list_lockers() == []
+
+
+@pytest.mark.parametrize("bad", ["a\0b", b"\0"])
+def test_nul_in_a_name(rbd_image: rbd.Image, bad: Any) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        rbd_image.lock_exclusive(bad)
+    assert rbd_image.list_lockers() == []
+
+
+def test_owner_iterator_of_something_else() -> None:
+    with pytest.raises(TypeError):
+        rbd.LockOwnerIterator(3)
