@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-import coverage
+import c_coverage as coverage
 
 TABLE = [("rbd_old", 14, False), ("rbd_new", 16, False), ("rbd_list_cleanup", 14, False)]
 

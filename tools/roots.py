@@ -193,7 +193,8 @@ def configure(suite: str, root: Path) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    conf = 'Acquire::Check-Valid-Until "false";\nAcquire::Retries "3";\nAPT::Install-Recommends "false";\n'
+    conf = 'Acquire::Check-Valid-Until "false";\nAcquire::Retries "3";\n'
+    conf += 'APT::Install-Recommends "false";\n'
     (root / "etc/apt/apt.conf.d/99matrix").write_text(conf)
     for name in ("etc/resolv.conf", "etc/hosts"):
         if Path("/", name).exists():

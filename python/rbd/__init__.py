@@ -1,8 +1,8 @@
 """Ceph block device images.
 
-A drop-in superset of the `rbd` module that Ceph ships, which installs into any virtual environment and
-works with whatever librbd is there at run time: nothing is loaded before the first call. `rbd.rados`,
-`rbd.aio`, `rbd.transfer` and `rbd.testing` load at their first use.
+A drop-in superset of the `rbd` module that Ceph ships, which installs into any virtual environment
+and works with whatever librbd is there at run time: nothing is loaded before the first call.
+`rbd.rados`, `rbd.aio`, `rbd.transfer` and `rbd.testing` load at their first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The exceptions of `rbd`, and the one map from errno to class.
 
-Each class derives directly from `rbd.OSError` (itself an `rbd.Error`) and, where Python has a builtin
-of the same meaning, from that too: ``except FileNotFoundError`` catches `ImageNotFound`.
+Each class derives directly from `rbd.OSError` (itself an `rbd.Error`) and, where Python has a
+builtin of the same meaning, from that too: ``except FileNotFoundError`` catches `ImageNotFound`.
 This module imports nothing of the package, so that everything else may import it.
 """
 
@@ -165,7 +165,7 @@ class ArgumentOutOfRange(OSError):
 
 
 class ConnectionShutdown(OSError):
-    """The client was shut down or blocklisted (ESHUTDOWN), or was inherited through fork() (None)."""
+    """The client was shut down or blocklisted (ESHUTDOWN), or inherited through fork() (None)."""
 
     _text = "RBD connection was shutdown (%s)"
 
@@ -229,7 +229,7 @@ class StreamError(Error, ValueError):
 
 
 class _AbsentFunction(FunctionNotSupported, AttributeError):
-    """What an instance raises for a method that the loaded librbd lacks, so that hasattr() is False."""
+    """What an instance raises for a method that librbd lacks, so that hasattr() is False."""
 
 
 # The one map of return codes; everything that turns a code into a class uses it.

@@ -1,7 +1,7 @@
-"""RADOS connections and I/O contexts: what block device users need, under the stock module's names.
+"""RADOS connections and I/O contexts for block device users, under the stock module's names.
 
-`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection, which ends
-when the last of them is closed, in whatever order. Every error here is an `rbd.Error` too.
+`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection, which
+ends when the last of them is closed, in whatever order. Every error here is an `rbd.Error` too.
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ class Rados:
     """A client of a Ceph cluster.
 
     rados_id ("admin") or name ("client.admin"): whom to connect as. clustername: what `$cluster` in
-    paths stands for. conf: options, set last. conf_defaults: options, set first. conffile: a path to
-    read, '' to search as librados does (CEPH_CONF included), None to read none. flags: as in
+    paths stands for. conf: options, set last. conf_defaults: options, set first. conffile: a path
+    to read, '' to search as librados does (CEPH_CONF included), None to read none. flags: as in
     rados_create2.
     """
 
@@ -240,7 +240,7 @@ class Rados:
 
     @property
     def state(self) -> str:
-        """"configuring", "connected" or "shutdown"."""
+        """One of "configuring", "connected" and "shutdown"."""
         if self._cluster.closed:
             return "shutdown"
         return "connected" if self._connected else "configuring"

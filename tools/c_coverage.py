@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes docs/coverage.md: what became of each C function of the ABI table.
 
-    tools/coverage.py [--check] [--gaps]
+    tools/c_coverage.py [--check] [--gaps]
 
 The functions and their releases come from the built module's table, the Python names from the
 `Implements:` lines of its docstrings, the C++ topics from the sources that call the function. Only
-what no code can tell stands in tools/coverage.json: which newer form supersedes an older one, and
+what no code can tell stands in tools/c_coverage.json: which newer form supersedes an older one, and
 why the library keeps a function to itself.
 """
 
@@ -24,12 +24,12 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "coverage.md"
-REASONS = ROOT / "tools" / "coverage.json"
+REASONS = ROOT / "tools" / "c_coverage.json"
 
 HEAD = """\
 # Coverage of the C API
 
-<!-- Written by tools/coverage.py; change the code or tools/coverage.json instead. -->
+<!-- Written by tools/c_coverage.py; change the code or tools/c_coverage.json instead. -->
 
 Each function of librbd's C API, and the functions of librados' C API that block device users need:
 the Ceph release that brought it, and what stands for it here. That is the Python name that
@@ -184,7 +184,7 @@ def main() -> int:
     text = page(all_rows)
     if arguments.check:
         if not PAGE.exists() or PAGE.read_text() != text:
-            print(f"{PAGE} is out of date: run tools/coverage.py", file=sys.stderr)
+            print(f"{PAGE} is out of date: run tools/c_coverage.py", file=sys.stderr)
             return 1
         return 0
     PAGE.write_text(text)

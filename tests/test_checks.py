@@ -1,0 +1,202 @@
+"""Each static check finds what it is there for: broken on purpose, once for each rule."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
+
+import headers
+import layers
+import lengths
+import run
+import topics
+import words
+
+CHECK = Path(run.__file__).parent
+
+# A tree in miniature that every check likes.
+GOOD: Dict[str, str] = {
+    "cpp/include/rbdxx/abi/types.hpp": "#pragma once\nusing handle = void*;\n",
+    "cpp/include/rbdxx/api.hpp": "#pragma once\n#include <rbdxx/abi/types.hpp>\n",
+    "cpp/include/rbdxx/handle.hpp": "#pragma once\n#include <rbdxx/api.hpp>\n",
+    "cpp/include/rbdxx/lock.hpp": "#pragma once\n#include <rbdxx/handle.hpp>\nvoid lock(handle);\n",
+    "cpp/src/api.cpp": '#include <rbdxx/api.hpp>\n#include "loader.hpp"\n',
+    "cpp/src/handle.cpp": "#include <rbdxx/handle.hpp>\n",
+    "cpp/src/lock.cpp": "#include <rbdxx/lock.hpp>\n",
+    "cpp/src/loader.hpp": "#pragma once\n",
+    "cpp/src/loader.cpp": "#include <dlfcn.h>\nvoid* f = dlopen(nullptr, 0);\n",
+    "cpp/bindings/gil.hpp": "#pragma once\n#include <pybind11/pybind11.h>\n",
+    "cpp/bindings/bind_lock.cpp": '#include "gil.hpp"\nvoid bind_lock() {}\n',
+    "cpp/bindings/module.cpp": '#include "gil.hpp"\nint module = bind_lock();\n',
+    "python/rbd/exceptions.py": "import errno\n\nNUMBER = errno.EINVAL\n",
+    "tests/test_lock.py": "import rbd\n",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, text in GOOD.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("check", [layers, topics, lengths, words], ids=lambda m: m.__name__)
+def test_a_good_tree_passes(check: object, tree: Path) -> None:
+    assert check.findings(tree) == []  # type: ignore[attr-defined]
+
+
+LAYERS = {
+    "pybind11 in the library": ("cpp/src/lock.cpp", "#include <pybind11/pybind11.h>\n"),
+    "Python.h in a header": ("cpp/include/rbdxx/lock.hpp", "#include <Python.h>\n"),
+    "Ceph's header": ("cpp/src/lock.cpp", "#include <rbd/librbd.h>\n"),
+    "the bindings from below": ("cpp/src/lock.cpp", '#include "gil.hpp"\n'),
+    "a private header": ("cpp/include/rbdxx/lock.hpp", '#include "loader.hpp"\n'),
+    "dlsym": ("cpp/src/lock.cpp", 'void* g() { return dlsym(nullptr, "x"); }\n'),
+    "a higher layer": ("cpp/include/rbdxx/api.hpp", "#include <rbdxx/lock.hpp>\n"),
+    "the leaf": ("python/rbd/exceptions.py", "from . import _core\n"),
+    "the leaf, by name": ("python/rbd/exceptions.py", "import rbd.rados\n"),
+}
+
+
+@pytest.mark.parametrize("what", LAYERS)
+def test_layers(what: str, tree: Path) -> None:
+    name, line = LAYERS[what]
+    with (tree / name).open("a") as file:
+        file.write(line)
+    found = layers.findings(tree)
+    assert found
+    assert all(finding.startswith(name.split("lock")[0][:12]) for finding in found)
+
+
+def test_layers_find_a_circle(tree: Path) -> None:
+    header = tree / "cpp/include/rbdxx/lock.hpp"
+    header.write_text(header.read_text() + "#include <rbdxx/watch.hpp>\n")
+    (tree / "cpp/include/rbdxx/watch.hpp").write_text("#pragma once\n#include <rbdxx/lock.hpp>\n")
+    assert len([finding for finding in layers.findings(tree) if "circle" in finding]) == 2
+
+
+def test_layers_ignore_comments(tree: Path) -> None:
+    with (tree / "cpp/src/lock.cpp").open("a") as file:
+        file.write("// #include <Python.h>\n/* dlopen(a) */\n")
+    assert layers.findings(tree) == []
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "cpp/src/lock.cpp",
+        "cpp/include/rbdxx/lock.hpp",
+        "tests/test_lock.py",
+        "cpp/bindings/module.cpp",
+    ],
+)
+def test_topics_miss_a_file(lost: str, tree: Path) -> None:
+    (tree / lost).unlink()
+    found = topics.findings(tree)
+    assert len(found) == 1
+    assert "lock" in found[0]
+
+
+def test_topics_miss_the_function(tree: Path) -> None:
+    (tree / "cpp/bindings/bind_lock.cpp").write_text("void bind_locks() {}\n")
+    assert topics.findings(tree) == ["cpp/bindings/bind_lock.cpp: defines no bind_lock"]
+
+
+def test_lengths(tree: Path) -> None:
+    long = tree / "cpp/src/lock.cpp"
+    long.write_text("\n" * (lengths.LIMIT + 1))
+    assert len(lengths.findings(tree)) == 1
+    long.write_text("// Long because it is one table.\n" + "\n" * lengths.LIMIT)
+    assert lengths.findings(tree) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "see " + "/".join(("", "home", "somebody", "rbd")),
+        "prefix=" + "/".join(("", "work", "rbd")),
+        "pip install --index" + "-url=x",
+        "export PIP_" + "INDEX_URL=x",
+        "https://" + "example.org/simple",
+        "../" + "shared/notes",
+    ],
+)
+def test_words(line: str, tree: Path) -> None:
+    (tree / "notes.md").write_text(f"first\n{line}\n")
+    found = words.findings(tree)
+    assert len(found) == 1
+    assert found[0].startswith("notes.md:2")
+
+
+def test_words_let_other_paths_pass(tree: Path) -> None:
+    (tree / "notes.md").write_text("~/work/x $root/home/x and https://docs.ceph.com/en\n")
+    assert words.findings(tree) == []
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler: install g++")
+@pytest.mark.parametrize(
+    "line", ["std::string text();\n", "#include <no/such/header.hpp>\n", "int twice = 1;\n"]
+)
+def test_headers(line: str, tree: Path) -> None:
+    assert headers.findings(tree) == []
+    header = tree / "cpp/include/rbdxx/lock.hpp"
+    text = header.read_text() + line
+    header.write_text(text.replace("#pragma once\n", "") if "twice" in line else text)
+    found = headers.findings(tree)
+    assert len(found) == 1
+    assert found[0].startswith("cpp/include/rbdxx/lock.hpp")
+
+
+TOOLS = {
+    "clang-format": ("cpp/src/lock.cpp", "int  f( );\n"),
+    "ruff": ("tests/test_lock.py", "import os\n"),
+    "codespell": ("notes.md", "rec" + "ieve\n"),
+    "mypy": ("python/rbd/__init__.py", "def f(x): return x\n"),
+    "pyright": ("python/rbd/__init__.py", "value: int = ''\n"),
+    "stubtest": ("typings/rbd/_core.pyi", "def no_such_function() -> int: ...\n"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tools(tool: str, tree: Path) -> None:
+    try:
+        run.program(tool)
+    except SystemExit:
+        pytest.skip(f"no {tool}: ./dev check installs it")
+    root = CHECK.parents[1]
+    for name in (".clang-format", "pyproject.toml"):
+        shutil.copy(root / name, tree)
+    check = run.checks()[tool]
+    (tree / "tests/test_lock.py").unlink()
+    if tool != "stubtest":
+        assert check(tree) == []
+    name, text = TOOLS[tool]
+    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    (tree / name).write_text(text)
+    assert check(tree)
+
+
+def test_the_runner_fails_when_a_check_does(tree: Path) -> None:
+    command = [sys.executable, str(CHECK / "run.py"), "--root", str(tree), "lengths", "words"]
+    good = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (good.returncode, good.stdout) == (0, "ok   lengths\nok   words\n")
+    (tree / "cpp/src/lock.cpp").write_text("\n" * 500)
+    bad = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert bad.returncode == 1
+    assert "FAIL lengths" in bad.stdout
+
+
+def test_the_runner_refuses_an_unknown_check() -> None:
+    command = [sys.executable, str(CHECK / "run.py"), "no-such-check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "no check no-such-check" in done.stderr

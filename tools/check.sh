@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The static checks in the virtual environment $venv, where the package is installed already.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tools/setup.sh
+requirements=tools/check/requirements.txt
+stamp=$venv/.checks
+if [[ ! -f $stamp ]] || ! cmp -s "$stamp" "$requirements"; then
+    say "installing the checkers into $venv"
+    quietly "$python" -m pip install -r "$requirements"
+    cp "$requirements" "$stamp"
+fi
+# Named checks may not need it; the whole set does.
+[[ $# -gt 0 && $* != *clang-tidy* ]] || need clang-tidy=clang-tidy
+PATH=$venv/bin:$PATH exec "$python" tools/check/run.py "$@"

@@ -1,0 +1,97 @@
+"""The layer rule: an arrow points down only.
+
+- pybind11 and Python.h are included in cpp/bindings alone (and by examples of their own).
+- dlopen and dlsym are called in cpp/src/loader.cpp alone.
+- No file of the library includes a header of Ceph.
+- The library knows nothing of the bindings; a public header includes public headers alone, of its
+  own layer or a lower one, and never in a circle.
+- rbd/exceptions.py imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Set
+
+from tree import code_of, files, includes, text_of
+
+PYTHON = re.compile(r"^(pybind11/|Python\.h$)")
+CEPH = re.compile(r"^(rbd|rados)/")
+LOADING = re.compile(r"\b(dlopen|dlmopen|dlsym|dlvsym)\s*\(")
+LOADER = "cpp/src/loader.cpp"
+# The layers below the topics, lowest first.
+LAYERS = ({"abi"}, {"api"}, {"error", "handle", "sized"})
+
+
+def layer(stem: str) -> int:
+    for number, names in enumerate(LAYERS):
+        if stem in names:
+            return number
+    return len(LAYERS)
+
+
+def stem_of(name: str) -> str:
+    """The layer word of an include such as rbdxx/abi/types.hpp."""
+    word = name.split("/")[1]
+    return word.split(".")[0]
+
+
+def library(root: Path) -> List[str]:
+    found = []
+    for path in files(root, "cpp/*.[ch]pp", "cpp/*.def"):
+        name = path.relative_to(root).as_posix()
+        if name.startswith("cpp/examples/"):
+            continue
+        bindings = name.startswith("cpp/bindings/")
+        for included in includes(path):
+            if PYTHON.match(included) and not bindings:
+                found.append(f"{name}: includes {included}, outside cpp/bindings")
+            if CEPH.match(included):
+                found.append(f"{name}: includes Ceph's {included}")
+            private = not included.startswith("rbdxx/") and "/" not in included
+            quoted = (root / "cpp/bindings" / included).exists()
+            if private and quoted and not bindings:
+                found.append(f"{name}: includes {included} of the bindings above it")
+            public = name.startswith("cpp/include/")
+            if public and private and (root / "cpp/src" / included).exists():
+                found.append(f"{name}: a public header includes {included} of cpp/src")
+        if name != LOADER and LOADING.search(code_of(path)):
+            found.append(f"{name}: loads symbols itself, which is {LOADER}'s alone")
+    return found
+
+
+def headers(root: Path) -> List[str]:
+    found = []
+    graph: Dict[str, Set[str]] = {}
+    for path in files(root, "cpp/include/rbdxx/*.hpp"):
+        parts = path.relative_to(root / "cpp/include").as_posix()
+        own = stem_of(parts)
+        for included in includes(path):
+            if not included.startswith("rbdxx/"):
+                continue
+            other = stem_of(included)
+            if layer(other) > layer(own):
+                found.append(f"cpp/include/{parts}: includes {included}, of a higher layer")
+            if other != own:
+                graph.setdefault(own, set()).add(other)
+    for start in graph:
+        seen: Set[str] = set()
+        ahead = {start}
+        while ahead:
+            ahead = {after for stem in ahead for after in graph.get(stem, ())} - seen
+            seen |= ahead
+        if start in seen:
+            found.append(f"cpp/include/rbdxx/{start}.hpp: includes itself in a circle")
+    return found
+
+
+def leaf(root: Path) -> List[str]:
+    path = root / "python/rbd/exceptions.py"
+    pattern = r"^(?:from\s+(\.\S*|rbd\b\S*)|import\s+(rbd\b\S*))"
+    found = re.findall(pattern, text_of(path), flags=re.M) if path.exists() else []
+    return [f"python/rbd/exceptions.py: imports {a or b}, but is a leaf" for a, b in found]
+
+
+def findings(root: Path) -> List[str]:
+    return library(root) + headers(root) + leaf(root)

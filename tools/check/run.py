@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Runs the static checks, all or those named, and tells what each has found.
+
+tools/check/run.py [--root DIR] [CHECK ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable, Dict, List
+
+from tree import files
+
+HERE = Path(__file__).resolve().parent
+CPP = ("*.cpp", "*.hpp")
+
+
+def program(name: str) -> str:
+    """A tool of this interpreter's environment, or of the system."""
+    own = Path(sysconfig.get_path("scripts")) / name
+    found = str(own) if own.exists() else shutil.which(name)
+    if found is None:
+        raise SystemExit(f"check: no {name}; ./dev check installs it")
+    return found
+
+
+def output(root: Path, name: str, *arguments: str) -> List[str]:
+    """Runs a tool; its output where it fails."""
+    command = [program(name), *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return [] if done.returncode == 0 else [(done.stdout + done.stderr).rstrip() or name]
+
+
+def names(root: Path, *patterns: str) -> List[str]:
+    return [path.relative_to(root).as_posix() for path in files(root, *patterns)]
+
+
+def clang_format(root: Path) -> List[str]:
+    """C++ is laid out as .clang-format says."""
+    chosen = names(root, *CPP)
+    return output(root, "clang-format", "--dry-run", "-Werror", *chosen) if chosen else []
+
+
+def ruff(root: Path) -> List[str]:
+    """Python is free of what ruff's rules in pyproject.toml find, and laid out by it."""
+    chosen = names(root, "*.py", "*.pyi")
+    if not chosen:
+        return []
+    return output(root, "ruff", "check", "--no-cache", *chosen) + output(
+        root, "ruff", "format", "--no-cache", "--check", *chosen
+    )
+
+
+def codespell(root: Path) -> List[str]:
+    """Words are spelt right."""
+    return output(root, "codespell", *(name for name in names(root) if name != "LICENSE"))
+
+
+def mypy(root: Path) -> List[str]:
+    """The package is typed, strictly."""
+    return output(root, "mypy", "python/rbd")
+
+
+def pyright(root: Path) -> List[str]:
+    """The package is typed, for the other type checker too."""
+    return output(root, "pyright", "--pythonpath", sys.executable, "python/rbd")
+
+
+def stubtest(root: Path) -> List[str]:
+    """The stub of the extension says what the built extension has."""
+    arguments = ("--mypy-config-file", "pyproject.toml", "rbd._core")
+    return output(root, "stubtest", "--allowlist", "tools/check/stubtest.txt", *arguments)
+
+
+def clang_tidy(root: Path) -> List[str]:
+    """C++ is free of what .clang-tidy lists; the slowest check, so it goes last."""
+    build = root / "build" / "tidy"
+    cmake_directory = [sys.executable, "-m", "pybind11", "--cmakedir"]
+    pybind11 = subprocess.run(cmake_directory, check=True, capture_output=True, text=True).stdout
+    configured = output(
+        root,
+        "cmake",
+        *("-S", str(root), "-B", str(build), "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"),
+        *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.strip()}"),
+    )
+    if configured:
+        return configured
+    commands = json.loads((build / "compile_commands.json").read_text())
+    sources = sorted({command["file"] for command in commands})
+
+    def tidy(source: str) -> List[str]:
+        return output(root, "clang-tidy", "-quiet", "-p", str(build), source)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [finding for found in pool.map(tidy, sources) for finding in found]
+
+
+def module(name: str) -> Callable[[Path], List[str]]:
+    return importlib.import_module(name).findings  # type: ignore[no-any-return]
+
+
+def checks() -> Dict[str, Callable[[Path], List[str]]]:
+    sys.path.insert(0, str(HERE))
+    own = {name: module(name) for name in ("layers", "topics", "lengths", "words", "headers")}
+    tools = (clang_format, ruff, codespell, mypy, pyright, stubtest, clang_tidy)
+    return {**own, **{tool.__name__.replace("_", "-"): tool for tool in tools}}
+
+
+def main() -> int:
+    known = checks()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--root", type=Path, default=HERE.parents[1])
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(known))
+    arguments = parser.parse_args()
+    unknown = set(arguments.checks) - set(known)
+    if unknown:
+        parser.error(f"no check {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    failed = False
+    for name in arguments.checks or known:
+        found = known[name](arguments.root)
+        print(f"{'FAIL' if found else 'ok  '} {name}", flush=True)
+        for finding in found:
+            print("    " + finding.replace("\n", "\n    "), flush=True)
+        failed |= bool(found)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
