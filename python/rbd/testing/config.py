@@ -41,7 +41,6 @@ _GLOBAL = {
     "osd_crush_chooseleaf_type": "0",
     "osd_pool_default_pg_autoscale_mode": "off",
     "osd_pool_default_pg_num": "8",
-    "osd_pool_default_pgp_num": "8",
     "mon_allow_pool_size_one": "true",
     "mon_warn_on_pool_no_redundancy": "false",
     "mon_warn_on_pool_no_app": "false",
@@ -49,6 +48,8 @@ _GLOBAL = {
     "mon_max_pg_per_osd": "10000",
     "mon_osd_min_down_reporters": "1",
     "mon_osd_reporter_subtree_level": "osd",
+    # So soon a dead OSD's connections are missed; the grace for a slow one stays as it is.
+    "osd_heartbeat_interval": "1",
     # A monitor ends itself on a disk that is 95 % full; a test machine's often is.
     "mon_data_avail_warn": "0",
     "mon_data_avail_crit": "0",
@@ -67,9 +68,13 @@ _GLOBAL = {
     "memstore_device_bytes": str(16 << 30),
     "bluestore_block_size": str(16 << 30),
     "bluestore_fsck_on_mount": "false",
+    # Whoever has the port keeps it; another is tried at once.
+    "ms_bind_retry_count": "1",
     "log_to_stderr": "false",
     "err_to_stderr": "true",
     "debug_ms": "0/0",
+    # Or a death's last words are a database's statistics.
+    "debug_rocksdb": "1/1",
 }
 
 _OSD = {
@@ -78,7 +83,6 @@ _OSD = {
     "debug_bluestore": "0/0",
     "debug_bluefs": "0/0",
     "debug_bdev": "0/0",
-    "debug_rocksdb": "0/0",
 }
 
 
@@ -139,8 +143,15 @@ def extra_options(options: Mapping[str, Value]) -> dict[str, str]:
     return result
 
 
+def sockets_fit(directory: Path) -> bool:
+    """Tell whether the path is short enough for the daemons' admin sockets."""
+    return len(os.fsencode(directory / _LONGEST_SOCKET)) <= _UNIX_PATH_MAX
+
+
 def sections(
     directory: Path,
+    run_directory: Path,
+    *,
     fsid: str,
     mon_host: str,
     osds: int,
@@ -160,20 +171,17 @@ def sections(
             "osd_pool_default_size": str(size),
             "osd_pool_default_min_size": "1",
             "osd_objectstore": objectstore,
-            "run_dir": str(directory),
+            "run_dir": str(run_directory),
             "crash_dir": str(directory / "crash"),
         },
         # The first that exists; clients other than admin can have a file of their own.
         "client": {"keyring": f"{directory}/$cluster.$name.keyring,{directory}/keyring"},
     }
-    socket = str(directory / "$name.asok")
-    if len(os.fsencode(directory / _LONGEST_SOCKET)) > _UNIX_PATH_MAX:
-        socket = ""
     for daemon in ("mon", "osd", "mgr"):
         result[daemon] = {
             f"{daemon}_data": f"{directory}/{daemon}.$id",
             "log_file": f"{directory}/log/$name.log",
-            "admin_socket": socket,
+            "admin_socket": f"{run_directory}/$name.asok",
         }
     result["osd"].update(_OSD)
     if objectstore == "memstore":

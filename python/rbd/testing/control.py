@@ -15,7 +15,7 @@ from . import programs
 from .errors import ClusterError, ClusterTimeout
 
 _CLIENT = str(Path(__file__).with_name("_librados.py"))
-_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.02
 
 
 class Control:
@@ -32,6 +32,7 @@ class Control:
         self._check = check
         self._errors = errors
         self._rest = b""
+        self._state = "the monitor did not answer"
         with open(errors, "ab") as stderr:
             self._process = subprocess.Popen(
                 [*programs.python(), _CLIENT, conffile],
@@ -68,7 +69,7 @@ class Control:
         """Return the seconds left; raise ClusterTimeout when there are none."""
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
-            raise ClusterTimeout(f"the cluster did not answer within {self._timeout:g} s")
+            raise ClusterTimeout(f"{self._state}, after {self._timeout:.3g} s")
         return remaining
 
     def _ask(self, op: str, **arguments: Any) -> dict[str, Any]:
@@ -173,7 +174,5 @@ class Control:
 
     def _pause(self, state: str) -> None:
         self._check()
-        try:
-            time.sleep(min(_PAUSE_SECONDS, self.remaining()))
-        except ClusterTimeout:
-            raise ClusterTimeout(f"{state}, after {self._timeout:g} s") from None
+        self._state = state
+        time.sleep(min(_PAUSE_SECONDS, self.remaining()))

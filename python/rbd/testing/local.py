@@ -20,7 +20,7 @@ from .cluster import Cluster
 from .control import Control
 from .daemons import Daemons
 from .errors import ClusterError, DaemonDied
-from .ports import PortReservation, listening
+from .ports import PortReservation, listens, taken
 
 _SHARED_MEMORY = Path("/dev/shm")
 # What a monitor's store may grow to, and more; the default in a container is 64 MiB.
@@ -100,9 +100,10 @@ class LocalCluster(Cluster):
         ]
         self._programs = {name: programs.find(name) for name in names}
 
-        temporary = directory is None
+        remove: list[Path] = []
         if directory is None:
             path = _temporary_directory(objectstore)
+            remove.append(path)
         else:
             path = _given_directory(directory)
         super().__init__(path / "ceph.conf", ())
@@ -113,10 +114,15 @@ class LocalCluster(Cluster):
             config.check_directory(path)
             (path / "log").mkdir()
             (path / "crash").mkdir()
-            self._daemons = Daemons(path / "log", [path] if temporary else [])
+            self._run_directory = path
+            if not config.sockets_fit(path):
+                # A daemon without its admin socket does not answer all it is asked.
+                self._run_directory = Path(tempfile.mkdtemp(prefix="rbd-testing-", dir="/tmp"))
+                remove.append(self._run_directory)
+            self._daemons = Daemons(path / "log", remove)
         except BaseException:
-            if temporary:
-                shutil.rmtree(path, ignore_errors=True)
+            for leftover in remove:
+                shutil.rmtree(leftover, ignore_errors=True)
             raise
         # Also at interpreter exit, when nobody has called stop().
         self._finalizer = weakref.finalize(self, self._daemons.close)
@@ -166,7 +172,13 @@ class LocalCluster(Cluster):
                 mon_host = f"[v2:127.0.0.1:{v2},v1:127.0.0.1:{v1}]"
                 text = config.render(
                     config.sections(
-                        self._directory, self._fsid, mon_host, self._osds, objectstore, extra
+                        self._directory,
+                        self._run_directory,
+                        fsid=self._fsid,
+                        mon_host=mon_host,
+                        osds=self._osds,
+                        objectstore=objectstore,
+                        extra=extra,
                     )
                 )
                 Path(self.conffile).write_text(text, encoding="utf-8")
@@ -175,9 +187,11 @@ class LocalCluster(Cluster):
                         self._format_osd(number)
                 self._start_mon(mon_host, v2, deadline)
                 break
-            except DaemonDied as error:
-                # Somebody who does not reserve took the port in between.
-                if attempt == _PORT_ATTEMPTS or "unable to bind" not in error.log:
+            except DaemonDied:
+                for reservation in ports:
+                    reservation.release()
+                # Only somebody who does not reserve can have come in between.
+                if attempt == _PORT_ATTEMPTS or not (taken(v2) or taken(v1)):
                     raise
                 shutil.rmtree(self._directory / "mon.a")
             finally:
@@ -248,8 +262,8 @@ class LocalCluster(Cluster):
         argv = [*mon, "--mkfs", "--monmap", monmap, "--keyring", keys]
         self._daemons.start("mon.a-mkfs", argv, job=True)
         self._finish("mon.a-mkfs", deadline)
-        self._daemons.start("mon.a", [*mon, "--foreground"])
-        while not listening(port):
+        pid = self._daemons.start("mon.a", [*mon, "--foreground"])
+        while not listens(pid, port):
             self._daemons.check()
             if time.monotonic() > deadline:
                 raise ClusterError("the monitor does not listen:\n" + self._daemons.tail("mon.a"))

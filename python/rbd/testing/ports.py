@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -10,6 +11,8 @@ LOOPBACK = "127.0.0.1"
 # port of an outgoing connection (32768 on).
 _RANGE = range(10000, 32000)
 _ATTEMPTS = 200
+# The state's number in the kernel's table of TCP sockets.
+_LISTEN = "0A"
 
 
 class PortReservation:
@@ -36,10 +39,38 @@ class PortReservation:
         self._socket.close()
 
 
-def listening(port: int) -> bool:
-    """Tell whether something on loopback accepts connections at the port."""
+def taken(port: int) -> bool:
+    """Tell whether somebody has the port on loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Tell whether it is this process that listens at the port on loopback.
+
+    That anybody accepts connections there would not do: it may be the one who took the port.
+    """
+    wanted = f"{socket.htonl(0x7F000001):08X}:{port:04X}"
+    inodes = set()
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for fields in map(str.split, table):
+            if fields[1] == wanted and fields[3] == _LISTEN:
+                inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return False
     try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
+        with os.scandir(f"/proc/{pid}/fd") as descriptors:
+            return any(_link(descriptor.path) in inodes for descriptor in descriptors)
     except OSError:
         return False
-    return True
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -1,0 +1,403 @@
+"""rbd.testing: a local cluster, what it offers, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import rbd
+from processes import gone, processes
+from rbd.testing import (
+    ClusterError,
+    ClusterTimeout,
+    CommandError,
+    DaemonDied,
+    LocalCluster,
+    MissingDaemon,
+    local,
+    programs,
+)
+from rbd.testing.ports import LOOPBACK, PortReservation
+
+NEEDED = ("ceph-mon", "ceph-osd", "monmaptool", "ceph-authtool")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster() as cluster:
+        yield cluster
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# What it offers
+
+
+def test_tools_find_it_by_ceph_conf_alone(cluster: LocalCluster) -> None:
+    cluster.rbd("create", "--size", "8M", "by-tool")
+    listed = subprocess.run(
+        ["rbd", "ls"], env=cluster.env, check=True, capture_output=True, text=True
+    )
+    assert "by-tool" in listed.stdout.split()
+    assert cluster.env["CEPH_CONF"] == cluster.conffile
+    cluster.rbd("rm", "--no-progress", "by-tool")
+
+
+def test_connect(cluster: LocalCluster) -> None:
+    with cluster.connect(timeout=30) as rados, rados.open_ioctx("rbd") as ioctx:
+        assert rados.get_fsid() == cluster.fsid
+        rbd.RBD().create(ioctx, "by-library", 1 << 20)
+        assert "by-library" in cluster.rbd("ls").split()
+        rbd.RBD().remove(ioctx, "by-library")
+
+
+def test_command_runs_the_ceph_tool(cluster: LocalCluster) -> None:
+    assert json.loads(cluster.command("osd", "dump", "--format", "json"))["fsid"] == cluster.fsid
+    with pytest.raises(CommandError, match="no-such-pool") as caught:
+        cluster.command("osd", "pool", "get", "no-such-pool", "size")
+    assert caught.value.returncode == 2
+    assert "no-such-pool" in caught.value.stderr
+
+
+def test_is_healthy_without_a_manager(cluster: LocalCluster) -> None:
+    assert cluster.command("health").strip() == "HEALTH_OK"
+
+
+def test_cephx_keeps_out_who_has_no_key(cluster: LocalCluster, tmp_path: Path) -> None:
+    other = tmp_path / "keyring"
+    own = (cluster.directory / "keyring").read_text()
+    key = next(word for word in own.split() if len(word) > 30)
+    # The last character may hold padding bits only, so change one before it.
+    wrong = key[:30] + ("A" if key[30] != "A" else "B") + key[31:]
+    other.write_text(own)
+    assert cluster.rbd("--keyring", str(other), "ls") == cluster.rbd("ls")
+    other.write_text(own.replace(key, wrong))
+    with pytest.raises(CommandError):
+        cluster.rbd("--keyring", str(other), "ls")
+
+
+def test_secrets_are_private(cluster: LocalCluster) -> None:
+    assert mode(cluster.directory) == 0o700
+    keyrings = list(cluster.directory.rglob("*keyring"))
+    assert {str(path.relative_to(cluster.directory)) for path in keyrings} == {
+        "keyring",
+        "mon.keyring",
+        "mon.a/keyring",
+        "osd.0/keyring",
+    }
+    assert {mode(path) for path in keyrings} == {0o600}
+
+
+def test_listens_on_loopback_only(cluster: LocalCluster) -> None:
+    sockets = set()
+    for pid in processes(cluster.directory):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(descriptor)
+            if target.startswith("socket:["):
+                sockets.add(target[len("socket:[") : -1])
+    addresses = []
+    for table in ("tcp", "tcp6"):
+        path = Path("/proc/net", table)
+        for line in path.read_text().splitlines()[1:] if path.exists() else ():
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:  # 0A: LISTEN
+                addresses.append(fields[1].split(":")[0])
+    assert len(addresses) >= 3
+    assert set(addresses) == {f"{socket.htonl(0x7F000001):08X}"}
+
+
+def test_create_pool(cluster: LocalCluster) -> None:
+    cluster.create_pool("images", pg_num=4)
+    cluster.create_pool("objects", application="rgw")
+    assert cluster.pools == ("rbd", "images", "objects")
+    pools = json.loads(cluster.command("osd", "pool", "ls", "detail", "--format", "json"))
+    by_name = {pool["pool_name"]: pool for pool in pools}
+    assert by_name["images"]["pg_num"] == 4
+    assert by_name["images"]["size"] == 1
+    assert list(by_name["images"]["application_metadata"]) == ["rbd"]
+    assert list(by_name["objects"]["application_metadata"]) == ["rgw"]
+    cluster.rbd("create", "--size", "1M", "images/x")
+    assert cluster.rbd("ls", "images").split() == ["x"]
+    with pytest.raises(ClusterError):
+        cluster.create_pool("")
+
+
+def test_paused_monitor_answers_again_when_resumed(cluster: LocalCluster) -> None:
+    cluster.pause_mon()
+    try:
+        with pytest.raises(ClusterTimeout):
+            cluster.command("osd", "dump", timeout=2)
+        with pytest.raises(ClusterTimeout):
+            cluster.wait_clean(timeout=1)
+    finally:
+        cluster.resume_mon()
+    cluster.wait_clean()
+
+
+def test_options_reach_daemons_and_clients(tmp_path: Path) -> None:
+    options = {"rbd default order": 20, "osd-pool-default-pg-num": 2, "rbd_cache": False}
+    with LocalCluster(tmp_path / "new", pools=("a", "b"), conf=options) as cluster:
+        cluster.rbd("create", "--size", "8M", "a/x")
+        assert json.loads(cluster.rbd("info", "--format", "json", "a/x"))["order"] == 20
+        assert "rbd_cache = false\n" in Path(cluster.conffile).read_text()
+        assert cluster.command("osd", "pool", "get", "b", "pg_num").split() == ["pg_num:", "8"]
+        cluster.command("osd", "pool", "create", "c")
+        assert cluster.command("osd", "pool", "get", "c", "pg_num").split() == ["pg_num:", "2"]
+
+
+def test_manager(tmp_path: Path) -> None:
+    with LocalCluster(mgr=True) as cluster:
+        assert json.loads(cluster.command("mgr", "dump", "--format", "json"))["available"]
+        # This one is for the manager to answer.
+        assert cluster.command("pg", "stat", timeout=30)
+
+
+def test_several_side_by_side(cluster: LocalCluster) -> None:
+    command = [sys.executable, "-m", "rbd.testing", "--", "rbd", "create", "--size", "1M", "x"]
+    others = [subprocess.Popen(command) for _ in range(2)]
+    with LocalCluster() as second:
+        second.rbd("create", "--size", "1M", "second")
+        assert second.fsid != cluster.fsid
+        assert second.rbd("ls").split() == ["second"]
+        assert "second" not in cluster.rbd("ls").split()
+    assert [process.wait(timeout=90) for process in others] == [0, 0]
+    assert cluster.rbd("ls") is not None
+
+
+# Faults
+
+
+def test_bluestore_survives_a_kill() -> None:
+    with LocalCluster(objectstore="bluestore") as cluster:
+        cluster.rbd("create", "--size", "1M", "kept")
+        cluster.kill_osd(0)
+        cluster.start_osd(0)
+        cluster.wait_clean()
+        assert cluster.rbd("ls").split() == ["kept"]
+
+
+def test_memstore_survives_a_clean_stop() -> None:
+    with LocalCluster() as cluster:
+        cluster.rbd("create", "--size", "1M", "kept")
+        cluster.stop_osd(0)
+        with pytest.raises(ClusterTimeout):
+            cluster.rbd("ls", timeout=1)
+        cluster.start_osd(0)
+        cluster.start_osd(0)  # it runs: nothing to do
+        assert cluster.rbd("ls").split() == ["kept"]
+
+
+def test_second_copy_serves_while_an_osd_is_dead() -> None:
+    with LocalCluster(osds=2) as cluster:
+        cluster.rbd("create", "--size", "1M", "before")
+        cluster.kill_osd(1)
+        cluster.rbd("create", "--size", "1M", "meanwhile")
+        cluster.start_osd(1)
+        cluster.wait_clean()
+        cluster.kill_osd(0)
+        assert sorted(cluster.rbd("ls").split()) == ["before", "meanwhile"]
+        with pytest.raises(ValueError, match=r"osd\.2"):
+            cluster.kill_osd(2)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_missing_daemon_says_what_to_install(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in NEEDED:
+        if name != missing:
+            (tmp_path / name).symlink_to(programs.find(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDaemon, match=f"{missing} was not found.*install") as caught:
+        LocalCluster(tmp_path / "cluster")
+    assert caught.value.executable == missing
+    assert not (tmp_path / "cluster").exists()
+
+
+@pytest.mark.parametrize(
+    ("identity", "command"),
+    [
+        ("ID=debian", "apt-get install ceph-mon ceph-osd ceph-common librbd1"),
+        ('ID=linuxmint\nID_LIKE="ubuntu debian"', "apt-get install"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"', "dnf install"),
+        ('ID="opensuse-leap"', "zypper install"),
+        ("ID=unheard-of", "apt-get install.*dnf install.*zypper install"),
+    ],
+)
+def test_install_hint_fits_the_distribution(identity: str, command: str, tmp_path: Path) -> None:
+    release = tmp_path / "os-release"
+    release.write_text(f"NAME=x\n{identity}\n")
+    hint = programs.install_hint("ceph-osd", str(release))
+    assert re.search(command, hint)
+    assert "ceph-mgr" in programs.install_hint("ceph-mgr", str(release))
+
+
+def impostor(directory: Path, name: str, script: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("daemon", ["ceph-mon", "ceph-osd"])
+def test_daemon_that_dies_leaves_its_last_words(
+    daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = programs.find(daemon)
+    script = f'case "$*" in *--mkfs*) exec {real} "$@";; esac; echo all is lost >&2; exit 3'
+    impostor(tmp_path, daemon, script)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DaemonDied, match="all is lost") as caught:
+        LocalCluster(tmp_path / "cluster")
+    assert caught.value.daemon == {"ceph-mon": "mon.a", "ceph-osd": "osd.0"}[daemon]
+    assert caught.value.status == 3
+    assert processes(tmp_path / "cluster") == []
+
+
+@pytest.mark.parametrize("daemon", ["ceph-mon", "ceph-osd"])
+def test_failing_preparation_is_told_too(
+    daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impostor(tmp_path, daemon, "echo there is no room >&2; kill -TERM $$")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DaemonDied, match=r"mkfs ended with signal 15(.|\n)*no room") as caught:
+        LocalCluster(tmp_path / "cluster")
+    assert caught.value.status == -signal.SIGTERM
+
+
+def test_cluster_that_does_not_come_up_times_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = programs.find("ceph-osd")
+    impostor(tmp_path, "ceph-osd", f'case "$*" in *--mkfs*) exec {real} "$@";; esac; sleep 1000')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ClusterTimeout, match=r"osd\.0"):
+        LocalCluster(tmp_path / "cluster", timeout=5)
+    assert processes(tmp_path) == []
+
+
+def test_arguments_are_checked_first(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    with pytest.raises(ValueError, match="at least one OSD"):
+        LocalCluster(new, osds=0)
+    with pytest.raises(ValueError, match="objectstore"):
+        LocalCluster(new, objectstore="filestore")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="pools"):
+        LocalCluster(new, pools="rbd")
+    with pytest.raises(ValueError, match="option"):
+        LocalCluster(new, conf={"rbd_cache": "false\n[osd]"})
+    with pytest.raises(ValueError, match="option"):
+        LocalCluster(new, conf={"[osd]\nx": 1})
+    with pytest.raises(ValueError, match="cannot name a directory"):
+        LocalCluster(tmp_path / "a # b")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="empty"):
+        LocalCluster(tmp_path)
+    assert not new.exists()
+
+
+def test_taken_port_is_tried_again_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+
+        class Unlucky(PortReservation):
+            first = True
+
+            def __init__(self) -> None:
+                super().__init__()
+                if Unlucky.first:
+                    Unlucky.first = False
+                    self.port = taken.getsockname()[1]
+
+        monkeypatch.setattr(local, "PortReservation", Unlucky)
+        # What holds the port accepts connections, so only the monitor's end tells.
+        with LocalCluster() as cluster:
+            assert cluster.rbd("ls") == ""
+        assert not Unlucky.first
+
+
+def test_reserved_port_is_for_one_daemon_only() -> None:
+    reservation = PortReservation()
+    address = (LOOPBACK, reservation.port)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(address)
+    with socket.socket() as daemon:
+        daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        daemon.bind(address)
+        daemon.listen()
+        reservation.release()
+        socket.create_connection(address).close()
+
+
+def test_given_directory_is_kept_and_long_paths_work(tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 25)
+    directory.mkdir(mode=0o755)
+    with LocalCluster(directory) as cluster:
+        assert cluster.directory == directory
+        assert mode(directory) == 0o700
+        assert cluster.rbd("ls") == ""
+    assert (directory / "ceph.conf").exists()
+    assert processes(directory) == []
+
+
+def test_errors_pickle() -> None:
+    errors = [
+        MissingDaemon("m", "ceph-osd"),
+        DaemonDied("m", "osd.0", -9, "log"),
+        CommandError("m", ("ceph", "-s"), 1, "out", "err"),
+        ClusterTimeout("m"),
+    ]
+    for error in errors:
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error)
+        assert str(copy) == "m"
+        assert vars(copy) == vars(error)
+        assert isinstance(copy, ClusterError)
+    assert isinstance(errors[-1], TimeoutError)
+
+
+def test_killed_daemon_is_noticed() -> None:
+    with LocalCluster() as cluster:
+        (osd,) = processes(cluster.directory, "ceph-osd")
+        os.kill(osd, signal.SIGKILL)
+        with pytest.raises(DaemonDied, match=r"osd\.0 ended with signal 9"):
+            cluster.create_pool("late")
+
+
+def test_import_is_light_and_start_loads_no_ceph_library() -> None:
+    script = """
+import sys
+import rbd.testing
+heavy = {"numpy", "asyncio", "pytest", "_pytest", "ctypes"} & sys.modules.keys()
+assert not heavy, heavy
+with rbd.testing.LocalCluster() as cluster:
+    cluster.create_pool("another")
+    maps = open("/proc/self/maps").read()
+assert "librados" not in maps and "librbd" not in maps
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=90)
+
+
+def test_stop_leaves_nothing_and_can_be_repeated() -> None:
+    cluster = LocalCluster()
+    directory = cluster.directory
+    cluster.stop()
+    cluster.stop()
+    assert gone(directory)
+    assert "stopped" in repr(cluster)
+    with pytest.raises(ClusterError):
+        cluster.kill_osd(0)
