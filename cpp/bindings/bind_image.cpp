@@ -13,7 +13,7 @@ std::unique_ptr<PyImage> open(const IoCtxArgument& ioctx, const std::optional<Na
                               const std::optional<Name>& snapshot, bool read_only,
                               const std::optional<Name>& image_id) {
     if (name.has_value() == image_id.has_value()) {
-        throw Error(EINVAL, "exactly one of name and image_id must be given");
+        throw ArgumentError("exactly one of name and image_id must be given");
     }
     OpenOptions options;
     options.name = name ? name->value : image_id->value;

@@ -60,17 +60,19 @@ void bind_io(ImageClass& image) {
     define(
         image, "discard",
         [](const PyImage& self, const U64& offset, const U64& length) {
-            return without_gil([&] { return io::discard(self, offset, length); });
+            without_gil([&] { io::discard(self, offset, length); });
         },
-        "Frees `length` bytes from `offset`, which then read as zeroes; gives how many.\n\n"
+        "Frees `length` bytes from `offset`, which then read as zeroes; librbd leaves out the "
+        "parts that\n"
+        "do not fill rbd_discard_granularity_bytes (64 KiB).\n\n"
         "Implements: rbd_discard",
         py::arg("offset"), py::arg("length"));
     define(
         image, "write_zeroes",
         [](const PyImage& self, const U64& offset, const U64& length, const Flags& zero_flags) {
-            return without_gil([&] { return io::write_zeroes(self, offset, length, zero_flags); });
+            without_gil([&] { io::write_zeroes(self, offset, length, zero_flags); });
         },
-        "Writes zeroes over `length` bytes from `offset`; gives how many.\n\n"
+        "Writes zeroes over `length` bytes from `offset`.\n\n"
         "zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\nImplements: rbd_write_zeroes",
         py::arg("offset"), py::arg("length"), py::arg("zero_flags") = 0);
     define(

@@ -108,7 +108,7 @@ void bind_ioctx(py::module_& m) {
         [](const IoCtx& self, const Name& app_name, const Name& key) {
             return text(without_gil([&] { return self.application_metadata_get(app_name, key); }));
         },
-        "A value of an application's metadata.\n\nRaises KeyError.\n\n"
+        "A value of an application's metadata.\n\nRaises ObjectNotFound.\n\n"
         "Implements: rados_application_metadata_get",
         py::arg("app_name"), py::arg("key"));
     define(

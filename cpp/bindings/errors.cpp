@@ -49,6 +49,8 @@ bool raise_current() noexcept {
             raise("mismatch", error, py::make_tuple(error.offset()));
         } catch (const ClosedError& error) {
             raise("closed", error, py::make_tuple(static_cast<int>(error.subject())));
+        } catch (const ArgumentError& error) {
+            raise("argument", error);
         } catch (const ForkedError& error) {
             raise("forked", error);
         } catch (const IncompleteWrite& error) {

@@ -9,6 +9,14 @@ int ClusterState::destroy() noexcept {
     return 0;
 }
 
+std::shared_ptr<ClusterState> Cluster::state() const {
+    auto state = std::atomic_load(&state_);
+    if (state == nullptr) {
+        throw ClosedError("cluster is closed", ClosedError::Subject::cluster);
+    }
+    return state;
+}
+
 Version rados_version() {
     Version version;
     functions().rados_version(&version.major, &version.minor, &version.extra);

@@ -40,17 +40,37 @@ int Handle::close() noexcept {
         users_.fetch_or(closed_bit, std::memory_order_acq_rel);
         return 0;
     }
-    uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
-    if (before == 0) {
-        finish();
-        return result_;
+    const bool inside_callback = CallbackScope::active();
+    if (inside_callback) {
+        deferred_.store(true);
     }
-    if ((before & closed_bit) != 0 || CallbackScope::active()) {
+    uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
+    if ((before & closed_bit) != 0) {
+        if (!inside_callback) {
+            std::unique_lock<std::mutex> lock(mutex_);
+            changed_.wait(lock, [this] { return done_; });
+        }
         return 0;
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_changed_.wait(lock, [this] { return done_; });
+    if (before != 0) {
+        if (inside_callback) {
+            return 0;
+        }
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [this] { return done_ || users_.load() == closed_bit; });
+    }
+    finish();
     return result_;
+}
+
+void Handle::last_out() noexcept {
+    if (deferred_.load()) {
+        finish();
+        return;
+    }
+    // Locked, so that close() cannot miss this between its look and its wait.
+    std::lock_guard<std::mutex> lock(mutex_);
+    changed_.notify_all();
 }
 
 void Handle::finish() noexcept {
@@ -65,7 +85,7 @@ void Handle::finish() noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
     result_ = result;
     done_ = true;
-    done_changed_.notify_all();
+    changed_.notify_all();
 }
 
 void Handle::throw_closed() const {

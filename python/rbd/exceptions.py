@@ -306,6 +306,7 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
     if kind == "closed":
         return _closed(message, *details)
     simple: Dict[str, Type[Error]] = {
+        "argument": InvalidArgument,
         "forked": ConnectionShutdown,
         "incomplete": IncompleteWriteError,
         "logic": LogicError,

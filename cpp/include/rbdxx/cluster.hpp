@@ -42,8 +42,8 @@ struct CommandReply {
 // The version of the loaded librados.
 Version rados_version();
 
-// A RADOS client. Copies share one connection; images and I/O contexts own a share of it, so the
-// connection ends when the last of them is closed, in whatever order. Thread-safe.
+// A RADOS client. Copies share one connection, and images and I/O contexts own a share of it: it
+// ends when the last share is given up, in whatever order. Thread-safe.
 class Cluster {
 public:
     // `name` is the full client name ("client.admin"). Nothing is read or connected yet.
@@ -64,8 +64,8 @@ public:
 
     void connect();
     // Gives this share of the connection up; later calls throw ClosedError.
-    void shutdown() noexcept { state_->close(); }
-    bool closed() const noexcept { return state_->closed(); }
+    void shutdown() noexcept { std::atomic_exchange(&state_, std::shared_ptr<ClusterState>()); }
+    bool closed() const noexcept { return std::atomic_load(&state_) == nullptr; }
 
     std::string fsid() const;
     uint64_t instance_id() const;
@@ -85,8 +85,9 @@ public:
                      std::optional<uint8_t> crush_rule = std::nullopt) const;
     void delete_pool(const std::string& name) const;
 
-    Use<ClusterState> use() const { return Use<ClusterState>(state_); }
-    const std::shared_ptr<ClusterState>& state() const { return state_; }
+    Use<ClusterState> use() const { return Use<ClusterState>(state()); }
+    // Throws ClosedError after shutdown().
+    std::shared_ptr<ClusterState> state() const;
 
 private:
     explicit Cluster(std::shared_ptr<ClusterState> state) : state_(std::move(state)) {}

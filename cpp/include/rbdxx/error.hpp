@@ -44,6 +44,12 @@ private:
     Subject subject_;
 };
 
+// Arguments that make no sense together, refused before anything is asked of the library.
+class ArgumentError : public Error {
+public:
+    explicit ArgumentError(const std::string& message) : Error(0, message) {}
+};
+
 // The handle was made before fork() and belongs to the parent process.
 class ForkedError : public Error {
 public:

@@ -30,9 +30,10 @@ public:
 
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
 //
-// enter() and leave() bracket each use of the C handle. close() refuses further entries; the handle
-// is freed by whoever is last out, so no call ever sees it vanish. Freed exactly once; never in a
-// process that merely inherited it.
+// enter() and leave() bracket each use of the C handle. close() refuses further entries, waits for
+// the uses under way and then frees the handle on its own thread: leave() is cheap and may be
+// called from the C library's threads. Freed exactly once; never in a process that merely inherited
+// it.
 class Handle {
 public:
     Handle(const Handle&) = delete;
@@ -51,7 +52,7 @@ public:
 
     void leave() noexcept {
         if (users_.fetch_sub(1, std::memory_order_acq_rel) == (closed_bit | 1U)) {
-            finish();
+            last_out();
         }
     }
 
@@ -84,16 +85,19 @@ private:
 
     [[noreturn]] void throw_closed() const;
     [[noreturn]] void throw_forked() const;
+    void last_out() noexcept;
     void finish() noexcept;
 
     const unsigned generation_;
     std::atomic<uint32_t> users_{0};
     std::atomic<bool> finished_{false};
     std::atomic<bool> abandoned_{false};
+    // Closed from inside a callback: whoever leaves last frees the handle.
+    std::atomic<bool> deferred_{false};
     bool done_ = false;
     int result_ = 0;
     std::mutex mutex_;
-    std::condition_variable done_changed_;
+    std::condition_variable changed_;
 };
 
 // One use of a handle: entered while it lives. `use->rbd_x(use.get(), ...)` calls the C function.

@@ -22,7 +22,8 @@ def _remove(ioctx: rbd.rados.Ioctx, name: str) -> bool:
     import rbd
 
     try:
-        with rbd.Image(ioctx, name) as image:
+        # An image whose removal was broken off can be removed, but not opened.
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(ioctx, name) as image:
             for snapshot in image.list_snaps():
                 with contextlib.suppress(rbd.Error):
                     if image.is_protected_snap(snapshot["name"]):

@@ -61,10 +61,9 @@ def rbd_cluster(
     request: pytest.FixtureRequest, rbd_cluster_options: dict[str, Any]
 ) -> Iterator[Cluster]:
     """A cluster for the whole session: a LocalCluster, or the one that --rbd-conf names."""
-    conffile: str | None = request.config.getoption("--rbd-conf")
+    conffile = request.config.getoption("--rbd-conf")
     if conffile:
-        pool = str(request.config.getoption("--rbd-pool"))
-        yield Cluster(conffile, (pool,))
+        yield Cluster(conffile, (request.config.getoption("--rbd-pool"),))
         return
     with LocalCluster(**rbd_cluster_options) as cluster:
         yield cluster

@@ -1,0 +1,134 @@
+"""Progress of long calls: what is reported, how to stop, and where librbd heeds that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any, Callable, Optional
+
+import pytest
+
+import rbd
+
+SIZE = 16 << 20
+ORDER = 16  # many small objects, for many reports
+
+
+class Stop(Exception):
+    """Raised by a callback."""
+
+
+@pytest.fixture
+def clone(rbd_ioctx: rbd.rados.Ioctx) -> Any:
+    tool = rbd.RBD()
+    tool.create(rbd_ioctx, "parent", SIZE, order=ORDER)
+    with rbd.Image(rbd_ioctx, "parent") as parent:
+        parent.write(b"\x5a" * SIZE, 0)
+        parent.create_snap("s")
+        parent.protect_snap("s")
+    tool.clone(rbd_ioctx, "parent", "s", rbd_ioctx, "clone")
+    return rbd_ioctx
+
+
+Call = Callable[[rbd.rados.Ioctx, Optional[Callable[[int, int], Any]]], Any]
+
+
+def flatten(ioctx: rbd.rados.Ioctx, report: Any) -> None:
+    with rbd.Image(ioctx, "clone") as image:
+        image.flatten(on_progress=report)
+
+
+def shrink(ioctx: rbd.rados.Ioctx, report: Any) -> None:
+    with rbd.Image(ioctx, "parent") as image:
+        image.resize(0, on_progress=report)
+
+
+def rollback(ioctx: rbd.rados.Ioctx, report: Any) -> None:
+    with rbd.Image(ioctx, "parent") as image:
+        image.rollback_to_snap("s", on_progress=report)
+
+
+def sparsify(ioctx: rbd.rados.Ioctx, report: Any) -> None:
+    with rbd.Image(ioctx, "parent") as image:
+        image.sparsify(4096, on_progress=report)
+
+
+def remove(ioctx: rbd.rados.Ioctx, report: Any) -> None:
+    rbd.RBD().remove(ioctx, "clone", on_progress=report)
+
+
+# Where librbd heeds the callback's answer.
+HEEDED = [flatten, shrink, rollback, sparsify, remove]
+
+
+@pytest.mark.parametrize("call", HEEDED)
+def test_reports(clone: rbd.rados.Ioctx, call: Call) -> None:
+    threads = set()
+    reports = []
+
+    def report(done: int, total: int) -> None:
+        threads.add(threading.get_ident())
+        reports.append((done, total))
+
+    call(clone, report)
+    assert reports
+    assert all(0 <= done <= total for done, total in reports)
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("call", HEEDED)
+def test_an_exception_stops_and_is_raised(clone: rbd.rados.Ioctx, call: Call) -> None:
+    count = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal count
+        count += 1
+        raise Stop(done)
+
+    with pytest.raises(Stop):
+        call(clone, report)
+    assert count == 1
+
+
+@pytest.mark.parametrize("call", HEEDED)
+def test_cancelling(clone: rbd.rados.Ioctx, call: Call) -> None:
+    with pytest.raises(rbd.OperationCanceled) as caught:
+        call(clone, lambda done, total: -rbd.ECANCELED)
+    assert caught.value.errno == rbd.ECANCELED
+
+
+@pytest.mark.parametrize("bad", ["x", 1.5, object()])
+def test_an_answer_that_is_no_number(clone: rbd.rados.Ioctx, bad: Any) -> None:
+    with pytest.raises(TypeError):
+        flatten(clone, lambda done, total: bad)
+
+
+def test_what_is_not_callable(clone: rbd.rados.Ioctx) -> None:
+    with pytest.raises(TypeError, match="on_progress"):
+        flatten(clone, 5)
+
+
+def test_closing_the_image_in_its_own_callback(clone: rbd.rados.Ioctx) -> None:
+    image = rbd.Image(clone, "clone")
+    image.flatten(on_progress=lambda done, total: image.close())
+    assert image.closed
+    with rbd.Image(clone, "clone") as again:
+        assert again.overlap() == 0
+
+
+def test_a_signal_stops_a_long_call(clone: rbd.rados.Ioctx) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if not timer.is_alive() and not sent:
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    sent: list[float] = []
+    timer = threading.Timer(0.0, lambda: None)
+    timer.start()
+    timer.join()
+    with pytest.raises(KeyboardInterrupt):
+        flatten(clone, interrupt)
+    assert sent
