@@ -70,11 +70,6 @@ _GLOBAL = {
     "bluestore_fsck_on_mount": "false",
     # Whoever has the port keeps it; another is tried at once.
     "ms_bind_retry_count": "1",
-    "log_to_stderr": "false",
-    "err_to_stderr": "true",
-    "debug_ms": "0/0",
-    # Or a death's last words are a database's statistics.
-    "debug_rocksdb": "1/1",
 }
 
 _OSD = {
@@ -174,15 +169,23 @@ def sections(
             "run_dir": str(run_directory),
             "crash_dir": str(directory / "crash"),
         },
-        # The first that exists; clients other than admin can have a file of their own.
-        "client": {"keyring": f"{directory}/$cluster.$name.keyring,{directory}/keyring"},
+        "client": {
+            # The first that exists; clients other than admin can have a file of their own.
+            "keyring": f"{directory}/$cluster.$name.keyring,{directory}/keyring",
+            # A client that is a daemon, such as rbd-mirror, would log below /var.
+            "log_file": f"{directory}/log/$name.log",
+        },
     }
     for daemon in ("mon", "osd", "mgr"):
         result[daemon] = {
             f"{daemon}_data": f"{directory}/{daemon}.$id",
             "log_file": f"{directory}/log/$name.log",
             "admin_socket": f"{run_directory}/$name.asok",
+            "debug_ms": "0/0",
+            # Or a death's last words are a database's statistics.
+            "debug_rocksdb": "1/1",
         }
+    result["mon"]["mon_cluster_log_file"] = f"{directory}/log/cluster.log"
     result["osd"].update(_OSD)
     if objectstore == "memstore":
         # It is written to disk when the OSD unmounts it, which a fast shutdown skips.
