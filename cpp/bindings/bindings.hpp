@@ -23,5 +23,8 @@ void bind_io(ImageClass& image);
 void bind_snapshot(py::module_& m, ImageClass& image);
 void bind_diff(ImageClass& image);
 void bind_lock(py::module_& m, ImageClass& image);
+void bind_watch(py::module_& m, ImageClass& image);
+void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image);
+void bind_encryption(ImageClass& image);
 
 }  // namespace rbdxx::python

@@ -11,7 +11,18 @@ import importlib as _importlib
 from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _core
-from ._core import RBD, Image, ImageIterator, LockOwnerIterator, SnapIterator, supports
+from ._core import (
+    RBD,
+    Group,
+    GroupImageIterator,
+    GroupSnapIterator,
+    Image,
+    ImageIterator,
+    LockOwnerIterator,
+    SnapIterator,
+    WatcherIterator,
+    supports,
+)
 from .exceptions import *  # noqa: F403
 from .exceptions import __all__ as _exceptions
 
@@ -33,11 +44,15 @@ __all__ = [
     "ADMIN_AUID",
     "ANONYMOUS_AUID",
     "RBD",
+    "Group",
+    "GroupImageIterator",
+    "GroupSnapIterator",
     "Image",
     "ImageIterator",
     "LibraryInfo",
     "LockOwnerIterator",
     "SnapIterator",
+    "WatcherIterator",
     "connect",
     "library_info",
     "rados",

@@ -232,6 +232,14 @@ class _AbsentFunction(FunctionNotSupported, AttributeError):
     """What an instance raises for a method that librbd lacks, so that hasattr() is False."""
 
 
+class _GroupNotFound(ImageNotFound, ObjectNotFound):
+    """Renaming a group: the stock module raises the one and documents the other."""
+
+
+class _GroupExists(ImageExists, ObjectExists):
+    """As _GroupNotFound."""
+
+
 # The one map of return codes; everything that turns a code into a class uses it.
 errno_to_exception: Dict[int, Type[OSError]] = {
     _errno.EPERM: PermissionError,
@@ -258,6 +266,12 @@ group_errno_to_exception: Dict[int, Type[OSError]] = {
     **errno_to_exception,
     _errno.ENOENT: ObjectNotFound,
     _errno.EEXIST: ObjectExists,
+}
+
+rename_errno_to_exception: Dict[int, Type[OSError]] = {
+    **errno_to_exception,
+    _errno.ENOENT: _GroupNotFound,
+    _errno.EEXIST: _GroupExists,
 }
 
 
@@ -287,6 +301,8 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
         return make_ex(code, message)
     if kind == "group":
         return make_ex(code, message, group_errno_to_exception)
+    if kind == "rename":
+        return make_ex(code, message, rename_errno_to_exception)
     if kind == "rados":
         from . import rados
 

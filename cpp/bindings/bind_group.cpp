@@ -1,0 +1,265 @@
+#include <rbdxx/group.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "errors.hpp"
+#include "gil.hpp"
+#include "listing.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+class PyGroup {
+public:
+    PyGroup(IoCtxArgument ioctx, std::string name)
+        : ioctx_(std::move(ioctx)), name_(std::move(name)) {}
+    group::Group get() const { return {ioctx_, name_}; }
+    const std::string& name() const { return name_; }
+
+private:
+    IoCtxArgument ioctx_;
+    std::string name_;
+};
+
+using GroupClass = py::class_<PyGroup>;
+
+struct GroupImageIterator : Listing {};
+struct GroupSnapIterator : Listing {};
+
+py::list list_images(const PyGroup& group) {
+    auto members = without_gil([&] { return group::images(group.get()); });
+    py::list dicts;
+    for (const auto& member : members) {
+        py::dict dict;
+        dict["name"] = text(member.name);
+        dict["pool"] = member.pool;
+        dict["state"] = member.state;
+        dicts.append(dict);
+    }
+    return dicts;
+}
+
+py::dict to_dict(const group::Snapshot& snapshot) {
+    py::dict dict;
+    dict["name"] = text(snapshot.name);
+    dict["state"] = snapshot.state;
+    if (snapshot.details) {
+        const auto& details = *snapshot.details;
+        dict["id"] = text(details.id);
+        dict["namespace_type"] = details.namespace_type;
+        dict["image_snap_name"] = text(details.image_snapshot_name);
+        py::list members;
+        for (const auto& member : details.members) {
+            py::dict one;
+            one["pool_id"] = member.pool;
+            one["snap_id"] = member.snapshot_id;
+            one["image_name"] = text(member.image_name);
+            members.append(one);
+        }
+        dict["image_snaps"] = members;
+    }
+    return dict;
+}
+
+py::list list_snapshots(const PyGroup& group) {
+    auto snapshots = without_gil([&] { return group::snapshots(group.get()); });
+    py::list dicts;
+    for (const auto& snapshot : snapshots) {
+        dicts.append(to_dict(snapshot));
+    }
+    return dicts;
+}
+
+void rename(const Rbd&, const IoCtxArgument& ioctx, const Name& src, const Name& dest) {
+    try {
+        without_gil([&] { group::rename(ioctx, src, dest); });
+    } catch (const GroupError& error) {
+        raise("rename", error);
+        throw py::error_already_set();
+    }
+}
+
+void define_pool(RbdClass& rbd) {
+    define(
+        rbd, "group_create",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
+            without_gil([&] { group::create(ioctx, name); });
+        },
+        "Creates an empty group.\n\nRaises ObjectExists.\n\nImplements: rbd_group_create",
+        py::arg("ioctx"), py::arg("name"));
+    define(
+        rbd, "group_list",
+        [](const Rbd&, const IoCtxArgument& ioctx) {
+            auto names = without_gil([&] { return group::list(ioctx); });
+            py::list list;
+            for (const auto& name : names) {
+                list.append(text(name));
+            }
+            return list;
+        },
+        "The names of the groups, as a list of str.\n\nImplements: rbd_group_list",
+        py::arg("ioctx"));
+    define(
+        rbd, "group_remove",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
+            without_gil([&] { group::remove(ioctx, name); });
+        },
+        "Removes a group and its snapshots; the images stay. A group that is not there is no\n"
+        "error.\n\nImplements: rbd_group_remove",
+        py::arg("ioctx"), py::arg("name"));
+    define(rbd, "group_rename", rename,
+           "Renames a group.\n\n"
+           "Raises ObjectNotFound and ObjectExists, in a form that is ImageNotFound and\n"
+           "ImageExists too.\n\nImplements: rbd_group_rename",
+           py::arg("ioctx"), py::arg("src"), py::arg("dest"));
+}
+
+// A method that does one thing to an image of a pool.
+template <class Call>
+void define_for_image(GroupClass& cls, const char* name, Call call, const char* doc,
+                      const char* argument) {
+    define(
+        cls, name,
+        [call](const PyGroup& self, const IoCtxArgument& image_ioctx, const Name& image) {
+            without_gil([&] { call(self.get(), image_ioctx, image); });
+        },
+        doc, py::arg("image_ioctx"), py::arg(argument));
+}
+
+void define_images(py::module_& m, GroupClass& cls) {
+    define_for_image(cls, "add_image", group::add_image,
+                     "Adds an image of the image_ioctx's pool.\n\n"
+                     "Raises ObjectNotFound for the image or the group.\n\n"
+                     "Implements: rbd_group_image_add",
+                     "image_name");
+    define_for_image(cls, "remove_image", group::remove_image,
+                     "Takes an image out of the group.\n\nRaises ObjectNotFound.\n\n"
+                     "Implements: rbd_group_image_remove",
+                     "image_name");
+    define_for_image(cls, "remove_image_by_id", group::remove_image_by_id,
+                     "As remove_image(), by the image's id: for one that is in the trash, say.\n\n"
+                     "Implements: rbd_group_image_remove_by_id",
+                     "image_id");
+    define(
+        cls, "list_images",
+        [m](const py::object& self) { return m.attr("GroupImageIterator")(self); },
+        "The group's images, as an iterator of dicts.\n\nRaises ObjectNotFound.\n\n"
+        "Implements: rbd_group_image_list");
+}
+
+void define_snapshots(py::module_& m, GroupClass& cls) {
+    define(
+        cls, "create_snap",
+        [](const PyGroup& self, const Name& snap_name, const Flags& flags) {
+            without_gil([&] {
+                group::create_snapshot(self.get(), snap_name, static_cast<uint32_t>(flags.value));
+            });
+        },
+        "Takes a snapshot of every image at one point in time.\n\n"
+        "flags: RBD_SNAP_CREATE_*. Raises ObjectNotFound, ObjectExists, InvalidArgument.\n\n"
+        "Implements: rbd_group_snap_create2, rbd_group_snap_create",
+        py::arg("snap_name"), py::arg("flags") = 0);
+    define(
+        cls, "remove_snap",
+        [](const PyGroup& self, const Name& snap_name) {
+            without_gil([&] { group::remove_snapshot(self.get(), snap_name); });
+        },
+        "Removes a snapshot.\n\nRaises ObjectNotFound.\n\nImplements: rbd_group_snap_remove",
+        py::arg("snap_name"));
+    define(
+        cls, "rename_snap",
+        [](const PyGroup& self, const Name& old_snap_name, const Name& new_snap_name) {
+            without_gil([&] { group::rename_snapshot(self.get(), old_snap_name, new_snap_name); });
+        },
+        "Renames a snapshot.\n\nRaises ObjectNotFound, ObjectExists.\n\n"
+        "Implements: rbd_group_snap_rename",
+        py::arg("old_snap_name"), py::arg("new_snap_name"));
+    define(
+        cls, "list_snaps",
+        [m](const py::object& self) { return m.attr("GroupSnapIterator")(self); },
+        "The group's snapshots, as an iterator of dicts.\n\nRaises ObjectNotFound.\n\n"
+        "Implements: rbd_group_snap_list2, rbd_group_snap_list");
+    define_gated(
+        cls, "rbd_group_snap_get_info", "get_snap_info",
+        [](const PyGroup& self, const Name& snap_name) {
+            return to_dict(
+                without_gil([&] { return group::snapshot_info(self.get(), snap_name); }));
+        },
+        "A dict of id, name, state, namespace_type, image_snap_name and image_snaps, a list of\n"
+        "dicts of pool_id, snap_id and image_name.\n\nRaises ObjectNotFound.\n\n"
+        "Implements: rbd_group_snap_get_info",
+        py::arg("snap_name"));
+    define(
+        cls, "rollback_to_snap",
+        [](const PyGroup& self, const Name& name, const py::object& on_progress) {
+            long_call(on_progress, [&](const Progress& progress) {
+                group::rollback(self.get(), name, progress);
+            });
+        },
+        "Makes every image what it was at the snapshot.\n\n"
+        "Raises ObjectNotFound; InvalidArgument where the group's images are no longer those of\n"
+        "the snapshot.\n\nImplements: rbd_group_snap_rollback_with_progress",
+        py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
+}
+
+}  // namespace
+
+void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
+    define_pool(rbd);
+    GroupClass cls(m, "Group",
+                   "A group of images, by name: nothing is opened, and a group that is not there\n"
+                   "shows in the first call. A context manager.");
+    define_init(
+        cls,
+        py::init([](const IoCtxArgument& ioctx, const Name& name) { return PyGroup(ioctx, name); }),
+        "The group `name` of the ioctx's pool and namespace.", py::arg("ioctx"), py::arg("name"));
+    bind_listing<GroupImageIterator, const PyGroup&>(
+        m, "GroupImageIterator", list_images,
+        "The group's images, each a dict of name, pool (its id) and state "
+        "(RBD_GROUP_IMAGE_STATE_*). Implements: rbd_group_image_list",
+        py::arg("group"));
+    bind_listing<GroupSnapIterator, const PyGroup&>(
+        m, "GroupSnapIterator", list_snapshots,
+        "The group's snapshots, each a dict of name and state (RBD_GROUP_SNAP_STATE_*); since "
+        "Ceph 20 as get_snap_info() gives it. Implements: rbd_group_snap_list2, "
+        "rbd_group_snap_list",
+        py::arg("group"));
+    define(
+        cls, "__enter__", [](py::object self) { return self; }, "The group itself.");
+    define(
+        cls, "__exit__",
+        [](const PyGroup&, const py::object&, const py::object&, const py::object&) {
+            return false;
+        },
+        "Does nothing.", py::arg("type_") = py::none(), py::arg("value") = py::none(),
+        py::arg("traceback") = py::none());
+    define(
+        cls, "__repr__",
+        [](const PyGroup& self) { return text("<rbd.Group " + quoted(self.name()) + ">"); },
+        "A readable text.");
+    cls.def_property_readonly(
+        "name", [](const PyGroup& self) { return text(self.name()); },
+        "The name that the object was made with.");
+    define_gated(
+        cls, "rbd_group_get_id", "id",
+        [](const PyGroup& self) {
+            return text(without_gil([&] { return group::id(self.get()); }));
+        },
+        "The group's id.\n\nRaises ObjectNotFound.\n\nImplements: rbd_group_get_id");
+    define_images(m, cls);
+    define_snapshots(m, cls);
+    define(
+        image, "group",
+        [](const PyImage& self) {
+            group::Owner owner = without_gil([&] { return group::of_image(self); });
+            py::dict dict;
+            dict["pool"] = owner.pool;
+            dict["name"] = text(owner.name);
+            return dict;
+        },
+        "The group that the image belongs to: a dict of pool (its id) and name, which are -1 and\n"
+        "'' where there is none.\n\nImplements: rbd_get_group");
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,109 @@
+#include <rbdxx/constants.hpp>
+#include <rbdxx/encryption.hpp>
+#include <rbdxx/error.hpp>
+
+namespace rbdxx::encryption {
+
+namespace {
+
+std::string name_of(int format) {
+    switch (format) {
+        case constants::ENCRYPTION_FORMAT_LUKS1:
+            return "luks1";
+        case constants::ENCRYPTION_FORMAT_LUKS2:
+            return "luks2";
+        case constants::ENCRYPTION_FORMAT_LUKS:
+            return "luks";
+        default:
+            return "number " + std::to_string(format);
+    }
+}
+
+[[noreturn]] void unsupported(int format) {
+    throw Error(EOPNOTSUPP, "unsupported encryption format " + name_of(format));
+}
+
+// The options of each format, as the C library takes them: pointers to the passphrase, not copies.
+union Options {
+    abi::rbd_encryption_luks1_format_options_t luks1;
+    abi::rbd_encryption_luks2_format_options_t luks2;
+    abi::rbd_encryption_luks_format_options_t luks;
+};
+
+// Fills `options` and gives the size of what it filled.
+std::size_t fill(Options& options, int format, const Passphrase& passphrase, int algorithm) {
+    auto cipher = static_cast<abi::rbd_encryption_algorithm_t>(algorithm);
+    switch (format) {
+        case constants::ENCRYPTION_FORMAT_LUKS1:
+            options.luks1 = {cipher, passphrase.data(), passphrase.size()};
+            return sizeof options.luks1;
+        case constants::ENCRYPTION_FORMAT_LUKS2:
+            options.luks2 = {cipher, passphrase.data(), passphrase.size()};
+            return sizeof options.luks2;
+        case constants::ENCRYPTION_FORMAT_LUKS:
+            options.luks = {passphrase.data(), passphrase.size()};
+            return sizeof options.luks;
+        default:
+            unsupported(format);
+    }
+}
+
+constexpr int any_algorithm = constants::ENCRYPTION_ALGORITHM_AES256;
+
+// A library that knows no layers knows no format that stands for every version either.
+void require_format(const abi::Functions& functions, int format) {
+    if (format == constants::ENCRYPTION_FORMAT_LUKS && !functions.rbd_encryption_load2) {
+        throw_missing_function(functions.rbd_encryption_load2.name());
+    }
+}
+
+}  // namespace
+
+void Passphrase::wipe() noexcept {
+    // Through volatile: the compiler must not leave out stores to memory that is about to go.
+    volatile char* bytes = bytes_.data();
+    for (std::size_t i = 0; i < bytes_.size(); ++i) {
+        bytes[i] = 0;
+    }
+}
+
+void format(const Image& image, int format, const Passphrase& passphrase, int algorithm) {
+    auto use = image.use();
+    if (format == constants::ENCRYPTION_FORMAT_LUKS) {
+        // It only tells what to load: which version to write, it does not say.
+        unsupported(format);
+    }
+    Options options{};
+    std::size_t size = fill(options, format, passphrase, algorithm);
+    check(use->rbd_encryption_format(use.get(), static_cast<abi::rbd_encryption_format_t>(format),
+                                     &options, size),
+          [&] { return "error formatting " + image.describe() + " with " + name_of(format); });
+}
+
+void load(const Image& image, const Layer& layer) {
+    auto use = image.use();
+    require_format(use.functions(), layer.format);
+    Options options{};
+    std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
+    check(use->rbd_encryption_load(
+              use.get(), static_cast<abi::rbd_encryption_format_t>(layer.format), &options, size),
+          [&] {
+              return "error loading encryption of " + image.describe() + " with " +
+                     name_of(layer.format);
+          });
+}
+
+void load(const Image& image, const std::vector<Layer>& layers) {
+    auto use = image.use();
+    std::vector<Options> options(layers.size());
+    std::vector<abi::rbd_encryption_spec_t> specs;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        std::size_t size = fill(options[i], layers[i].format, layers[i].passphrase, any_algorithm);
+        specs.push_back(
+            {static_cast<abi::rbd_encryption_format_t>(layers[i].format), &options[i], size});
+    }
+    check(use->rbd_encryption_load2(use.get(), specs.data(), specs.size()),
+          [&] { return "error loading encryption of " + image.describe(); });
+}
+
+}  // namespace rbdxx::encryption

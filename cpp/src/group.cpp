@@ -1,0 +1,259 @@
+#include <algorithm>
+
+#include <rbdxx/error.hpp>
+#include <rbdxx/group.hpp>
+#include <rbdxx/sized.hpp>
+
+namespace rbdxx::group {
+
+namespace {
+
+std::string describe(const char* verb, const std::string& name, const Group& group) {
+    return "error " + std::string(verb) + " snapshot " + quoted(name) + " of group " +
+           quoted(group.name);
+}
+
+// Records whose clean-up function wants the size of one too: freed on every path.
+template <class T, class Cleanup>
+class SizedRecords {
+public:
+    SizedRecords(std::vector<T> records, const Cleanup& cleanup)
+        : records_(std::move(records)), cleanup_(cleanup) {}
+    ~SizedRecords() {
+        if (!records_.empty()) {
+            cleanup_(records_.data(), sizeof(T), records_.size());
+        }
+    }
+    SizedRecords(const SizedRecords&) = delete;
+    SizedRecords& operator=(const SizedRecords&) = delete;
+    auto begin() const { return records_.begin(); }
+    auto end() const { return records_.end(); }
+
+private:
+    std::vector<T> records_;
+    const Cleanup& cleanup_;
+};
+
+// librbd lists a group that is not there as an empty one.
+void require_existence(const Group& group, const char* what) {
+    auto names = list(group.ioctx);
+    if (std::find(names.begin(), names.end(), group.name) == names.end()) {
+        throw GroupError(ENOENT,
+                         "error listing " + std::string(what) + " of group " + quoted(group.name));
+    }
+}
+
+Snapshot snapshot_of(const abi::rbd_group_snap_info2_t& record) {
+    Snapshot snapshot;
+    snapshot.name = text_of(record.name);
+    snapshot.state = static_cast<int>(record.state);
+    SnapshotDetails& details = snapshot.details.emplace();
+    details.id = text_of(record.id);
+    details.image_snapshot_name = text_of(record.image_snap_name);
+    details.namespace_type = static_cast<int>(record.namespace_type);
+    for (std::size_t i = 0; i < record.image_snaps_count; ++i) {
+        const auto& member = record.image_snaps[i];
+        details.members.push_back({text_of(member.image_name), member.pool_id, member.snap_id});
+    }
+    return snapshot;
+}
+
+}  // namespace
+
+void create(const IoCtx& ioctx, const std::string& name) {
+    auto use = ioctx.use();
+    check<GroupError>(use->rbd_group_create(use.get(), name.c_str()),
+                      [&] { return "error creating group " + quoted(name); });
+}
+
+void remove(const IoCtx& ioctx, const std::string& name) {
+    auto use = ioctx.use();
+    check<GroupError>(use->rbd_group_remove(use.get(), name.c_str()),
+                      [&] { return "error removing group " + quoted(name); });
+}
+
+void rename(const IoCtx& ioctx, const std::string& source, const std::string& destination) {
+    auto use = ioctx.use();
+    check<GroupError>(use->rbd_group_rename(use.get(), source.c_str(), destination.c_str()), [&] {
+        return "error renaming group " + quoted(source) + " to " + quoted(destination);
+    });
+}
+
+std::vector<std::string> list(const IoCtx& ioctx) {
+    auto use = ioctx.use();
+    return sized_names<GroupError>(
+        [&](char* names, std::size_t* size) { return use->rbd_group_list(use.get(), names, size); },
+        [] { return std::string("error listing groups"); });
+}
+
+std::string id(const Group& group) {
+    auto use = group.ioctx.use();
+    return sized_string<GroupError>(
+        [&](char* text, std::size_t* size) {
+            return use->rbd_group_get_id(use.get(), group.name.c_str(), text, size);
+        },
+        [&] { return "error getting id for group " + quoted(group.name); });
+}
+
+void add_image(const Group& group, const IoCtx& ioctx, const std::string& image) {
+    auto use = group.ioctx.use();
+    auto images = ioctx.use();
+    check<GroupError>(
+        use->rbd_group_image_add(use.get(), group.name.c_str(), images.get(), image.c_str()),
+        [&] { return "error adding image " + quoted(image) + " to group " + quoted(group.name); });
+}
+
+void remove_image(const Group& group, const IoCtx& ioctx, const std::string& image) {
+    auto use = group.ioctx.use();
+    auto images = ioctx.use();
+    check<GroupError>(
+        use->rbd_group_image_remove(use.get(), group.name.c_str(), images.get(), image.c_str()),
+        [&] {
+            return "error removing image " + quoted(image) + " from group " + quoted(group.name);
+        });
+}
+
+void remove_image_by_id(const Group& group, const IoCtx& ioctx, const std::string& image_id) {
+    auto use = group.ioctx.use();
+    auto images = ioctx.use();
+    check<GroupError>(use->rbd_group_image_remove_by_id(use.get(), group.name.c_str(), images.get(),
+                                                        image_id.c_str()),
+                      [&] {
+                          return "error removing image of id " + quoted(image_id) + " from group " +
+                                 quoted(group.name);
+                      });
+}
+
+std::vector<Member> images(const Group& group) {
+    auto use = group.ioctx.use();
+    using Record = abi::rbd_group_image_info_t;
+    auto records = sized_records<Record, GroupError>(
+        [&](Record* array, std::size_t* count) {
+            return use->rbd_group_image_list(use.get(), group.name.c_str(), array, sizeof(Record),
+                                             count);
+        },
+        [&] { return "error listing images of group " + quoted(group.name); });
+    SizedRecords owned(std::move(records), use.functions().rbd_group_image_list_cleanup);
+    std::vector<Member> members;
+    for (const auto& record : owned) {
+        members.push_back({text_of(record.name), record.pool, static_cast<int>(record.state)});
+    }
+    if (members.empty()) {
+        require_existence(group, "images");
+    }
+    return members;
+}
+
+void create_snapshot(const Group& group, const std::string& name, uint32_t flags) {
+    auto use = group.ioctx.use();
+    const auto& functions = use.functions();
+    if (!functions.rbd_group_snap_create2 && flags != 0) {
+        throw_missing_function(functions.rbd_group_snap_create2.name());
+    }
+    int result =
+        functions.rbd_group_snap_create2
+            ? functions.rbd_group_snap_create2(use.get(), group.name.c_str(), name.c_str(), flags)
+            : functions.rbd_group_snap_create(use.get(), group.name.c_str(), name.c_str());
+    check<GroupError>(result, [&] { return describe("creating", name, group); });
+}
+
+void remove_snapshot(const Group& group, const std::string& name) {
+    auto use = group.ioctx.use();
+    check<GroupError>(use->rbd_group_snap_remove(use.get(), group.name.c_str(), name.c_str()),
+                      [&] { return describe("removing", name, group); });
+}
+
+void rename_snapshot(const Group& group, const std::string& source,
+                     const std::string& destination) {
+    auto use = group.ioctx.use();
+    check<GroupError>(
+        use->rbd_group_snap_rename(use.get(), group.name.c_str(), source.c_str(),
+                                   destination.c_str()),
+        [&] { return describe("renaming", source, group) + " to " + quoted(destination); });
+}
+
+std::vector<Snapshot> snapshots(const Group& group) {
+    auto use = group.ioctx.use();
+    const auto& functions = use.functions();
+    auto what = [&] { return "error listing snapshots of group " + quoted(group.name); };
+    std::vector<Snapshot> found;
+    if (functions.rbd_group_snap_list2) {
+        auto records = sized_records<abi::rbd_group_snap_info2_t, GroupError>(
+            [&](auto* array, std::size_t* count) {
+                return functions.rbd_group_snap_list2(use.get(), group.name.c_str(), array, count);
+            },
+            what);
+        Records<abi::rbd_group_snap_info2_t> owned(std::move(records),
+                                                   functions.rbd_group_snap_list2_cleanup);
+        for (const auto& record : owned) {
+            found.push_back(snapshot_of(record));
+        }
+    } else {
+        using Record = abi::rbd_group_snap_info_t;
+        auto records = sized_records<Record, GroupError>(
+            [&](Record* array, std::size_t* count) {
+                return functions.rbd_group_snap_list(use.get(), group.name.c_str(), array,
+                                                     sizeof(Record), count);
+            },
+            what);
+        SizedRecords owned(std::move(records), functions.rbd_group_snap_list_cleanup);
+        for (const auto& record : owned) {
+            found.push_back({text_of(record.name), static_cast<int>(record.state), {}});
+        }
+    }
+    if (found.empty()) {
+        require_existence(group, "snapshots");
+    }
+    return found;
+}
+
+Snapshot snapshot_info(const Group& group, const std::string& name) {
+    auto use = group.ioctx.use();
+    struct Info {
+        explicit Info(const abi::Functions& table) : functions(table) {}
+        ~Info() {
+            if (filled) {
+                functions.rbd_group_snap_get_info_cleanup(&record);
+            }
+        }
+        Info(const Info&) = delete;
+        Info& operator=(const Info&) = delete;
+        const abi::Functions& functions;
+        abi::rbd_group_snap_info2_t record{};
+        bool filled = false;
+    } info(use.functions());
+    check<GroupError>(
+        use->rbd_group_snap_get_info(use.get(), group.name.c_str(), name.c_str(), &info.record),
+        [&] { return describe("getting", name, group); });
+    info.filled = true;
+    return snapshot_of(info.record);
+}
+
+void rollback(const Group& group, const std::string& name, const Progress& progress) {
+    auto use = group.ioctx.use();
+    check<GroupError>(
+        use->rbd_group_snap_rollback_with_progress(use.get(), group.name.c_str(), name.c_str(),
+                                                   report_progress, progress_argument(progress)),
+        [&] {
+            return "error rolling group " + quoted(group.name) + " back to snapshot " +
+                   quoted(name);
+        });
+}
+
+Owner of_image(const Image& image) {
+    auto use = image.use();
+    abi::rbd_group_info_t info{};
+    check(use->rbd_get_group(use.get(), &info, sizeof info),
+          [&] { return "error getting the group of " + image.describe(); });
+    Owner owner;
+    try {
+        owner = {text_of(info.name), info.pool};
+    } catch (...) {
+        use->rbd_group_info_cleanup(&info, sizeof info);
+        throw;
+    }
+    use->rbd_group_info_cleanup(&info, sizeof info);
+    return owner;
+}
+
+}  // namespace rbdxx::group
