@@ -82,7 +82,7 @@ class LocalCluster(Cluster):
         objectstore: Literal["memstore", "bluestore"] = "memstore",
         pools: Sequence[str] = ("rbd",),
         conf: Mapping[str, config.Value] | None = None,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
     ) -> None:
         if osds < 1:
             raise ValueError(f"a cluster needs at least one OSD, not {osds}")

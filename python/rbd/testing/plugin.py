@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _IMAGE_BYTES = 8 << 20
 _IMAGE_ORDER = 20
+# A test may leave the cluster broken; its end, and what comes after it, must not wait for ever.
+_TIMEOUTS = {"rados_osd_op_timeout": "60", "rados_mon_op_timeout": "60"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,7 +73,7 @@ def rbd_cluster(
 
 @pytest.fixture(scope="session")
 def _rbd_connection(rbd_cluster: Cluster) -> Iterator[rbd.rados.Rados]:
-    with rbd_cluster.connect() as rados:
+    with rbd_cluster.connect(conf=_TIMEOUTS, timeout=60) as rados:
         yield rados
 
 
