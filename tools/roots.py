@@ -16,6 +16,7 @@ git and ca-certificates, the stand-in for a newcomer's machine. Roots live below
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -36,9 +37,19 @@ BARE = "bare"
 BARE_SUITE = "bookworm"
 BARE_PACKAGES = ("git", "ca-certificates")
 
+# An old suite's lists have expired; a mirror may stumble.
+APT_SETTINGS = """\
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "3";
+APT::Install-Recommends "false";
+"""
+
+# Longer than any command takes, so that a hang ends as a failure with a name.
+LONGEST_SECONDS = 3600
+
 # What a command inside a root sees of the caller's environment.
 PASSED_ON = re.compile(
-    r"(?i)(pip_\w+|\w+_proxy|ssl_cert_\w+|requests_ca_bundle|rbd_test_\w+|pytest_\w+)\Z"
+    r"(?i)(pip_\w+|\w+_proxy|ssl_cert_\w+|requests_ca_bundle|cmake_build_parallel_level|rbd_test_\w+|pytest_\w+)\Z"
 )
 
 
@@ -130,6 +141,7 @@ def mirrors() -> tuple[str | None, str | None]:
     return main, security
 
 
+@functools.cache
 def pip_settings() -> dict[str, str]:
     """Return the global settings of this machine's pip, `{}` where there is no pip."""
     command = [sys.executable, "-m", "pip", "config", "list"]
@@ -193,9 +205,7 @@ def configure(suite: str, root: Path) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    conf = 'Acquire::Check-Valid-Until "false";\nAcquire::Retries "3";\n'
-    conf += 'APT::Install-Recommends "false";\n'
-    (root / "etc/apt/apt.conf.d/99matrix").write_text(conf)
+    (root / "etc/apt/apt.conf.d/99matrix").write_text(APT_SETTINGS)
     for name in ("etc/resolv.conf", "etc/hosts"):
         if Path("/", name).exists():
             (root / name).unlink(missing_ok=True)
@@ -263,7 +273,8 @@ def copy(name: str, new: str) -> Path:
     source, target = make(name), root_of(new)
     if new in known() or target.exists():
         raise RootError(f"{new} exists already, or is the name of a kept root")
-    run(["cp", "-a", "--reflink=auto", source, target])
+    # -x: a /proc that someone mounted has no end to copy.
+    run(["cp", "-ax", "--reflink=auto", source, target])
     return target
 
 
@@ -280,7 +291,7 @@ def discard(root: Path) -> None:
 # Entering a root.
 
 
-def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment of a command inside a root."""
     env = {key: value for key, value in os.environ.items() if PASSED_ON.match(key)}
     env.update(
@@ -289,7 +300,6 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
         LANG="C.UTF-8",
         DEBIAN_FRONTEND="noninteractive",
     )
-    env.update(extra or {})
     return env
 
 
@@ -298,15 +308,15 @@ def inside(
 ) -> list[str]:
     """Return the command line that runs a command inside a root.
 
-    The mounts live in a namespace of their own that ends with the command, so that nothing stays
-    mounted below a root and removing one can never reach the machine's own files.
+    Mounts and processes live in namespaces of their own that end with the command: no daemon stays
+    behind, and as nothing stays mounted below a root, removing one never reaches other files.
     """
     env = {key: value for key, value in os.environ.items() if key.upper().startswith("PIP_")}
-    settings = {**pip_settings(), **env} if os.geteuid() == 0 else {}
+    settings = {**pip_settings(), **env}
     target = shlex.quote(str(root))
     script = [
         "set -e",
-        f"mountpoint -q {target}/proc || mount -t proc proc {target}/proc",
+        f"mount -t proc proc {target}/proc",
         f"mount -t sysfs -o ro sysfs {target}/sys",
         f"mount --rbind /dev {target}/dev",
     ]
@@ -317,13 +327,45 @@ def inside(
         script += [f"mkdir -p {place}", f"mount --bind {shlex.quote(str(path))} {place}"]
         if mode == "ro":
             script.append(f"mount -o remount,bind,ro {place}")
-    line = shlex.join(command)
-    if directory != "/":
-        line = f"cd {shlex.quote(directory)} && exec {line}"
-        script.append(f"exec chroot {target} /bin/sh -c {shlex.quote(line)}")
-    else:
-        script.append(f"exec chroot {target} {line}")
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
+    # The shell stays as the namespace's first process, to reap what daemons leave to it.
+    line = f"cd {shlex.quote(directory)} && exec {shlex.join(command)}"
+    script += [f"chroot {target} /bin/sh -c {shlex.quote(line)} || exit $?"]
+    namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+    return ["unshare", *namespaces, "sh", "-c", "\n".join(script)]
+
+
+def run_inside(
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    *,
+    binds: Iterable[Path] = (),
+    seconds: float = LONGEST_SECONDS,
+    quiet: bool = True,
+) -> str:
+    """Run a command inside a ready root and return what it printed; a failure is a RootError.
+
+    The directory, and those in binds, are this machine's own, seen under the same path. Unless
+    quiet, the output goes to the caller's as it comes.
+    """
+    line = inside(root_of(name), command, binds=[directory, *binds], directory=str(directory))
+    pipe = subprocess.PIPE if quiet else None
+    done = subprocess.run(
+        line,
+        check=False,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        timeout=seconds,
+    )
+    if done.returncode:
+        said = f"\n{done.stdout}{done.stderr}" if quiet else ""
+        raise RootError(
+            f"status {done.returncode} in {name} from {shlex.join(command)[:200]}{said}"
+        )
+    return done.stdout if quiet else ""
 
 
 def enter(name: str, command: Sequence[str], binds: Iterable[Path]) -> NoReturn:

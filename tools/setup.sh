@@ -2,9 +2,11 @@
 # Sourced by the commands: makes a machine ready to build, run and test the package.
 #
 #   need COMMAND=PACKAGE ...    install the Debian packages whose commands are missing
-#   setup                       packages, the virtual environment and the package in it; sets $python
+#   prepare COMMAND=PACKAGE ... the same, and make the virtual environment of $python
+#   setup                       all that the tests take: packages, environment, the package in it
 #
-# Settings: RBD_VENV (.venv), RBD_PYTHON (the interpreter to make it from), CMAKE_BUILD_PARALLEL_LEVEL.
+# Settings: RBD_VENV (.venv), RBD_PYTHON (the interpreter to make it from), RBD_WERROR=ON (warnings
+# are errors), CMAKE_BUILD_PARALLEL_LEVEL, CMAKE_CXX_COMPILER_LAUNCHER (ccache, where there is one).
 
 say() { printf 'dev: %s\n' "$*" >&2; }
 die() {
@@ -123,6 +125,7 @@ fingerprint() {
     done
     {
         "$python" -VV
+        echo "${RBD_WERROR:-OFF}"
         find "${present[@]}" -type f ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum
 }
@@ -153,18 +156,24 @@ install_package() {
     # Without isolation and in a kept directory: a second build compiles only what has changed.
     options=(--no-build-isolation --config-settings "build-dir=build/dev-$("$python" -c \
         'import sys; print(sys.implementation.cache_tag)')")
+    options+=(--config-settings "cmake.define.RBDXX_WERROR=${RBD_WERROR:-OFF}")
     PATH=$venv/bin:$PATH quietly "$python" -m pip install "${options[@]}" ".[test]"
     printf '%s\n' "$state" >"$stamp"
 }
 
-setup() {
+# The packages of those pairs, in one go with Python's, and the virtual environment.
+prepare() {
     local missing
     mapfile -t missing < <(
-        lacking "${SYSTEM[@]}"
+        lacking "$@"
         lacking_python
     )
     [[ ${#missing[@]} -eq 0 ]] || apt_install "${missing[@]}"
     make_venv
+}
+
+setup() {
+    prepare "${SYSTEM[@]}"
     install_package
 }
 

@@ -1,0 +1,171 @@
+"""The release matrix's own logic: what it counts, what it calls a problem, what it shows."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tools import matrix, results, roots
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.test_a" name="test_good"/>
+<testcase classname="tests.test_a" name="test_bad"><failure message="no"/></testcase>
+<testcase classname="tests.test_a" name="test_broken"><error message="no"/></testcase>
+<testcase classname="tests.test_b" name="test_new"><skipped message="needs rbd_clone4"/></testcase>
+<testcase classname="tests.test_b" name="test_new2"><skipped message="needs rbd_clone4"/></testcase>
+</testsuite></testsuites>"""
+
+
+def good_result(**changes: Any) -> results.Result:
+    """Return a good result, with changes."""
+    fields: dict[str, Any] = {
+        "ceph": "14.2",
+        "name": "Nautilus",
+        "suite": "bullseye",
+        "python": "3.9",
+        "librbd": "1.12.0",
+        "status": "tested",
+        "librbd_version": "1.12.0",
+        "passed": 3,
+        "missing": ["rbd_clone4"],
+    }
+    return results.Result(**{**fields, **changes})
+
+
+def test_report_is_counted(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT)
+    result = good_result(passed=0)
+    results.read_report(result, report)
+    assert (result.passed, result.failed, result.skipped) == (1, 2, 2)
+    assert result.skips == {"needs rbd_clone4": 2}
+    assert result.failures == ["tests.test_a::test_bad", "tests.test_a::test_broken"]
+
+
+def test_good_result_has_no_problem() -> None:
+    assert good_result(skips={"needs rbd_clone4": 2}).problems() == []
+    assert good_result(status="unreachable", passed=0).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"failures": ["a::b"]}, "a::b"),
+        ({"skips": {"needs rbd_open": 1}}, "rbd_open"),
+        ({"skips": {"no daemon": 1}}, "no daemon"),
+        ({"status": "hung"}, "hung"),
+        ({"librbd_version": "1.16.0"}, "1.16.0"),
+        ({"passed": 0}, "no test"),
+    ],
+)
+def test_problem_is_named(changes: dict[str, Any], word: str) -> None:
+    problems = good_result(**changes).problems()
+    assert len(problems) == 1
+    assert word in problems[0]
+
+
+def test_run_is_kept_and_shown(tmp_path: Path) -> None:
+    wheel = results.Wheel("rbd-1.0-cp39-cp39-manylinux_2_31_x86_64.whl", 2_500_000, [good_result()])
+    run = results.Run([good_result(), good_result(status="unreachable", suite="sid")], wheel)
+    file, page = tmp_path / "data" / "matrix.json", tmp_path / "README.md"
+    page.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    run.save(file, page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| 14.2 Nautilus | 1.12.0 | bullseye | 3.9 | 1 | 3 / 0 / 0 | 3 / 0 / 0 |" in text
+    assert "| sid | 3.9 |  | unreachable |  |" in text
+    assert "cp39" in text
+    assert "2.50 MB" in text
+    assert results.load(file) == run
+    assert run.into(text) == text
+
+
+def test_page_without_marks_is_refused() -> None:
+    with pytest.raises(roots.RootError, match="no place"):
+        results.Run([]).into("nothing here")
+
+
+def test_wheel_problems_count_but_not_its_skips() -> None:
+    skipping = good_result(skips={"no stock module": 1})
+    wheel = results.Wheel("w.whl", 1, [skipping])
+    assert results.Run([good_result()], wheel).problems() == []
+    assert len(results.Run([skipping], wheel).problems()) == 1
+    wheel.problems.append("is not stripped")
+    wheel.results.append(good_result(failures=["a::b"]))
+    assert results.Run([good_result()], wheel).problems() == [
+        "w.whl: is not stripped",
+        "w.whl on Ceph 14.2: failed: a::b",
+    ]
+
+
+def make_archive(path: Path, files: dict[str, str]) -> Path:
+    """Write an sdist of text files."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"rbd-1.0/{name}")
+            member.size = len(text)
+            member.mode = 0o755
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return path
+
+
+def test_unpacking_again_touches_what_has_changed(tmp_path: Path) -> None:
+    target = tmp_path / "source"
+    matrix.unpack(make_archive(tmp_path / "1", {"same": "s", "a/new": "1", "gone": "g"}), target)
+    (target / "build").mkdir()
+    (target / "build" / "kept").touch()
+    before = {name: (target / name).stat().st_mtime_ns for name in ("same", "a/new")}
+    matrix.unpack(make_archive(tmp_path / "2", {"same": "s", "a/new": "2"}), target)
+    assert (target / "same").stat().st_mtime_ns == before["same"]
+    assert (target / "a/new").stat().st_mtime_ns > before["a/new"]
+    assert (target / "a/new").read_text() == "2"
+    assert (target / "same").stat().st_mode & 0o777 == 0o755
+    assert not (target / "gone").exists()
+    assert (target / "build" / "kept").exists()
+
+
+def test_unknown_release_is_refused() -> None:
+    assert [one.ceph for one in matrix.chosen(["bullseye"])] == ["14.2"]
+    assert matrix.chosen([]) == roots.releases()
+    with pytest.raises(roots.RootError, match=r"'12\.2'"):
+        matrix.chosen(["12.2"])
+
+
+def test_package_sources_are_read_in_both_formats(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text(
+        "# deb http://first/no x main\n"
+        "deb [arch=amd64] http://first/debian/ bookworm main contrib\n"
+        "deb-src http://first/debian bookworm main\n"
+    )
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "more.sources").write_text(
+        "Types: deb\nURIs: http://second/debian-security\n# a remark\nSuites: bookworm-security\n"
+        "\nTypes: deb\nEnabled: no\nURIs: http://third/debian\nSuites: sid\n"
+    )
+    assert roots.apt_sources(tmp_path) == [
+        roots.Source("http://first/debian", ("bookworm",)),
+        roots.Source("http://second/debian-security", ("bookworm-security",)),
+    ]
+
+
+def test_local_package_indexes_are_found(tmp_path: Path) -> None:
+    index = tmp_path / "index" / "simple"
+    wheels = tmp_path / "wheels"
+    index.mkdir(parents=True)
+    wheels.mkdir()
+    settings = [f"file://{index} https://index/simple", str(wheels), "/absent/dir", "180"]
+    assert roots.pip_directories(settings) == [index.parent, wheels]
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/etc", "-x"])
+def test_root_name_cannot_leave_its_directory(name: str) -> None:
+    with pytest.raises(roots.RootError, match="name"):
+        roots.root_of(name)

@@ -1,0 +1,1 @@
+"""Development tools: what ./dev runs."""

@@ -1,0 +1,155 @@
+"""What a run of the release matrix came to: its counts, its problems, its table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tools import roots
+
+FILE = roots.REPOSITORY / "docs" / "_data" / "matrix.json"
+README = roots.REPOSITORY / "README.md"
+BEGIN = "<!-- begin compatibility: made by ./dev matrix -->"
+END = "<!-- end compatibility -->"
+
+
+@dataclass
+class Result:
+    """What one release's run came to."""
+
+    ceph: str
+    name: str
+    suite: str
+    python: str
+    librbd: str
+    status: str = "not run"
+    reason: str = ""
+    ceph_version: str = ""
+    python_version: str = ""
+    librbd_version: str = ""
+    missing: list[str] = field(default_factory=list)
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    skips: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def problems(self, *, skips_need_cause: bool = True) -> list[str]:
+        """Return what keeps this release from being called good."""
+        if self.status == "unreachable":
+            return []
+        if self.status != "tested":
+            return [f"{self.status}: {self.reason}"]
+        found = [f"failed: {name}" for name in self.failures]
+        if skips_need_cause:
+            found += [f"skipped without a cause: {why}" for why in unexplained(self)]
+        if self.librbd_version != self.librbd:
+            found.append(f"has librbd {self.librbd_version}, the data file says {self.librbd}")
+        if not self.passed:
+            found.append("ran no test")
+        return found
+
+    def counts(self) -> str:
+        """Return the numbers in a few words, or why there are none."""
+        if self.status != "tested":
+            return self.status
+        return f"{self.passed} / {self.skipped} / {self.failed}"
+
+
+@dataclass
+class Wheel:
+    """The one wheel that is run with each release."""
+
+    file: str
+    size: int
+    results: list[Result] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """A whole run: each release from the sdist, and the one wheel on all of them."""
+
+    releases: list[Result]
+    wheel: Wheel | None = None
+
+    def problems(self) -> list[str]:
+        """Return all that went wrong, each with its release."""
+        found = [f"Ceph {one.ceph}: {text}" for one in self.releases for text in one.problems()]
+        if self.wheel:
+            found += [f"{self.wheel.file}: {text}" for text in self.wheel.problems]
+            for one in self.wheel.results:
+                # That a stock module was made for another Python is no fault of the wheel.
+                texts = one.problems(skips_need_cause=False)
+                found += [f"{self.wheel.file} on Ceph {one.ceph}: {text}" for text in texts]
+        return found
+
+    def table(self) -> str:
+        """Return the Markdown table."""
+        on_wheel = {one.suite: one.counts() for one in (self.wheel.results if self.wheel else [])}
+        head = ["Ceph", "librbd", "Debian", "Python", "C functions missing", "tests"]
+        if self.wheel:
+            head.append(f"tests with the {self.wheel.file.split('-')[2]} wheel")
+        rows = [head, ["---"] * len(head)]
+        for one in self.releases:
+            tested = one.status == "tested"
+            row = [f"{one.ceph_version or one.ceph} {one.name}", one.librbd_version or one.librbd]
+            row += [one.suite, one.python_version or one.python]
+            row += [str(len(one.missing)) if tested else "", one.counts()]
+            if self.wheel:
+                row.append(on_wheel.get(one.suite, ""))
+            rows.append(row)
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        note = "Tests: passed / skipped for want of a C function / failed."
+        if self.wheel:
+            note += f" The wheel takes {self.wheel.size / 1e6:.2f} MB."
+        return "\n".join([*lines, "", note])
+
+    def save(self, file: Path = FILE, readme: Path = README) -> None:
+        """Keep the run, and put its table into README."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        readme.write_text(self.into(readme.read_text()))
+
+    def into(self, page: str) -> str:
+        """Return a page with its compatibility table replaced."""
+        pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+        if not pattern.search(page):
+            raise roots.RootError(f"the page has no place for the table: {BEGIN} ... {END}")
+        return pattern.sub(lambda _: f"{BEGIN}\n{self.table()}\n{END}", page)
+
+
+def load(file: Path = FILE) -> Run:
+    """Return the last whole run."""
+    data = json.loads(file.read_text())
+    wheel = data["wheel"]
+    if wheel:
+        wheel = Wheel(**{**wheel, "results": [Result(**one) for one in wheel["results"]]})
+    return Run([Result(**one) for one in data["releases"]], wheel)
+
+
+def unexplained(result: Result) -> list[str]:
+    """Return the skip reasons that do not name a C function which is truly missing."""
+    absent = set(result.missing)
+    named = {why: set(re.findall(r"\b(?:rbd|rados)_\w+", why)) for why in result.skips}
+    return [why for why, functions in named.items() if not absent & functions]
+
+
+def read_report(result: Result, report: Path) -> None:
+    """Count one JUnit report."""
+    skips: Counter[str] = Counter()
+    for case in ElementTree.parse(report).iter("testcase"):
+        kinds = {child.tag: child for child in case}
+        if "failure" in kinds or "error" in kinds:
+            result.failures.append(f"{case.get('classname')}::{case.get('name')}")
+        elif "skipped" in kinds:
+            skips[kinds["skipped"].get("message") or "no reason given"] += 1
+        else:
+            result.passed += 1
+    result.failed = len(result.failures)
+    result.skipped = sum(skips.values())
+    result.skips = dict(sorted(skips.items()))
