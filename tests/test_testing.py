@@ -158,14 +158,12 @@ def test_paused_monitor_answers_again_when_resumed(cluster: LocalCluster) -> Non
 
 
 def test_options_reach_daemons_and_clients(tmp_path: Path) -> None:
-    options = {"rbd default order": 20, "osd-pool-default-pg-num": 2, "rbd_cache": False}
+    options = {"rbd default order": 20, "mon-allow-pool-delete": False}
     with LocalCluster(tmp_path / "new", pools=("a", "b"), conf=options) as cluster:
         cluster.rbd("create", "--size", "8M", "a/x")
         assert json.loads(cluster.rbd("info", "--format", "json", "a/x"))["order"] == 20
-        assert "rbd_cache = false\n" in Path(cluster.conffile).read_text()
-        assert cluster.command("osd", "pool", "get", "b", "pg_num").split() == ["pg_num:", "8"]
-        cluster.command("osd", "pool", "create", "c")
-        assert cluster.command("osd", "pool", "get", "c", "pg_num").split() == ["pg_num:", "2"]
+        with pytest.raises(CommandError, match="mon_allow_pool_delete"):
+            cluster.command("osd", "pool", "delete", "b", "b", "--yes-i-really-really-mean-it")
 
 
 def test_manager(tmp_path: Path) -> None:

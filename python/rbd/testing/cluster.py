@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Cluster:
     """A cluster that is there already, by its configuration file and the pools to use."""
 
+    _pools: list[str]
+
     def __init__(self, conffile: str | os.PathLike[str], pools: Sequence[str] = ("rbd",)) -> None:
         if isinstance(pools, str):
             raise TypeError("pools must be a sequence of names, not one string")

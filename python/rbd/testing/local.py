@@ -20,7 +20,7 @@ from .cluster import Cluster
 from .control import Control
 from .daemons import Daemons
 from .errors import ClusterError, DaemonDied
-from .ports import PortReservation, listens, taken
+from .ports import LOOPBACK, PortReservation, listens, taken
 
 _SHARED_MEMORY = Path("/dev/shm")
 # What a monitor's store may grow to, and more; the default in a container is 64 MiB.
@@ -166,10 +166,9 @@ class LocalCluster(Cluster):
         deadline = time.monotonic() + timeout
         self._write_keys(mgr)
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            ports = [PortReservation(), PortReservation()]
+            v2, v1 = PortReservation(), PortReservation()
             try:
-                v2, v1 = (reservation.port for reservation in ports)
-                mon_host = f"[v2:127.0.0.1:{v2},v1:127.0.0.1:{v1}]"
+                mon_host = f"[v2:{LOOPBACK}:{v2.port},v1:{LOOPBACK}:{v1.port}]"
                 text = config.render(
                     config.sections(
                         self._directory,
@@ -185,18 +184,18 @@ class LocalCluster(Cluster):
                 if attempt == 1:
                     for number in range(self._osds):
                         self._format_osd(number)
-                self._start_mon(mon_host, v2, deadline)
+                self._start_mon(mon_host, v2.port, deadline)
                 break
             except DaemonDied:
-                for reservation in ports:
-                    reservation.release()
+                v2.release()
+                v1.release()
                 # Only somebody who does not reserve can have come in between.
-                if attempt == _PORT_ATTEMPTS or not (taken(v2) or taken(v1)):
+                if attempt == _PORT_ATTEMPTS or not (taken(v2.port) or taken(v1.port)):
                     raise
                 shutil.rmtree(self._directory / "mon.a")
             finally:
-                for reservation in ports:
-                    reservation.release()
+                v2.release()
+                v1.release()
         with self._control(deadline - time.monotonic()) as control:
             for number in range(self._osds):
                 self._finish(f"osd.{number}-mkfs", deadline)
@@ -219,7 +218,7 @@ class LocalCluster(Cluster):
         sample = programs.run("ceph-authtool", ["--gen-print-key"], os.devnull, 30.0)
         keys = config.KeyMaker(sample)
         admin = keys.new()
-        everything = dict.fromkeys(("mon", "osd", "mgr", "mds"), "allow *")
+        everything: Mapping[str, str] = dict.fromkeys(("mon", "osd", "mgr", "mds"), "allow *")
         entries: dict[str, tuple[str, Mapping[str, str]]] = {
             "mon.": (keys.new(), {"mon": "allow *"}),
             "client.admin": (admin, everything),

@@ -63,9 +63,10 @@ def rbd_cluster(
     request: pytest.FixtureRequest, rbd_cluster_options: dict[str, Any]
 ) -> Iterator[Cluster]:
     """A cluster for the whole session: a LocalCluster, or the one that --rbd-conf names."""
-    conffile = request.config.getoption("--rbd-conf")
+    conffile: str | None = request.config.getoption("--rbd-conf")
     if conffile:
-        yield Cluster(conffile, (request.config.getoption("--rbd-pool"),))
+        pool = str(request.config.getoption("--rbd-pool"))
+        yield Cluster(conffile, (pool,))
         return
     with LocalCluster(**rbd_cluster_options) as cluster:
         yield cluster
