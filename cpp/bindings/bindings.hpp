@@ -26,5 +26,7 @@ void bind_lock(py::module_& m, ImageClass& image);
 void bind_watch(py::module_& m, ImageClass& image);
 void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image);
 void bind_encryption(ImageClass& image);
+void bind_mirror(py::module_& m, RbdClass& rbd);
+void bind_replica(ImageClass& image);
 
 }  // namespace rbdxx::python

@@ -27,4 +27,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_watch(m, image);
     bind_group(m, rbd, image);
     bind_encryption(image);
+    bind_mirror(m, rbd);
+    bind_replica(image);
 }
