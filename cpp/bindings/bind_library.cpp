@@ -10,6 +10,7 @@
 namespace rbdxx::python {
 
 void bind_library(py::module_& m) {
+    m.attr("__version__") = RBDXX_VERSION;
     define_function(
         m, "library_info",
         [] {

@@ -22,6 +22,7 @@ void bind_image(ImageClass& image);
 void bind_io(ImageClass& image);
 void bind_snapshot(py::module_& m, ImageClass& image);
 void bind_diff(ImageClass& image);
+void bind_capsule(ImageClass& image);
 void bind_lock(py::module_& m, ImageClass& image);
 void bind_watch(py::module_& m, ImageClass& image);
 void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image);

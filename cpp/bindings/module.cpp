@@ -23,6 +23,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_io(image);
     bind_snapshot(m, image);
     bind_diff(image);
+    bind_capsule(image);
     bind_lock(m, image);
     bind_watch(m, image);
     bind_group(m, rbd, image);

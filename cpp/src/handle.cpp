@@ -46,7 +46,7 @@ int Handle::close() noexcept {
     }
     uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
     if ((before & closed_bit) != 0) {
-        if (!inside_callback) {
+        if (!inside_callback && lent_.load() == 0) {
             std::unique_lock<std::mutex> lock(mutex_);
             changed_.wait(lock, [this] { return done_; });
         }
@@ -56,8 +56,16 @@ int Handle::close() noexcept {
         if (inside_callback) {
             return 0;
         }
-        std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [this] { return done_ || users_.load() == closed_bit; });
+        if (lent_.load() > 0) {
+            deferred_.store(true);
+            // The last borrower may have left before it could see that.
+            if (users_.load() != closed_bit) {
+                return 0;
+            }
+        } else {
+            std::unique_lock<std::mutex> lock(mutex_);
+            changed_.wait(lock, [this] { return done_ || users_.load() == closed_bit; });
+        }
     }
     finish();
     return result_;

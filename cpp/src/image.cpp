@@ -5,7 +5,7 @@
 namespace rbdxx {
 
 int ImageState::destroy() noexcept {
-    return functions->rbd_close(raw);
+    return lender ? 0 : functions->rbd_close(raw);
 }
 
 std::string OpenOptions::describe() const {
@@ -34,6 +34,11 @@ Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
 Image Image::adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options) {
     return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, ioctx.state()->cluster,
                                               "image " + quoted(options.name)));
+}
+
+Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {
+    return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, nullptr, "borrowed image",
+                                              std::move(lender)));
 }
 
 void Image::close() {

@@ -8,6 +8,7 @@ and works with whatever librbd is there at run time: nothing is loaded before th
 from __future__ import annotations
 
 import importlib as _importlib
+import os as _os
 from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _core
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 # The constants stand in one list in the extension; a program may look for them in this very dict.
 globals().update(_core.constants)
 
+__version__: str = _core.__version__
+
 #: The number of no pool owner and of the administrator, which RADOS no longer has.
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
@@ -62,6 +65,8 @@ __all__ = [
     "SnapIterator",
     "WatcherIterator",
     "connect",
+    "get_cmake_dir",
+    "get_include",
     "library_info",
     "rados",
     "supports",
@@ -86,6 +91,16 @@ def library_info() -> LibraryInfo:
     Raises LibraryNotFound.
     """
     return LibraryInfo(*_core.library_info())
+
+
+def get_include() -> str:
+    """The directory of the C++ headers: `#include <rbdxx/rbdxx.hpp>`."""
+    return _os.path.join(_os.path.dirname(_core.__file__), "include")
+
+
+def get_cmake_dir() -> str:
+    """The directory for CMake's `rbdxx_DIR`, so that find_package(rbdxx CONFIG) finds rbdxx."""
+    return _os.path.join(_os.path.dirname(_core.__file__), "cmake")
 
 
 def connect(

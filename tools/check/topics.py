@@ -14,7 +14,7 @@ from typing import List, Set
 from tree import code_of, files
 
 # Headers that are all there is: declarations, and templates.
-HEADER_ONLY = {"constants", "rbdxx", "capsule"}
+HEADER_ONLY = {"constants"}
 # Sources that are the library's own affair.
 PRIVATE_SOURCES = {"loader"}
 # Bindings whose test goes by another name.

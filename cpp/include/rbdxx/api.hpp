@@ -31,6 +31,8 @@ public:
 
     explicit operator bool() const { return pointer_ != nullptr; }
     const char* name() const { return name_; }
+    // The plain C function; null where the loaded library lacks it.
+    Result (*address() const)(Args...) { return pointer_; }
 
 private:
     friend struct abi::Functions;

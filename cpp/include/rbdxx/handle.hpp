@@ -57,9 +57,15 @@ public:
     }
 
     // Closes: waits for the calls under way in other threads and for the C library's own close,
-    // except inside a callback, where the call that is under way closes when it ends. Gives the
-    // close function's return code; 0 when it was closed already.
+    // except inside a callback, where the call that is under way closes when it ends, and while it
+    // is lent, where the last to give it back closes. Gives the close function's return code; 0
+    // when it was closed already.
     int close() noexcept;
+
+    // Around an entry that lasts: another module keeps the handle between enter() and leave(), for
+    // as long as it likes, perhaps in the very thread that closes. Called before and after them.
+    void lend() noexcept { lent_.fetch_add(1); }
+    void take_back() noexcept { lent_.fetch_sub(1); }
 
     bool closed() const noexcept { return (users_.load() & closed_bit) != 0; }
     bool forked() const noexcept { return generation_ != fork_generation(); }
@@ -90,9 +96,10 @@ private:
 
     const unsigned generation_;
     std::atomic<uint32_t> users_{0};
+    std::atomic<uint32_t> lent_{0};
     std::atomic<bool> finished_{false};
     std::atomic<bool> abandoned_{false};
-    // Closed from inside a callback: whoever leaves last frees the handle.
+    // Closed from inside a callback, or while lent: whoever leaves last frees the handle.
     std::atomic<bool> deferred_{false};
     bool done_ = false;
     int result_ = 0;

@@ -15,17 +15,27 @@ namespace rbdxx {
 
 struct ImageState final : Handle {
     ImageState(const abi::Functions& table, abi::rbd_image_t image,
-               std::shared_ptr<ClusterState> connection, std::string what)
-        : functions(&table), raw(image), cluster(std::move(connection)), label(std::move(what)) {}
+               std::shared_ptr<ClusterState> connection, std::string what,
+               std::shared_ptr<void> owner = nullptr)
+        : functions(&table),
+          raw(image),
+          cluster(std::move(connection)),
+          lender(std::move(owner)),
+          label(std::move(what)) {}
     ~ImageState() override { close(); }
     std::string describe() const override { return label; }
     int destroy() noexcept override;
-    void release() noexcept override { cluster.reset(); }
+    void release() noexcept override {
+        cluster.reset();
+        lender.reset();
+    }
 
     const abi::Functions* const functions;
     const abi::rbd_image_t raw;
     // The child owns a share: librbd hangs when its connection is shut down under an open image.
     std::shared_ptr<ClusterState> cluster;
+    // A borrowed image is its lender's to close; null for one of our own.
+    std::shared_ptr<void> lender;
     const std::string label;  // "image 'vm1'"
 };
 
@@ -56,6 +66,9 @@ public:
     static Image open(const IoCtx& ioctx, const OpenOptions& options);
     // Takes over an image that the C library has opened.
     static Image adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options);
+
+    // Uses an image that stays `lender`'s to close, and keeps `lender` for as long.
+    static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
     // Closes; throws what rbd_close reports. Later calls throw ClosedError. Closing twice is no
     // error.

@@ -1,0 +1,41 @@
+# What a C++ program needs: the headers, the static library and the package for find_package(rbdxx).
+# In a wheel they stand inside the Python package, otherwise where the system keeps such things.
+include(CMakePackageConfigHelpers)
+
+if(SKBUILD)
+  set(RBDXX_INCLUDEDIR rbd/include)
+  set(RBDXX_LIBDIR rbd/lib)
+  set(RBDXX_CMAKEDIR rbd/cmake)
+else()
+  set(RBDXX_INCLUDEDIR ${CMAKE_INSTALL_INCLUDEDIR})
+  set(RBDXX_LIBDIR ${CMAKE_INSTALL_LIBDIR})
+  set(RBDXX_CMAKEDIR ${CMAKE_INSTALL_LIBDIR}/cmake/rbdxx)
+endif()
+
+# <rbdxx/rbdxx.hpp> includes every public header, so it is written from what there is.
+file(
+  GLOB RBDXX_HEADERS CONFIGURE_DEPENDS
+  RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/cpp/include
+  cpp/include/rbdxx/*.hpp)
+set(RBDXX_UMBRELLA "// All of rbdxx.\n#pragma once\n\n")
+foreach(header IN LISTS RBDXX_HEADERS)
+  string(APPEND RBDXX_UMBRELLA "#include <${header}>\n")
+endforeach()
+file(CONFIGURE OUTPUT include/rbdxx/rbdxx.hpp CONTENT "${RBDXX_UMBRELLA}" @ONLY)
+
+install(
+  TARGETS rbdxx
+  EXPORT rbdxxTargets
+  ARCHIVE DESTINATION ${RBDXX_LIBDIR}
+  INCLUDES DESTINATION ${RBDXX_INCLUDEDIR})
+install(
+  DIRECTORY cpp/include/rbdxx ${CMAKE_CURRENT_BINARY_DIR}/include/rbdxx
+  DESTINATION ${RBDXX_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.def")
+install(EXPORT rbdxxTargets NAMESPACE rbdxx:: DESTINATION ${RBDXX_CMAKEDIR})
+configure_package_config_file(cmake/rbdxxConfig.cmake.in rbdxxConfig.cmake
+                              INSTALL_DESTINATION ${RBDXX_CMAKEDIR})
+write_basic_package_version_file(rbdxxConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfig.cmake
+              ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfigVersion.cmake
+        DESTINATION ${RBDXX_CMAKEDIR})
