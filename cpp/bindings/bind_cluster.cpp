@@ -110,7 +110,8 @@ void define_configuration(py::class_<Cluster>& cluster) {
 }  // namespace
 
 void bind_cluster(py::module_& m) {
-    py::class_<Cluster> cluster(m, "Cluster", "The connection behind rbd.rados.Rados, which see.");
+    py::class_<Cluster> cluster(m, "Cluster", "The connection behind rbd.rados.Rados, which see.",
+                                py::release_gil_before_calling_cpp_dtor());
     cluster.def(py::init([](const std::optional<Name>& id) {
                     return without_gil([&] { return Cluster::create_with_id(pointer(id)); });
                 }),

@@ -42,7 +42,8 @@ void bind_ioctx(py::module_& m) {
     py::class_<IoCtx> ioctx(
         m, "Ioctx",
         "An I/O context: one pool of a connected cluster, and a namespace in it.\n\n"
-        "Made by Rados.open_ioctx. A context manager that closes it.");
+        "Made by Rados.open_ioctx. A context manager that closes it.",
+        py::release_gil_before_calling_cpp_dtor());
     define(
         ioctx, "close", [](IoCtx& self) { without_gil([&] { self.close(); }); },
         "Closes the context; images opened through it stay open. Closing twice is no error.\n\n"

@@ -1,9 +1,13 @@
 #include "gil.hpp"
 
+#include <cxxabi.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -49,6 +53,12 @@ struct Exchange {
     }
 };
 
+// The thread in librbd and what it shares with the calling one.
+struct Work {
+    Exchange exchange;
+    std::thread thread;
+};
+
 // Calls back into Python for one report; a negative integer asks to stop, None goes on.
 int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
     CallbackScope scope;
@@ -58,15 +68,27 @@ int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
 
 }  // namespace
 
+GilRelease::~GilRelease() {
+    try {
+        PyEval_RestoreThread(state_);
+    } catch (::abi::__forced_unwind&) {
+        for (;;) {
+            pause();
+        }
+    }
+}
+
 void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call) {
     if (!on_progress.is_none() && PyCallable_Check(on_progress.ptr()) == 0) {
         throw py::type_error("on_progress must be callable or None");
     }
-    Exchange exchange;
+    const unsigned generation = fork_generation();
+    auto work = std::make_unique<Work>();
+    Exchange& exchange = work->exchange;
     const bool reports = !on_progress.is_none();
     std::optional<py::error_already_set> raised;
 
-    std::thread worker([&] {
+    work->thread = std::thread([&] {
         Progress progress = [&](uint64_t done, uint64_t total) {
             if (reports) {
                 return exchange.report(done, total);
@@ -90,7 +112,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
         bool question = false;
         bool finished = false;
         {
-            py::gil_scoped_release release;
+            GilRelease release;
             std::unique_lock<std::mutex> lock(exchange.mutex);
             exchange.changed.wait_for(lock, signal_interval, [&] {
                 return exchange.finished || (exchange.asked && !exchange.answer);
@@ -103,8 +125,12 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
         }
         int answer = 0;
         try {
-            if (!raised && PyErr_CheckSignals() != 0) {
-                throw py::error_already_set();
+            if (!raised) {
+                // A handler may close what the call works on, as a callback may.
+                CallbackScope scope;
+                if (PyErr_CheckSignals() != 0) {
+                    throw py::error_already_set();
+                }
             }
             if (question && !raised) {
                 answer = ask(on_progress, exchange.done, exchange.total);
@@ -119,6 +145,14 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
                 raised.emplace();
             }
         }
+        if (generation != fork_generation()) {
+            // This is a child now, without the other thread, whose mutex may be locked for ever.
+            work.release();  // NOLINT(bugprone-unused-return-value)
+            if (raised) {
+                throw std::move(*raised);
+            }
+            throw ForkedError("the call belongs to the parent process of this fork()");
+        }
         std::lock_guard<std::mutex> lock(exchange.mutex);
         if (raised) {
             exchange.cancelled = true;
@@ -129,7 +163,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
         }
         exchange.changed.notify_all();
     }
-    without_gil([&] { worker.join(); });
+    without_gil([&] { work->thread.join(); });
     if (raised) {
         throw std::move(*raised);
     }

@@ -11,17 +11,31 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
+// Releases the GIL while it lives. Where the interpreter is gone by then, the thread stays here for
+// ever, as Python 3.14 has it: before, Python ends such a thread by unwinding its stack, which
+// would abort the process in the first destructor and let go of Python objects without the GIL.
+class GilRelease {
+public:
+    GilRelease() : state_(PyEval_SaveThread()) {}
+    ~GilRelease();
+    GilRelease(const GilRelease&) = delete;
+    GilRelease& operator=(const GilRelease&) = delete;
+
+private:
+    PyThreadState* state_;
+};
+
 // Runs `call` without the GIL. Convert every argument before, every result after.
 template <class Call>
 auto without_gil(Call&& call) {
-    py::gil_scoped_release release;
+    GilRelease release;
     return std::forward<Call>(call)();
 }
 
 // Runs a long call on a thread of its own, without the GIL, while this one reports progress to
 // `on_progress` (a callable or None) and watches for signals. Whatever `on_progress` or a signal
 // handler raises is raised here once the call has returned; librbd is asked to stop, where it heeds
-// that.
+// that. A child that a callback forks off gets ForkedError: the call is the parent's.
 void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call);
 
 }  // namespace rbdxx::python

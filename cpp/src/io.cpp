@@ -13,6 +13,16 @@ std::string region(const char* verb, const Image& image, uint64_t offset, uint64
            "~" + std::to_string(length);
 }
 
+// What the C library reports as done can be no more than it was asked for.
+uint64_t checked(int64_t result, uint64_t size, const char* verb, const Image& image,
+                 uint64_t offset, uint64_t length) {
+    if (static_cast<uint64_t>(result) > size) {
+        throw LogicFault(region(verb, image, offset, length) + ": librbd reports " +
+                         std::to_string(result) + " bytes of " + std::to_string(size));
+    }
+    return static_cast<uint64_t>(result);
+}
+
 // Runs `call(at, size)` over `length` bytes in pieces that librbd can answer for.
 // Gives the bytes done; a piece that comes back short ends it.
 template <class Call>
@@ -23,12 +33,9 @@ uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64
         uint64_t size = std::min(length - done, piece);
         auto result = check(call(offset + done, size, done),
                             [&] { return region(verb, image, offset, length); });
-        if (static_cast<uint64_t>(result) > size) {
-            throw LogicFault(region(verb, image, offset, length) + ": librbd reports " +
-                             std::to_string(result) + " bytes of " + std::to_string(size));
-        }
-        done += static_cast<uint64_t>(result);
-        if (static_cast<uint64_t>(result) < size) {
+        uint64_t came = checked(result, size, verb, image, offset, length);
+        done += came;
+        if (came < size) {
             break;
         }
     } while (done < length);
@@ -95,8 +102,9 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
         uint64_t part = std::min(length - done, step);
         auto result = check(use->rbd_writesame(use.get(), offset + done, part, data, size, flags),
                             [&] { return region("writing", image, offset, length); });
-        done += static_cast<uint64_t>(result);
-        if (static_cast<uint64_t>(result) != part) {
+        uint64_t came = checked(result, part, "writing", image, offset, length);
+        done += came;
+        if (came < part) {
             break;
         }
     } while (done < length);
@@ -115,7 +123,8 @@ uint64_t compare_and_write(const Image& image, const char* expected, const char*
                                             ": other data from " + std::to_string(mismatch));
     }
     check(result, [&] { return region("comparing and writing", image, offset, length); });
-    require_whole("writing", image, offset, length, static_cast<uint64_t>(result));
+    require_whole("writing", image, offset, length,
+                  checked(result, length, "writing", image, offset, length));
     return length;
 }
 

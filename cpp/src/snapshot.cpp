@@ -16,12 +16,18 @@ std::vector<Snapshot> list(const Image& image) {
     auto use = image.use();
     // rbd_snap_list answers the count; the array it fills is freed up to its unnamed end.
     std::vector<abi::rbd_snap_info_t> array;
-    int count = check(until_sized(int{16},
-                                  [&](int& size) {
-                                      array.assign(static_cast<std::size_t>(size) + 1, {});
-                                      return use->rbd_snap_list(use.get(), array.data(), &size);
-                                  }),
+    int count = check(until_sized(
+                          int{16},
+                          [&](int& size) {
+                              array.assign(static_cast<std::size_t>(size) + 1, {});
+                              return use->rbd_snap_list(use.get(), array.data(), &size);
+                          },
+                          sizeof(abi::rbd_snap_info_t)),
                       [&] { return "error listing snapshots of " + image.describe(); });
+    if (static_cast<std::size_t>(count) >= array.size()) {
+        throw LogicFault("error listing snapshots of " + image.describe() +
+                         ": more entries than the array holds");
+    }
     std::vector<Snapshot> snapshots;
     try {
         for (int i = 0; i < count; ++i) {

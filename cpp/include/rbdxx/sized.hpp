@@ -15,12 +15,13 @@ namespace rbdxx {
 
 // A library that keeps asking for more is broken or hostile: the loop ends here.
 inline constexpr int sized_attempts = 64;
-inline constexpr std::size_t sized_limit = std::size_t{1} << 32;
+inline constexpr std::size_t sized_limit = std::size_t{1} << 28;  // bytes
 
 // Calls `attempt(size)`, which may enlarge `size` to what it needs, until it answers something else
-// than -ERANGE; a size that was too small but not enlarged is doubled. Gives the last answer.
+// than -ERANGE; a size that was too small but not enlarged is doubled. Sizes count things of `unit`
+// bytes. Gives the last answer.
 template <class Size, class Attempt>
-auto until_sized(Size size, const Attempt& attempt) {
+auto until_sized(Size size, const Attempt& attempt, std::size_t unit = 1) {
     for (int i = 0;; ++i) {
         Size asked = size;
         auto result = attempt(size);
@@ -30,7 +31,7 @@ auto until_sized(Size size, const Attempt& attempt) {
         if (size <= asked) {
             size = asked > 0 ? asked * 2 : 64;
         }
-        if (static_cast<std::size_t>(size) > sized_limit) {
+        if (static_cast<std::size_t>(size) > sized_limit / unit) {
             return result;
         }
     }
@@ -56,13 +57,15 @@ template <class T, class E = Error, class Size = std::size_t, class Call, class 
 std::vector<T> sized_records(const Call& call, const Describe& describe, Size first = 32) {
     std::vector<T> records;
     Size count = 0;
-    check<E>(until_sized(first,
-                         [&](Size& size) {
-                             records.assign(static_cast<std::size_t>(size), T{});
-                             auto result = call(records.data(), &size);
-                             count = size;
-                             return result;
-                         }),
+    check<E>(until_sized(
+                 first,
+                 [&](Size& size) {
+                     records.assign(static_cast<std::size_t>(size), T{});
+                     auto result = call(records.data(), &size);
+                     count = size;
+                     return result;
+                 },
+                 sizeof(T)),
              describe);
     if (static_cast<std::size_t>(count) > records.size()) {
         throw LogicFault(describe() + ": more entries than the array holds");
