@@ -1,0 +1,364 @@
+// A librbd that fails on demand: every function of the ABI table, each passing its call on to the
+// real library unless a fault is armed for it. For tests only.
+//
+// RBD_LIBRARY names this file. FAKERBD_REAL is the library behind it (librbd.so.1), FAKERBD_MISSING
+// a comma-separated list of functions that are to look absent.
+#include <rbdxx/abi/types.hpp>
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+namespace rbdxx::abi {
+
+namespace fake {
+
+enum Index {
+#define RBDXX_FUNCTION(release, result, name, parameters) index_##name,
+#include <rbdxx/abi/librbd.def>
+#undef RBDXX_FUNCTION
+    function_count
+};
+
+const char* const names[] = {
+#define RBDXX_FUNCTION(release, result, name, parameters) #name,
+#include <rbdxx/abi/librbd.def>
+#undef RBDXX_FUNCTION
+};
+
+// What may go wrong with a call. Numbered for the callers in Python.
+enum Kind {
+    kind_none = 0,
+    kind_error = 1,    // answers -value, without the real call
+    kind_answer = 2,   // makes the real call, answers `value`
+    kind_add = 3,      // makes the real call, adds `value` to an answer that is no error
+    kind_delay = 4,    // makes the real call `value` milliseconds late
+    kind_sizes = 5,    // writes `value` through every count argument, answers 0
+    kind_enlarge = 6,  // writes `value` through every count argument, answers -ERANGE
+    kind_after = 7,    // makes the real call, then answers -value all the same
+};
+
+struct Fault {
+    int index = -1;  // -1: any function that answers a code
+    int kind = kind_none;
+    long long value = 0;
+    long long skip = 0;   // leave so many calls alone first
+    long long count = 0;  // then spoil so many; negative: all
+};
+
+struct Counts {
+    std::atomic<long long> calls{0};
+    std::atomic<long long> good{0};  // that answered no error
+};
+
+void* const real_library = [] {
+    const char* name = std::getenv("FAKERBD_REAL");
+    void* library = dlopen(name != nullptr && *name != '\0' ? name : "librbd.so.1",
+                           RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == nullptr) {
+        std::fprintf(stderr, "fakerbd: %s\n", dlerror());
+    }
+    return library;
+}();
+
+std::mutex mutex;
+std::vector<Fault> faults;
+std::atomic<bool> armed{false};
+std::atomic<int> last_hit{-1};
+std::atomic<long long> hits{0};
+Counts counts[function_count];
+
+bool missing(const char* name) {
+    const char* list = std::getenv("FAKERBD_MISSING");
+    if (list == nullptr) {
+        return false;
+    }
+    return ("," + std::string(list) + ",").find("," + std::string(name) + ",") != std::string::npos;
+}
+
+// Without these a process could neither clean up nor tell what it runs on.
+bool spared(int index) {
+    return index == index_rbd_close || index == index_rbd_aio_is_complete ||
+           index == index_rbd_aio_wait_for_complete;
+}
+
+Fault fault_for(int index, bool answers_code) {
+    if (!armed.load(std::memory_order_acquire)) {
+        return {};
+    }
+    std::lock_guard<std::mutex> lock(mutex);
+    for (Fault& fault : faults) {
+        bool any = fault.index < 0 && answers_code && !spared(index);
+        if ((fault.index != index && !any) || fault.count == 0) {
+            continue;
+        }
+        if (fault.skip > 0) {
+            --fault.skip;
+            continue;
+        }
+        if (fault.count > 0) {
+            --fault.count;
+        }
+        last_hit.store(index);
+        ++hits;
+        return fault;
+    }
+    return {};
+}
+
+// Completion callbacks that are held back and then made out of order, by a thread of our own.
+class Lateness {
+public:
+    struct Call {
+        rbd_callback_t callback;
+        void* argument;
+        rbd_completion_t completion = nullptr;
+        std::chrono::steady_clock::time_point due;
+    };
+
+    void set(long long milliseconds) { milliseconds_.store(milliseconds); }
+    bool active() const { return milliseconds_.load() > 0; }
+
+    void completed(rbd_completion_t completion, Call* call) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (!running_) {
+            running_ = true;
+            std::thread([this] { run(); }).detach();
+        }
+        call->completion = completion;
+        std::uniform_int_distribution<long long> wait(0, milliseconds_.load());
+        call->due = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait(random_));
+        waiting_.push_back(call);
+        changed_.notify_all();
+    }
+
+    // librbd calls back before it lets an image go, and so must we.
+    void drain() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [this] { return waiting_.empty() && !calling_; });
+    }
+
+private:
+    void run() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                         [](auto* a, auto* b) { return a->due < b->due; });
+            if (next == waiting_.end()) {
+                changed_.wait(lock);
+            } else if ((*next)->due > std::chrono::steady_clock::now()) {
+                changed_.wait_until(lock, (*next)->due);
+            } else {
+                Call* call = *next;
+                waiting_.erase(next);
+                calling_ = true;
+                lock.unlock();
+                call->callback(call->completion, call->argument);
+                delete call;
+                lock.lock();
+                calling_ = false;
+                changed_.notify_all();
+            }
+        }
+    }
+
+    std::atomic<long long> milliseconds_{0};
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<Call*> waiting_;
+    std::mt19937 random_{12345};
+    bool running_ = false;
+    bool calling_ = false;
+};
+
+// Never destroyed: its thread runs until the process is gone.
+Lateness& lateness = *new Lateness;
+// What a held-back completion's own argument is, for rbd_aio_get_arg.
+std::mutex arguments_mutex;
+std::unordered_map<rbd_completion_t, void*> arguments;
+
+void complete_late(rbd_completion_t completion, void* call) {
+    lateness.completed(completion, static_cast<Lateness::Call*>(call));
+}
+
+template <class Argument>
+void spoil_count(Argument argument, long long value) {
+    if constexpr (std::is_same_v<Argument, std::size_t*> || std::is_same_v<Argument, int*> ||
+                  std::is_same_v<Argument, unsigned int*>) {
+        if (argument != nullptr) {
+            *argument = static_cast<std::remove_pointer_t<Argument>>(value);
+        }
+    }
+}
+
+template <class Signature, int index>
+struct Stub;
+
+template <class Result, class... Args, int index>
+struct Stub<Result(Args...), index> {
+    static Result (*real)(Args...);
+
+    static Result call(Args... args) {
+        ++counts[index].calls;
+        constexpr bool answers_code = std::is_integral_v<Result> && std::is_signed_v<Result>;
+        Fault fault = fault_for(index, answers_code);
+        if (fault.kind == kind_delay) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(fault.value));
+        }
+        if constexpr (index == index_rbd_close) {
+            lateness.drain();
+        }
+        if constexpr (answers_code) {
+            // Success without a handle is no answer that librbd could give.
+            constexpr bool makes_handle = (std::is_same_v<Args, void**> || ...);
+            if (makes_handle &&
+                (fault.kind == kind_sizes || (fault.kind == kind_error && fault.value == 0))) {
+                return -EIO;
+            }
+            if (fault.kind == kind_sizes || fault.kind == kind_enlarge) {
+                (spoil_count(args, fault.value), ...);
+                return fault.kind == kind_sizes ? 0 : -ERANGE;
+            }
+            Result result = fault.kind == kind_error ? 0 : pass_on(args...);
+            if (fault.kind == kind_error || fault.kind == kind_after) {
+                result = static_cast<Result>(-fault.value);
+            } else if (fault.kind == kind_answer) {
+                result = static_cast<Result>(fault.value);
+            } else if (fault.kind == kind_add && result >= 0) {
+                result = static_cast<Result>(result + fault.value);
+            }
+            if (result >= 0) {
+                ++counts[index].good;
+            }
+            return result;
+        } else {
+            ++counts[index].good;
+            return pass_on(args...);
+        }
+    }
+
+    static Result pass_on(Args... args) {
+        if constexpr (index == index_rbd_aio_create_completion) {
+            return create_completion(args...);
+        } else if constexpr (index == index_rbd_aio_get_arg) {
+            return argument_of(args...);
+        } else {
+            return real(args...);
+        }
+    }
+
+    static int create_completion(void* argument, rbd_callback_t callback, rbd_completion_t* made) {
+        if (!lateness.active() || callback == nullptr) {
+            return real(argument, callback, made);
+        }
+        auto* held = new Lateness::Call{callback, argument, nullptr, {}};
+        int result = real(held, complete_late, made);
+        std::lock_guard<std::mutex> lock(arguments_mutex);
+        arguments[*made] = argument;
+        return result;
+    }
+
+    static void* argument_of(rbd_completion_t completion) {
+        std::lock_guard<std::mutex> lock(arguments_mutex);
+        auto found = arguments.find(completion);
+        return found != arguments.end() ? found->second : real(completion);
+    }
+
+    // What dlsym() answers for the function: null where it is, or is to look, absent.
+    static auto resolve() -> Result (*)(Args...) {
+        void* symbol = missing(names[index]) || real_library == nullptr
+                           ? nullptr
+                           : dlsym(real_library, names[index]);
+        real = reinterpret_cast<Result (*)(Args...)>(symbol);
+        return symbol != nullptr ? &call : nullptr;
+    }
+};
+
+template <class Result, class... Args, int index>
+Result (*Stub<Result(Args...), index>::real)(Args...) = nullptr;
+
+int index_of(const char* name) {
+    for (int i = 0; i < function_count; ++i) {
+        if (std::strcmp(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -2;
+}
+
+}  // namespace fake
+
+// Each symbol is an indirect function: dlsym() runs its resolver, after this library's own
+// constructors, so that one built once can lack whichever function a test says.
+template <class Signature>
+using Pointer = Signature*;
+
+#define RBDXX_FUNCTION(release, result, name, parameters)                              \
+    extern "C" Pointer<result parameters> fakerbd_resolve_##name() {                   \
+        return fake::Stub<result parameters, fake::index_##name>::resolve();           \
+    }                                                                                  \
+    extern "C" __attribute__((visibility("default"), ifunc("fakerbd_resolve_" #name))) \
+    result name parameters;
+#include <rbdxx/abi/librbd.def>
+#undef RBDXX_FUNCTION
+
+}  // namespace rbdxx::abi
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+using namespace rbdxx::abi::fake;
+
+// Adds a fault for `name` ("*": any function); -1 for a name that is not there.
+EXPORTED int fakerbd_arm(const char* name, int kind, long long value, long long skip,
+                         long long count) {
+    int index = std::strcmp(name, "*") == 0 ? -1 : index_of(name);
+    if (index < -1) {
+        return -1;
+    }
+    std::lock_guard<std::mutex> lock(mutex);
+    faults.push_back({index, kind, value, skip, count});
+    armed.store(true, std::memory_order_release);
+    return 0;
+}
+
+// Takes all faults back; answers how many calls were spoiled since the last time.
+EXPORTED long long fakerbd_disarm() {
+    std::lock_guard<std::mutex> lock(mutex);
+    faults.clear();
+    armed.store(false, std::memory_order_release);
+    return hits.exchange(0);
+}
+
+// The function spoiled last, or null.
+EXPORTED const char* fakerbd_last() {
+    int index = last_hit.exchange(-1);
+    return index < 0 ? nullptr : names[index];
+}
+
+EXPORTED void fakerbd_late(long long milliseconds) {
+    lateness.set(milliseconds);
+}
+
+EXPORTED long long fakerbd_calls(const char* name) {
+    int index = index_of(name);
+    return index < 0 ? -1 : counts[index].calls.load();
+}
+
+EXPORTED long long fakerbd_good(const char* name) {
+    int index = index_of(name);
+    return index < 0 ? -1 : counts[index].good.load();
+}

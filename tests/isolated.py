@@ -1,0 +1,108 @@
+"""Functions of a test run in a process of their own, so that a crash or a hang is a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+TESTS = Path(__file__).parent
+
+_START = """
+import faulthandler, importlib, json, sys
+faulthandler.enable()
+if {watched}:
+    faulthandler.dump_traceback_later({timeout}, exit=True)
+sys.path.insert(0, {tests!r})
+arguments = json.loads(sys.argv[1])
+answer = getattr(importlib.import_module({module!r}), {function!r})(*arguments)
+if {watched}:
+    faulthandler.cancel_dump_traceback_later()
+print("answer:" + json.dumps(answer), flush=True)
+"""
+
+
+# Every warning is an error, but for the one about what some of these tests are there to do.
+_WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+
+
+class Outcome(NamedTuple):
+    """How the process ended."""
+
+    status: int
+    answer: Any
+    output: str
+
+    def __str__(self) -> str:
+        how = f"status {self.status}"
+        if self.status < 0:
+            how = f"signal {signal.Signals(-self.status).name}"
+        return f"{how}\n{self.output[-8000:]}"
+
+
+def start(
+    function: Callable[..., Any],
+    *arguments: Any,
+    timeout: float = 60,
+    env: Optional[Dict[str, str]] = None,
+    python: str = sys.executable,
+    watched: bool = True,
+    development: bool = True,
+    **options: Any,
+) -> subprocess.Popen:
+    """Start `function(*arguments)`, a function of a module of tests, in a new interpreter.
+
+    Arguments and the answer travel as JSON. After `timeout` seconds the process tells where each
+    of its threads stands, and ends; not `watched`, it is killed. (That watch hangs in a child that
+    was forked off and goes through the interpreter's exit.) `development`: Python's development
+    mode, whose allocator finds stray writes.
+    """
+    code = _START.format(
+        timeout=timeout,
+        watched=watched,
+        tests=str(TESTS),
+        module=Path(sys.modules[function.__module__].__file__ or "").stem,
+        function=function.__name__,
+    )
+    mode = ["-X", "dev"] if development else []
+    return subprocess.Popen(
+        [python, *mode, *_WARNINGS, "-c", code, json.dumps(arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # A group of its own: what the process leaves behind goes with it.
+        start_new_session=True,
+        env={**os.environ, **(env or {})},
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen, timeout: float = 60) -> Outcome:
+    """Wait for the process; a hang beyond its own limit kills it."""
+    try:
+        output, _ = process.communicate(timeout=timeout + 5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        output += "\nkilled: it, or a child of it, did not end"
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    answer = None
+    for line in output.splitlines():
+        if line.startswith("answer:"):
+            answer = json.loads(line[len("answer:") :])
+    return Outcome(process.returncode, answer, output)
+
+
+def run(function: Callable[..., Any], *arguments: Any, timeout: float = 60, **options: Any) -> Any:
+    """`function(*arguments)` in a process of its own, which must end well; gives the answer."""
+    outcome = finish(start(function, *arguments, timeout=timeout, **options), timeout)
+    assert outcome.status == 0, str(outcome)
+    return outcome.answer

@@ -1,0 +1,69 @@
+"""The public methods, found by introspection, and arguments that each of them takes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+
+import rbd
+
+
+def required(function: Callable[..., Any]) -> Optional[List[str]]:
+    """The names of the parameters without a default; None where there is no signature."""
+    found = parameters(function)
+    return None if found is None else [one.name for one in found if one.default is one.empty]
+
+
+def parameters(function: Callable[..., Any]) -> Optional[List[inspect.Parameter]]:
+    """The parameters but self; None where there is no signature."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        one for one in signature.parameters.values() if one.kind not in kinds and one.name != "self"
+    ]
+
+
+def candidates(name: str, ioctx: Any, image: Any) -> List[Any]:
+    """Values for a parameter of that name, the likeliest first."""
+    buffer = bytearray(512)
+    values: List[Any] = ["snap", 0, buffer, _ignore, ioctx, image, ["snap"], {}, [0], [buffer]]
+    first = {
+        "ioctx": ioctx,
+        "image": image,
+        "size": 8 << 20,
+        "length": 512,
+        "data": buffer,
+        "buffer": buffer,
+        "compare": buffer,
+        "buffers": [buffer],
+        "offsets": [0],
+        "block_size": 512,
+        "sparse_size": 4096,
+        "enabled": True,
+    }
+    for word, value in first.items():
+        if name == word or name.endswith("_" + word):
+            return [value, *values]
+    return values
+
+
+def _ignore(*_: Any) -> None:
+    """A callback that does nothing."""
+
+
+def public_classes() -> Iterator[Tuple[str, type]]:
+    """The extension's public classes that are no exceptions."""
+    for name in sorted(rbd.__all__):
+        value = getattr(rbd, name)
+        if isinstance(value, type) and value.__module__.startswith("rbd._core"):
+            yield name, value
+
+
+def methods(subject: Any) -> Iterator[str]:
+    """The names of the object's public methods, those that look absent left out."""
+    for name in dir(type(subject)):
+        if not name.startswith("_") and callable(getattr(subject, name, None)):
+            yield name

@@ -1,0 +1,339 @@
+"""What no cluster can stage: a librbd that answers too little, too much, or late, or lacks things.
+
+The shim of fakerbd stands between the package and the real librbd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import itertools
+import random
+import resource
+import threading
+import time
+from typing import Any, Callable, List, Optional, Set, Tuple
+
+import pytest
+
+import fakerbd
+import rbd
+from fakerbd import Kind, Shim
+from fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
+from place import LIMIT, SIZE, SOAK, Where, connect, open_all
+from surface import candidates, required
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
+
+
+# Too little and too much
+
+
+def short_and_long(where: Where) -> None:
+    shim = Shim()
+    _cluster, _ioctx, image = open_all(where)
+    data = bytes(range(256)) * 16
+    image.write(data, 0)
+
+    with shim.fault("rbd_read", Kind.ADD, -100):
+        assert image.read(0, 4096) == data[:-100]
+        buffer = bytearray(4096)
+        assert image.readinto(buffer, 0) == 3996
+    with shim.fault("rbd_read", Kind.ANSWER, 0):
+        assert image.read(0, 4096) == b""
+    for extra in (1, 1 << 30):
+        with shim.fault("rbd_read", Kind.ADD, extra):
+            for read in (lambda: image.read(0, 4096), lambda: image.readinto(bytearray(512), 0)):
+                with pytest.raises(rbd.LogicError):
+                    read()
+
+    writes: List[Tuple[str, Callable[[], Any]]] = [
+        ("rbd_write", lambda: image.write(data, 0)),
+        ("rbd_write2", lambda: image.write(data, 0, fadvise_flags=1)),
+        ("rbd_writesame", lambda: image.write_same(b"x" * 512, 0, 4096)),
+    ]
+    if hasattr(image, "compare_and_write"):
+
+        def compare() -> Any:
+            found = image.read(0, 512)
+            return image.compare_and_write(found, b"y" * 512, 0)
+
+        writes.append(("rbd_compare_and_write", compare))
+    for function, write in writes:
+        for change in (Kind.ADD, -1), (Kind.ADD, -512), (Kind.ANSWER, 0):
+            with shim.fault(function, *change), pytest.raises(rbd.IncompleteWriteError) as caught:
+                write()
+            assert caught.value.errno is None
+        for extra in (1, 1 << 30):
+            with shim.fault(function, Kind.ADD, extra), pytest.raises(rbd.LogicError):
+                write()
+    with shim.fault("rbd_discard", Kind.ADD, 1), pytest.raises(rbd.LogicError):
+        image.discard(0, 4096)
+    image.close()
+
+
+@pytest.mark.needs("rbd_compare_and_write")
+def test_short_and_over_long_answers(shimmed: Callable[..., Any]) -> None:
+    shimmed(short_and_long)
+
+
+# Closing
+
+
+def failing_close(where: Where) -> None:
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    with shim.fault("rbd_close", Kind.AFTER, errno.EIO):
+        with pytest.raises(rbd.IOError):
+            image.close()
+        assert image.closed
+        image.close()
+        with pytest.raises(KeyError), rbd.Image(ioctx, where[3]):
+            raise KeyError("of the body")
+        with pytest.raises(rbd.IOError), rbd.Image(ioctx, where[3]):
+            pass
+        # One that nobody closes has nobody to tell.
+        rbd.Image(ioctx, where[3])
+        gc.collect()
+    assert balance(shim)[0] == 0
+
+
+def test_close_that_fails(shimmed: Callable[..., Any]) -> None:
+    shimmed(failing_close)
+
+
+def slow_calls(where: Where) -> None:
+    """Calls under way while the image closes finish with their results."""
+    shim = Shim()
+    _cluster, _ioctx, image = open_all(where)
+    results: List[Any] = []
+    with shim.fault("rbd_read", Kind.DELAY, 300):
+        threads = [
+            threading.Thread(target=lambda: results.append(image.read(0, 4))) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        while shim.calls("rbd_read") < 4:
+            time.sleep(0.001)
+        image.close()
+        for thread in threads:
+            thread.join(30)
+    assert results == [b"AAAA"] * 4
+    with pytest.raises(rbd.InvalidArgument):
+        image.read(0, 4)
+    assert balance(shim)[0] == 0
+
+
+def test_close_waits_for_slow_calls(shimmed: Callable[..., Any]) -> None:
+    shimmed(slow_calls)
+
+
+def exit_in_slow_call(where: Where) -> None:
+    """The interpreter goes while threads are in calls that end much later, and in between."""
+    shim = Shim()
+    _cluster, ioctx = connect(where)
+    image = rbd.Image(ioctx, where[3], read_only=True)
+    for milliseconds in (1, 50, 100, 150, 200, 400, 5000):
+        shim.arm("rbd_read", Kind.DELAY, milliseconds, count=1)
+        threading.Thread(target=lambda: image.read(0, 4), daemon=True).start()
+    while shim.calls("rbd_read") < 7:
+        time.sleep(0.001)
+
+
+def test_exit_with_slow_calls(shimmed: Callable[..., Any]) -> None:
+    for _ in range(50 if SOAK else 3):
+        shimmed(exit_in_slow_call)
+
+
+# Missing functions
+
+
+def newer_than(release: int) -> str:
+    return ",".join(
+        name for name, since, rados in rbd._core.table() if since > release and not rados
+    )
+
+
+def old_release(where: Where) -> None:
+    """What a librbd of Ceph 14 can do, the package does with it."""
+    _cluster, ioctx, image = open_all(where)
+    assert not rbd.supports("rbd_snap_create2")
+    name = f"{where[3]}-old"
+    calls = rbd.RBD()
+    calls.create(ioctx, name, SIZE, 20)
+    with rbd.Image(ioctx, name) as made:
+        assert made.write(b"B" * 8192, 4096) == 8192
+        made.create_snap("one")
+        assert [snap["name"] for snap in made.list_snaps()] == ["one"]
+        assert made.read(4096, 8192) == b"B" * 8192
+        seen: List[Any] = []
+        made.diff_iterate(0, SIZE, None, lambda *extent: seen.append(extent))
+        assert seen
+        made.resize(SIZE * 2)
+        made.protect_snap("one")
+        calls.clone(ioctx, name, "one", ioctx, f"{name}-clone", rbd.RBD_FEATURE_LAYERING)
+        with rbd.Image(ioctx, f"{name}-clone") as clone:
+            clone.flatten()
+        calls.remove(ioctx, f"{name}-clone")
+        made.unprotect_snap("one")
+        made.remove_snap("one")
+        with pytest.raises(rbd.FunctionNotSupported):
+            made.create_snap("flags", flags=1)
+    calls.rename(ioctx, name, f"{name}-renamed")
+    calls.remove(ioctx, f"{name}-renamed")
+    image.close()
+
+
+def test_with_the_functions_of_ceph_14(shimmed: Callable[..., Any]) -> None:
+    shimmed(old_release, missing=newer_than(14))
+
+
+def nothing_there(where: Where) -> List[str]:
+    """Every method of a librbd that lacks all but the calls to open and close says so."""
+    _cluster, ioctx, image = open_all(where)
+    wrong: List[str] = []
+    subjects = {"RBD": rbd.RBD(), "Image": image}
+    asked = 0
+    for subject_name, subject in subjects.items():
+        for name in dir(type(subject)):
+            if name.startswith("_") or name in {*NOT_DRIVEN, "closed", "name"}:
+                continue
+            try:
+                method = getattr(subject, name)
+            except AttributeError as error:
+                # hasattr() says no, and the error says why.
+                if not isinstance(error, rbd.FunctionNotSupported):
+                    wrong.append(f"{name}: {error!r}")
+                continue
+            names = required(method) or []
+            choices = [candidates(parameter, ioctx, image) for parameter in names]
+            last: Optional[BaseException] = None
+            for values in itertools.islice(itertools.product(*choices), 2000):
+                try:
+                    method(**dict(zip(names, values)))
+                except rbd.FunctionNotSupported as error:
+                    last = error
+                    asked += 1
+                    break
+                except Exception as error:
+                    last = error
+            if not isinstance(last, rbd.FunctionNotSupported):
+                wrong.append(f"{subject_name}.{name}: {last!r}")
+    assert asked > 20
+    return wrong
+
+
+def test_every_function_missing(shimmed: Callable[..., Any]) -> None:
+    kept = {"rbd_version", "rbd_open", "rbd_close", "rbd_open_read_only"}
+    missing = [name for name, _, rados in rbd._core.table() if not rados and name not in kept]
+    assert shimmed(nothing_there, missing=",".join(missing), timeout=LIMIT) == []
+
+
+# Leaks and load
+
+
+def rss() -> int:
+    """This process's resident memory, in KiB."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() // 1024
+
+
+def fail_many_times(where: Where, rounds: int) -> List[Any]:
+    """Memory does not grow with the number of failures."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    cheap = everything(shim, ioctx, image)
+
+    def round_of_failures(count: int) -> None:
+        for _ in range(count):
+            for one in cheap:
+                with shim.fault("*", Kind.ERROR, errno.EIO), contextlib.suppress(Exception):
+                    one()
+        gc.collect()
+
+    round_of_failures(max(rounds // 4, 2))
+    handles, memory = balance(shim), rss()
+    threads = threading.active_count()
+    round_of_failures(rounds)
+    assert balance(shim) == handles
+    assert threading.active_count() <= threads + 1
+    return [len(cheap) * rounds, rss() - memory]
+
+
+def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:
+    calls, grown = shimmed(fail_many_times, 1500 if SOAK else 25, timeout=LIMIT)
+    assert calls > 500
+    assert grown < 4096 + calls // 40, f"{grown} KiB over {calls} failed calls"
+
+
+def random_faults(where: Where, seconds: float) -> int:
+    """Many threads use and close images while anything may fail at any time."""
+    shim = Shim()
+    cluster, ioctx, _image = open_all(where)
+    _image.close()
+    end = time.monotonic() + seconds
+    strange: List[BaseException] = []
+    done: Set[str] = set()
+    total = 0
+
+    def work(seed: int) -> None:
+        nonlocal total
+        chooser = random.Random(seed)
+        image: Any = None
+        while time.monotonic() < end:
+            total += 1
+            try:
+                if image is None or image.closed:
+                    image = rbd.Image(ioctx, where[3])
+                action = chooser.choice(
+                    [
+                        "read",
+                        "write",
+                        "list_snaps",
+                        "size",
+                        "stat",
+                        "flush",
+                        "close",
+                        "diff",
+                        "drop",
+                    ]
+                )
+                if action == "read":
+                    image.read(0, 4096)
+                elif action == "write":
+                    image.write(b"z" * 4096, 8192)
+                elif action == "diff":
+                    image.diff_iterate(0, SIZE, None, lambda *_: None)
+                elif action == "drop":
+                    image = None
+                else:
+                    getattr(image, action)()
+                done.add(action)
+            except rbd.Error:
+                pass
+            except BaseException as error:
+                strange.append(error)
+                return
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    chooser = random.Random(99)
+    while time.monotonic() < end:
+        shim.arm("*", Kind.ERROR, chooser.choice(CODES[:-1]), skip=chooser.randrange(5), count=3)
+        shim.arm("rbd_close", Kind.AFTER, errno.EIO, count=1)
+        time.sleep(0.005)
+        shim.disarm()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert not strange, strange
+    assert balance(shim)[0] == 0
+    assert len(done) >= 8, done
+    cluster.shutdown()
+    return total
+
+
+def test_random_faults_under_load(shimmed: Callable[..., Any]) -> None:
+    assert shimmed(random_faults, 600 if SOAK else 3, timeout=LIMIT) > 0

@@ -1,0 +1,193 @@
+"""What a process inherits through fork() is refused there, and the parent notices nothing."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from typing import Any, Callable, List
+
+import pytest
+
+import isolated
+import rbd
+from place import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+
+
+def use_inherited(where: Where, cluster: Any, ioctx: Any, image: Any) -> None:
+    for call in (
+        image.size,
+        lambda: image.read(0, 1),
+        lambda: image.write(b"x", 0),
+        lambda: image.resize(SIZE),
+        lambda: rbd.RBD().list(ioctx),
+        lambda: rbd.Image(ioctx, where[3]),
+        ioctx.get_pool_name,
+        cluster.get_fsid,
+        lambda: cluster.open_ioctx(where[1]),
+    ):
+        belongs_to_parent(call)
+    image.close()
+    ioctx.close()
+    cluster.shutdown()
+    # The child may connect for itself.
+    mine = open_all(where)
+    assert mine[2].read(100, 1) == b"A"
+    mine[2].close()
+    mine[0].shutdown()
+
+
+def fork(child: Callable[[], Any]) -> int:
+    """Runs `child` in a forked process that then ends as an interpreter does; gives its status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            child()
+            status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        os._exit(status)
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise AssertionError("the child hung")
+
+
+def fork_with_open_handles(where: Where, rounds: int) -> None:
+    cluster, ioctx, image = open_all(where)
+    for _ in range(rounds):
+        assert fork(lambda: use_inherited(where, cluster, ioctx, image)) == 0
+        # The parent's are as good as before.
+        assert image.read(100, 1) == b"A"
+
+
+def test_fork_and_use(where: Where) -> None:
+    isolated.run(fork_with_open_handles, where, 100 if SOAK else 3, timeout=LIMIT)
+
+
+def fork_and_exit(where: Where) -> None:
+    """The child goes through the interpreter's whole exit with what it inherited."""
+    things = open_all(where)
+    pid = os.fork()
+    if pid:
+        deadline = time.monotonic() + 30
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            assert time.monotonic() < deadline, "the child hung at exit"
+            time.sleep(0.01)
+        assert ended[1] == 0, ended
+        assert things[2].read(100, 1) == b"A"
+
+
+def test_fork_and_exit(where: Where) -> None:
+    isolated.run(fork_and_exit, where, watched=False)
+
+
+def fork_in_callback(where: Where) -> None:
+    """A fork inside a long call: the child sees that the call is the parent's."""
+    _cluster, _ioctx, image = open_all(where)
+    parent = os.getpid()
+    children: List[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if not children:
+            children.append(os.fork())
+
+    error = None
+    try:
+        shrink(image, progress)
+    except rbd.ConnectionShutdown as caught:
+        error = caught
+    if os.getpid() != parent:
+        os._exit(7 if error is not None and error.errno is None else 8)
+    assert error is None
+    deadline = time.monotonic() + 20
+    while not (ended := os.waitpid(children[0], os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(children[0], signal.SIGKILL)
+            raise AssertionError("the child hung in the call")
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
+    assert image.size() == SIZE
+
+
+def test_fork_in_a_callback(where: Where) -> None:
+    isolated.run(fork_in_callback, where)
+
+
+def fork_under_load(where: Where, rounds: int) -> None:
+    """Other threads are in the middle of calls, with locks held, when the process forks."""
+    _cluster, _ioctx, image = open_all(where)
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            image.write(b"E" * 4096, 8192)
+            image.read(0, 4096)
+
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(rounds):
+            assert fork(lambda: (belongs_to_parent(image.size), image.close())) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def test_fork_under_load(where: Where) -> None:
+    isolated.run(fork_under_load, where, 100 if SOAK else 5, timeout=LIMIT)
+
+
+INHERITED: List[Any] = []
+
+
+def pool_task(where: Where, inherits: bool) -> bytes:
+    """What a worker process does: inherited handles are refused, its own connection works."""
+    assert bool(INHERITED) == inherits
+    for image in INHERITED:
+        belongs_to_parent(image.size)
+    cluster, _ioctx, image = open_all(where)
+    try:
+        return bytes(image.read(100, 2))
+    finally:
+        image.close()
+        cluster.shutdown()
+
+
+def work_in_pools(where: Where, method: str) -> None:
+    INHERITED.append(open_all(where)[2])
+    context = multiprocessing.get_context(method)
+    arguments = (where, method == "fork")
+    with context.Pool(2) as pool:
+        results = [pool.apply_async(pool_task, arguments) for _ in range(4)]
+        assert [result.get(40) for result in results] == [b"AA"] * 4
+        pool.close()
+        pool.join()
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
+        futures = [executor.submit(pool_task, *arguments) for _ in range(4)]
+        assert [future.result(40) for future in futures] == [b"AA"] * 4
+    process = context.Process(target=pool_task, args=arguments)
+    process.start()
+    process.join(40)
+    assert process.exitcode == 0
+    INHERITED[0].close()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(where: Where, method: str) -> None:
+    isolated.run(work_in_pools, where, method, timeout=LIMIT)

@@ -1,0 +1,296 @@
+"""Handles end well: in any order, from any thread, collected in cycles, and in callbacks.
+
+Each scenario runs in a process of its own (isolated.py), under Python's development mode, since
+what goes wrong here is a crash or a hang.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import functools
+import gc
+import itertools
+import random
+import threading
+import time
+from typing import Any, Callable, ClassVar, List
+
+import pytest
+
+import isolated
+import rbd
+from place import LIMIT, SIZE, SOAK, Where, connect, in_thread, open_all, refused, shrink
+
+ROUNDS = 1000 if SOAK else 10
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+
+
+# Order and threads
+
+
+def close_in_every_order(where: Where) -> int:
+    done = 0
+    for order in itertools.permutations(range(4)):
+        for elsewhere in (False, True):
+            cluster, ioctx, image = open_all(where)
+            second = rbd.Image(ioctx, where[3], read_only=True)
+            enders = [cluster.shutdown, ioctx.close, image.close, second.close]
+            for index in order:
+                in_thread(enders[index]) if elsewhere else enders[index]()
+            for index in order:
+                enders[index]()
+            refused(image.size)
+            refused(lambda ioctx=ioctx: rbd.RBD().list(ioctx))  # type: ignore[misc]
+            refused(cluster.get_fsid)
+            done += 1
+    return done
+
+
+def test_close_in_every_order(where: Where) -> None:
+    assert isolated.run(close_in_every_order, where, timeout=LIMIT) == 48
+
+
+def drop_in_every_order(where: Where) -> None:
+    for order in itertools.permutations(range(3)):
+        things: List[Any] = list(open_all(where))
+        for index in order:
+            things[index] = None
+            gc.collect()
+
+
+def test_drop_without_closing(where: Where) -> None:
+    isolated.run(drop_in_every_order, where, timeout=LIMIT)
+
+
+def children_outlive_parents(where: Where) -> None:
+    cluster, ioctx, image = open_all(where)
+    cluster.shutdown()
+    ioctx.close()
+    del cluster, ioctx
+    gc.collect()
+    assert image.read(0, 4) == b"AAAA"
+    image.write(b"B", 0)
+    image.flush()
+    image.close()
+
+
+def test_image_outlives_its_connection(where: Where) -> None:
+    isolated.run(children_outlive_parents, where)
+
+
+def close_under_load(where: Where, rounds: int) -> int:
+    """Threads read and write while another one closes: done or refused, nothing else."""
+    _cluster, ioctx = connect(where)
+    finished = 0
+    for _ in range(rounds):
+        image = rbd.Image(ioctx, where[3])
+        started = threading.Barrier(5)
+        failures: List[BaseException] = []
+
+        def load(
+            image: Any = image,
+            started: threading.Barrier = started,
+            failures: List[BaseException] = failures,
+        ) -> None:
+            nonlocal finished
+            chooser = random.Random(threading.get_ident())
+            buffer = bytearray(4096)
+            started.wait(30)
+            try:
+                while True:
+                    offset = chooser.randrange(SIZE // 4096) * 4096
+                    chooser.choice(
+                        [
+                            functools.partial(image.read, offset, 4096),
+                            functools.partial(image.readinto, buffer, offset),
+                            functools.partial(image.write, buffer, offset),
+                            image.size,
+                            image.flush,
+                            image.list_snaps,
+                        ]
+                    )()
+                    finished += 1
+            except rbd.InvalidArgument as error:
+                if error.errno is not None:
+                    failures.append(error)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        started.wait(30)
+        time.sleep(random.random() * 0.02)
+        image.close()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert not failures, failures
+    return finished
+
+
+def test_close_with_calls_under_way(where: Where) -> None:
+    assert isolated.run(close_under_load, where, ROUNDS, timeout=LIMIT) > 0
+
+
+def close_by_many(where: Where, rounds: int) -> None:
+    cluster, ioctx = connect(where)
+    for _ in range(rounds):
+        image = rbd.Image(ioctx, where[3], read_only=True)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for future in [pool.submit(image.close) for _ in range(8)]:
+                future.result(30)
+    cluster.shutdown()
+
+
+def test_close_by_many_threads_at_once(where: Where) -> None:
+    isolated.run(close_by_many, where, ROUNDS, timeout=LIMIT)
+
+
+# Garbage collection
+
+
+class Knot:
+    """Part of a reference cycle that holds an image and uses it when it is collected."""
+
+    seen: ClassVar[List[Any]] = []
+
+    def __init__(self, image: Any) -> None:
+        self.image = image
+        self.me = self
+
+    def __del__(self) -> None:
+        self.seen.append(self.image.size())
+        self.image.close()
+        with contextlib.suppress(rbd.InvalidArgument):
+            self.image.size()
+            self.seen.append("a closed image was used")
+
+
+def collect_cycles(where: Where, rounds: int) -> None:
+    _cluster, ioctx = connect(where)
+    for _ in range(rounds):
+        Knot(rbd.Image(ioctx, where[3], read_only=True))
+        gc.collect()
+    assert Knot.seen == [SIZE] * rounds, Knot.seen
+    # In a thread that is inside a call of its own when the collection comes.
+    image = rbd.Image(ioctx, where[3])
+    for index in range(rounds):
+        Knot(rbd.Image(ioctx, where[3], read_only=True))
+        image.diff_iterate(0, SIZE, None, lambda *_: gc.collect())
+        assert len(Knot.seen) == rounds + index + 1
+
+
+def test_collected_in_a_cycle(where: Where) -> None:
+    isolated.run(collect_cycles, where, ROUNDS, timeout=LIMIT)
+
+
+# Callbacks
+
+
+def close_in_callbacks(where: Where, rounds: int) -> None:
+    cluster, ioctx = connect(where)
+    for _ in range(rounds):
+        image = rbd.Image(ioctx, where[3])
+        seen: ClassVar[List[Any]] = []
+
+        def extent(
+            offset: int, length: int, exists: bool, image: Any = image, seen: Any = seen
+        ) -> None:
+            seen.append(exists)
+            image.close()
+
+        image.diff_iterate(0, SIZE, None, extent)
+        assert seen
+        refused(image.size)
+
+        image = rbd.Image(ioctx, where[3])
+
+        def progress(done: int, total: int, image: Any = image, seen: Any = seen) -> int:
+            seen.append(total)
+            image.close()
+            image.close()
+            return 0
+
+        shrink(image, progress)
+        assert seen[1:]
+        refused(image.size)
+
+        # What the callback closes may be the context of the call itself.
+        name = f"{where[3]}-callback"
+        rbd.RBD().create(ioctx, name, SIZE)
+        other = cluster.open_ioctx(where[1])
+        other.set_namespace(where[2])
+
+        def removing(done: int, total: int, other: Any = other) -> None:
+            other.close()
+
+        rbd.RBD().remove(other, name, on_progress=removing)
+        refused(lambda other=other: rbd.RBD().list(other))  # type: ignore[misc]
+
+
+def test_close_in_a_callback(where: Where) -> None:
+    isolated.run(close_in_callbacks, where, ROUNDS, timeout=LIMIT)
+
+
+def shut_down_in_callback(where: Where) -> None:
+    cluster, ioctx, image = open_all(where)
+
+    def progress(done: int, total: int) -> None:
+        image.close()
+        ioctx.close()
+        cluster.shutdown()
+
+    shrink(image, progress)
+    refused(image.size)
+    refused(cluster.get_fsid)
+
+
+def test_shut_down_in_a_callback(where: Where) -> None:
+    isolated.run(shut_down_in_callback, where)
+
+
+class Interruption(BaseException):
+    """Not an Exception: code that catches those must not swallow it."""
+
+
+def raise_in_callbacks(where: Where) -> None:
+    _cluster, ioctx, image = open_all(where)
+    image.create_snap("before")
+    image.write(b"C" * 4096, 0)
+    name = f"{where[3]}-raise"
+
+    def refuse(*_: Any) -> int:
+        raise Interruption
+
+    def wrong(*_: Any) -> Any:
+        return "not a number"
+
+    def huge(*_: Any) -> Any:
+        return 1 << 80
+
+    rbd.RBD().create(ioctx, name, SIZE)
+    calls: List[Callable[[Any], Any]] = [
+        lambda callback: shrink(image, callback),
+        lambda callback: image.rollback_to_snap("before", on_progress=callback),
+        lambda callback: image.sparsify(4096, on_progress=callback),
+        lambda callback: rbd.RBD().remove(ioctx, name, on_progress=callback),
+    ]
+    for call in calls:
+        for bad in (wrong, huge):
+            with pytest.raises((TypeError, OverflowError)):
+                call(bad)
+    calls.append(lambda callback: image.diff_iterate(0, SIZE, None, callback))
+    for call in calls:
+        with pytest.raises(Interruption):
+            call(refuse)
+        # Whatever it stopped, the image goes on.
+        assert image.size() > 0
+        assert image.write(b"D" * 512, 4096) == 512
+    image.close()
+
+
+def test_exceptions_in_callbacks(where: Where) -> None:
+    isolated.run(raise_in_callbacks, where)

@@ -1,0 +1,79 @@
+"""I/O contexts of the stock rados module, in use, closed, and shut down."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+from typing import Any, Callable, Tuple
+
+import pytest
+
+import isolated
+import rbd
+from place import LIMIT, SIZE, SOAK, Where, refused
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+
+
+needs_stock = pytest.mark.skipif(
+    importlib.util.find_spec("rados") is None,
+    reason="this interpreter has no stock rados module (python3-rados)",
+)
+
+
+def stock_context(where: Where) -> Tuple[Any, Any]:
+    import rados
+
+    cluster = rados.Rados(conffile=where[0])
+    cluster.connect()
+    ioctx = cluster.open_ioctx(where[1])
+    ioctx.set_namespace(where[2])
+    return cluster, ioctx
+
+
+def stock_in_use(where: Where) -> None:
+    cluster, ioctx = stock_context(where)
+    assert where[3] in rbd.RBD().list(ioctx)
+    image = rbd.Image(ioctx, where[3])
+    # The image keeps what it needs, whoever else lets go of it.
+    del cluster, ioctx
+    gc.collect()
+    assert image.read(0, 4) == b"AAAA"
+    assert image.write(b"S" * 512, 512) == 512
+    image.close()
+
+
+def stock_closed(where: Where) -> None:
+    cluster, ioctx = stock_context(where)
+    image = rbd.Image(ioctx, where[3])
+    ioctx.close()
+    for _ in range(2):
+        refused(lambda: rbd.RBD().list(ioctx))
+        refused(lambda: rbd.RBD().create(ioctx, "never", SIZE))
+        refused(lambda: rbd.Image(ioctx, where[3]))
+    # An open image has its own share of the context.
+    assert image.read(0, 4) == b"AAAA"
+    image.close()
+    cluster.shutdown()
+
+
+def stock_shut_down(where: Where) -> None:
+    cluster, ioctx = stock_context(where)
+    images = [rbd.Image(ioctx, where[3], read_only=True) for _ in range(4)]
+    cluster.shutdown()
+    refused(lambda: rbd.RBD().list(ioctx))
+    refused(lambda: rbd.Image(ioctx, where[3]))
+    images[0].close()
+    with images[1]:
+        pass
+    images[2] = None
+    gc.collect()
+    refused(images[0].size)
+    # The last one ends with the interpreter.
+
+
+@needs_stock
+@pytest.mark.parametrize("scenario", [stock_in_use, stock_closed, stock_shut_down])
+def test_stock_context(where: Where, scenario: Callable[..., None]) -> None:
+    for _ in range(20 if SOAK else 2):
+        isolated.run(scenario, where)
