@@ -29,5 +29,7 @@ void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image);
 void bind_encryption(ImageClass& image);
 void bind_mirror(py::module_& m, RbdClass& rbd);
 void bind_replica(ImageClass& image);
+void bind_files(ImageClass& image);
+void bind_pipeline(py::module_& m);
 
 }  // namespace rbdxx::python

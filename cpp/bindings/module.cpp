@@ -30,4 +30,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_encryption(image);
     bind_mirror(m, rbd);
     bind_replica(image);
+    bind_files(image);
+    bind_pipeline(m);
 }

@@ -2,6 +2,8 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/sized.hpp>
 
+#include <cstdlib>
+
 namespace rbdxx {
 
 int ClusterState::destroy() noexcept {
@@ -28,7 +30,9 @@ Cluster Cluster::create(const std::string& cluster_name, const std::string& name
     abi::rados_t raw = nullptr;
     check<RadosError>(table.rados_create2(&raw, cluster_name.c_str(), name.c_str(), flags),
                       [&] { return "error creating client " + quoted(name); });
-    return Cluster(std::make_shared<ClusterState>(table, raw));
+    auto state = std::make_shared<ClusterState>(table, raw);
+    state->client = name;
+    return Cluster(std::move(state));
 }
 
 Cluster Cluster::create_with_id(const char* id) {
@@ -44,6 +48,9 @@ void Cluster::read_config(const char* path) {
     check<RadosError>(call->rados_conf_read_file(call.get(), path), [&] {
         return "error reading configuration file " + (path ? quoted(path) : "of the default path");
     });
+    // Only before the connection is made, hence by one thread.
+    const char* searched = std::getenv("CEPH_CONF");
+    state_->config = path != nullptr ? path : searched != nullptr ? searched : "";
 }
 
 void Cluster::parse_environment(const char* variable) {

@@ -34,7 +34,13 @@ from .exceptions import __all__ as _exceptions
 if TYPE_CHECKING:
     import os
 
+    from . import array as array
+    from . import files as files
     from . import rados, testing
+    from . import spec as spec
+    from . import transfer as transfer
+    from .array import ImageArray as ImageArray
+    from .files import open as open
 
 # The constants stand in one list in the extension; a program may look for them in this very dict.
 globals().update(_core.constants)
@@ -45,7 +51,9 @@ __version__: str = _core.__version__
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
-_LAZY = ("aio", "rados", "testing", "transfer")
+_LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer")
+# Not in __all__: a star import must not hide the builtin open(), nor need numpy.
+_LAZY_NAMES = {"ImageArray": "array", "open": "files"}
 
 __all__ = [
     "ADMIN_AUID",
@@ -131,8 +139,11 @@ def connect(
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return _importlib.import_module(f".{name}", __name__)
+    if name in _LAZY_NAMES:
+        module = _importlib.import_module(f".{_LAZY_NAMES[name]}", __name__)
+        return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})

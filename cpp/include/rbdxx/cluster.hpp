@@ -23,6 +23,8 @@ struct ClusterState final : Handle {
 
     const abi::Functions* const functions;
     const abi::rados_t raw;
+    std::string client;  // the full name ("client.admin"), where it is known
+    std::string config;  // the configuration file that was read, where it is known
 };
 
 struct ClusterStatistics {

@@ -1,0 +1,73 @@
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// Where the image can be opened again: pool, namespace, name, id, snapshot, whether it was opened
+// read-only, the client's name and the configuration file; None for what is not known.
+py::tuple address(const PyImage& self) {
+    const OpenOptions& options = self.options();
+    const IoCtx& ioctx = self.ioctx();
+    std::string pool;
+    std::string space;
+    std::string id;
+    without_gil([&] {
+        // An image outlives its context.
+        if (!ioctx.closed()) {
+            pool = ioctx.pool_name();
+            space = ioctx.get_namespace();
+        }
+        id = self->old_format() ? "" : self->id();
+    });
+    auto known = [](const std::string& value) {
+        return value.empty() ? py::object(py::none()) : py::object(text(value));
+    };
+    const auto cluster = ioctx.state()->cluster;
+    return py::make_tuple(
+        text(pool), text(space), options.by_id ? py::object(py::none()) : text(options.name),
+        known(id), text_or_none(options.snapshot), options.read_only,
+        known(cluster ? cluster->client : ""), known(cluster ? cluster->config : ""));
+}
+
+// Another handle, read-only, on the same image at a snapshot or its head.
+std::unique_ptr<PyImage> open_again(const PyImage& self, const std::optional<Name>& snapshot) {
+    OpenOptions options = self.options();
+    without_gil([&] {
+        // A name can pass to another image; the id stays.
+        if (!options.by_id && !self->old_format()) {
+            options.name = self->id();
+            options.by_id = true;
+        }
+    });
+    options.snapshot = string(snapshot);
+    options.read_only = true;
+    return std::make_unique<PyImage>(self.ioctx(), options);
+}
+
+}  // namespace
+
+void bind_files(ImageClass& image) {
+    define(image, "_address", address, "Where the image can be opened again.");
+    define(image, "_open_again", open_again,
+           "Another handle, read-only, on the same image at a snapshot or its head.",
+           py::arg("snapshot"));
+    define(
+        image, "open_file",
+        [](const py::object& self, const py::object& mode, const py::object& buffering) {
+            return py::module_::import("rbd.files").attr("_open_image")(self, mode, buffering);
+        },
+        "A binary file over the image, as open() gives for a path; closing it leaves the image\n"
+        "open.\n\n"
+        "mode: 'rb' or 'r+b'. buffering: 0 for a raw file, else the size of the buffer in bytes;\n"
+        "-1 for a buffered file that reads ahead. A write beyond the end raises an error that is\n"
+        "NoSpace and builtins.OSError; truncate() resizes; flush() returns when all is in the\n"
+        "cluster. Raises ValueError for other modes, ReadOnlyImage.",
+        py::arg("mode") = "rb", py::arg("buffering") = -1);
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,113 @@
+#include <rbdxx/pipeline.hpp>
+
+#include "bindings.hpp"
+#include "buffer.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// A pipeline, with the memory and the image that it works on.
+template <class Pipeline>
+class Held {
+public:
+    template <class... Numbers>
+    Held(const PyImage& image, const py::object& memory, const Numbers&... numbers)
+        : buffer_(memory, Buffer::Access::write),
+          pipeline_(image.get(), buffer_.data(), buffer_.size(), numbers...) {}
+    ~Held() { close(); }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+    Pipeline& get() { return pipeline_; }
+    void close() {
+        without_gil([&] { pipeline_.close(); });
+    }
+
+private:
+    Buffer buffer_;
+    Pipeline pipeline_;
+};
+
+using Reader = Held<pipeline::Reader>;
+using Writer = Held<pipeline::Writer>;
+
+py::list pop(Reader& self, unsigned milliseconds) {
+    auto chunks = without_gil([&] { return self.get().pop(milliseconds); });
+    py::list list(chunks.size());
+    for (std::size_t i = 0; i < chunks.size(); ++i) {
+        const pipeline::Chunk& chunk = chunks[i];
+        list[i] = py::make_tuple(chunk.offset, chunk.length, chunk.start, chunk.done);
+    }
+    return list;
+}
+
+}  // namespace
+
+void bind_pipeline(py::module_& m) {
+    py::class_<Reader> reader(m, "_ReadPipeline", "Extents of an image, read ahead in order.");
+    reader.def(py::init([](const PyImage& image, const py::object& memory, uint64_t depth,
+                           uint64_t piece, uint64_t grain) {
+        return std::make_unique<Reader>(image, memory, depth, piece, grain);
+    }));
+    define(
+        reader, "push",
+        [](Reader& self, const U64& offset, const U64& length, bool exists) {
+            return without_gil([&] { return self.get().push(offset, length, exists); });
+        },
+        "Takes an extent, or gives False while there is no room.", py::arg("offset"),
+        py::arg("length"), py::arg("exists"));
+    define(reader, "pop", pop,
+           "A list of (offset, length, start in the memory or -1 for zeroes, bytes read).",
+           py::arg("milliseconds"));
+    define(
+        reader, "idle", [](Reader& self) { return self.get().idle(); },
+        "Whether everything was popped.");
+    define(reader, "close", &Reader::close, "Waits for what is under way.");
+
+    py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
+    writer.def(py::init(
+        [](const PyImage& image, const py::object& memory, uint64_t depth, uint64_t sparse) {
+            return std::make_unique<Writer>(image, memory, depth, sparse);
+        }));
+    define(
+        writer, "reserve",
+        [](Writer& self, uint64_t length, unsigned milliseconds) {
+            return without_gil([&] { return self.get().reserve(length, milliseconds); });
+        },
+        "Where in the memory there is room; -1 while there is none.", py::arg("length"),
+        py::arg("milliseconds"));
+    define(
+        writer, "write",
+        [](Writer& self, const U64& offset, uint64_t length) {
+            without_gil([&] { self.get().write(offset, length); });
+        },
+        "Writes what was reserved last.", py::arg("offset"), py::arg("length"));
+    define(
+        writer, "zero",
+        [](Writer& self, const U64& offset, const U64& length, unsigned milliseconds) {
+            return without_gil([&] { return self.get().zero(offset, length, milliseconds); });
+        },
+        "Makes an extent zero, or gives False while there is no room.", py::arg("offset"),
+        py::arg("length"), py::arg("milliseconds"));
+    define(
+        writer, "drain",
+        [](Writer& self, unsigned milliseconds) {
+            return without_gil([&] { return self.get().drain(milliseconds); });
+        },
+        "Whether everything is written.", py::arg("milliseconds"));
+    define(writer, "close", &Writer::close, "Waits for what is under way.");
+
+    define_function(
+        m, "_call_back",
+        [](const py::object& function, const py::args& arguments) {
+            // The function may close the image of the transfer that calls it.
+            CallbackScope scope;
+            return function(*arguments);
+        },
+        "Calls a function of the user's from within a transfer.");
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,139 @@
+"""An image's data at queue depth: extents read ahead into a ring of memory, or written from it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Iterable, Iterator, List, Optional, Tuple, Type
+
+from . import exceptions
+from ._core import Image, _ReadPipeline, _WritePipeline
+
+# What one operation moves at most, in bytes.
+PIECE = 4 << 20
+# Memory for the operations under way, in bytes: this bounds a transfer, whatever the image's size.
+MEMORY = 64 << 20
+QUEUE_DEPTH = 32
+# How long one wait may keep a signal from being seen, in milliseconds.
+_WAIT = 50
+
+
+def check_queue_depth(queue_depth: int) -> int:
+    """The queue depth as it was given. Raises TypeError, ValueError."""
+    if not isinstance(queue_depth, int) or isinstance(queue_depth, bool):
+        raise TypeError(f"queue_depth must be int, not {type(queue_depth).__name__}")
+    if queue_depth < 1:
+        raise ValueError(f"queue_depth must be 1 or more, not {queue_depth}")
+    return queue_depth
+
+
+class Chunk:
+    """A part of an extent: `view` is its data until the next chunk is asked for; None is zeroes."""
+
+    __slots__ = ("length", "offset", "view")
+
+    def __init__(self, offset: int, length: int, view: Optional[memoryview]) -> None:
+        self.offset = offset
+        self.length = length
+        self.view = view
+
+
+def read_batches(
+    image: Image, extents: Iterable[Tuple[int, int, bool]], queue_depth: int, grain: int = 0
+) -> Iterator[List[Chunk]]:
+    """The data of (offset, length, exists) extents, in their order, in chunks of at most PIECE
+    bytes.
+
+    What does not exist, or is all zeroes, is a chunk without data; with `grain`, runs of zeroes of
+    that size are chunks of their own. Chunks come in lists; a list's data are there until the next
+    is asked for.
+    """
+    ring = memoryview(bytearray(MEMORY))
+    reader = _ReadPipeline(image, ring, queue_depth, PIECE, grain)
+    source = iter(extents)
+    pending: Optional[Tuple[int, int, bool]] = next(source, None)
+    try:
+        while True:
+            while pending is not None and reader.push(*pending):
+                pending = next(source, None)
+            found = reader.pop(_WAIT)
+            if not found:
+                if pending is None and reader.idle():
+                    return
+                continue
+            for offset, length, _, done in found:
+                if done < length:
+                    raise exceptions.StreamError(
+                        f"{image} shrank while it was read: it ends before byte {offset + length}",
+                        offset + done,
+                    )
+            yield [
+                Chunk(offset, length, None if start < 0 else ring[start : start + length])
+                for offset, length, start, _ in found
+            ]
+    finally:
+        reader.close()
+
+
+def read_chunks(
+    image: Image, extents: Iterable[Tuple[int, int, bool]], queue_depth: int, grain: int = 0
+) -> Iterator[Chunk]:
+    """As read_batches(), one chunk after the other."""
+    for batch in read_batches(image, extents, queue_depth, grain):
+        yield from batch
+
+
+class ImageWriter:
+    """Writes extents into an image at queue depth, from a ring of memory; a context manager.
+
+    The order of writes that overlap is that in which they were given.
+    """
+
+    def __init__(self, image: Image, queue_depth: int, sparse_size: int) -> None:
+        self._ring = memoryview(bytearray(MEMORY))
+        self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size)
+        self._high = 0
+
+    def __enter__(self) -> ImageWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        try:
+            if error is None:
+                self.drain()
+        finally:
+            self._pipeline.close()
+
+    def space(self, length: int) -> memoryview:
+        """Memory of `length` bytes, at most PIECE, for the next write()."""
+        while True:
+            start = self._pipeline.reserve(length, _WAIT)
+            if start >= 0:
+                return self._ring[start : start + length]
+
+    def _ordered(self, offset: int, length: int) -> None:
+        # librbd keeps no order between operations under way.
+        if offset < self._high:
+            self.drain()
+        self._high = offset + length
+
+    def write(self, offset: int, length: int) -> None:
+        """Writes the first `length` bytes of what space() gave last, without its runs of zeroes."""
+        self._ordered(offset, length)
+        self._pipeline.write(offset, length)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Makes an extent read as zeroes."""
+        self._ordered(offset, length)
+        while not self._pipeline.zero(offset, length, _WAIT):
+            pass
+
+    def drain(self) -> None:
+        """Returns when everything that was given has been written."""
+        while not self._pipeline.drain(_WAIT):
+            pass
+        self._high = 0

@@ -1,0 +1,120 @@
+"""Images by their address, so that another process can open them too.
+
+This process keeps one connection for each client and configuration file; whatever opens images by
+their address shares it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
+
+from . import exceptions
+from ._core import Image
+
+if TYPE_CHECKING:
+    from . import rados
+
+__all__ = ["ImageSpec", "open_spec"]
+
+_connections: Dict[Tuple[int, Optional[str], Optional[str]], rados.Rados] = {}
+_connections_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The address of an image: "pool[/namespace]/image[@snapshot]", and whom to ask for it.
+
+    conffile: the configuration file; None searches as librados does. client: the full client name;
+    None is the usual one. Keys stay where the configuration says that they are.
+    """
+
+    pool: str
+    image: Optional[str]
+    namespace: str = ""
+    snapshot: Optional[str] = None
+    conffile: Optional[str] = None
+    client: Optional[str] = None
+    image_id: Optional[str] = None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageSpec:
+        """The address that `text` is. Raises ValueError."""
+        if not isinstance(text, str):
+            raise TypeError(f"an image's address must be str, not {type(text).__name__}")
+        path, at, snapshot = text.partition("@")
+        parts = path.split("/")
+        if len(parts) not in (2, 3) or not all(parts) or (at and not snapshot) or "@" in snapshot:
+            raise ValueError(
+                f"{text!r} is no address of an image: pool[/namespace]/image[@snapshot]"
+            )
+        return cls(
+            pool=parts[0],
+            namespace=parts[1] if len(parts) == 3 else "",
+            image=parts[-1],
+            snapshot=snapshot or None,
+            conffile=os.environ.get("CEPH_CONF") or None,
+        )
+
+    @classmethod
+    def of(cls, image: Image) -> ImageSpec:
+        """The address of an open image."""
+        pool, space, name, image_id, snapshot, _, client, conffile = image._address()
+        if pool is None:
+            raise exceptions.InvalidArgument("the image's ioctx is closed")
+        return cls(
+            pool=pool,
+            namespace=space,
+            image=name,
+            snapshot=snapshot,
+            conffile=conffile or os.environ.get("CEPH_CONF") or None,
+            client=client,
+            # A name can pass to another image; the id stays.
+            image_id=image_id,
+        )
+
+    def __str__(self) -> str:
+        parts = [self.pool, self.namespace, self.image or f"id {self.image_id}"]
+        at = "" if self.snapshot is None else f"@{self.snapshot}"
+        return "/".join(part for part in parts if part) + at
+
+    def connect(self) -> rados.Rados:
+        """This process's connection for the address: made at the first use, then shared."""
+        from . import connect
+
+        # A connection that was inherited through fork() is of no use here.
+        key = (os.getpid(), self.conffile, self.client)
+        with _connections_lock:
+            cluster = _connections.get(key)
+            if cluster is None or cluster.state != "connected":
+                for old in [old for old in _connections if old[0] != key[0]]:
+                    del _connections[old]
+                cluster = connect(self.conffile, name=self.client)
+                _connections[key] = cluster
+            return cluster
+
+    def without_snapshot(self) -> ImageSpec:
+        """The address of the image itself."""
+        return replace(self, snapshot=None)
+
+
+def open_ioctx(spec: ImageSpec, cluster: Any = None) -> rados.Ioctx:
+    """The spec's pool and namespace, over `cluster`, a connected Rados, or the shared one."""
+    ioctx: rados.Ioctx = (spec.connect() if cluster is None else cluster).open_ioctx(spec.pool)
+    if spec.namespace:
+        ioctx.set_namespace(spec.namespace)
+    return ioctx
+
+
+def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: Any = None) -> Image:
+    """Opens the image of an address. Raises ValueError, ImageNotFound, what connecting raises."""
+    if isinstance(spec, str):
+        spec = ImageSpec.parse(spec)
+    if spec.snapshot is not None and not read_only:
+        raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+    with open_ioctx(spec, cluster) as ioctx:
+        if spec.image_id is not None:
+            return Image(ioctx, image_id=spec.image_id, snapshot=spec.snapshot, read_only=read_only)
+        return Image(ioctx, spec.image, snapshot=spec.snapshot, read_only=read_only)

@@ -1,0 +1,18 @@
+"""Streams of whole images and of differences, byte for byte those of the `rbd` command.
+
+    rbd.transfer.export_image(image, "vm1.raw")
+    rbd.transfer.export_diff(image, "monday.diff", from_snapshot="sunday")
+
+Each call takes on_progress=, progress=, checksum= and queue_depth=, and gives the stream's digest
+where a checksum was asked for. What is under way is bounded in memory, whatever the image's size.
+"""
+
+from __future__ import annotations
+
+from .diff_export import export_diff
+from .diff_import import import_diff
+from .image_export import export_image
+from .image_import import import_image
+from .merge import merge_diff
+
+__all__ = ["export_diff", "export_image", "import_diff", "import_image", "merge_diff"]

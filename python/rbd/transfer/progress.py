@@ -1,0 +1,99 @@
+"""Progress of a transfer: the caller's function, and a bar where tqdm is installed."""
+
+from __future__ import annotations
+
+import errno
+import time
+from types import TracebackType
+from typing import Any, Callable, Optional, Type
+
+from .. import exceptions
+from .._core import _call_back
+
+ProgressFunction = Callable[[int, int], Optional[int]]
+
+# Reports closer together than this, in seconds, tell nobody anything.
+_INTERVAL = 0.02
+
+
+class Progress:
+    """Reports bytes done and the total (0 where it is not known) as a context manager.
+
+    A negative answer of the function ends the transfer with OperationCanceled; what it raises is
+    raised.
+    """
+
+    def __init__(
+        self,
+        on_progress: Optional[ProgressFunction],
+        bar: bool,
+        total: int,
+        description: str,
+    ) -> None:
+        if on_progress is not None and not callable(on_progress):
+            raise TypeError("on_progress must be callable or None")
+        self._function = on_progress
+        self._bar: Any = None
+        self._total = total
+        self._last = 0.0
+        self._done = -1
+        self._draws = bar
+        self._description = description
+
+    @property
+    def total(self) -> int:
+        """The total in bytes; 0 where it is not known."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total or None
+
+    def __enter__(self) -> Progress:
+        if self._draws:
+            self._draw()
+        return self
+
+    def _draw(self) -> None:
+        try:
+            from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
+        except ImportError:
+            return
+        self._bar = tqdm(
+            total=self._total or None,
+            desc=self._description,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+        )
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, *, last: bool = False) -> None:
+        """Says that `done` bytes are done; now and then this reaches the caller."""
+        if self._function is None and self._bar is None:
+            return
+        now = time.monotonic()
+        if done == self._done or (not last and now - self._last < _INTERVAL):
+            return
+        self._last = now
+        self._done = done
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+        if self._function is not None:
+            answer = _call_back(self._function, done, self._total)
+            if answer is not None and not isinstance(answer, int):
+                raise TypeError("on_progress must return an int or None")
+            if answer is not None and answer < 0:
+                raise exceptions.OperationCanceled(
+                    f"the transfer was stopped after {done} bytes", errno=errno.ECANCELED
+                )

@@ -1,0 +1,239 @@
+"""Where a stream goes: a path, a descriptor or a binary file object."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import os
+import secrets
+import stat
+from types import TracebackType
+from typing import Any, List, NoReturn, Optional, Type, Union
+
+from .source import StreamArgument, real_file
+
+_ZEROES = memoryview(bytes(1 << 20))
+# How many buffers the system takes in one call.
+_VECTORS = 512
+
+Buffer = Union[bytes, memoryview]
+
+
+class Sink:
+    """Writes a stream, counts its bytes, and hashes them on request.
+
+    A path gets a file under another name, which replaces what was there when the stream is whole,
+    and goes when it is not. A path to what is no regular file is written as it is. Holes are left
+    out of a file where nothing was before. An error of writing names the position.
+    """
+
+    def __init__(self, dest: StreamArgument, checksum: Optional[str] = None) -> None:
+        self.hash = None if checksum is None else hashlib.new(checksum)
+        self.position = 0
+        self._object: Any = None
+        self._fd = -1
+        self._owned = False
+        self._temporary: Any = None
+        self._target: Any = None
+        self._base = 0
+        self._sparse = False
+        self._hole = False
+        if isinstance(dest, bool):
+            raise TypeError("dest must be a path, a descriptor or a binary file object")
+        if isinstance(dest, int):
+            self._fd = dest
+            if stat.S_ISREG(os.fstat(dest).st_mode):
+                self._use_file(os.lseek(dest, 0, os.SEEK_CUR))
+        elif isinstance(dest, (str, bytes)) or hasattr(dest, "__fspath__"):
+            self._open(os.path.realpath(os.fspath(dest)))
+        elif hasattr(dest, "write"):
+            if isinstance(dest, io.TextIOBase):
+                raise TypeError("dest must be a binary file, not one of text")
+            self._object = dest
+            fd = real_file(dest)
+            if fd is not None and self._object.writable():
+                self._object.flush()
+                self._fd = fd
+                self._use_file(self._object.tell())
+        else:
+            raise TypeError(
+                "dest must be a path, a descriptor or a binary file object, not "
+                + type(dest).__name__
+            )
+
+    def _open(self, path: Any) -> None:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            mode = None
+        else:
+            mode = status.st_mode
+        self._owned = True
+        if mode is not None and not stat.S_ISREG(mode):
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            return
+        if mode is not None and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        directory, name = os.path.split(path)
+        suffix = f".{secrets.token_hex(6)}.part"
+        if isinstance(name, bytes):
+            temporary = os.path.join(directory, b"." + name[:200] + suffix.encode())
+        else:
+            temporary = os.path.join(directory, "." + name[:200] + suffix)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(temporary, flags, 0o666)
+        self._temporary, self._target = temporary, path
+        if mode is not None:
+            with contextlib.suppress(OSError):
+                os.fchmod(self._fd, stat.S_IMODE(mode))
+        self._use_file(0)
+
+    def _use_file(self, base: int) -> None:
+        self._base = base
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        appends = bool(flags & os.O_APPEND)
+        if appends:
+            self._base = os.lseek(self._fd, 0, os.SEEK_END)
+        # Only beyond the end of the file is a hole sure to be one.
+        self._sparse = not appends and os.fstat(self._fd).st_size <= base
+        if not appends:
+            os.lseek(self._fd, base, os.SEEK_SET)
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if error is None:
+            try:
+                self._finish()
+            except BaseException:
+                self._abandon()
+                raise
+        else:
+            self._abandon()
+
+    @property
+    def checksum(self) -> Optional[str]:
+        """The digest of what was written, in hexadecimal, where it was asked for."""
+        return None if self.hash is None else self.hash.hexdigest()
+
+    def _fail(self, error: OSError) -> NoReturn:
+        """Raises an error of writing again, with the position in its text."""
+        reason = error.strerror or str(error)
+        told = OSError(error.errno, f"{reason} (writing at byte {self.position} of the stream)")
+        told.position = self.position  # type: ignore[attr-defined]
+        raise told from error
+
+    def write(self, *parts: Buffer) -> None:
+        """Writes the parts one after the other. They are the caller's again on return."""
+        if self.hash is not None:
+            for part in parts:
+                self.hash.update(part)
+        if self._fd < 0:
+            self._write_object(parts)
+            return
+        self._fill_hole()
+        left: List[Buffer] = [part for part in parts if len(part)]
+        while left:
+            try:
+                if len(left) == 1:
+                    done = os.write(self._fd, left[0])
+                else:
+                    done = os.writev(self._fd, left[:_VECTORS])
+            except OSError as error:
+                self._fail(error)
+            self.position += done
+            first = 0
+            while first < len(left) and done >= len(left[first]):
+                done -= len(left[first])
+                first += 1
+            del left[:first]
+            if done:
+                left[0] = memoryview(left[0])[done:]
+
+    def _write_object(self, parts: Any) -> None:
+        for part in parts:
+            # Not the view: a file object may keep what it is given, and the memory will be used
+            # again.
+            data = part if isinstance(part, bytes) else bytes(part)
+            done = 0
+            while done < len(data):
+                try:
+                    count = self._object.write(data if done == 0 else data[done:])
+                except OSError as error:
+                    self._fail(error)
+                if count is None and isinstance(self._object, io.RawIOBase):
+                    self._fail(BlockingIOError(errno.EAGAIN, "the destination would block"))
+                # Some writers say nothing: then all of it was taken.
+                count = len(data) - done if count is None else int(count)
+                done += count
+                self.position += count
+
+    def hole(self, length: int) -> None:
+        """Writes `length` zeroes, as a hole where that is possible."""
+        if self._sparse:
+            if self.hash is not None:
+                left = length
+                while left > 0:
+                    self.hash.update(_ZEROES[:left])
+                    left -= len(_ZEROES)
+            self.position += length
+            self._hole = True
+            return
+        while length > 0:
+            part = _ZEROES[:length]
+            self.write(part)
+            length -= len(part)
+
+    def _fill_hole(self) -> None:
+        if self._hole:
+            try:
+                os.lseek(self._fd, self._base + self.position, os.SEEK_SET)
+            except OSError as error:
+                self._fail(error)
+            self._hole = False
+
+    def _finish(self) -> None:
+        if self._fd < 0:
+            if hasattr(self._object, "flush"):
+                try:
+                    self._object.flush()
+                except OSError as error:
+                    self._fail(error)
+            return
+        try:
+            if self._hole:
+                os.ftruncate(self._fd, self._base + self.position)
+                self._fill_hole()
+        except OSError as error:
+            self._fail(error)
+        if self._object is not None:
+            self._object.seek(self._base + self.position)
+        if self._owned:
+            fd, self._fd = self._fd, -1
+            try:
+                # Some file systems tell of a full disk only now.
+                os.close(fd)
+            except OSError as error:
+                self._fail(error)
+            if self._temporary is not None:
+                os.replace(self._temporary, self._target)
+                self._temporary = None
+
+    def _abandon(self) -> None:
+        if self._owned and self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+            self._temporary = None

@@ -1,0 +1,251 @@
+"""Where a stream comes from: a path, a descriptor or a binary file object."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from types import TracebackType
+from typing import Any, Optional, Tuple, Type, Union
+
+from .. import exceptions
+
+_BUFFER_BYTES = 256 << 10
+_SKIP_BYTES = 1 << 20
+
+StreamArgument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]", int, Any]
+
+
+def real_file(obj: Any) -> Optional[int]:
+    """The descriptor of a file object that has a regular file and nothing else behind it."""
+    if isinstance(obj, (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)):
+        try:
+            fd = obj.fileno()
+        except OSError:
+            return None
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+    return None
+
+
+class Source:
+    """Reads a stream, counts its bytes, and hashes them on request.
+
+    `position` counts from where the stream began. What cannot be sought is never read further than
+    the stream goes, so that whatever follows it is still there. A stream that ends too soon is a
+    StreamError.
+    """
+
+    def __init__(self, source: StreamArgument, checksum: Optional[str] = None) -> None:
+        self.hash = None if checksum is None else hashlib.new(checksum)
+        self.position = 0
+        # A file that gets what is read, too.
+        self.copy: Any = None
+        self._object: Any = None
+        self._fd = -1
+        self._owned = False
+        self._buffer = memoryview(b"")
+        self._buffer_at = 0
+        # Whether bytes can be had from any place, as from a regular file.
+        self.seekable = False
+        self.base = 0
+        self.size: Optional[int] = None
+        if isinstance(source, bool):
+            raise TypeError("source must be a path, a descriptor or a binary file object")
+        if isinstance(source, int):
+            self._fd = source
+            self._use_descriptor(None)
+        elif isinstance(source, (str, bytes)) or hasattr(source, "__fspath__"):
+            self._fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            self._owned = True
+            self._use_descriptor(0)
+        elif hasattr(source, "read"):
+            if isinstance(source, io.TextIOBase):
+                raise TypeError("source must be a binary file, not one of text")
+            self._object = source
+            fd = real_file(source)
+            if fd is not None:
+                self._fd = fd
+                self._use_descriptor(self._object.tell())
+        else:
+            raise TypeError(
+                "source must be a path, a descriptor or a binary file object, not "
+                + type(source).__name__
+            )
+
+    def _use_descriptor(self, base: Optional[int]) -> None:
+        mode = os.fstat(self._fd).st_mode
+        if stat.S_ISDIR(mode):
+            self.close()
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            return
+        self.base = os.lseek(self._fd, 0, os.SEEK_CUR) if base is None else base
+        here = os.lseek(self._fd, 0, os.SEEK_CUR)
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        os.lseek(self._fd, here, os.SEEK_SET)
+        self.size = max(end - self.base, 0)
+        self.seekable = True
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves a descriptor or file that is the caller's right behind the stream."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        if self._owned:
+            os.close(fd)
+        elif self._object is not None:
+            self._object.seek(self.base + self.position)
+        elif self.seekable:
+            os.lseek(fd, self.base + self.position, os.SEEK_SET)
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, for a source that is seekable."""
+        return self._fd
+
+    @property
+    def checksum(self) -> Optional[str]:
+        """The digest of what was read, in hexadecimal, where it was asked for."""
+        return None if self.hash is None else self.hash.hexdigest()
+
+    def _read_some(self, view: memoryview) -> int:
+        """Reads what comes next into the view; 0 at the end. Keeps no account of it."""
+        if self.seekable:
+            return os.preadv(self._fd, [view], self.base + self.position)
+        if self._fd >= 0:
+            return os.readv(self._fd, [view])
+        if hasattr(self._object, "readinto"):
+            done = self._object.readinto(view)
+        else:
+            data = self._object.read(len(view))
+            done = None if data is None else len(data)
+            if data:
+                if len(data) > len(view):
+                    raise ValueError("the source's read() gave more than it was asked for")
+                view[: len(data)] = data
+        if done is None:
+            raise BlockingIOError(errno.EAGAIN, "the source is in non-blocking mode")
+        return int(done)
+
+    def readinto(self, view: memoryview) -> int:
+        """Reads into the view until it is full or the stream ends; gives how many bytes."""
+        done = 0
+        while done < len(view):
+            at = self.position - self._buffer_at
+            if 0 <= at < len(self._buffer):
+                part = self._buffer[at : at + len(view) - done]
+                view[done : done + len(part)] = part
+                count = len(part)
+            elif len(view) - done < _BUFFER_BYTES // 4 and (self.seekable or self._owned):
+                space = memoryview(bytearray(_BUFFER_BYTES))
+                count = self._read_some(space)
+                self._buffer, self._buffer_at = space[:count], self.position
+                if count == 0:
+                    break
+                continue
+            else:
+                count = self._read_some(view[done:])
+                if count == 0:
+                    break
+            if self.hash is not None:
+                self.hash.update(view[done : done + count])
+            if self.copy is not None:
+                self.copy.write(view[done : done + count])
+            done += count
+            self.position += count
+        return done
+
+    def read(self, length: int) -> bytes:
+        """Up to `length` bytes, fewer only at the end of the stream."""
+        space = bytearray(length)
+        with memoryview(space) as view:
+            done = self.readinto(view)
+        return bytes(space[:done])
+
+    def truncated(self) -> exceptions.StreamError:
+        """The error for a stream that ends here, too soon."""
+        return exceptions.StreamError(
+            f"the stream is truncated: it ends at byte {self.position}", self.position
+        )
+
+    def readinto_exact(self, view: memoryview) -> None:
+        """Fills the view, or raises StreamError."""
+        if self.readinto(view) != len(view):
+            raise self.truncated()
+
+    def read_exact(self, length: int) -> bytes:
+        """Exactly `length` bytes, or StreamError."""
+        if length <= _SKIP_BYTES:
+            data = self.read(length)
+            if len(data) != length:
+                raise self.truncated()
+            return data
+        # A length that is a lie must not cost memory.
+        parts = []
+        while length > 0:
+            parts.append(self.read_exact(min(length, _SKIP_BYTES)))
+            length -= len(parts[-1])
+        return b"".join(parts)
+
+    def skip(self, length: int) -> None:
+        """Passes over `length` bytes, or raises StreamError."""
+        if self.seekable and self.hash is None and self.size is not None:
+            if length > self.size - self.position:
+                self.position = max(self.position, self.size)
+                raise self.truncated()
+            self.position += length
+            return
+        with memoryview(bytearray(min(length, _SKIP_BYTES))) as space:
+            while length > 0:
+                part = min(length, len(space))
+                self.readinto_exact(space[:part])
+                length -= part
+
+    def peek(self, length: int) -> bytes:
+        """What comes next, up to `length` bytes; it comes again when it is read."""
+        space = memoryview(bytearray(length))
+        start, done = self.position, 0
+        while done < length:
+            count = self._read_some(space[done:])
+            if count == 0:
+                break
+            done += count
+            self.position += count
+        self.position = start
+        self._buffer, self._buffer_at = space[:done], start
+        return bytes(space[:done])
+
+    def find_data(self, position: int) -> Optional[Tuple[int, int]]:
+        """The next (start, end) of a seekable source, from a position on, that is no hole."""
+        if self.size is None or position >= self.size:
+            return None
+        try:
+            start = os.lseek(self._fd, self.base + position, os.SEEK_DATA)
+            end = os.lseek(self._fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            # ENXIO is a hole up to the end; a device knows of no holes.
+            return None if error.errno == errno.ENXIO else (position, self.size)
+        return max(start - self.base, position), min(end - self.base, self.size)
+
+    def mark(self) -> Tuple[int, Any]:
+        """Where a seekable source is, for rewind()."""
+        hashed, self.hash = self.hash, None
+        return self.position, hashed
+
+    def rewind(self, mark: Tuple[int, Any]) -> None:
+        """Back to where mark() was called; nothing since then is hashed."""
+        self.position, self.hash = mark

@@ -1,0 +1,438 @@
+"""Images as files: rbd.open and Image.open_file, and what the standard library does with them."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from typing import Any, Iterator, Tuple
+
+import pytest
+
+import rbd
+from rbd.files import EndOfImage, ImageFile
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def address(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> str:
+    space = rbd_ioctx.get_namespace()
+    return "/".join(p for p in ("rbd", space, rbd_image.get_name()) if p)
+
+
+@pytest.fixture
+def cluster(rbd_cluster: Any) -> Iterator[rbd.rados.Rados]:
+    with rbd_cluster.connect() as connected:
+        yield connected
+
+
+@pytest.fixture
+def conf(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CEPH_CONF", str(rbd_cluster.conffile))
+
+
+def test_open_is_found() -> None:
+    assert hasattr(rbd, "open")
+    assert "open" in dir(rbd)
+    assert "ImageArray" in dir(rbd)
+    # A star import must leave the builtin alone.
+    assert "open" not in rbd.__all__
+
+
+@pytest.mark.parametrize(
+    ("mode", "buffering", "kind"),
+    [
+        ("rb", -1, io.BufferedReader),
+        ("rb", 0, io.RawIOBase),
+        ("r+b", -1, io.BufferedRandom),
+        ("rb+", 4096, io.BufferedRandom),
+        ("+rb", 0, ImageFile),
+    ],
+)
+def test_kinds(rbd_image: rbd.Image, mode: str, buffering: int, kind: type) -> None:
+    with rbd_image.open_file(mode, buffering) as file:
+        assert isinstance(file, kind)
+        assert file.readable()
+        assert file.writable() == ("+" in mode)
+        assert file.seekable()
+        assert not file.isatty()
+        assert file.mode == ("rb+" if "+" in mode else "rb")
+        with pytest.raises(io.UnsupportedOperation, match="no file descriptor"):
+            file.fileno()
+    assert file.closed
+    file.close()
+    assert not rbd_image.closed
+    with pytest.raises(ValueError, match="closed"):
+        file.read(1)
+
+
+@pytest.mark.parametrize("mode", ["wb", "w+b", "r", "ab", "rt", "xb", "", "rbx", "rb++"])
+def test_wrong_modes_over_an_image(rbd_image: rbd.Image, mode: str) -> None:
+    with pytest.raises(ValueError, match="mode"):
+        rbd_image.open_file(mode)
+
+
+def test_wrong_types(rbd_image: rbd.Image) -> None:
+    with pytest.raises(TypeError):
+        rbd_image.open_file(3)
+    with pytest.raises(TypeError):
+        rbd_image.open_file("rb", "x")
+    with pytest.raises(TypeError):
+        rbd.open(b"rbd/a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "image", "/image", "rbd/", "rbd//image", "a/b/c/d", "rbd/a@", "rbd/a@b@c"]
+)
+def test_wrong_addresses(spec: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        rbd.open(spec)
+
+
+def test_read_and_seek(rbd_image: rbd.Image) -> None:
+    data = os.urandom(3 * MIB)
+    rbd_image.write(data, 0)
+    size = rbd_image.size()
+    for buffering in (-1, 0, 512):
+        with rbd_image.open_file("rb", buffering) as file:
+            assert file.read(10) == data[:10]
+            assert file.tell() == 10
+            assert file.seek(MIB) == MIB
+            assert file.read(4) == data[MIB : MIB + 4]
+            assert file.seek(-4, io.SEEK_CUR) == MIB
+            assert file.seek(-5, io.SEEK_END) == size - 5
+            assert file.read(100) == b"\0" * 5
+            assert file.read(100) == b""
+            assert file.seek(size + 1000) == size + 1000
+            assert file.read(1) == b""
+            target = bytearray(100)
+            file.seek(size - 7)
+            assert file.readinto(target) == 7
+            file.seek(0)
+            assert file.read() == rbd_image.read(0, size)
+            with pytest.raises(ValueError, match="negative"):
+                file.seek(-1)
+            with pytest.raises(ValueError, match="whence"):
+                file.seek(0, 9)
+            with pytest.raises(io.UnsupportedOperation):
+                file.write(b"x")
+
+
+def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:
+    data = os.urandom(5 * MIB + 123)
+    rbd_image.write(data, 0)
+    with rbd_image.open_file("rb", 1000) as file:
+        got = bytearray()
+        while len(got) < len(data):
+            got += file.read(777)
+        assert bytes(got[: len(data)]) == data
+    # What was read ahead is forgotten when the file writes.
+    with rbd_image.open_file("r+b", 64) as file:
+        for _ in range(100):
+            file.read(50)
+        position = file.tell()
+        file.write(b"new")
+        file.seek(position)
+        assert file.read(4) == b"new" + data[position + 3 : position + 4]
+
+
+def test_read_ahead_asks_for_large_pieces(rbd_image: rbd.Image) -> None:
+    sizes = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(rbd_image, name)
+
+        def readinto(self, buffer: memoryview, offset: int) -> int:
+            sizes.append(len(buffer))
+            return rbd_image.readinto(buffer, offset)
+
+    raw = ImageFile(Counting(), "rb", "counted", readahead=True)  # type: ignore[arg-type]
+    with io.BufferedReader(raw, 512) as file:
+        while file.read(100):
+            pass
+    assert len(sizes) < 10
+    assert sizes[-2] >= 2 * MIB
+    sizes.clear()
+    raw = ImageFile(Counting(), "rb", "counted", readahead=True)  # type: ignore[arg-type]
+    with io.BufferedReader(raw, 512) as file:
+        for place in (5, 3, 1, 4, 2):
+            file.seek(place * MIB + 17)
+            file.read(100)
+    assert sizes == [512] * 5
+
+
+def test_write_stays_in_the_image(rbd_image: rbd.Image) -> None:
+    size = rbd_image.size()
+    with rbd_image.open_file("r+b", 0) as file:
+        assert file.write(b"abc") == 3
+        assert file.write(b"") == 0
+        file.seek(-2, io.SEEK_END)
+        assert file.write(b"12345") == 2
+        with pytest.raises(EndOfImage) as caught:
+            file.write(b"345")
+        assert caught.value.errno == 28
+        assert isinstance(caught.value, rbd.NoSpace)
+        assert isinstance(caught.value, OSError)
+        with pytest.raises(TypeError):
+            file.write("text")
+    assert rbd_image.size() == size
+    assert rbd_image.read(0, 4) == b"abc\0"
+    assert rbd_image.read(size - 2, 2) == b"12"
+    file = rbd_image.open_file("r+b")
+    file.seek(0, io.SEEK_END)
+    file.write(b"too much")
+    with pytest.raises(EndOfImage):
+        file.close()
+    assert file.closed
+
+
+def test_truncate_resizes(rbd_image: rbd.Image) -> None:
+    with rbd_image.open_file("r+b") as file:
+        file.seek(100)
+        file.write(b"x")
+        assert file.truncate() == 101
+        assert rbd_image.size() == 101
+        assert file.tell() == 101
+        assert file.truncate(2 * MIB) == 2 * MIB
+        assert rbd_image.size() == 2 * MIB
+        file.seek(0)
+        assert file.read() == b"\0" * 100 + b"x" + b"\0" * (2 * MIB - 101)
+        with pytest.raises(ValueError, match="negative"):
+            file.truncate(-1)
+    with rbd_image.open_file("rb", 0) as file, pytest.raises(io.UnsupportedOperation):
+        file.truncate(0)
+
+
+def test_flush_reaches_the_cluster(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    with rbd_image.open_file("r+b") as file:
+        file.write(b"seen elsewhere")
+        file.flush()
+        with rbd.Image(rbd_ioctx, rbd_image.get_name(), read_only=True) as other:
+            assert other.read(0, 14) == b"seen elsewhere"
+
+
+def test_read_only_images(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd_image.create_snap("s")
+    name = rbd_image.get_name()
+    for arguments in ({"read_only": True}, {"snapshot": "s"}):
+        with rbd.Image(rbd_ioctx, name, **arguments) as image:
+            image.open_file().close()
+            with pytest.raises(rbd.ReadOnlyImage):
+                image.open_file("r+b")
+    rbd_image.close()
+    with pytest.raises(rbd.InvalidArgument, match="closed"):
+        rbd_image.open_file()
+
+
+def test_an_image_may_go_first(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    image = rbd.Image(rbd_ioctx, rbd_image.get_name())
+    file = image.open_file("r+b")
+    image.close()
+    with pytest.raises(rbd.InvalidArgument):
+        file.read(1)
+    file.close()
+    image = rbd.Image(rbd_ioctx, rbd_image.get_name())
+    file = image.open_file()
+    del image
+    gc.collect()
+    assert file.read(1) == b"\0"
+
+
+def test_open_by_address(address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados) -> None:
+    rbd_image.write(b"before", 0)
+    rbd_image.create_snap("s1")
+    rbd_image.write(b"after!", 0)
+    with rbd.open(f"{address}@s1", cluster=cluster) as file:
+        assert file.read(6) == b"before"
+        assert file.name == f"{address}@s1"
+    with rbd.open(address, "r+b", cluster=cluster) as file:
+        assert file.read(6) == b"after!"
+        image = file.raw.image
+    assert image.closed
+    with pytest.raises(rbd.ReadOnlyImage):
+        rbd.open(f"{address}@s1", "r+b", cluster=cluster)
+    with pytest.raises(rbd.ImageNotFound):
+        rbd.open(f"{address}@none", cluster=cluster)
+    with pytest.raises(FileNotFoundError):
+        rbd.open(f"{address}-none", cluster=cluster)
+    with pytest.raises(ValueError, match="size"):
+        rbd.open(address, size=10, cluster=cluster)
+
+
+def test_connection_is_shared(address: str, rbd_image: rbd.Image, conf: None) -> None:
+    from rbd.spec import ImageSpec
+
+    with rbd.open(address) as first, rbd.open(address) as second:
+        assert first.read(1) == second.read(1) == b"\0"
+    spec = ImageSpec.parse(address)
+    assert spec.connect() is spec.connect()
+
+
+def test_create(address: str, cluster: rbd.rados.Rados) -> None:
+    new = f"{address}-new"
+    for wrong in ("xb", "x+b"):
+        with pytest.raises(ValueError, match="size"):
+            rbd.open(new, wrong, cluster=cluster)
+    with pytest.raises(ValueError, match="snapshot"):
+        rbd.open(f"{new}@s", "xb", size=1, cluster=cluster)
+    with rbd.open(new, "xb", size=MIB, cluster=cluster) as file:
+        assert isinstance(file, io.BufferedWriter)
+        assert not file.readable()
+        file.write(b"made")
+    with pytest.raises(FileExistsError):
+        rbd.open(new, "xb", size=MIB, cluster=cluster)
+    with rbd.open(f"{new}2", "x+b", size=MIB, cluster=cluster) as file:
+        file.write(b"made")
+        file.seek(0)
+        assert file.read(5) == b"made\0"
+    with rbd.open(new, cluster=cluster) as file:
+        assert file.read() == b"made" + b"\0" * (MIB - 4)
+
+
+# What others do with such files
+
+
+def test_copyfileobj(rbd_image: rbd.Image) -> None:
+    data = os.urandom(2 * MIB)
+    with rbd_image.open_file("r+b") as file:
+        shutil.copyfileobj(io.BytesIO(data), file)
+    copy = io.BytesIO()
+    with rbd_image.open_file() as file:
+        shutil.copyfileobj(file, copy)
+    assert copy.getvalue()[: len(data)] == data
+    assert len(copy.getvalue()) == rbd_image.size()
+
+
+def _members() -> Iterator[Tuple[str, bytes]]:
+    for i in range(20):
+        yield f"dir/file{i}", os.urandom(i * 5000)
+
+
+def test_tarfile(rbd_image: rbd.Image) -> None:
+    members = dict(_members())
+    with rbd_image.open_file("r+b") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with rbd_image.open_file() as file, tarfile.open(fileobj=file) as tar:
+        assert tar.getnames() == list(members)
+        for name, data in members.items():
+            member = tar.extractfile(name)
+            assert member is not None
+            assert member.read() == data
+
+
+def test_zipfile(rbd_image: rbd.Image) -> None:
+    members = dict(_members())
+    with rbd_image.open_file("r+b") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        # An archive is found from its end.
+        file.truncate()
+    with rbd_image.open_file() as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        for name, data in members.items():
+            assert archive.read(name) == data
+
+
+def test_gzip(rbd_image: rbd.Image) -> None:
+    data = os.urandom(100_000) * 10
+    with rbd_image.open_file("r+b") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb") as stream:
+            stream.write(data)
+        file.truncate()
+    with rbd_image.open_file() as file, gzip.open(file) as stream:
+        assert stream.read() == data
+
+
+def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
+    np = pytest.importorskip("numpy", reason="numpy is not installed")
+    array = np.random.default_rng(1).random((300, 70))
+    with rbd_image.open_file("r+b") as file:
+        np.save(file, array)
+        np.save(file, array[::2])
+    with rbd_image.open_file() as file:
+        assert np.array_equal(np.load(file), array)
+        assert np.array_equal(np.load(file), array[::2])
+
+
+def test_h5py(rbd_image: rbd.Image) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    np = pytest.importorskip("numpy", reason="numpy is not installed")
+    array = np.arange(200_000).reshape(400, 500)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as h5:
+        h5.create_dataset("group/data", data=array, chunks=(50, 50), compression="gzip")
+        h5.create_dataset("plain", data=array)
+    rbd_image.write(memory.getvalue(), 0)
+    with rbd_image.open_file("r+b") as file, h5py.File(file, "r+") as h5:
+        h5.attrs["title"] = "on an image"
+        h5["plain"][7] = 0
+    with rbd_image.open_file() as file, h5py.File(file, "r") as h5:
+        assert h5.attrs["title"] == "on an image"
+        assert np.array_equal(h5["group/data"][100:200, 3:9], array[100:200, 3:9])
+        assert not h5["plain"][7].any()
+        assert np.array_equal(h5["plain"][8:], array[8:])
+
+
+def test_parquet(rbd_image: rbd.Image) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
+    with rbd_image.open_file("r+b") as file:
+        frame.to_parquet(_Unclosed(file), engine="pyarrow")
+        file.truncate()
+    with rbd_image.open_file() as file:
+        back = pandas.read_parquet(file, engine="pyarrow", columns=["text", "number"])
+    assert back["number"].tolist() == list(range(50_000))
+    assert back["text"].iloc[-1] == "row 49999"
+
+
+class _Unclosed(io.RawIOBase):
+    """Writers that close what they write to would take the position with them."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return int(self._file.write(data))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+@pytest.mark.rbd_image(size=24 << 20, order=22)
+def test_a_file_system(rbd_image: rbd.Image, tmp_path: Any) -> None:
+    ext4 = pytest.importorskip("ext4", reason="the pure-Python reader ext4 is not installed")
+    mkfs = shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
+    if mkfs is None:
+        pytest.skip("mkfs.ext4 is not installed")
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    contents = os.urandom(3 * MIB)
+    (tree / "sub" / "large").write_bytes(contents)
+    (tree / "hello").write_text("hello from the image\n")
+    disk = tmp_path / "disk"
+    with disk.open("wb") as new:
+        new.truncate(rbd_image.size())
+    subprocess.run([mkfs, "-q", "-F", "-d", str(tree), str(disk)], check=True, timeout=60)
+    with disk.open("rb") as source, rbd_image.open_file("r+b") as target:
+        shutil.copyfileobj(source, target)
+    with rbd_image.open_file() as file:
+        volume = ext4.Volume(file)
+        with volume.inode_at("/hello").open() as member:
+            assert member.read() == b"hello from the image\n"
+        with volume.inode_at("/sub/large").open() as member:
+            assert member.read() == contents

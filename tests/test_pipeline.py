@@ -1,0 +1,117 @@
+"""The ring of memory between an image and a stream: order, bounds, errors."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, List, Tuple
+
+import pytest
+
+import rbd
+from rbd import pipeline
+
+MIB = 1 << 20
+
+
+def read(image: rbd.Image, extents: List[Tuple[int, int, bool]], depth: int, grain: int = 0) -> Any:
+    return [
+        (chunk.offset, chunk.length, None if chunk.view is None else bytes(chunk.view))
+        for chunk in pipeline.read_chunks(image, extents, depth, grain)
+    ]
+
+
+def test_extents_come_in_order(rbd_image: rbd.Image) -> None:
+    data = os.urandom(8 * MIB)
+    rbd_image.write(data, 0)
+    extents = [(at * 5000 % (8 * MIB), at * 37 % 9000 + 1, at % 3 > 0) for at in range(1500)]
+    extents = [(o, min(n, 8 * MIB - o), e) for o, n, e in extents]
+    for depth in (1, 4, 64):
+        got = iter(read(rbd_image, extents, depth))
+        for offset, length, exists in extents:
+            found = b""
+            while len(found) < length:
+                at, count, part = next(got)
+                assert at == offset + len(found)
+                assert (part is not None) == exists
+                found += bytes(count) if part is None else part
+            if exists:
+                assert found == data[offset : offset + length]
+        assert next(got, None) is None
+
+
+def test_zeroes_are_found(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"x" * 4096, 8192)
+    assert read(rbd_image, [(0, MIB, True)], 4, 4096) == [
+        (0, 8192, None),
+        (8192, 4096, b"x" * 4096),
+        (12288, MIB - 12288, None),
+    ]
+    assert read(rbd_image, [(20000, 5000, True)], 4) == [(20000, 5000, None)]
+    assert read(rbd_image, [(12287, 2, True)], 4) == [(12287, 2, b"x\0")]
+    assert read(rbd_image, [], 4) == []
+
+
+@pytest.mark.parametrize("memory", [100_000, 90_112, 30_016])
+def test_more_than_the_ring_holds(
+    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    data = os.urandom(8 * MIB)
+    rbd_image.write(data, 0)
+    monkeypatch.setattr(pipeline, "MEMORY", memory)
+    monkeypatch.setattr(pipeline, "PIECE", 30_000)
+    parts = read(rbd_image, [(0, 8 * MIB, True)], 8)
+    assert b"".join(part for _, _, part in parts) == data
+    with pipeline.ImageWriter(rbd_image, 8, 0) as writer:
+        for at in range(0, 8 * MIB, 30_000):
+            part = data[at : at + 30_000][::-1]
+            writer.space(len(part))[:] = part
+            writer.write(at, len(part))
+    expected = b"".join(data[at : at + 30_000][::-1] for at in range(0, 8 * MIB, 30_000))
+    assert rbd_image.read(0, 8 * MIB) == expected
+
+
+def test_writes_keep_their_order_where_they_overlap(rbd_image: rbd.Image) -> None:
+    with pipeline.ImageWriter(rbd_image, 32, 0) as writer:
+        for at in range(200):
+            writer.space(1000)[:] = bytes([at]) * 1000
+            writer.write(at * 7 % 100, 1000)
+            if at % 10 == 0:
+                writer.zero(50, 100)
+    model = bytearray(2000)
+    for at in range(200):
+        model[at * 7 % 100 : at * 7 % 100 + 1000] = bytes([at]) * 1000
+        if at % 10 == 0:
+            model[50:150] = bytes(100)
+    assert rbd_image.read(0, 2000) == bytes(model)
+
+
+def test_runs_of_zeroes_are_left_out(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"\xff" * 65536, 0)
+    with pipeline.ImageWriter(rbd_image, 32, 4096) as writer:
+        writer.space(65536)[:] = bytes(8192) + b"x" + bytes(65536 - 8193)
+        writer.write(0, 65536)
+    expected = b"\xff" * 8192 + b"x" + bytes(4095) + b"\xff" * (65536 - 12288)
+    assert rbd_image.read(0, 65536) == expected
+
+
+def test_errors_come_out(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
+    with rbd.Image(rbd_ioctx, rbd_image.get_name(), read_only=True) as image:
+        writer = pipeline.ImageWriter(image, 4, 0)
+        writer.space(10)
+        writer.write(0, 10)
+        with pytest.raises(rbd.ReadOnlyImage):
+            writer.drain()
+        writer._pipeline.close()
+    with pytest.raises(rbd.StreamError, match="shrank") as caught:
+        read(rbd_image, [(rbd_image.size() - 10, 20, True)], 4)
+    assert caught.value.position == rbd_image.size()
+    with pytest.raises(rbd.StreamError):
+        read(rbd_image, [(rbd_image.size() + 10, 20, True)], 4)
+    rbd_image.close()
+    with pytest.raises(rbd.InvalidArgument, match="closed"):
+        read(rbd_image, [(0, 20, True)], 4)
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="queue_depth"):
+            pipeline.check_queue_depth(wrong)
+    with pytest.raises(TypeError):
+        pipeline.check_queue_depth(True)
