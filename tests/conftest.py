@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
 import fakerbd
 import isolated
 import rbd
+import rbd.rados
+from rbd.testing import Cluster
+from rbd.testing.leftovers import remove_images
 
 
 def pytest_report_header() -> List[str]:
@@ -61,3 +65,37 @@ def shimmed(shim_library: Path, where: Tuple[str, str, str, str]) -> Callable[..
         return isolated.run(function, where, *arguments, env=own, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def second_pool(rbd_cluster: Cluster) -> Iterator[str]:
+    """The name of a pool beside the first, ready for images."""
+    name = f"second-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(name)
+        with cluster.open_ioctx(name) as ioctx:
+            rbd.RBD().pool_init(ioctx, True)
+        yield name
+        cluster.delete_pool(name)
+
+
+@pytest.fixture
+def second_ioctx(rbd_cluster: Cluster, second_pool: str) -> Iterator[rbd.rados.Ioctx]:
+    """An open ioctx of the second pool; images made during the test are removed after it."""
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(second_pool) as ours:
+        ioctx = cluster.open_ioctx(second_pool)
+        with remove_images(ours), ioctx:
+            yield ioctx
+
+
+@pytest.fixture
+def namespace_ioctx(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
+    """An ioctx of another namespace in the first pool, which goes with its images."""
+    name = f"space-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as pool:
+        rbd.RBD().namespace_create(pool, name)
+        ioctx = cluster.open_ioctx(rbd_ioctx.get_pool_name())
+        ioctx.set_namespace(name)
+        with ioctx, remove_images(ioctx):
+            yield ioctx
+        rbd.RBD().namespace_remove(pool, name)

@@ -3,6 +3,7 @@
 #include <climits>
 #include <cstring>
 
+#include "errors.hpp"
 #include "foreign.hpp"
 
 namespace rbdxx::python {
@@ -54,8 +55,7 @@ std::string convert_name(py::handle source) {
     } else if (PyBytes_Check(source.ptr())) {
         bytes = py::reinterpret_borrow<py::object>(source);
     } else {
-        throw py::type_error("expected str or bytes, not " +
-                             std::string(Py_TYPE(source.ptr())->tp_name));
+        throw_not_text(source);
     }
     std::string value(PyBytes_AS_STRING(bytes.ptr()),
                       static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));

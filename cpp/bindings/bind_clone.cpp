@@ -18,7 +18,7 @@ void clone_image(const Rbd&, const IoCtxArgument& p_ioctx, const Name& p_name,
                  const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
                  const std::optional<Name>& data_pool, const std::optional<U64>& clone_format) {
     ImageOptions options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
-    options.clone_format = number(clone_format);
+    options.clone_format = clone_format_option(clone_format);
     if (PyLong_Check(p_snapshot.ptr())) {
         uint64_t id = convert_u64(p_snapshot);
         without_gil([&] { clone::create_from_id(p_ioctx, p_name, id, c_ioctx, c_name, options); });

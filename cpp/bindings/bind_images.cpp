@@ -50,8 +50,8 @@ void create(const Rbd&, const IoCtxArgument& ioctx, const Name& name, const U64&
     if (old_format) {
         if ((features && *features != 0) || (stripe_unit && *stripe_unit != 0) ||
             (stripe_count && *stripe_count != 0) || data_pool) {
-            throw Error(EINVAL,
-                        "format 1 images have neither features nor striping nor a data pool");
+            throw ArgumentError(
+                "format 1 images have neither features nor striping nor a data pool");
         }
         without_gil([&] {
             images::create_old(ioctx, name, size, order ? static_cast<int>(order->value) : 0);

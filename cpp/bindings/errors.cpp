@@ -31,6 +31,13 @@ void raise(const char* kind, const Error& error, const py::tuple& details) {
     set(from_core(kind, error.code(), error.what(), details));
 }
 
+void throw_not_text(py::handle source) {
+    set(from_core("not_text", 0,
+                  "expected str or bytes, not " + std::string(Py_TYPE(source.ptr())->tp_name),
+                  py::tuple()));
+    throw py::error_already_set();
+}
+
 py::object make_error(int code, const std::string& message) {
     return from_core("errno", code, message, py::tuple());
 }

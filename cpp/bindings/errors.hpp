@@ -16,6 +16,9 @@ void raise(const char* kind, const Error& error, const py::tuple& details = py::
 // ours.
 bool raise_current() noexcept;
 
+// Raises the TypeError (an InvalidArgument too, as in the stock module) for what is no text.
+[[noreturn]] void throw_not_text(py::handle source);
+
 // The Python exception object for a failed operation of the errno kind.
 py::object make_error(int code, const std::string& message);
 

@@ -42,6 +42,12 @@ bool is_stock(py::handle source, const char* name) {
     return false;
 }
 
+// A heap pointer is aligned and outside the first page; a flag or a count is not.
+void* plausible(void* pointer) {
+    auto address = reinterpret_cast<std::uintptr_t>(pointer);
+    return address >= 4096 && address % alignof(void*) == 0 ? pointer : nullptr;
+}
+
 // The C handle in a Cython object: the first pointer after the head that is not a Python object
 // among its referents; a virtual table, where the type has one, takes the first slot.
 void* handle_in(py::handle source) {
@@ -59,9 +65,7 @@ void* handle_in(py::handle source) {
             object = object || referent.ptr() == slots[at];
         }
         if (!object) {
-            // A heap pointer is aligned and outside the first page; a flag or a count is not.
-            auto address = reinterpret_cast<std::uintptr_t>(slots[at]);
-            return address >= 4096 && address % alignof(void*) == 0 ? slots[at] : nullptr;
+            return plausible(slots[at]);
         }
     }
     return nullptr;
@@ -103,8 +107,12 @@ py::object connection_of(py::handle ioctx) {
 void* ctypes_handle(py::handle source) {
     py::object io = py::getattr(source, "io", py::none());
     py::object value = py::getattr(io, "value", io);
-    return PyLong_Check(value.ptr()) ? reinterpret_cast<void*>(value.cast<std::uintptr_t>())
-                                     : nullptr;
+    if (!PyLong_Check(value.ptr())) {
+        return nullptr;
+    }
+    void* pointer = PyLong_AsVoidPtr(value.ptr());
+    PyErr_Clear();  // a number that fits no pointer
+    return plausible(pointer);
 }
 
 }  // namespace

@@ -22,6 +22,17 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_image(image);
     bind_io(image);
     bind_snapshot(m, image);
+    bind_origin(image);
+    bind_parent(image);
+    bind_children(m, image);
+    bind_copy(image);
+    bind_trash(m, rbd);
+    bind_migration(rbd, image);
+    bind_metadata(m, rbd, image);
+    bind_config(m, rbd, image);
+    bind_pool(rbd);
+    bind_namespaces(rbd);
+    bind_features(rbd);
     bind_diff(image);
     bind_capsule(image);
     bind_lock(m, image);

@@ -169,6 +169,10 @@ timespec Image::modify_timestamp() const {
 }
 
 void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) const {
+    if (!allow_shrink && size < this->size()) {
+        throw ArgumentError("error resizing " + describe() + " to " + std::to_string(size) +
+                            " bytes: that would shrink it");
+    }
     auto call = use();
     check(
         call->rbd_resize2(call.get(), size, allow_shrink, report_progress,

@@ -10,6 +10,11 @@ std::string describe(const char* verb, const std::string& name, const Image& ima
     return "error " + std::string(verb) + " snapshot " + quoted(name) + " of " + image.describe();
 }
 
+std::string describe(const char* verb, uint64_t id, const Image& image) {
+    return "error " + std::string(verb) + " snapshot " + std::to_string(id) + " of " +
+           image.describe();
+}
+
 }  // namespace
 
 std::vector<Snapshot> list(const Image& image) {
@@ -42,6 +47,42 @@ std::vector<Snapshot> list(const Image& image) {
     return snapshots;
 }
 
+bool exists(const Image& image, const std::string& name) {
+    auto use = image.use();
+    bool answer = false;
+    check(use->rbd_snap_exists(use.get(), name.c_str(), &answer),
+          [&] { return describe("looking for", name, image); });
+    return answer;
+}
+
+uint64_t id(const Image& image, const std::string& name) {
+    auto use = image.use();
+    uint64_t answer = 0;
+    check(use->rbd_snap_get_id(use.get(), name.c_str(), &answer),
+          [&] { return describe("getting the id of", name, image); });
+    return answer;
+}
+
+std::string name(const Image& image, uint64_t id) {
+    auto use = image.use();
+    return sized_string(
+        [&](char* text, std::size_t* size) {
+            return use->rbd_snap_get_name(use.get(), id, text, size);
+        },
+        [&] { return describe("getting the name of", id, image); });
+}
+
+timespec timestamp(const Image& image, uint64_t id) {
+    auto use = image.use();
+    auto message = [&] { return describe("getting the timestamp of", id, image); };
+    // Asked for the time of a snapshot that is not there, librbd ends the process.
+    abi::rbd_snap_namespace_type_t type{};
+    check(use->rbd_snap_get_namespace_type(use.get(), id, &type), message);
+    timespec answer{};
+    check(use->rbd_snap_get_timestamp(use.get(), id, &answer), message);
+    return answer;
+}
+
 void create(const Image& image, const std::string& name, uint32_t flags, const Progress& progress) {
     auto use = image.use();
     const auto& functions = use.functions();
@@ -59,6 +100,27 @@ void remove(const Image& image, const std::string& name) {
     auto use = image.use();
     check(use->rbd_snap_remove(use.get(), name.c_str()),
           [&] { return describe("removing", name, image); });
+}
+
+void remove_with_flags(const Image& image, const std::string& name, uint32_t flags,
+                       const Progress& progress) {
+    auto use = image.use();
+    check(
+        use->rbd_snap_remove2(use.get(), name.c_str(), flags, report_progress,
+                              progress_argument(progress)),
+        [&] { return describe("removing", name, image) + " with flags " + std::to_string(flags); });
+}
+
+void remove_by_id(const Image& image, uint64_t id) {
+    auto use = image.use();
+    check(use->rbd_snap_remove_by_id(use.get(), id),
+          [&] { return describe("removing", id, image); });
+}
+
+void rename(const Image& image, const std::string& source, const std::string& destination) {
+    auto use = image.use();
+    check(use->rbd_snap_rename(use.get(), source.c_str(), destination.c_str()),
+          [&] { return describe("renaming", source, image) + " to " + quoted(destination); });
 }
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {
@@ -94,6 +156,29 @@ void set(const Image& image, const std::optional<std::string>& name) {
     check(use->rbd_snap_set(use.get(), name ? name->c_str() : nullptr), [&] {
         return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
                     : "error setting " + image.describe() + " to its head";
+    });
+}
+
+void set_by_id(const Image& image, uint64_t id) {
+    auto use = image.use();
+    check(use->rbd_snap_set_by_id(use.get(), id), [&] {
+        return "error setting " + image.describe() + " to snapshot " + std::to_string(id);
+    });
+}
+
+uint64_t limit(const Image& image) {
+    auto use = image.use();
+    uint64_t answer = 0;
+    check(use->rbd_snap_get_limit(use.get(), &answer),
+          [&] { return "error getting the snapshot limit of " + image.describe(); });
+    return answer;
+}
+
+void set_limit(const Image& image, uint64_t limit) {
+    auto use = image.use();
+    check(use->rbd_snap_set_limit(use.get(), limit), [&] {
+        return "error setting the snapshot limit of " + image.describe() + " to " +
+               std::to_string(limit);
     });
 }
 

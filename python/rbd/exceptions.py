@@ -200,6 +200,10 @@ class LogicError(OSError):
     _text = "RBD logic error (%s)"
 
 
+class _NotText(InvalidArgument, TypeError):
+    """What is no name stands where one is due: the stock module says InvalidArgument."""
+
+
 class CompareMismatch(OSError):
     """compare_and_write found other data (EILSEQ).
 
@@ -323,6 +327,7 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
         return _closed(message, *details)
     simple: Dict[str, Type[Error]] = {
         "argument": InvalidArgument,
+        "not_text": _NotText,
         "forked": ConnectionShutdown,
         "incomplete": IncompleteWriteError,
         "logic": LogicError,

@@ -1,0 +1,81 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/copy.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+#include "options.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+void copy_image(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
+                const std::optional<U64>& features, const std::optional<U64>& order,
+                const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
+                const std::optional<Name>& data_pool, const U64& sparse_size,
+                const py::object& on_progress) {
+    auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
+    long_call(on_progress, [&](const Progress& progress) {
+        copy::create(self, dest_ioctx, dest_name, options, sparse_size, progress);
+    });
+}
+
+void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
+               const std::optional<U64>& features, const std::optional<U64>& order,
+               const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
+               const std::optional<Name>& data_pool, const std::optional<U64>& clone_format,
+               bool flatten, const py::object& on_progress) {
+    auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
+    options.clone_format = clone_format_option(clone_format);
+    options.flatten = flatten ? 1 : 0;
+    long_call(on_progress, [&](const Progress& progress) {
+        copy::deep(self, dest_ioctx, dest_name, options, progress);
+    });
+}
+
+}  // namespace
+
+void bind_copy(ImageClass& image) {
+    define(
+        image, "copy", copy_image,
+        "Copies the image, as it is now or at the snapshot that is set, into a new one without "
+        "parent\nor snapshots.\n\n"
+        "The options are as in create(); None: as this image's. sparse_size: runs of zeroes of so "
+        "many\nbytes (a power of two of 4096 or more, or 0) take no space. on_progress(done, "
+        "total) cannot\nstop it.\n\n"
+        "Copy a clone that has an object map through a read-only Image, or with deep_copy(): where "
+        "this one\nholds the exclusive lock, librbd leaves out what the clone has from its "
+        "parent.\n\n"
+        "Raises ImageExists, InvalidArgument, ArgumentOutOfRange.\n\n"
+        "Implements: rbd_copy_with_progress4",
+        py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
+        py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+        py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(), py::kw_only(),
+        py::arg("sparse_size") = 0, py::arg("on_progress") = py::none());
+    define(
+        image, "copy_into",
+        [](const PyImage& self, const PyImage& destination, const py::object& on_progress) {
+            long_call(on_progress,
+                      [&](const Progress& progress) { copy::into(self, destination, progress); });
+        },
+        "Copies the image's data into another open image, which must be as large at least.\n\n"
+        "Raises InvalidArgument where it is smaller, ReadOnlyImage.\n\n"
+        "Implements: rbd_copy_with_progress2",
+        py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none());
+    define(
+        image, "deep_copy", deep_copy,
+        "Copies the image with its snapshots into a new one, which is a clone of the same parent\n"
+        "unless flatten is true.\n\n"
+        "The options are as in create() and clone(); None: as this image's. on_progress(done, "
+        "total) cannot\nstop it. Raises ImageExists, InvalidArgument.\n\n"
+        "Implements: rbd_deep_copy_with_progress",
+        py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
+        py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+        py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
+        py::arg("clone_format") = py::none(), py::arg("flatten") = false, py::kw_only(),
+        py::arg("on_progress") = py::none());
+}
+
+}  // namespace rbdxx::python

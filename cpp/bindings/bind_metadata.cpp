@@ -1,0 +1,136 @@
+#include <algorithm>
+
+#include <rbdxx/metadata.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "listing.hpp"
+#include "metadata.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// How many entries the stock iterators take at a time.
+constexpr std::size_t chunk = 32;
+
+struct ChunkedListing : Listing {
+    std::size_t start = 0;
+};
+struct MetadataIterator : ChunkedListing {};
+struct PoolMetadataIterator : ChunkedListing {};
+
+template <class Owner>
+py::list list_pairs(const Owner& owner) {
+    auto pairs = without_gil([&] { return metadata::list(owner); });
+    py::list tuples;
+    for (const auto& [key, value] : pairs) {
+        tuples.append(py::make_tuple(text(key), text(value)));
+    }
+    return tuples;
+}
+
+// bind_listing, with the stock iterators' chunks.
+template <class Iterator, class Argument, class List>
+void bind_chunked(py::module_& m, const char* name, List list, const char* doc,
+                  const char* argument) {
+    auto cls = bind_listing<Iterator, Argument>(m, name, list, doc, py::arg(argument));
+    define(
+        cls, "get_next_chunk",
+        [](Iterator& self) { self.start = std::min(self.start + chunk, self.items.size()); },
+        "Goes 32 entries on: iterating starts with those that follow.");
+    // In place of the listing's own: from the present chunk on.
+    cls.attr("__iter__") = py::cpp_function(
+        [](const Iterator& self) {
+            return py::iter(self.items[py::slice(static_cast<py::ssize_t>(self.start),
+                                                 static_cast<py::ssize_t>(self.items.size()), 1)]);
+        },
+        py::name("__iter__"), py::is_method(cls), "__iter__(self)\n--\n\nIterates anew.");
+}
+
+std::string missing(const std::string& key) {
+    return "no metadata " + quoted(key);
+}
+
+std::string missing(const std::string& key, const PyImage& image) {
+    return missing(key) + " for " + image->describe();
+}
+
+void bind_image_metadata(ImageClass& image, const py::module_& m) {
+    define(
+        image, "metadata_get",
+        [](const PyImage& self, const Name& key) {
+            return text(
+                key_or_error(missing(key, self), [&] { return metadata::get(self.get(), key); }));
+        },
+        "The value of a metadata key, as str.\n\nRaises KeyError.\n\nImplements: rbd_metadata_get",
+        py::arg("key"));
+    define(
+        image, "metadata_set",
+        [](const PyImage& self, const Name& key, const Name& value) {
+            without_gil([&] { metadata::set(self.get(), key, value); });
+        },
+        "Gives a metadata key a value.\n\nRaises ReadOnlyImage.\n\nImplements: rbd_metadata_set",
+        py::arg("key"), py::arg("value"));
+    define(
+        image, "metadata_remove",
+        [](const PyImage& self, const Name& key) {
+            key_or_error(missing(key, self), [&] { metadata::remove(self.get(), key); });
+        },
+        "Removes a metadata key.\n\nRaises KeyError.\n\nImplements: rbd_metadata_remove",
+        py::arg("key"));
+    define(
+        image, "metadata_list",
+        [m](const py::object& self) { return m.attr("MetadataIterator")(self); },
+        "The metadata, as an iterator of (key, value), ordered by key.\n\n"
+        "Implements: rbd_metadata_list");
+}
+
+}  // namespace
+
+void bind_metadata(py::module_& m, RbdClass& rbd, ImageClass& image) {
+    bind_chunked<MetadataIterator, const PyImage&>(
+        m, "MetadataIterator", [](const PyImage& self) { return list_pairs<Image>(self); },
+        "An image's metadata, each a tuple of key and value. Implements: rbd_metadata_list",
+        "image");
+    bind_chunked<PoolMetadataIterator, const IoCtxArgument&>(
+        m, "PoolMetadataIterator",
+        [](const IoCtxArgument& ioctx) { return list_pairs<IoCtx>(ioctx); },
+        "A pool's metadata, each a tuple of key and value. Implements: rbd_pool_metadata_list",
+        "ioctx");
+    bind_image_metadata(image, m);
+    define(
+        rbd, "pool_metadata_get",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& key) {
+            const IoCtx& pool = ioctx;
+            return text(key_or_error(missing(key), [&] { return metadata::get(pool, key); }));
+        },
+        "The value of a metadata key of the pool, as str.\n\nRaises KeyError.\n\n"
+        "Implements: rbd_pool_metadata_get",
+        py::arg("ioctx"), py::arg("key"));
+    define(
+        rbd, "pool_metadata_set",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& key, const Name& value) {
+            const IoCtx& pool = ioctx;
+            without_gil([&] { metadata::set(pool, key, value); });
+        },
+        "Gives a metadata key of the pool a value.\n\nImplements: rbd_pool_metadata_set",
+        py::arg("ioctx"), py::arg("key"), py::arg("value"));
+    define(
+        rbd, "pool_metadata_remove",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& key) {
+            const IoCtx& pool = ioctx;
+            key_or_error(missing(key), [&] { metadata::remove(pool, key); });
+        },
+        "Removes a metadata key of the pool.\n\nRaises KeyError.\n\n"
+        "Implements: rbd_pool_metadata_remove",
+        py::arg("ioctx"), py::arg("key"));
+    define(
+        rbd, "pool_metadata_list",
+        [m](const Rbd&, const py::object& ioctx) { return m.attr("PoolMetadataIterator")(ioctx); },
+        "The pool's metadata, as an iterator of (key, value), ordered by key.\n\n"
+        "Implements: rbd_pool_metadata_list",
+        py::arg("ioctx"));
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,47 @@
+#include <rbdxx/parent.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+parent::Parent ask(const PyImage& self) {
+    return without_gil([&] { return parent::get(self); });
+}
+
+}  // namespace
+
+void bind_parent(ImageClass& image) {
+    define(
+        image, "parent_info",
+        [](const PyImage& self) {
+            auto found = ask(self);
+            return py::make_tuple(text(found.pool_name), text(found.image_name),
+                                  text(found.snapshot_name));
+        },
+        "The names of the parent's pool, image and snapshot, as a tuple.\n\n"
+        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+    define(
+        image, "parent_id", [](const PyImage& self) { return text(ask(self).image_id); },
+        "The id of the parent image.\n\n"
+        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+    define(
+        image, "get_parent_image_spec",
+        [](const PyImage& self) {
+            auto found = ask(self);
+            py::dict dict;
+            dict["pool_name"] = text(found.pool_name);
+            dict["pool_namespace"] = text(found.pool_namespace);
+            dict["image_name"] = text(found.image_name);
+            dict["snap_name"] = text(found.snapshot_name);
+            return dict;
+        },
+        "What the image is a clone of: a dict of pool_name, pool_namespace, image_name and "
+        "snap_name.\n\n"
+        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+}
+
+}  // namespace rbdxx::python

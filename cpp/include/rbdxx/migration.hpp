@@ -1,0 +1,45 @@
+// Moving an image to another pool or layout while it is in use: prepare, execute, then commit or
+// abort.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <rbdxx/image.hpp>
+#include <rbdxx/options.hpp>
+
+namespace rbdxx::migration {
+
+struct End {
+    int64_t pool_id = -1;
+    std::string pool_namespace;
+    std::string image_name;
+    std::string image_id;
+};
+
+struct Status {
+    End source;  // empty where the source is not an image of the cluster
+    End destination;
+    int state = 0;  // IMAGE_MIGRATION_STATE_*
+    std::string description;
+};
+
+// Implements: rbd_migration_prepare
+void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destination_ioctx,
+             const std::string& destination, const ImageOptions& options);
+// From a source that the JSON text `source` tells. Implements: rbd_migration_prepare_import
+void prepare_import(const std::string& source, const IoCtx& ioctx, const std::string& name,
+                    const ImageOptions& options);
+// Copies the data. Implements: rbd_migration_execute_with_progress
+void execute(const IoCtx& ioctx, const std::string& name, const Progress& progress);
+// Removes the source. Implements: rbd_migration_commit_with_progress
+void commit(const IoCtx& ioctx, const std::string& name, const Progress& progress);
+// Removes the destination. Implements: rbd_migration_abort_with_progress
+void abort(const IoCtx& ioctx, const std::string& name, const Progress& progress);
+// Implements: rbd_migration_status
+Status status(const IoCtx& ioctx, const std::string& name);
+// JSON text that tells where an image in migration comes from.
+// Implements: rbd_get_migration_source_spec
+std::string source(const Image& image);
+
+}  // namespace rbdxx::migration

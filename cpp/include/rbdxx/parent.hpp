@@ -1,0 +1,26 @@
+// What a clone was made from.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <rbdxx/image.hpp>
+
+namespace rbdxx::parent {
+
+struct Parent {
+    int64_t pool_id = -1;
+    std::string pool_name;
+    std::string pool_namespace;
+    std::string image_id;
+    std::string image_name;
+    bool trash = false;  // the image is in the trash
+    uint64_t snapshot_id = 0;
+    unsigned snapshot_type = 0;  // SNAP_NAMESPACE_TYPE_*
+    std::string snapshot_name;
+};
+
+// Throws ENOENT where there is none. Implements: rbd_get_parent
+Parent get(const Image& image);
+
+}  // namespace rbdxx::parent

@@ -1,0 +1,97 @@
+#include <iterator>
+
+#include <rbdxx/error.hpp>
+#include <rbdxx/metadata.hpp>
+#include <rbdxx/sized.hpp>
+
+namespace rbdxx::metadata {
+
+namespace {
+
+// How many pairs one call may list.
+constexpr uint64_t chunk = 64;
+
+template <class Function, class State>
+std::string get_by(const Function& function, const Use<State>& use, const std::string& key,
+                   const std::string& owner) {
+    return sized_string(
+        [&](char* value, std::size_t* size) {
+            return function(use.get(), key.c_str(), value, size);
+        },
+        [&] { return "error getting metadata " + quoted(key) + owner; }, 4096);
+}
+
+template <class Function, class State>
+Pairs list_by(const Function& function, const Use<State>& use, const std::string& owner) {
+    Pairs pairs;
+    std::string last;
+    for (;;) {
+        auto more = sized_pairs(
+            [&](char* keys, std::size_t* keys_size, char* values, std::size_t* values_size) {
+                return function(use.get(), last.c_str(), chunk, keys, keys_size, values,
+                                values_size);
+            },
+            [&] { return "error listing metadata" + owner; });
+        // The next call starts after the last key; one that is not later would go on for ever.
+        if (more.empty() || (!pairs.empty() && more.back().first <= last)) {
+            return pairs;
+        }
+        last = more.back().first;
+        pairs.insert(pairs.end(), std::make_move_iterator(more.begin()),
+                     std::make_move_iterator(more.end()));
+    }
+}
+
+std::string of(const Image& image) {
+    return " of " + image.describe();
+}
+
+constexpr const char* of_pool = " of the pool";
+
+}  // namespace
+
+std::string get(const Image& image, const std::string& key) {
+    auto use = image.use();
+    return get_by(use->rbd_metadata_get, use, key, of(image));
+}
+
+std::string get(const IoCtx& ioctx, const std::string& key) {
+    auto use = ioctx.use();
+    return get_by(use->rbd_pool_metadata_get, use, key, of_pool);
+}
+
+void set(const Image& image, const std::string& key, const std::string& value) {
+    auto use = image.use();
+    check(use->rbd_metadata_set(use.get(), key.c_str(), value.c_str()),
+          [&] { return "error setting metadata " + quoted(key) + of(image); });
+}
+
+void set(const IoCtx& ioctx, const std::string& key, const std::string& value) {
+    auto use = ioctx.use();
+    check(use->rbd_pool_metadata_set(use.get(), key.c_str(), value.c_str()),
+          [&] { return "error setting metadata " + quoted(key) + of_pool; });
+}
+
+void remove(const Image& image, const std::string& key) {
+    auto use = image.use();
+    check(use->rbd_metadata_remove(use.get(), key.c_str()),
+          [&] { return "error removing metadata " + quoted(key) + of(image); });
+}
+
+void remove(const IoCtx& ioctx, const std::string& key) {
+    auto use = ioctx.use();
+    check(use->rbd_pool_metadata_remove(use.get(), key.c_str()),
+          [&] { return "error removing metadata " + quoted(key) + of_pool; });
+}
+
+Pairs list(const Image& image) {
+    auto use = image.use();
+    return list_by(use->rbd_metadata_list, use, of(image));
+}
+
+Pairs list(const IoCtx& ioctx) {
+    auto use = ioctx.use();
+    return list_by(use->rbd_pool_metadata_list, use, of_pool);
+}
+
+}  // namespace rbdxx::metadata

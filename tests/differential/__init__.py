@@ -1,0 +1,1 @@
+"""The stock module and ours, side by side on one cluster."""

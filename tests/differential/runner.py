@@ -1,0 +1,95 @@
+"""Runs the steps with whichever `rbd` the interpreter finds, and prints what each came to, as JSON.
+
+usage: runner.py MODULES CONFFILE, where MODULES is "stock" or "ours". Kept to what Python 3.9 and either
+module know: it runs in the distribution's interpreter too.
+"""
+
+import datetime
+import json
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import rbd  # noqa: E402
+from steps import STEPS  # noqa: E402
+
+if sys.argv[1] == "stock":
+    import rados
+else:
+    from rbd import rados
+
+# What differs from run to run: ids, addresses, times, keys.
+CHANGING = [
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
+    (re.compile(r"\brbd_data\.[0-9a-f.]+\b"), "<prefix>"),
+    (re.compile(r"\b127\.0\.0\.1:\d+/\d+\b"), "<address>"),
+    (re.compile(r"\bclient\.\d+\b"), "<client>"),
+    (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{11,}\b"), "<id>"),
+    (re.compile(r"\bauto \d+\b"), "<auto>"),
+]
+# Numbers that count up with each run, by their key.
+COUNTING = {
+    *("id", "snap_id", "cookie", "pool", "group_pool", "primary_snap_id", "last_update"),
+    *("source_pool_id", "dest_pool_id"),
+}
+
+
+def plain(value, key=None):
+    """The value in a form that is equal for equal behaviour."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, datetime.datetime):
+        return "<datetime naive>" if value.tzinfo is None else "<datetime aware>"
+    if isinstance(value, int):
+        return "<int>" if key in COUNTING else value
+    if isinstance(value, str):
+        if key in ("id", "source_image_id", "dest_image_id"):
+            return "<id>" if value else ""
+        for pattern, name in CHANGING:
+            value = pattern.sub(name, value)
+        return value
+    if isinstance(value, bytes):
+        return "bytes:" + plain(value.decode("latin-1"))
+    if isinstance(value, dict):
+        return {str(k): plain(v, k) for k, v in sorted(value.items(), key=lambda item: str(item[0]))}
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__] + [plain(item) for item in value]
+    if hasattr(value, "__iter__"):
+        return ["iterator " + type(value).__name__] + [plain(item) for item in value]
+    return "<" + type(value).__name__ + ">"
+
+
+def message(error):
+    """The text without how it shows a name: b'x' there, 'x' here; and without the wording."""
+    return re.match(r"(\[errno \d+\] )?(RBD [^(]*|RADOS [^(]*)?", str(error)).group(0).strip()
+
+
+def run(step, scope):
+    try:
+        if step.startswith("exec "):
+            exec(step[5:], scope)
+            return {"value": None}
+        return {"value": plain(eval(step, scope))}
+    except Exception as error:
+        return {
+            "error": type(error).__name__,
+            "also": [base.__name__ for base in type(error).__mro__],
+            "errno": getattr(error, "errno", "none"),
+            "message": message(error) if type(error).__module__.startswith(("rbd", "rados")) else "",
+        }
+
+
+def main():
+    cluster = rados.Rados(conffile=sys.argv[2])
+    cluster.connect()
+    scope = {"rbd": rbd, "rados": rados, "cluster": cluster, "R": rbd.RBD()}
+    scope["io"] = cluster.open_ioctx("rbd")
+    scope["io2"] = cluster.open_ioctx("two")
+    # Line by line, so that a crash tells where it was.
+    for step in STEPS:
+        print(json.dumps([step, run(step, scope)]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

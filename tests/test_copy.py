@@ -1,0 +1,219 @@
+"""Copies: of an image's data, or with its snapshots."""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+import pytest
+
+import rbd
+import rbd.rados
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def source(rbd_image: rbd.Image) -> rbd.Image:
+    """rbd_image with 'one' at 0 in snapshot 'a', 'two' in its head, and data in each MiB."""
+    for offset in range(0, rbd_image.size(), MIB):
+        rbd_image.write(b"data", offset)
+    rbd_image.write(b"one", 0)
+    rbd_image.create_snap("a")
+    rbd_image.write(b"two", 0)
+    return rbd_image
+
+
+@pytest.fixture
+def clone(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> Any:
+    """A clone of source@a with a byte of its own and the snapshot 'b'."""
+    rbd.RBD().clone(rbd_ioctx, source.name, "a", rbd_ioctx, "clone", clone_format=2)
+    with rbd.Image(rbd_ioctx, "clone") as image:
+        image.write(b"C", MIB)
+        image.create_snap("b")
+        yield image
+
+
+def names(image: rbd.Image) -> List[str]:
+    return [snapshot["name"] for snapshot in image.list_snaps()]
+
+
+def test_copy(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    assert source.copy(rbd_ioctx, "copy") is None
+    with rbd.Image(rbd_ioctx, "copy") as copy:
+        assert copy.size() == source.size()
+        assert copy.read(0, copy.size()) == source.read(0, source.size())
+        assert copy.stat()["order"] == source.stat()["order"]
+        assert copy.features() == source.features()
+        assert names(copy) == []
+
+
+def test_copy_of_a_snapshot(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    source.set_snap("a")
+    source.copy(dest_ioctx=rbd_ioctx, dest_name="copy")
+    with rbd.Image(rbd_ioctx, "copy") as copy:
+        assert copy.read(0, 3) == b"one"
+
+
+def check_layout(image: rbd.Image, data_pool: rbd.rados.Ioctx) -> None:
+    assert image.stat()["order"] == 21
+    assert (image.stripe_unit(), image.stripe_count()) == (1 << 16, 4)
+    assert image.features() == (
+        rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_STRIPINGV2 | rbd.RBD_FEATURE_DATA_POOL
+    )
+    assert image.data_pool_id() == data_pool.get_pool_id()
+    assert image.read(0, 3) == b"two"
+
+
+def test_every_option(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
+    pool = second_ioctx.get_pool_name()
+    layering = rbd.RBD_FEATURE_LAYERING
+    source.copy(rbd_ioctx, "copy", layering, 21, 1 << 16, 4, pool)
+    source.deep_copy(rbd_ioctx, "deep", layering, 21, 1 << 16, 4, pool, None, False)
+    keywords = {
+        "dest_ioctx": rbd_ioctx,
+        "features": layering,
+        "order": 21,
+        "stripe_unit": 1 << 16,
+        "stripe_count": 4,
+        "data_pool": pool,
+    }
+    source.copy(dest_name="copy2", sparse_size=4096, on_progress=None, **keywords)
+    source.deep_copy(
+        dest_name="deep2", clone_format=None, flatten=True, on_progress=None, **keywords
+    )
+    for name in ("copy", "deep", "copy2", "deep2"):
+        with rbd.Image(rbd_ioctx, name) as image:
+            check_layout(image, second_ioctx)
+            assert names(image) == (["a"] if "deep" in name else [])
+
+
+def test_copy_of_a_clone_has_no_parent(
+    clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
+    # librbd passes over what a clone has from its parent where it holds the clone's object map.
+    with rbd.Image(rbd_ioctx, "clone", read_only=True) as unlocked:
+        unlocked.copy(second_ioctx, "copy")
+    with rbd.Image(second_ioctx, "copy") as copy:
+        assert copy.read(0, copy.size()) == clone.read(0, clone.size())
+        with pytest.raises(rbd.ImageNotFound):
+            copy.parent_info()
+
+
+def test_deep_copy(source: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
+    assert source.deep_copy(second_ioctx, "deep") is None
+    with rbd.Image(second_ioctx, "deep") as deep:
+        assert names(deep) == ["a"]
+        assert deep.read(0, deep.size()) == source.read(0, source.size())
+        deep.set_snap("a")
+        assert deep.read(0, 3) == b"one"
+
+
+@pytest.mark.parametrize("clone_format", [None, 1, 2])
+def test_deep_copy_of_a_clone_is_one(
+    clone: rbd.Image, source: rbd.Image, second_ioctx: rbd.rados.Ioctx, clone_format: Any
+) -> None:
+    if clone_format != 2:
+        source.protect_snap("a")
+    clone.deep_copy(second_ioctx, "deep", clone_format=clone_format)
+    with rbd.Image(second_ioctx, "deep") as deep:
+        assert deep.parent_info()[1:] == (source.name, "a")
+        assert deep.parent_id() == source.id()
+        assert names(deep) == ["b"]
+        assert deep.read(0, deep.size()) == clone.read(0, clone.size())
+        if clone_format is not None:
+            is_child = deep.op_features() & rbd.RBD_OPERATION_FEATURE_CLONE_CHILD
+            assert bool(is_child) == (clone_format == 2)
+    with rbd.Image(second_ioctx, "deep") as deep:
+        deep.remove_snap("b")
+    rbd.RBD().remove(second_ioctx, "deep")
+
+
+def test_deep_copy_flattened(clone: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
+    clone.deep_copy(second_ioctx, "deep", flatten=True)
+    with rbd.Image(second_ioctx, "deep") as deep:
+        assert deep.overlap() == 0
+        assert deep.read(0, deep.size()) == clone.read(0, clone.size())
+        with pytest.raises(rbd.ImageNotFound):
+            deep.parent_info()
+
+
+def test_copy_into(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "large", source.size() + MIB)
+    rbd.RBD().create(rbd_ioctx, "small", MIB)
+    progress: List[Tuple[int, int]] = []
+    with rbd.Image(rbd_ioctx, "large") as large:
+        large.write(b"beyond", source.size())
+        source.copy_into(large, on_progress=lambda *now: progress.append(now))
+        assert large.read(0, source.size()) == source.read(0, source.size())
+        assert large.read(source.size(), 6) == b"beyond"
+    assert progress[-1][0] <= progress[-1][1]
+    with rbd.Image(rbd_ioctx, "small") as small, pytest.raises(rbd.InvalidArgument):
+        source.copy_into(destination=small)
+    with pytest.raises(rbd.InvalidArgument, match="closed"):
+        source.copy_into(small)
+    with pytest.raises(TypeError):
+        source.copy_into("large")
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
+def test_progress(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+    progress: List[Tuple[int, int]] = []
+    getattr(source, call)(rbd_ioctx, "copy", on_progress=lambda *now: progress.append(now))
+    assert progress
+    assert all(0 <= done <= total for done, total in progress)
+    assert progress == sorted(progress)
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
+def test_a_callback_that_raises(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+    calls = []
+
+    def fail(done: int, total: int) -> int:
+        calls.append(done)
+        raise LookupError("told so")
+
+    with pytest.raises(LookupError, match="told so"):
+        getattr(source, call)(rbd_ioctx, "copy", on_progress=fail)
+    assert len(calls) == 1
+    with pytest.raises(TypeError):
+        getattr(source, call)(rbd_ioctx, "other", on_progress="callback")
+    assert "other" not in rbd.RBD().list(rbd_ioctx)
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
+def test_errors(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+    copy = getattr(source, call)
+    with pytest.raises(rbd.ImageExists) as exists:
+        copy(rbd_ioctx, source.name)
+    assert exists.value.errno == 17
+    assert repr(source.name) in str(exists.value)
+    for wrong in (None, 5):
+        with pytest.raises(TypeError):
+            copy(rbd_ioctx, wrong)
+    for wrong in (None, "pool", 5, object()):
+        with pytest.raises(TypeError):
+            copy(wrong, "copy")
+    with pytest.raises(OverflowError):
+        copy(rbd_ioctx, "copy", features=-1)
+    with pytest.raises(ValueError, match="NUL"):
+        copy(rbd_ioctx, "a\0b")
+    with pytest.raises(rbd.Error):
+        copy(rbd_ioctx, "copy", data_pool="no such pool")
+    with pytest.raises(rbd.ArgumentOutOfRange):
+        copy(rbd_ioctx, "copy", order=99)
+    if call == "deep_copy":
+        with pytest.raises(rbd.InvalidArgument, match="clone_format"):
+            copy(rbd_ioctx, "copy", clone_format=3)
+    source.close()
+    with pytest.raises(rbd.InvalidArgument, match="closed"):
+        copy(rbd_ioctx, "copy")
+    assert "copy" not in rbd.RBD().list(rbd_ioctx)
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
+def test_closed_ioctx(source: rbd.Image, second_ioctx: rbd.rados.Ioctx, call: str) -> None:
+    second_ioctx.close()
+    with pytest.raises(rbd.rados.Error):
+        getattr(source, call)(second_ioctx, "copy")

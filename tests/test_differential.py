@@ -1,0 +1,87 @@
+"""The same calls through the stock module and through ours, on clusters of their own: equal results,
+types, exception classes, error numbers and shapes of messages, but for the deviations we chose."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+import rbd
+from rbd.testing import LocalCluster
+
+HERE = pathlib.Path(__file__).parent / "differential"
+DEVIATIONS: Dict[str, str] = json.loads((HERE / "deviations.json").read_text())["steps"]
+STOCK_PYTHON = "/usr/bin/python3"
+
+Outcome = Tuple[str, Any]
+
+
+def stock_interpreter() -> str:
+    """The distribution's interpreter, where it has the stock module of the librbd that we use."""
+    code = "import os, rados, rbd; print(rbd.RBD().version(), os.path.dirname(rbd.__file__))"
+    try:
+        done = subprocess.run(
+            [STOCK_PYTHON, "-I", "-c", code], capture_output=True, text=True, timeout=60
+        )
+    except FileNotFoundError:
+        pytest.skip(f"no {STOCK_PYTHON}")
+    if done.returncode != 0:
+        pytest.skip(f"{STOCK_PYTHON} has no stock rbd module (apt-get install python3-rbd)")
+    if str(rbd.library_info().version) not in done.stdout:
+        pytest.skip("the stock module uses another librbd")
+    return STOCK_PYTHON
+
+
+def outcomes(python: List[str], which: str) -> List[Outcome]:
+    """What each step came to, on a fresh cluster."""
+    with LocalCluster(pools=("rbd", "two")) as cluster:
+        done = subprocess.run(
+            [*python, str(HERE / "runner.py"), which, str(cluster.conffile)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert done.returncode == 0, f"{which} ended after {lines[-1:]}: {done.stderr[-2000:]}"
+    return [(step, outcome) for step, outcome in lines]
+
+
+def alike(theirs: Dict[str, Any], mine: Dict[str, Any]) -> bool:
+    """Whether a program that knows the stock module sees no difference."""
+    if "error" not in theirs or "error" not in mine:
+        return theirs == mine
+    if theirs["error"] != mine["error"] and theirs["error"] in mine["also"]:
+        # A class of ours that is also the stock one: its own text may say more.
+        return bool(theirs["errno"] == mine["errno"])
+    return all(theirs[key] == mine[key] for key in ("error", "errno", "message"))
+
+
+@pytest.fixture(scope="module")
+def compared() -> List[Tuple[str, Any, Any]]:
+    stock = outcomes([stock_interpreter(), "-I"], "stock")
+    ours = outcomes([sys.executable], "ours")
+    assert [step for step, _ in stock] == [step for step, _ in ours]
+    return [(step, theirs, mine) for (step, theirs), (_, mine) in zip(stock, ours)]
+
+
+@pytest.mark.timeout(300)
+def test_same_outcomes(compared: List[Tuple[str, Any, Any]]) -> None:
+    different = [
+        f"{step}\n    stock: {theirs}\n    ours:  {mine}"
+        for step, theirs, mine in compared
+        if not alike(theirs, mine) and step not in DEVIATIONS
+    ]
+    assert not different, f"{len(different)} of {len(compared)}:\n" + "\n".join(different)
+
+
+@pytest.mark.timeout(300)
+def test_every_deviation_is_still_one(compared: List[Tuple[str, Any, Any]]) -> None:
+    different = {step for step, theirs, mine in compared if not alike(theirs, mine)}
+    assert set(DEVIATIONS) <= different

@@ -1,0 +1,164 @@
+"""The stock `rados` module's contexts, and ctypes', wherever an ioctx goes."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.machinery
+import importlib.util
+import pathlib
+import subprocess
+import sys
+import sysconfig
+from typing import Any
+
+import pytest
+
+import rbd
+
+
+def stock_rados_file() -> pathlib.Path:
+    """The stock extension module that this very interpreter can load."""
+    found = importlib.util.find_spec("rados")
+    if found is not None and found.origin:
+        return pathlib.Path(found.origin)
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    for directory in ("/usr/lib/python3/dist-packages", "/usr/lib64/python3/site-packages"):
+        for name in (f"rados{suffix}", "rados.abi3.so"):
+            if (pathlib.Path(directory) / name).exists():
+                return pathlib.Path(directory) / name
+    pytest.skip(f"no stock rados module for this interpreter ({suffix})")
+
+
+@pytest.fixture(scope="module")
+def stock() -> Any:
+    file = stock_rados_file()
+    loader = importlib.machinery.ExtensionFileLoader("rados", str(file))
+    spec = importlib.util.spec_from_file_location("rados", file, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["rados"] = module
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def connected(stock: Any, rbd_cluster: Any) -> Any:
+    client = stock.Rados(conffile=str(rbd_cluster.conffile))
+    client.connect()
+    yield client
+    client.shutdown()
+
+
+def test_a_stock_ioctx_is_an_ioctx(connected: Any, rbd_cluster: Any) -> None:
+    ioctx = connected.open_ioctx(rbd_cluster.pools[0])
+    rbd.RBD().create(ioctx, "stock", 1 << 20)
+    assert "stock" in rbd.RBD().list(ioctx)
+    with rbd.Image(ioctx, "stock") as image:
+        assert image.write(b"abc", 0) == 3
+        assert image.read(0, 3) == b"abc"
+        # The image has its own copy of the context.
+        ioctx.close()
+        assert image.read(0, 3) == b"abc"
+    with connected.open_ioctx(rbd_cluster.pools[0]) as again:
+        rbd.RBD().remove(again, "stock")
+
+
+def test_the_namespace_of_a_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
+    with connected.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        rbd.RBD().namespace_create(ioctx, "stock-ns")
+        ioctx.set_namespace("stock-ns")
+        rbd.RBD().create(ioctx, "inside", 1 << 20)
+        assert rbd.RBD().list(ioctx) == ["inside"]
+        rbd.RBD().remove(ioctx, "inside")
+        ioctx.set_namespace("")
+        assert "inside" not in rbd.RBD().list(ioctx)
+        rbd.RBD().namespace_remove(ioctx, "stock-ns")
+
+
+def test_a_closed_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
+    ioctx = connected.open_ioctx(rbd_cluster.pools[0])
+    ioctx.close()
+    for call in (
+        lambda: rbd.RBD().list(ioctx),
+        lambda: rbd.RBD().create(ioctx, "x", 1),
+        lambda: rbd.Image(ioctx, "x"),
+    ):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
+
+
+def test_a_stock_rados_that_is_shut_down(stock: Any, rbd_cluster: Any) -> None:
+    # In a process of its own: what goes wrong here is a hang or a crash.
+    code = f"""
+import importlib.machinery, importlib.util, sys
+file = {str(stock.__file__)!r}
+loader = importlib.machinery.ExtensionFileLoader("rados", file)
+rados = importlib.util.module_from_spec(importlib.util.spec_from_file_location("rados", file, loader=loader))
+sys.modules["rados"] = rados
+loader.exec_module(rados)
+import rbd
+client = rados.Rados(conffile={str(rbd_cluster.conffile)!r})
+client.connect()
+ioctx = client.open_ioctx({rbd_cluster.pools[0]!r})
+rbd.RBD().create(ioctx, "abandoned", 1 << 20)
+image = rbd.Image(ioctx, "abandoned")
+known = any(isinstance(o, rados.Rados) for o in __import__("gc").get_referents(ioctx))
+if known:
+    client.shutdown()
+    try:
+        rbd.RBD().list(ioctx)
+    except rbd.InvalidArgument as error:
+        print("refused", error.errno)
+else:
+    print("refused None")
+image.close()
+print("closed", image.closed)
+del image, ioctx, client
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["refused", "None", "closed", "True"]
+    with rbd_cluster.connect() as client, client.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        # The dead client still watches the image until its watch times out.
+        client.blocklist_add("127.0.0.1:0/1", 1)
+        try:
+            rbd.RBD().remove(ioctx, "abandoned")
+        except rbd.ImageBusy:
+            rbd.RBD().trash_move(ioctx, "abandoned")
+
+
+def test_a_stock_cluster_as_cluster(connected: Any) -> None:
+    name = rbd.RBD().mirror_site_name_get(connected)
+    assert isinstance(name, str)
+
+
+def test_a_ctypes_ioctx(rbd_cluster: Any) -> None:
+    library = ctypes.CDLL(rbd.library_info().rados_path)
+    cluster, raw = ctypes.c_void_p(), ctypes.c_void_p()
+    assert library.rados_create(ctypes.byref(cluster), None) == 0
+    assert library.rados_conf_read_file(cluster, str(rbd_cluster.conffile).encode()) == 0
+    assert library.rados_connect(cluster) == 0
+    assert library.rados_ioctx_create(cluster, rbd_cluster.pools[0].encode(), ctypes.byref(raw)) == 0
+
+    class Ioctx:
+        io = raw
+        state = "open"
+
+    ioctx = Ioctx()
+    rbd.RBD().create(ioctx, "ctypes", 1 << 20)
+    with rbd.Image(ioctx, "ctypes") as image:
+        assert image.size() == 1 << 20
+    rbd.RBD().remove(ioctx, "ctypes")
+    ioctx.state = "closed"
+    with pytest.raises(rbd.InvalidArgument):
+        rbd.RBD().list(ioctx)
+    library.rados_ioctx_destroy(raw)
+    library.rados_shutdown(cluster)
+
+
+@pytest.mark.parametrize("impostor", [{"io": 5}, {"io": None}, {"io": "x"}, {"other": 1}])
+def test_impostors(impostor: Any) -> None:
+    fake = type("Ioctx", (), {"__module__": "rados", **impostor})()
+    with pytest.raises(TypeError, match="ioctx"):
+        rbd.RBD().list(fake)
