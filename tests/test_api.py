@@ -15,15 +15,6 @@ import rbd
 TABLE: Dict[str, Any] = json.loads(
     (pathlib.Path(__file__).parent / "data" / "stock_api.json").read_text()
 )
-# What the asynchronous engine brings.
-PENDING = ("aio_", "Completion", "_oncomplete")
-
-
-def require_landed(*names: str) -> None:
-    if any(name in text for name in PENDING for text in names):
-        pytest.skip("comes with the asynchronous engine")
-
-
 METHODS = [
     (cls, method, fact["signature"])
     for cls, about in TABLE["classes"].items()
@@ -63,13 +54,11 @@ def test_exception(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(TABLE["classes"]))
 def test_class(name: str) -> None:
-    require_landed(name)
     assert inspect.isclass(getattr(rbd, name))
 
 
 @pytest.mark.parametrize(("cls", "method", "signature"), METHODS)
 def test_method(cls: str, method: str, signature: str) -> None:
-    require_landed(cls, method, signature)
     function = getattr(getattr(rbd, cls), method)
     assert inspect.getdoc(function), "help() must say what it does"
     wanted = parameters(signature)

@@ -189,47 +189,6 @@ def test_with_the_functions_of_ceph_14(shimmed: Callable[..., Any]) -> None:
     shimmed(old_release, missing=newer_than(14))
 
 
-def nothing_there(where: Where) -> List[str]:
-    """Every method of a librbd that lacks all but the calls to open and close says so."""
-    _cluster, ioctx, image = open_all(where)
-    wrong: List[str] = []
-    subjects = {"RBD": rbd.RBD(), "Image": image}
-    asked = 0
-    for subject_name, subject in subjects.items():
-        for name in dir(type(subject)):
-            if name.startswith("_") or name in {*NOT_DRIVEN, "closed", "name"}:
-                continue
-            try:
-                method = getattr(subject, name)
-            except AttributeError as error:
-                # hasattr() says no, and the error says why.
-                if not isinstance(error, rbd.FunctionNotSupported):
-                    wrong.append(f"{name}: {error!r}")
-                continue
-            names = required(method) or []
-            choices = [candidates(parameter, ioctx, image) for parameter in names]
-            last: Optional[BaseException] = None
-            for values in itertools.islice(itertools.product(*choices), 2000):
-                try:
-                    method(**dict(zip(names, values)))
-                except rbd.FunctionNotSupported as error:
-                    last = error
-                    asked += 1
-                    break
-                except Exception as error:
-                    last = error
-            if not isinstance(last, rbd.FunctionNotSupported):
-                wrong.append(f"{subject_name}.{name}: {last!r}")
-    assert asked > 20
-    return wrong
-
-
-def test_every_function_missing(shimmed: Callable[..., Any]) -> None:
-    kept = {"rbd_version", "rbd_open", "rbd_close", "rbd_open_read_only"}
-    missing = [name for name, _, rados in rbd._core.table() if not rados and name not in kept]
-    assert shimmed(nothing_there, missing=",".join(missing), timeout=LIMIT) == []
-
-
 # Leaks and load
 
 

@@ -6,7 +6,6 @@ import ctypes
 import importlib.machinery
 import importlib.util
 import pathlib
-import subprocess
 import sys
 import sysconfig
 from typing import Any
@@ -86,46 +85,6 @@ def test_a_closed_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
         with pytest.raises(rbd.InvalidArgument) as caught:
             call()
         assert caught.value.errno is None
-
-
-def test_a_stock_rados_that_is_shut_down(stock: Any, rbd_cluster: Any) -> None:
-    # In a process of its own: what goes wrong here is a hang or a crash.
-    code = f"""
-import importlib.machinery, importlib.util, sys
-file = {str(stock.__file__)!r}
-loader = importlib.machinery.ExtensionFileLoader("rados", file)
-rados = importlib.util.module_from_spec(importlib.util.spec_from_file_location("rados", file, loader=loader))
-sys.modules["rados"] = rados
-loader.exec_module(rados)
-import rbd
-client = rados.Rados(conffile={str(rbd_cluster.conffile)!r})
-client.connect()
-ioctx = client.open_ioctx({rbd_cluster.pools[0]!r})
-rbd.RBD().create(ioctx, "abandoned", 1 << 20)
-image = rbd.Image(ioctx, "abandoned")
-known = any(isinstance(o, rados.Rados) for o in __import__("gc").get_referents(ioctx))
-if known:
-    client.shutdown()
-    try:
-        rbd.RBD().list(ioctx)
-    except rbd.InvalidArgument as error:
-        print("refused", error.errno)
-else:
-    print("refused None")
-image.close()
-print("closed", image.closed)
-del image, ioctx, client
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["refused", "None", "closed", "True"]
-    with rbd_cluster.connect() as client, client.open_ioctx(rbd_cluster.pools[0]) as ioctx:
-        # The dead client still watches the image until its watch times out.
-        client.blocklist_add("127.0.0.1:0/1", 1)
-        try:
-            rbd.RBD().remove(ioctx, "abandoned")
-        except rbd.ImageBusy:
-            rbd.RBD().trash_move(ioctx, "abandoned")
 
 
 def test_a_stock_cluster_as_cluster(connected: Any) -> None:

@@ -9,18 +9,25 @@ namespace rbdxx::python {
 
 namespace {
 
-std::unique_ptr<PyImage> open(const IoCtxArgument& ioctx, const std::optional<Name>& name,
-                              const std::optional<Name>& snapshot, bool read_only,
-                              const std::optional<Name>& image_id) {
-    if (name.has_value() == image_id.has_value()) {
-        throw ArgumentError("exactly one of name and image_id must be given");
+// Runs as __init__, not as a factory: the callback of an opening gets the object itself.
+void open(py::detail::value_and_holder& place, const IoCtxArgument& ioctx,
+          const std::optional<Name>& name, const std::optional<Name>& snapshot, bool read_only,
+          const std::optional<Name>& image_id, const py::object& oncomplete) {
+    OpenOptions options = open_options(name, snapshot, read_only, image_id);
+    if (oncomplete.is_none()) {
+        place.value_ptr() = new PyImage(ioctx, options);
+        return;
     }
-    OpenOptions options;
-    options.name = name ? name->value : image_id->value;
-    options.by_id = !name;
-    options.snapshot = string(snapshot);
-    options.read_only = read_only;
-    return std::make_unique<PyImage>(ioctx, options);
+    auto image = std::make_unique<PyImage>(PyImage::Later{}, ioctx, options);
+    place.value_ptr() = image.get();
+    try {
+        auto self = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(place.inst));
+        open_later(self, *image, oncomplete);
+    } catch (...) {
+        place.value_ptr() = nullptr;
+        throw;
+    }
+    image.release();
 }
 
 py::dict stat(const PyImage& self) {
@@ -38,7 +45,7 @@ py::dict stat(const PyImage& self) {
 
 std::string representation(const PyImage& self) {
     std::string shown = self.options().describe();
-    if (self->closed()) {
+    if (self.closed()) {
         shown += " (closed)";
     }
     return shown;
@@ -58,14 +65,15 @@ void define_getter(ImageClass& image, const char* name, Getter getter, const cha
 }  // namespace
 
 void bind_image(ImageClass& image) {
-    define_init(
-        image, py::init(&open),
+    define_constructor(
+        image, open,
         "Opens an image of the ioctx's pool and namespace, by name or by image_id.\n\n"
-        "snapshot: the name of a snapshot to read from. Raises ImageNotFound, TypeError,\n"
-        "InvalidArgument.\n\n"
+        "snapshot: the name of a snapshot to read from. _oncomplete: opens asynchronously, as\n"
+        "RBD.aio_open_image does. Raises ImageNotFound, TypeError, InvalidArgument.\n\n"
         "Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only",
         py::arg("ioctx"), py::arg("name") = py::none(), py::arg("snapshot") = py::none(),
-        py::arg("read_only") = false, py::arg("image_id") = py::none());
+        py::arg("read_only") = false, py::arg("image_id") = py::none(),
+        py::arg("_oncomplete") = py::none());
     define(
         image, "close", [](PyImage& self) { self.close(); },
         "Closes the image; every later call raises InvalidArgument. Closing twice is no error.\n\n"
@@ -90,13 +98,13 @@ void bind_image(ImageClass& image) {
     define(
         image, "require_not_closed",
         [](const PyImage& self) {
-            if (self->closed()) {
-                throw ClosedError(self->describe() + " is closed");
+            if (self.closed()) {
+                throw ClosedError(self.options().describe() + " is closed");
             }
         },
         "Raises InvalidArgument where the image is closed.");
     image.def_property_readonly(
-        "closed", [](const PyImage& self) { return self->closed(); },
+        "closed", [](const PyImage& self) { return self.closed(); },
         "Whether the image is closed.");
     image.def_property_readonly(
         "name",
@@ -123,7 +131,6 @@ void bind_image(ImageClass& image) {
                   "Implements: rbd_get_block_name_prefix");
     define_getter(image, "data_pool_id", &Image::data_pool_id,
                   "The id of the pool that holds the data.\n\nImplements: rbd_get_data_pool_id");
-    define_getter(image, "size", &Image::size, "The size in bytes.\n\nImplements: rbd_get_size");
     define_getter(image, "features", &Image::features,
                   "The RBD_FEATURE_* bits.\n\nImplements: rbd_get_features");
     define_getter(image, "op_features", &Image::op_features,

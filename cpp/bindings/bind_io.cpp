@@ -5,58 +5,13 @@
 #include "bindings.hpp"
 #include "buffer.hpp"
 #include "define.hpp"
+#include "fastcall.hpp"
 #include "gil.hpp"
 
 namespace rbdxx::python {
 
-namespace {
-
-// A read longer than this is clipped to the image before memory is taken for it.
-constexpr uint64_t clip_above = uint64_t{1} << 20;
-
-py::bytes read(const PyImage& self, const U64& offset, const U64& length, const Flags& flags) {
-    uint64_t wanted = length;
-    if (wanted > clip_above) {
-        uint64_t there = without_gil([&] { return io::clip(self, offset, length); });
-        // Outside the image, librbd says what is wrong with that.
-        wanted = there > 0 ? there : 1;
-    }
-    NewBytes bytes(wanted);
-    uint64_t done =
-        without_gil([&] { return io::read(self, bytes.data(), offset, wanted, flags); });
-    return bytes.take(done);
-}
-
-uint64_t readinto(const PyImage& self, const py::object& target, const U64& offset,
-                  const Flags& flags) {
-    Buffer buffer(target, Buffer::Access::write);
-    return without_gil([&] { return io::read(self, buffer.data(), offset, buffer.size(), flags); });
-}
-
-uint64_t write(const PyImage& self, const py::object& data, const U64& offset, const Flags& flags) {
-    Buffer buffer(data, Buffer::Access::read);
-    return without_gil(
-        [&] { return io::write(self, buffer.data(), offset, buffer.size(), flags); });
-}
-
-}  // namespace
-
 void bind_io(ImageClass& image) {
-    define(image, "read", read,
-           "Reads `length` bytes from `offset`, as bytes; shorter only at the end of the image.\n\n"
-           "Raises InvalidArgument outside the image, IOError.\n\nImplements: rbd_read, rbd_read2",
-           py::arg("offset"), py::arg("length"), py::arg("fadvise_flags") = 0);
-    define(image, "readinto", readinto,
-           "Reads into a writable C-contiguous buffer, as many bytes as it has; gives how many "
-           "came.\n\n"
-           "Fewer come only at the end of the image. Raises TypeError for a read-only buffer,\n"
-           "BufferError for one that is not contiguous.\n\nImplements: rbd_read, rbd_read2",
-           py::arg("buffer"), py::arg("offset"), py::arg("fadvise_flags") = 0);
-    define(image, "write", write,
-           "Writes the bytes of a C-contiguous buffer at `offset`; gives how many.\n\n"
-           "Raises IncompleteWriteError across the end of the image, InvalidArgument beyond it,\n"
-           "ReadOnlyImage, TypeError for what is no buffer.\n\nImplements: rbd_write, rbd_write2",
-           py::arg("data"), py::arg("offset"), py::arg("fadvise_flags") = 0);
+    bind_fastcall(image);
     define(
         image, "discard",
         [](const PyImage& self, const U64& offset, const U64& length) {

@@ -14,8 +14,7 @@ void bind_library(py::module_& m) {
     define_function(
         m, "library_info",
         [] {
-            const LibraryInfo& info =
-                without_gil([]() -> const LibraryInfo& { return library_info(); });
+            LibraryInfo info = without_gil([] { return library_info(); });
             py::tuple missing(info.missing.size());
             for (std::size_t i = 0; i < info.missing.size(); ++i) {
                 missing[i] = text(info.missing[i]);

@@ -53,6 +53,29 @@ void Buffer::release() {
     }
 }
 
+std::vector<Buffer> all_buffers(const py::object& sources, Buffer::Access access) {
+    auto items = py::reinterpret_steal<py::object>(
+        PySequence_Fast(sources.ptr(), "buffers must be a sequence of buffers"));
+    if (!items) {
+        throw py::error_already_set();
+    }
+    std::vector<Buffer> buffers;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.ptr()); ++i) {
+        auto item = py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(items.ptr(), i));
+        buffers.emplace_back(item, access);
+    }
+    return buffers;
+}
+
+std::vector<iovec> vectors_of(const std::vector<Buffer>& buffers) {
+    std::vector<iovec> vectors;
+    vectors.reserve(buffers.size());
+    for (const Buffer& buffer : buffers) {
+        vectors.push_back({buffer.data(), buffer.size()});
+    }
+    return vectors;
+}
+
 NewBytes::NewBytes(uint64_t size) : size_(size) {
     if (size > static_cast<uint64_t>(PY_SSIZE_T_MAX)) {
         PyErr_NoMemory();

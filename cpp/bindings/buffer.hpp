@@ -3,7 +3,10 @@
 
 #include <pybind11/pybind11.h>
 
+#include <sys/uio.h>
+
 #include <cstdint>
+#include <vector>
 
 namespace rbdxx::python {
 
@@ -36,6 +39,11 @@ private:
     Py_buffer view_{};
     bool held_ = false;
 };
+
+// The buffers of a sequence; TypeError where it is none.
+std::vector<Buffer> all_buffers(const py::object& sources, Buffer::Access access);
+// Their memory, for the C API.
+std::vector<iovec> vectors_of(const std::vector<Buffer>& buffers);
 
 // New bytes objects: memory to read into before anyone else sees it. MemoryError if there is none.
 class NewBytes {

@@ -58,6 +58,14 @@ void define_init(Class& cls, Init&& init, const char* doc, const Extra&... extra
     cls.def(std::forward<Init>(init), text.c_str(), extra...);
 }
 
+// A constructor that fills `value_and_holder&`, its first argument, itself.
+template <class Class, class Function, class... Extra>
+void define_constructor(Class& cls, Function&& function, const char* doc, const Extra&... extra) {
+    std::string text = documented("__init__", "self", doc, extra...);
+    cls.def("__init__", std::forward<Function>(function), py::detail::is_new_style_constructor(),
+            text.c_str(), extra...);
+}
+
 // A function of the module.
 template <class Function, class... Extra>
 void define_function(py::module_& module, const char* name, Function&& function, const char* doc,

@@ -81,6 +81,31 @@ bool raise_current() noexcept {
     return true;
 }
 
+py::object current_exception() noexcept {
+    try {
+        throw;
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const py::builtin_exception& error) {
+        error.set_error();
+    } catch (const std::exception& error) {
+        if (!raise_current()) {
+            PyErr_SetString(PyExc_RuntimeError, error.what());
+        }
+    }
+    PyObject* type = nullptr;
+    PyObject* value = nullptr;
+    PyObject* traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return py::reinterpret_steal<py::object>(value);
+}
+
 void bind_errors(py::module_&) {
     py::register_local_exception_translator(translate);
 }

@@ -18,6 +18,8 @@ bool raise_current() noexcept;
 
 // Raises the TypeError (an InvalidArgument too, as in the stock module) for what is no text.
 [[noreturn]] void throw_not_text(py::handle source);
+// The C++ or Python exception that is being handled, as a Python object with its traceback.
+py::object current_exception() noexcept;
 
 // The Python exception object for a failed operation of the errno kind.
 py::object make_error(int code, const std::string& message);

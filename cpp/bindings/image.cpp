@@ -1,14 +1,17 @@
 #include "image.hpp"
 
+#include "callbacks.hpp"
 #include "foreign.hpp"
 #include "gil.hpp"
 
 namespace rbdxx::python {
 
 PyImage::PyImage(const IoCtxArgument& ioctx, const OpenOptions& options)
-    : ioctx_(ioctx),
-      options_(options),
-      image_(without_gil([&] { return Image::open(*ioctx_.ioctx, options_); })) {}
+    : ioctx_(ioctx), options_(options), owner_(without_gil([&] {
+          return std::make_unique<Image>(Image::open(*ioctx_.ioctx, options_));
+      })) {
+    image_.store(owner_.get(), std::memory_order_release);
+}
 
 PyImage::~PyImage() {
     try {
@@ -18,11 +21,55 @@ PyImage::~PyImage() {
     }
 }
 
+bool PyImage::closed() const noexcept {
+    const Image* image = image_.load(std::memory_order_acquire);
+    return image == nullptr || image->closed();
+}
+
 void PyImage::close() {
-    if (!image_.closed() && ioctx_.connection && !foreign_connected(ioctx_.connection)) {
-        image_.state()->abandon();
+    close_asked_.store(true);
+    Image* image = image_.load(std::memory_order_acquire);
+    if (image == nullptr) {
+        return;
     }
-    without_gil([&] { image_.close(); });
+    if (!image->closed()) {
+        abandon_if_disconnected();
+    }
+    auto pump = Callbacks::pump_for(image->state().get());
+    without_gil([&] { image->close(pump); });
+}
+
+void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster) {
+    owner_ = std::make_unique<Image>(Image::adopt(std::move(cluster), raw, options_));
+    image_.store(owner_.get(), std::memory_order_release);
+    if (close_asked_.load()) {
+        close();
+    }
+}
+
+bool PyImage::abandon_if_disconnected() {
+    if (ioctx_.connection && !foreign_connected(ioctx_.connection)) {
+        get().state()->abandon();
+        return true;
+    }
+    return false;
+}
+
+void PyImage::throw_not_open() const {
+    throw ClosedError(options_.describe() + " is not open");
+}
+
+OpenOptions open_options(const std::optional<Name>& name, const std::optional<Name>& snapshot,
+                         bool read_only, const std::optional<Name>& image_id) {
+    if (name.has_value() == image_id.has_value()) {
+        throw ArgumentError("exactly one of name and image_id must be given");
+    }
+    OpenOptions options;
+    options.name = name ? name->value : image_id->value;
+    options.by_id = !name;
+    options.snapshot = string(snapshot);
+    options.read_only = read_only;
+    return options;
 }
 
 }  // namespace rbdxx::python

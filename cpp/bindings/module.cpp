@@ -21,6 +21,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_clone(rbd);
     bind_image(image);
     bind_io(image);
+    bind_batch(image);
+    bind_aio(m);
+    bind_completion(m, rbd, image);
     bind_snapshot(m, image);
     bind_origin(image);
     bind_parent(image);
@@ -33,7 +36,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_pool(rbd);
     bind_namespaces(rbd);
     bind_features(rbd);
-    bind_diff(image);
+    bind_diff(m, image);
     bind_capsule(image);
     bind_lock(m, image);
     bind_watch(m, image);

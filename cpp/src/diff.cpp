@@ -1,10 +1,44 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/diff.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/snapshot.hpp>
+
+#include <cerrno>
+#include <new>
 
 namespace rbdxx::diff {
 
 namespace {
+
+using Callback = int (*)(uint64_t, std::size_t, int, void*);
+
+// An older librbd knows snapshots by name alone.
+std::string name_of(const Image& image, const Request& request) {
+    for (const snapshot::Snapshot& entry : snapshot::list(image)) {
+        if (entry.id == *request.from_id) {
+            return entry.name;
+        }
+    }
+    throw Error(ENOENT, describe(image, request));
+}
+
+int call(const Image& image, const Request& request, Callback callback, void* argument) {
+    auto use = image.use();
+    if (request.from_id && use->rbd_diff_iterate3) {
+        uint32_t flags =
+            (request.include_parent ? uint32_t{constants::DIFF_ITERATE_FLAG_INCLUDE_PARENT} : 0U) |
+            (request.whole_object ? uint32_t{constants::DIFF_ITERATE_FLAG_WHOLE_OBJECT} : 0U);
+        return use->rbd_diff_iterate3(use.get(), *request.from_id, request.offset, request.length,
+                                      flags, callback, argument);
+    }
+    std::optional<std::string> name = request.from_name;
+    if (request.from_id && *request.from_id != 0) {
+        name = name_of(image, request);
+    }
+    return use->rbd_diff_iterate2(use.get(), name ? name->c_str() : nullptr, request.offset,
+                                  request.length, request.include_parent ? 1 : 0,
+                                  request.whole_object ? 1 : 0, callback, argument);
+}
 
 using Visit = std::function<int(const Extent&)>;
 
@@ -12,31 +46,72 @@ int visit_extent(uint64_t offset, std::size_t length, int exists, void* visit) n
     return (*static_cast<const Visit*>(visit))({offset, length, exists != 0});
 }
 
+// How many extents are collected between two calls of progress.
+constexpr std::size_t progress_interval = 4096;
+
+struct Collector {
+    Array extents;
+    const Progress& progress;
+    const bool merge;
+    std::size_t seen = 0;
+    bool no_memory = false;
+
+    bool merges(const Extent& next) {
+        if (!merge || extents.size() == 0) {
+            return false;
+        }
+        Extent& last = extents.back();
+        if (last.offset + last.length != next.offset || last.exists != next.exists) {
+            return false;
+        }
+        last.length += next.length;
+        return true;
+    }
+};
+
+int collect_extent(uint64_t offset, std::size_t length, int exists, void* argument) noexcept {
+    auto& collector = *static_cast<Collector*>(argument);
+    const Extent extent{offset, length, exists != 0};
+    if (!collector.merges(extent) && !collector.extents.append(extent)) {
+        collector.no_memory = true;
+        return -ENOMEM;
+    }
+    return ++collector.seen % progress_interval == 0 ? collector.progress(0, 0) : 0;
+}
+
 }  // namespace
 
-void iterate(const Image& image, const Request& request, const Visit& visit) {
-    auto use = image.use();
-    void* argument = const_cast<Visit*>(&visit);
-    int result = 0;
-    if (request.from_id) {
-        uint32_t flags =
-            (request.include_parent ? uint32_t{constants::DIFF_ITERATE_FLAG_INCLUDE_PARENT} : 0U) |
-            (request.whole_object ? uint32_t{constants::DIFF_ITERATE_FLAG_WHOLE_OBJECT} : 0U);
-        result = use->rbd_diff_iterate3(use.get(), *request.from_id, request.offset, request.length,
-                                        flags, visit_extent, argument);
-    } else {
-        result = use->rbd_diff_iterate2(
-            use.get(), request.from_name ? request.from_name->c_str() : nullptr, request.offset,
-            request.length, request.include_parent ? 1 : 0, request.whole_object ? 1 : 0,
-            visit_extent, argument);
+bool Array::grow() noexcept {
+    std::size_t capacity = capacity_ == 0 ? 64 : capacity_ * 2;
+    void* grown = std::realloc(static_cast<void*>(data_), capacity * sizeof(Extent));
+    if (grown == nullptr) {
+        return false;
     }
-    check(result, [&] {
-        std::string from = request.from_name ? " from snapshot " + quoted(*request.from_name)
-                           : request.from_id
-                               ? " from snapshot id " + std::to_string(*request.from_id)
-                               : std::string();
-        return "error generating the diff" + from + " of " + image.describe();
-    });
+    data_ = static_cast<Extent*>(grown);
+    capacity_ = capacity;
+    return true;
+}
+
+std::string describe(const Image& image, const Request& request) {
+    std::string from = request.from_name ? " from snapshot " + quoted(*request.from_name)
+                       : request.from_id ? " from snapshot id " + std::to_string(*request.from_id)
+                                         : std::string();
+    return "error generating the diff" + from + " of " + image.describe();
+}
+
+void iterate(const Image& image, const Request& request, const Visit& visit) {
+    check(call(image, request, visit_extent, const_cast<Visit*>(&visit)),
+          [&] { return describe(image, request); });
+}
+
+Array collect(const Image& image, const Request& request, bool merge, const Progress& progress) {
+    Collector collector{{}, progress, merge};
+    int result = call(image, request, collect_extent, &collector);
+    if (collector.no_memory) {
+        throw std::bad_alloc();
+    }
+    check(result, [&] { return describe(image, request); });
+    return std::move(collector.extents);
 }
 
 }  // namespace rbdxx::diff

@@ -3,11 +3,19 @@
 
 #include <pthread.h>
 
+#include <chrono>
+#include <system_error>
+#include <thread>
+
 namespace rbdxx {
 
 namespace {
 
 std::atomic<unsigned> generation{0};
+std::atomic<bool> ending{false};
+// How long a close at the end of the process waits for calls under way.
+constexpr auto last_wait = std::chrono::milliseconds(500);
+constexpr auto look_interval = std::chrono::milliseconds(100);
 thread_local int callbacks = 0;
 
 void count_fork() {
@@ -23,6 +31,10 @@ unsigned fork_generation() noexcept {
     return generation.load(std::memory_order_relaxed);
 }
 
+void end_of_process() noexcept {
+    ending.store(true);
+}
+
 CallbackScope::CallbackScope() noexcept {
     ++callbacks;
 }
@@ -33,7 +45,7 @@ bool CallbackScope::active() noexcept {
     return callbacks > 0;
 }
 
-int Handle::close() noexcept {
+int Handle::close(const std::function<void()>& pump) noexcept {
     if (forked()) {
         // A lock or a count may have been copied in the middle of another thread's use: touch
         // neither.
@@ -47,8 +59,7 @@ int Handle::close() noexcept {
     uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
     if ((before & closed_bit) != 0) {
         if (!inside_callback && lent_.load() == 0) {
-            std::unique_lock<std::mutex> lock(mutex_);
-            changed_.wait(lock, [this] { return done_; });
+            wait(pump, [this] { return done_; });
         }
         return 0;
     }
@@ -62,13 +73,55 @@ int Handle::close() noexcept {
             if (users_.load() != closed_bit) {
                 return 0;
             }
-        } else {
-            std::unique_lock<std::mutex> lock(mutex_);
-            changed_.wait(lock, [this] { return done_ || users_.load() == closed_bit; });
+        } else if (!wait(pump, [this] { return done_ || users_.load() == closed_bit; })) {
+            return 0;
         }
     }
     finish();
     return result_;
+}
+
+bool Handle::wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept {
+    std::unique_lock<std::mutex> lock(mutex_);
+    std::chrono::nanoseconds waited{0};
+    while (!until()) {
+        if (pump) {
+            lock.unlock();
+            pump();
+            lock.lock();
+        } else if (changed_.wait_for(lock, look_interval) == std::cv_status::timeout &&
+                   ending.load()) {
+            waited += look_interval;
+            if (waited >= last_wait) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+void Handle::close_later() {
+    enter();
+    deferred_.store(true);
+    users_.fetch_or(closed_bit, std::memory_order_acq_rel);
+    leave();
+}
+
+void Handle::leave_from_library(const std::shared_ptr<Handle>& handle) noexcept {
+    if (handle->users_.fetch_sub(1, std::memory_order_acq_rel) != (closed_bit | 1U)) {
+        return;
+    }
+    if (!handle->deferred_.load()) {
+        handle->last_out();
+        return;
+    }
+    // Rare: closed without waiting, by aio::close() or inside a callback.
+    try {
+        std::thread([handle] { handle->finish(); }).detach();
+    } catch (const std::system_error&) {
+        handle->abandon();
+        handle->finish();
+    }
 }
 
 void Handle::last_out() noexcept {

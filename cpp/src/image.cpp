@@ -5,6 +5,9 @@
 namespace rbdxx {
 
 int ImageState::destroy() noexcept {
+    if (closer) {
+        return closer(raw);
+    }
     return lender ? 0 : functions->rbd_close(raw);
 }
 
@@ -28,11 +31,12 @@ Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
                                    : call->rbd_open(call.get(), name, &raw, snapshot);
     }
     check(result, [&] { return "error opening " + options.describe(); });
-    return adopt(ioctx, raw, options);
+    return adopt(ioctx.state()->cluster, raw, options);
 }
 
-Image Image::adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options) {
-    return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, ioctx.state()->cluster,
+Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
+                   const OpenOptions& options) {
+    return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, std::move(cluster),
                                               "image " + quoted(options.name)));
 }
 
@@ -41,8 +45,8 @@ Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {
                                               std::move(lender)));
 }
 
-void Image::close() {
-    check(state_->close(), [&] { return "error closing " + describe(); });
+void Image::close(const std::function<void()>& pump) {
+    check(state_->close(pump), [&] { return "error closing " + describe(); });
 }
 
 namespace {

@@ -6,12 +6,26 @@
 
 namespace rbdxx::io {
 
-namespace {
-
 std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length) {
     return "error " + std::string(verb) + " " + image.describe() + " at " + std::to_string(offset) +
            "~" + std::to_string(length);
 }
+
+namespace {
+
+// As Use, for one call on an image that outlives it: without the cost of a share.
+class Entry {
+public:
+    explicit Entry(const Image& image) : state_(*image.state()) { state_.enter(); }
+    ~Entry() { state_.leave(); }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    abi::rbd_image_t get() const { return state_.raw; }
+    const abi::Functions* operator->() const { return state_.functions; }
+
+private:
+    ImageState& state_;
+};
 
 // What the C library reports as done can be no more than it was asked for.
 uint64_t checked(int64_t result, uint64_t size, const char* verb, const Image& image,
@@ -53,7 +67,7 @@ void require_whole(const char* verb, const Image& image, uint64_t offset, uint64
 }  // namespace
 
 uint64_t read(const Image& image, char* data, uint64_t offset, uint64_t length, int flags) {
-    auto use = image.use();
+    Entry use(image);
     return in_pieces(
         "reading", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t done) {
             return flags == 0 ? use->rbd_read(use.get(), at, size, data + done)
@@ -67,7 +81,7 @@ uint64_t clip(const Image& image, uint64_t offset, uint64_t length) {
 }
 
 uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length, int flags) {
-    auto use = image.use();
+    Entry use(image);
     uint64_t done = in_pieces(
         "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
             return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
@@ -78,7 +92,7 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
 }
 
 uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
-    auto use = image.use();
+    Entry use(image);
     return in_pieces("discarding", image, offset, length,
                      [&](uint64_t at, uint64_t size, uint64_t) {
                          return use->rbd_discard(use.get(), at, size);
@@ -86,7 +100,7 @@ uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
 }
 
 uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags) {
-    auto use = image.use();
+    Entry use(image);
     return in_pieces("zeroing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
         return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0);
     });
@@ -94,7 +108,7 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
 
 uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
                     uint64_t length, int flags) {
-    auto use = image.use();
+    Entry use(image);
     // Pieces must hold whole repetitions of the pattern.
     uint64_t step = size == 0 || size > piece ? piece : piece - piece % size;
     uint64_t done = 0;
@@ -114,7 +128,7 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
 
 uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
                            uint64_t offset, uint64_t length, int flags) {
-    auto use = image.use();
+    Entry use(image);
     uint64_t mismatch = 0;
     auto result =
         use->rbd_compare_and_write(use.get(), offset, length, expected, data, &mismatch, flags);

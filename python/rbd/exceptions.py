@@ -312,7 +312,7 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
 
         return rados._make_ex(code, message)
     if kind == "batch":
-        error = make_ex(code, message)
+        error = make_ex(code, message) if code else IncompleteWriteError(message)
         error.index, error.offset = details  # type: ignore[attr-defined]
         return error
     if kind == "mismatch":

@@ -79,7 +79,8 @@ private:
     uint64_t offset_;
 };
 
-// An operation of a batch failed: the `index`-th, at `offset` (bytes, in the image).
+// An operation of a batch failed: the `index`-th, at `offset` (bytes, in the image). A code of 0:
+// less was written than asked for.
 class BatchError : public Error {
 public:
     BatchError(int code, const std::string& message, uint64_t index, uint64_t offset)

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,10 @@ public:
     CallbackScope& operator=(const CallbackScope&) = delete;
     static bool active() noexcept;
 };
+
+// Tells that the process is about to end: from now on, close() gives up on what does not end within
+// a moment, and leaks it, instead of waiting for a cluster that may never answer.
+void end_of_process() noexcept;
 
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
 //
@@ -56,11 +61,20 @@ public:
         }
     }
 
+    // As leave(), for one of the C library's own threads, in which it must not be asked to close,
+    // not even where close_later() left that to whoever is last out.
+    static void leave_from_library(const std::shared_ptr<Handle>& handle) noexcept;
+
     // Closes: waits for the calls under way in other threads and for the C library's own close,
     // except inside a callback, where the call that is under way closes when it ends, and while it
     // is lent, where the last to give it back closes. Gives the close function's return code; 0
-    // when it was closed already.
-    int close() noexcept;
+    // when it was closed already. `pump`, where given, is what it does in place of sleeping, again
+    // and again: for a thread that the calls under way wait for.
+    int close(const std::function<void()>& pump = {}) noexcept;
+
+    // As close(), without waiting: the handle is freed by whoever is last out, perhaps here and
+    // now. Throws ClosedError where it was closed already.
+    void close_later();
 
     // Around an entry that lasts: another module keeps the handle between enter() and leave(), for
     // as long as it likes, perhaps in the very thread that closes. Called before and after them.
@@ -92,6 +106,8 @@ private:
     [[noreturn]] void throw_closed() const;
     [[noreturn]] void throw_forked() const;
     void last_out() noexcept;
+    // False where the process ends before it comes true.
+    bool wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept;
     void finish() noexcept;
 
     const unsigned generation_;

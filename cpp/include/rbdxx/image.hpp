@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -37,6 +39,9 @@ struct ImageState final : Handle {
     // A borrowed image is its lender's to close; null for one of our own.
     std::shared_ptr<void> lender;
     const std::string label;  // "image 'vm1'"
+    // What frees the handle in place of rbd_close, where that is to happen asynchronously.
+    std::function<int(abi::rbd_image_t)> closer;
+    std::mutex closer_mutex;
 };
 
 // How to open an image: by name, or by id where `by_id` is set.
@@ -64,15 +69,17 @@ struct ImageInfo {
 class Image {
 public:
     static Image open(const IoCtx& ioctx, const OpenOptions& options);
-    // Takes over an image that the C library has opened.
-    static Image adopt(const IoCtx& ioctx, abi::rbd_image_t raw, const OpenOptions& options);
+    // Takes over an image that the C library has opened over the connection of `cluster`, which is
+    // null where that is another library's.
+    static Image adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
+                       const OpenOptions& options);
 
     // Uses an image that stays `lender`'s to close, and keeps `lender` for as long.
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
     // Closes; throws what rbd_close reports. Later calls throw ClosedError. Closing twice is no
-    // error.
-    void close();
+    // error. `pump`: as for Handle::close().
+    void close(const std::function<void()>& pump = {});
     bool closed() const noexcept { return state_->closed(); }
 
     ImageInfo info() const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include <rbdxx/image.hpp>
 
@@ -35,5 +36,8 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
 // CompareMismatch. Implements: rbd_compare_and_write
 uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
                            uint64_t offset, uint64_t length, int flags = 0);
+
+// "error reading image 'vm1' at 4096~512", for messages.
+std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length);
 
 }  // namespace rbdxx::io

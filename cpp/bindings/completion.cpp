@@ -1,0 +1,85 @@
+#include "completion.hpp"
+
+#include <string>
+
+#include "errors.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+Completion::Completion() : callbacks_(&Callbacks::get()) {}
+
+void Completion::deliver() noexcept {
+    // Dropped last: this may be all that keeps it.
+    py::object self = std::move(self_);
+    try {
+        py::object extra = answer();
+        if (callback_ && extra) {
+            callback_(self, extra);
+        } else if (callback_) {
+            callback_(self);
+        }
+    } catch (...) {
+        exception_ = current_exception();
+    }
+    // A close that waits for this call is to find that its callback has run.
+    if (handle() != nullptr && handle()->closed()) {
+        without_gil([&] { finish(); });
+    } else {
+        finish();
+    }
+    // The callback may hold the image, and the image may go with its last owner.
+    py::object callback = std::move(callback_);
+    py::object owner = std::move(owner_);
+    release();
+    delivered_.store(true);
+    callbacks_->notify();
+}
+
+void Completion::wait() {
+    callbacks_->wait(delivered_, this);
+    if (delivered_.load() && exception_) {
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception_.ptr())), exception_.ptr());
+        throw py::error_already_set();
+    }
+}
+
+int Completion::traverse(visitproc visit, void* arg) const {
+    // A frame of the exception's traceback knows the completion.
+    Py_VISIT(owner_.ptr());
+    Py_VISIT(callback_.ptr());
+    Py_VISIT(exception_.ptr());
+    return 0;
+}
+
+void Completion::clear() {
+    py::object owner = std::move(owner_);
+    py::object callback = std::move(callback_);
+    py::object exception = std::move(exception_);
+}
+
+py::object launch(std::unique_ptr<Completion> completion, const py::object& owner,
+                  const py::object& callback, const std::function<void()>& start) {
+    if (!callback.is_none() && PyCallable_Check(callback.ptr()) == 0) {
+        throw py::type_error("oncomplete must be callable or None, not " +
+                             std::string(Py_TYPE(callback.ptr())->tp_name));
+    }
+    Completion& raw = *completion;
+    py::object self = py::cast(std::move(completion));
+    if (!callback.is_none()) {
+        raw.callback_ = callback;
+    }
+    raw.owner_ = owner;
+    raw.self_ = self;
+    try {
+        start();
+    } catch (...) {
+        raw.clear();
+        raw.release();
+        raw.self_ = py::object();
+        throw;
+    }
+    return self;
+}
+
+}  // namespace rbdxx::python

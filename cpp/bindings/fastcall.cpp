@@ -1,0 +1,221 @@
+#include "fastcall.hpp"
+
+#include <cstring>
+#include <exception>
+
+#include <rbdxx/io.hpp>
+
+#include "buffer.hpp"
+#include "errors.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// A read longer than this is clipped to the image before memory is taken for it.
+constexpr uint64_t clip_above = uint64_t{1} << 20;
+
+// The parameters of a method, the last of which, fadvise_flags, may be left out.
+struct Parameters {
+    const char* method;
+    const char* names[3];
+    int required;
+};
+
+bool wrong(const char* format, const char* method, const char* name) {
+    PyErr_Format(PyExc_TypeError, format, method, name);
+    return false;
+}
+
+bool place_keyword(const Parameters& parameters, PyObject* name, PyObject* value,
+                   PyObject* (&found)[3]) {
+    for (int i = 0; i < 3; ++i) {
+        if (PyUnicode_CompareWithASCIIString(name, parameters.names[i]) == 0) {
+            if (found[i] != nullptr) {
+                return wrong("%s() got multiple values for argument '%s'", parameters.method,
+                             parameters.names[i]);
+            }
+            found[i] = value;
+            return true;
+        }
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", parameters.method,
+                 name);
+    return false;
+}
+
+// Sorts the arguments of a call; sets TypeError for what does not fit.
+bool parse(const Parameters& parameters, PyObject* const* arguments, Py_ssize_t count,
+           PyObject* keywords, PyObject* (&found)[3]) {
+    if (count > 3) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 3 arguments (%zd given)",
+                     parameters.method, count);
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        found[i] = arguments[i];
+    }
+    Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
+    for (Py_ssize_t i = 0; i < named; ++i) {
+        if (!place_keyword(parameters, PyTuple_GET_ITEM(keywords, i), arguments[count + i],
+                           found)) {
+            return false;
+        }
+    }
+    for (int i = 0; i < parameters.required; ++i) {
+        if (found[i] == nullptr) {
+            return wrong("%s() missing required argument '%s'", parameters.method,
+                         parameters.names[i]);
+        }
+    }
+    return true;
+}
+
+uint64_t number(PyObject* argument) {
+    if (PyLong_CheckExact(argument)) {
+        uint64_t value = PyLong_AsUnsignedLongLong(argument);
+        if (value == static_cast<uint64_t>(-1) && PyErr_Occurred() != nullptr) {
+            throw py::error_already_set();
+        }
+        return value;
+    }
+    return convert_u64(argument);
+}
+
+int flags_of(PyObject* argument) {
+    return argument != nullptr ? convert_flags(argument) : 0;
+}
+
+// The descriptor has seen to it that `self` is an Image.
+const Image& image_of(PyObject* self) {
+    auto* instance = reinterpret_cast<py::detail::instance*>(self);
+    void* value = instance->simple_layout
+                      ? instance->simple_value_holder[0]
+                      : instance->get_value_and_holder(py::detail::get_type_info(typeid(PyImage)))
+                            .value_ptr();
+    if (value == nullptr) {
+        throw py::type_error("Image.__init__() was not called");
+    }
+    return static_cast<const PyImage*>(value)->get();
+}
+
+// Sets the Python exception for whatever `call()` throws.
+template <class Call>
+PyObject* guarded(const Call& call) {
+    try {
+        return call();
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const py::builtin_exception& error) {
+        error.set_error();
+    } catch (const std::exception& error) {
+        if (!raise_current()) {
+            PyErr_SetString(PyExc_RuntimeError, error.what());
+        }
+    }
+    return nullptr;
+}
+
+constexpr Parameters read_parameters{"read", {"offset", "length", "fadvise_flags"}, 2};
+constexpr Parameters readinto_parameters{"readinto", {"buffer", "offset", "fadvise_flags"}, 2};
+constexpr Parameters write_parameters{"write", {"data", "offset", "fadvise_flags"}, 2};
+
+PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(read_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        const Image& image = image_of(self);
+        uint64_t offset = number(found[0]);
+        uint64_t length = number(found[1]);
+        int flags = flags_of(found[2]);
+        if (length > clip_above) {
+            uint64_t there = without_gil([&] { return io::clip(image, offset, length); });
+            // Outside the image, librbd says what is wrong with that.
+            length = there > 0 ? there : 1;
+        }
+        NewBytes bytes(length);
+        uint64_t done =
+            without_gil([&] { return io::read(image, bytes.data(), offset, length, flags); });
+        return bytes.take(done).release().ptr();
+    });
+}
+
+PyObject* readinto(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                   PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(readinto_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        const Image& image = image_of(self);
+        Buffer buffer(found[0], Buffer::Access::write);
+        uint64_t offset = number(found[1]);
+        int flags = flags_of(found[2]);
+        return PyLong_FromUnsignedLongLong(without_gil(
+            [&] { return io::read(image, buffer.data(), offset, buffer.size(), flags); }));
+    });
+}
+
+PyObject* write(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(write_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        const Image& image = image_of(self);
+        Buffer buffer(found[0], Buffer::Access::read);
+        uint64_t offset = number(found[1]);
+        int flags = flags_of(found[2]);
+        return PyLong_FromUnsignedLongLong(without_gil(
+            [&] { return io::write(image, buffer.data(), offset, buffer.size(), flags); }));
+    });
+}
+
+PyObject* size(PyObject* self, PyObject*) {
+    return guarded([&] {
+        const Image& image = image_of(self);
+        return PyLong_FromUnsignedLongLong(without_gil([&] { return image.size(); }));
+    });
+}
+
+PyCFunction function(PyObject* (*call)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call));
+}
+
+}  // namespace
+
+void bind_fastcall(ImageClass& image) {
+    constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
+    // Descriptors point to it for as long as there are any.
+    static PyMethodDef methods[] = {
+        {"read", function(read), with_keywords,
+         "read($self, offset, length, fadvise_flags=0)\n--\n\n"
+         "Reads `length` bytes from `offset`, as bytes; shorter only at the end of the image.\n\n"
+         "Raises InvalidArgument outside the image, IOError.\n\nImplements: rbd_read, rbd_read2"},
+        {"readinto", function(readinto), with_keywords,
+         "readinto($self, buffer, offset, fadvise_flags=0)\n--\n\n"
+         "Reads into a writable C-contiguous buffer, as many bytes as it has; gives how many "
+         "came.\n\n"
+         "Fewer come only at the end of the image. Raises TypeError for a read-only buffer,\n"
+         "BufferError for one that is not contiguous.\n\nImplements: rbd_read, rbd_read2"},
+        {"write", function(write), with_keywords,
+         "write($self, data, offset, fadvise_flags=0)\n--\n\n"
+         "Writes the bytes of a C-contiguous buffer at `offset`; gives how many.\n\n"
+         "Raises IncompleteWriteError across the end of the image, InvalidArgument beyond it,\n"
+         "ReadOnlyImage, TypeError for what is no buffer.\n\nImplements: rbd_write, rbd_write2"},
+        {"size", size, METH_NOARGS,
+         "size($self)\n--\n\nThe size in bytes.\n\nImplements: rbd_get_size"},
+    };
+    for (PyMethodDef& method : methods) {
+        PyObject* made = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(image.ptr()), &method);
+        if (made == nullptr) {
+            throw py::error_already_set();
+        }
+        image.attr(method.ml_name) = py::reinterpret_steal<py::object>(made);
+    }
+}
+
+}  // namespace rbdxx::python

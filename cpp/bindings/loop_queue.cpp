@@ -1,0 +1,104 @@
+#include "loop_queue.hpp"
+
+#include "errors.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// As many as a loop usually has in flight; more are made anew.
+constexpr std::size_t most_spare = 1024;
+
+py::object interned(const char* name) {
+    PyObject* made = PyUnicode_InternFromString(name);
+    if (made == nullptr) {
+        throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::object>(made);
+}
+
+// future.name(argument); whether it took it.
+bool tell(const py::object& future, const py::object& name, const py::object& argument) noexcept {
+    PyObject* arguments[] = {nullptr, future.ptr(), argument.ptr()};
+    PyObject* result = PyObject_VectorcallMethod(name.ptr(), arguments + 1,
+                                                 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    if (result == nullptr) {
+        // Cancelled meanwhile, or its loop is closed.
+        PyErr_Clear();
+        return false;
+    }
+    Py_DECREF(result);
+    return true;
+}
+
+}  // namespace
+
+void LoopOperation::reset() {
+    finish();
+    future = py::object();
+    owner = py::object();
+}
+
+void LoopOperation::deliver() noexcept {
+    unwanted();
+    reset();
+    delete this;
+}
+
+LoopQueue::LoopQueue()
+    : queue_(std::make_shared<aio::Queue>()),
+      set_result_(interned("set_result")),
+      set_exception_(interned("set_exception")) {}
+
+LoopQueue::~LoopQueue() {
+    if (in_flight_ == 0) {
+        return;
+    }
+    try {
+        queue_->bequeath(Callbacks::get().queue());
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then they leak
+    }
+}
+
+void LoopQueue::resolve(const py::object& future, const py::object& value) {
+    tell(future, set_result_, value);
+}
+
+void LoopQueue::drain() {
+    queue_->acknowledge();
+    aio::Operation* settled = queue_->take();
+    while (settled != nullptr) {
+        std::unique_ptr<LoopOperation> operation(static_cast<LoopOperation*>(settled));
+        settled = settled->next();
+        conclude(*operation);
+        if (!operation->future) {
+            --in_flight_;
+            if (operation->reusable() && spare_.size() < most_spare) {
+                spare_.push_back(std::move(operation));
+            }
+        } else {
+            operation.release();  // NOLINT(bugprone-unused-return-value): started again
+        }
+    }
+}
+
+void LoopQueue::conclude(LoopOperation& operation) noexcept {
+    py::object value;
+    bool failed = false;
+    try {
+        if (operation.again(queue_)) {
+            return;
+        }
+        value = operation.value();
+    } catch (...) {
+        value = current_exception();
+        failed = true;
+    }
+    if (!tell(operation.future, failed ? set_exception_ : set_result_, value)) {
+        operation.unwanted();
+    }
+    operation.reset();
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,90 @@
+// The completions of one asyncio event loop: resolved in batches, when the loop finds the queue's
+// descriptor readable.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <vector>
+
+#include "buffer.hpp"
+#include "callbacks.hpp"
+#include "image.hpp"
+
+namespace rbdxx::python {
+
+// An asynchronous call whose end an asyncio future tells.
+class LoopOperation : public PyOperation {
+public:
+    LoopOperation() { leave_early(); }
+
+    // What the future is to give; throws what it is to raise. Runs once, in the loop's thread.
+    virtual py::object value() = 0;
+    // Starts what is left to do; whether it did. Runs once settled, in the loop's thread.
+    virtual bool again(const std::shared_ptr<aio::Queue>&) { return false; }
+    // Somebody cancelled: nobody takes the value.
+    virtual void unwanted() {}
+    // Lets go of everything, for the next use.
+    virtual void reset();
+    // Whether the queue may use it again.
+    virtual bool reusable() const { return false; }
+
+    // For one that no loop will take any more.
+    void deliver() noexcept override;
+
+    py::object future;
+    py::object owner;  // the Python image: it keeps what the handle needs
+};
+
+class LoopQueue {
+public:
+    LoopQueue();
+    // What is still in flight is let go of by the callback thread.
+    ~LoopQueue();
+    LoopQueue(const LoopQueue&) = delete;
+    LoopQueue& operator=(const LoopQueue&) = delete;
+
+    int descriptor() const noexcept { return queue_->descriptor(); }
+    std::size_t in_flight() const noexcept { return in_flight_; }
+
+    // Starts an operation by `start(operation, queue)`; gives it up where that throws.
+    template <class Made, class Start>
+    void launch(std::unique_ptr<Made> operation, py::object future, py::object owner,
+                const Start& start) {
+        operation->future = std::move(future);
+        operation->owner = std::move(owner);
+        start(*operation, queue_);
+        operation.release();  // NOLINT(bugprone-unused-return-value): it comes back by the queue
+        ++in_flight_;
+    }
+
+    // Gives a future its value without any I/O.
+    void resolve(const py::object& future, const py::object& value);
+
+    // Resolves the futures of all that has settled. The loop's reader.
+    void drain();
+
+    // An operation that was used before, or null.
+    template <class Made>
+    std::unique_ptr<Made> reused() {
+        if (spare_.empty()) {
+            return nullptr;
+        }
+        auto* operation = static_cast<Made*>(spare_.back().release());
+        spare_.pop_back();
+        return std::unique_ptr<Made>(operation);
+    }
+
+    const std::shared_ptr<aio::Queue>& queue() const noexcept { return queue_; }
+
+private:
+    void conclude(LoopOperation& operation) noexcept;
+
+    std::shared_ptr<aio::Queue> queue_;
+    std::size_t in_flight_ = 0;
+    std::vector<std::unique_ptr<LoopOperation>> spare_;
+    py::object set_result_;
+    py::object set_exception_;
+};
+
+}  // namespace rbdxx::python

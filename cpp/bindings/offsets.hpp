@@ -1,0 +1,17 @@
+// Offsets from whatever holds integers: a buffer of any integer type, or a sequence.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace rbdxx::python {
+
+namespace py = pybind11;
+
+// OverflowError for a negative one, TypeError for what is no integer, ValueError for more than one
+// dimension.
+std::vector<uint64_t> convert_offsets(py::handle source);
+
+}  // namespace rbdxx::python

@@ -1,0 +1,259 @@
+"""Images in asyncio: many calls in flight, and no thread waiting for any of them.
+
+    async with rbd.aio.open(ioctx, "vm1") as image:
+        data = await image.read(0, 4096)
+        await asyncio.gather(*(image.write(block, at) for at, block in blocks.items()))
+
+librbd settles each call in a thread of its own and puts it into a queue; the event loop takes all
+that have settled at once, when the queue's descriptor becomes readable. There is one queue for each
+loop, for any number of images. An `AsyncImage` can be used from any loop, and from several loops in
+several threads at a time. The loop must have `add_reader`: the standard one does, and uvloop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Generator, Optional, Sequence, Tuple, Type, Union
+
+from . import _core
+from .exceptions import Error
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from . import rados
+
+__all__ = ["AsyncImage", "open"]
+
+_queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _core._LoopQueue] = (
+    weakref.WeakKeyDictionary()
+)
+_queues_lock = threading.Lock()
+
+
+def _queue_of(loop: asyncio.AbstractEventLoop) -> _core._LoopQueue:
+    """The loop's queue, which it makes and has the loop read."""
+    with _queues_lock:
+        queue = _queues.get(loop)
+        if queue is None:
+            queue = _core._LoopQueue()
+            loop.add_reader(queue.fileno(), queue.drain)
+            _queues[loop] = queue
+        return queue
+
+
+class AsyncImage:
+    """An open image whose calls are awaited.
+
+    Calls may overlap as the program likes: each is one coroutine; one that fails harms no other.
+    A buffer that is read into or written is held until librbd is done with it, even where the task
+    that awaited it is cancelled; it must not be changed before that. Offsets and lengths are bytes.
+    Errors are those of the methods of `rbd.Image` with the same names.
+
+    image: an open `rbd.Image`, which is closed with this one. `rbd.aio.open` makes both.
+    """
+
+    __slots__ = ("__weakref__", "_closing", "_image", "_last")
+
+    def __init__(self, image: _core.Image) -> None:
+        self._image = image
+        # Most images live in one loop: remembered, so that no lookup is needed.
+        self._last: Optional[Tuple[weakref.ref[asyncio.AbstractEventLoop], _core._LoopQueue]] = None
+        self._closing: Optional[asyncio.Future[None]] = None
+
+    @property
+    def image(self) -> _core.Image:
+        """The image itself, for what needs no awaiting; its calls block the loop."""
+        return self._image
+
+    @property
+    def closed(self) -> bool:
+        """Whether the image is closed, or about to be."""
+        return self._image.closed
+
+    def __repr__(self) -> str:
+        return f"<rbd.aio.AsyncImage of {self._image!r}>"
+
+    def _start(self) -> Tuple[asyncio.Future[Any], _core._LoopQueue]:
+        loop = asyncio.get_running_loop()
+        last = self._last
+        if last is None or last[0]() is not loop:
+            last = self._last = (weakref.ref(loop), _queue_of(loop))
+        return loop.create_future(), last[1]
+
+    async def read(self, offset: int, length: int, fadvise_flags: int = 0) -> bytes:
+        """The `length` bytes from `offset`; fewer only at the end of the image.
+
+        Implements: rbd_aio_read, rbd_aio_read2
+        """
+        future, queue = self._start()
+        queue.read(future, self._image, offset, length, fadvise_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def readinto(self, buffer: Any, offset: int, fadvise_flags: int = 0) -> int:
+        """Reads into a writable buffer, as many bytes as it has; gives how many came.
+
+        Implements: rbd_aio_read, rbd_aio_read2
+        """
+        future, queue = self._start()
+        queue.readinto(future, self._image, buffer, offset, fadvise_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def write(self, data: Any, offset: int, fadvise_flags: int = 0) -> int:
+        """Writes a buffer at `offset`; gives how many bytes.
+
+        Implements: rbd_aio_write, rbd_aio_write2
+        """
+        future, queue = self._start()
+        queue.write(future, self._image, data, offset, fadvise_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def readv(self, buffers: Sequence[Any], offset: int) -> int:
+        """Reads into one writable buffer after the other; gives how many bytes came.
+
+        Implements: rbd_aio_readv
+        """
+        future, queue = self._start()
+        queue.readv(future, self._image, buffers, offset)
+        return await future  # type: ignore[no-any-return]
+
+    async def writev(self, buffers: Sequence[Any], offset: int) -> int:
+        """Writes one buffer after the other; gives how many bytes.
+
+        Implements: rbd_aio_writev
+        """
+        future, queue = self._start()
+        queue.writev(future, self._image, buffers, offset)
+        return await future  # type: ignore[no-any-return]
+
+    async def discard(self, offset: int, length: int) -> int:
+        """Frees `length` bytes from `offset`, which then read as zeroes; gives `length`.
+
+        Implements: rbd_aio_discard
+        """
+        future, queue = self._start()
+        queue.discard(future, self._image, offset, length)
+        return await future  # type: ignore[no-any-return]
+
+    async def write_zeroes(self, offset: int, length: int, zero_flags: int = 0) -> int:
+        """Writes zeroes over `length` bytes from `offset`; gives `length`.
+
+        zero_flags: RBD_WRITE_ZEROES_FLAG_*. Implements: rbd_aio_write_zeroes
+        """
+        future, queue = self._start()
+        queue.write_zeroes(future, self._image, offset, length, zero_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def write_same(
+        self, data: Any, offset: int, length: int, *, fadvise_flags: int = 0
+    ) -> int:
+        """Repeats `data` over `length` bytes from `offset`, a multiple of its size; gives `length`.
+
+        Implements: rbd_aio_writesame
+        """
+        future, queue = self._start()
+        queue.write_same(future, self._image, data, offset, length, fadvise_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def compare_and_write(
+        self, compare: Any, data: Any, offset: int, *, fadvise_flags: int = 0
+    ) -> int:
+        """Writes `data` at `offset` where the image holds `compare`, atomically.
+
+        Gives how many bytes. Raises CompareMismatch, whose offset tells where it first differs.
+
+        Implements: rbd_aio_compare_and_write
+        """
+        future, queue = self._start()
+        queue.compare_and_write(future, self._image, compare, data, offset, fadvise_flags)
+        return await future  # type: ignore[no-any-return]
+
+    async def flush(self) -> None:
+        """Returns when every write that has returned is safe in the cluster.
+
+        Implements: rbd_aio_flush
+        """
+        future, queue = self._start()
+        queue.flush(future, self._image)
+        await future
+
+    async def close(self) -> None:
+        """Closes the image, once what is in flight is done; later calls raise InvalidArgument.
+
+        Closing twice is no error. A cancelled close goes on. Implements: rbd_aio_close
+        """
+        closing = self._closing
+        if closing is None or closing.get_loop() is not asyncio.get_running_loop():
+            closing, queue = self._start()
+            queue.close(closing, self._image)
+            self._closing = closing
+        await asyncio.shield(closing)
+
+    async def __aenter__(self) -> AsyncImage:
+        return self
+
+    async def __aexit__(
+        self,
+        type_: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        try:
+            await self.close()
+        except Error:
+            # The body's exception says more than a failed close.
+            if value is None:
+                raise
+
+
+class _Opening:
+    """What `open` gives: to be awaited, or entered by `async with`."""
+
+    __slots__ = ("_image", "_start")
+
+    def __init__(self, start: Callable[[asyncio.Future[Any], _core._LoopQueue], None]) -> None:
+        self._start = start
+        self._image: Optional[AsyncImage] = None
+
+    async def _open(self) -> AsyncImage:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_core.Image] = loop.create_future()
+        self._start(future, _queue_of(loop))
+        return AsyncImage(await future)
+
+    def __await__(self) -> Generator[Any, None, AsyncImage]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncImage:
+        self._image = await self._open()
+        return self._image
+
+    async def __aexit__(
+        self,
+        type_: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if self._image is not None:
+            await self._image.__aexit__(type_, value, traceback)
+
+
+def open(
+    ioctx: rados.Ioctx,
+    name: Union[str, bytes, None] = None,
+    snapshot: Union[str, bytes, None] = None,
+    *,
+    read_only: bool = False,
+    image_id: Union[str, bytes, None] = None,
+) -> _Opening:
+    """Opens an image without blocking the loop; to be awaited, or entered by `async with`.
+
+    Parameters and errors are those of `rbd.Image`. Cancelled, it closes what librbd opens all the
+    same. Implements: rbd_aio_open, rbd_aio_open_read_only, rbd_aio_open_by_id,
+    rbd_aio_open_by_id_read_only
+    """
+    return _Opening(
+        lambda future, queue: queue.open(future, ioctx, name, snapshot, read_only, image_id)
+    )

@@ -1,0 +1,252 @@
+"""Asynchronous calls with callbacks, as the stock module has them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Callable, List, Optional, Tuple
+
+import pytest
+
+import rbd
+
+SIZE = 8 << 20
+
+
+def run(start: Callable[[Callable[..., None]], rbd.Completion]) -> Tuple[int, Tuple[Any, ...]]:
+    """The return value of a call, and what its callback got beside the completion."""
+    got: List[Tuple[Any, ...]] = []
+    completion = start(lambda *arguments: got.append(arguments))
+    assert completion.wait_for_complete_and_cb() is None
+    assert completion.is_complete() is True
+    assert len(got) == 1
+    assert got[0][0] is completion
+    return completion.get_return_value(), got[0][1:]
+
+
+def test_write_and_read(rbd_image: rbd.Image) -> None:
+    data = os.urandom(5000)
+    assert run(lambda cb: rbd_image.aio_write(data, 100, cb)) == (0, ())
+    assert run(lambda cb: rbd_image.aio_read(100, 5000, cb)) == (5000, (data,))
+    assert rbd_image.read(100, 5000) == data
+
+
+def test_by_keyword(rbd_image: rbd.Image) -> None:
+    flags = 4  # LIBRADOS_OP_FLAG_FADVISE_RANDOM
+    run(lambda cb: rbd_image.aio_write(data=b"abc", offset=7, oncomplete=cb, fadvise_flags=flags))
+    answer = run(
+        lambda cb: rbd_image.aio_read(offset=7, length=3, oncomplete=cb, fadvise_flags=flags)
+    )
+    assert answer == (3, (b"abc",))
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
+def test_any_buffer_can_be_written(rbd_image: rbd.Image, make: Callable[[bytes], Any]) -> None:
+    run(lambda cb: rbd_image.aio_write(make(b"some bytes"), 0, cb))
+    assert rbd_image.read(0, 10) == b"some bytes"
+
+
+def test_a_written_buffer_is_held_until_it_is_done(rbd_image: rbd.Image) -> None:
+    data = bytearray(b"x" * 65536)
+    completion = rbd_image.aio_write(data, 0, None)
+    with pytest.raises(BufferError):
+        data.append(1)
+    completion.wait_for_complete_and_cb()
+    data.append(1)
+    assert rbd_image.read(0, 65536) == b"x" * 65536
+
+
+def test_the_end_of_the_image(rbd_image: rbd.Image) -> None:
+    assert run(lambda cb: rbd_image.aio_read(SIZE - 50, 100, cb)) == (50, (bytes(50),))
+    assert run(lambda cb: rbd_image.aio_read(SIZE + 10, 100, cb)) == (-22, (None,))
+    assert run(lambda cb: rbd_image.aio_write(b"x" * 100, SIZE + 10, cb)) == (-22, ())
+    assert run(lambda cb: rbd_image.aio_read(0, 0, cb)) == (0, (b"",))
+    # Longer than any memory: clipped to the image first.
+    assert run(lambda cb: rbd_image.aio_read(SIZE - 5, 1 << 62, cb)) == (5, (bytes(5),))
+
+
+def test_discard_zeroes_and_flush(rbd_image: rbd.Image) -> None:
+    # librbd discards in units of 64 KiB, or of objects.
+    rbd_image.write(b"x" * (2 << 20), 0)
+    assert run(lambda cb: rbd_image.aio_discard(0, 1 << 20, cb)) == (0, ())
+    assert rbd_image.read((1 << 20) - 1, 2) == b"\0x"
+    assert run(lambda cb: rbd_image.aio_flush(cb)) == (0, ())
+
+
+@pytest.mark.needs("rbd_aio_write_zeroes")
+def test_write_zeroes(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"x" * 8192, 0)
+    assert run(lambda cb: rbd_image.aio_write_zeroes(4096, 4096, cb)) == (0, ())
+    answer = run(
+        lambda cb: rbd_image.aio_write_zeroes(
+            offset=0,
+            length=100,
+            oncomplete=cb,
+            zero_flags=rbd.RBD_WRITE_ZEROES_FLAG_THICK_PROVISION,
+        )
+    )
+    assert answer == (0, ())
+    assert rbd_image.read(0, 8192) == bytes(100) + b"x" * 3996 + bytes(4096)
+
+
+def test_without_a_callback(rbd_image: rbd.Image) -> None:
+    rbd_image.aio_write(b"abc", 0, None).wait_for_complete_and_cb()
+    completion = rbd_image.aio_read(0, 3, None)
+    completion.wait_for_complete_and_cb()
+    assert completion.get_return_value() == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda image: image.aio_read(-1, 1, print), OverflowError),
+        (lambda image: image.aio_read(0, -1, print), OverflowError),
+        (lambda image: image.aio_read(1 << 64, 1, print), OverflowError),
+        (lambda image: image.aio_write(b"", -1, print), OverflowError),
+        (lambda image: image.aio_write("text", 0, print), TypeError),
+        (lambda image: image.aio_write(memoryview(b"abcd")[::2], 0, print), BufferError),
+        (lambda image: image.aio_read("0", 1, print), TypeError),
+        (lambda image: image.aio_read(0, 1, 5), TypeError),
+        (lambda image: image.aio_flush(5), TypeError),
+        (lambda image: image.aio_read(0, 1), TypeError),
+        (lambda image: rbd.RBD().aio_open_image(print, 5, "name"), TypeError),
+    ],
+)
+def test_bad_arguments(rbd_image: rbd.Image, call: Callable[[rbd.Image], Any], error: type) -> None:
+    with pytest.raises(error):
+        call(rbd_image)
+
+
+def test_an_exception_of_the_callback_is_raised_by_each_wait(rbd_image: rbd.Image) -> None:
+    def fail(completion: rbd.Completion, data: Optional[bytes]) -> None:
+        raise ValueError("of the callback")
+
+    completion = rbd_image.aio_read(0, 10, fail)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="of the callback"):
+            completion.wait_for_complete_and_cb()
+    assert completion.get_return_value() == 10
+
+
+def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    rbd_image.close()
+    for call in (
+        lambda: rbd_image.aio_read(0, 1, print),
+        lambda: rbd_image.aio_write(b"", 0, print),
+        lambda: rbd_image.aio_discard(0, 1, print),
+        lambda: rbd_image.aio_flush(print),
+        lambda: rbd_image.aio_close(print),
+        lambda: rbd_image.aio_mirror_image_get_info(print),
+    ):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
+
+
+def test_aio_close(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "closing", SIZE)
+    image = rbd.Image(rbd_ioctx, "closing")
+    written: List[int] = []
+    writes = [image.aio_write(b"x", i, lambda _: written.append(1)) for i in range(10)]
+    assert run(image.aio_close) == (0, ())
+    assert len(writes) == len(written) == 10
+    for call in (image.size, lambda: image.aio_close(print)):
+        with pytest.raises(rbd.InvalidArgument):
+            call()
+    image.close()
+    rbd.RBD().remove(rbd_ioctx, "closing")
+
+
+def test_aio_close_of_an_image_that_is_dropped(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "closing", SIZE)
+    rbd.Image(rbd_ioctx, "closing").aio_close(None).wait_for_complete_and_cb()
+    rbd.RBD().remove(rbd_ioctx, "closing")
+
+
+def open_later(ioctx: rbd.rados.Ioctx, *arguments: Any, **keywords: Any) -> Tuple[int, rbd.Image]:
+    got: List[rbd.Image] = []
+    completion = rbd.RBD().aio_open_image(
+        lambda _, image: got.append(image), ioctx, *arguments, **keywords
+    )
+    completion.wait_for_complete_and_cb()
+    return completion.get_return_value(), got[0]
+
+
+def test_aio_open_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"abc", 0)
+    rbd_image.create_snap("s")
+    rbd_image.write(b"xyz", 0)
+    name, image_id = rbd_image.get_name(), rbd_image.id()
+    for arguments, keywords, content, writable in (
+        ((name,), {}, b"xyz", True),
+        ((name, "s"), {}, b"abc", False),
+        ((), {"name": name, "snapshot": "s", "read_only": True}, b"abc", False),
+        ((name, None, True), {}, b"xyz", False),
+        ((), {"image_id": image_id}, b"xyz", True),
+        ((), {"image_id": image_id, "read_only": True}, b"xyz", False),
+    ):
+        result, image = open_later(rbd_ioctx, *arguments, **keywords)
+        assert result == 0
+        with image:
+            assert isinstance(image, rbd.Image)
+            assert not image.closed
+            assert image.read(0, 3) == content
+            if not writable:
+                with pytest.raises(rbd.ReadOnlyImage):
+                    image.write(b"q", 10)
+    rbd_image.remove_snap("s")
+
+
+def test_aio_open_image_that_is_not_there(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    result, image = open_later(rbd_ioctx, "no such image")
+    assert result == -2
+    assert image.closed
+    assert "no such image" in repr(image)
+    for call in (image.size, lambda: image.aio_read(0, 1, print), image.require_not_closed):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
+    image.close()
+
+
+def test_aio_open_image_names_one_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    for keywords in ({}, {"name": "a", "image_id": "b"}):
+        with pytest.raises(rbd.InvalidArgument):
+            rbd.RBD().aio_open_image(print, rbd_ioctx, **keywords)
+
+
+def test_oncomplete_of_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    class Derived(rbd.Image):
+        pass
+
+    opened = threading.Event()
+    got: List[Any] = []
+
+    def note(completion: rbd.Completion, image: rbd.Image) -> None:
+        got.extend((completion.get_return_value(), image, image.size()))
+        opened.set()
+
+    image = Derived(rbd_ioctx, rbd_image.get_name(), _oncomplete=note)
+    assert opened.wait(60)
+    assert got == [0, image, SIZE]
+    image.close()
+
+
+def test_mirror_calls(rbd_image: rbd.Image) -> None:
+    result, (info,) = run(rbd_image.aio_mirror_image_get_info)
+    assert result == 0
+    assert info == {
+        "global_id": "",
+        "state": rbd.RBD_MIRROR_IMAGE_DISABLED,
+        "primary": False,
+    }
+
+
+@pytest.mark.needs("rbd_aio_mirror_image_get_mode", "rbd_aio_mirror_image_create_snapshot")
+def test_mirror_snapshot_calls(rbd_image: rbd.Image) -> None:
+    mode = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
+    assert run(rbd_image.aio_mirror_image_get_mode) == (0, (mode,))
+    # Not mirrored by snapshots.
+    assert run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(0, cb)) == (-22, (None,))
+    answer = run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(flags=0, oncomplete=cb))
+    assert answer == (-22, (None,))

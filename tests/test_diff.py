@@ -1,0 +1,255 @@
+"""What changed: diff() and diff_iterate()."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Callable, List, Tuple
+
+import pytest
+
+import rbd
+
+SIZE = 8 << 20
+OBJECT = 1 << 20
+
+Extent = Tuple[int, int, bool]
+
+
+@pytest.fixture
+def changed(rbd_image: rbd.Image) -> rbd.Image:
+    """Data in objects 0 and 2, then a snapshot, then more in 2 and 5, and 0 discarded."""
+    rbd_image.write(b"a" * 4096, 0)
+    rbd_image.write(b"b" * 4096, 2 * OBJECT + 8192)
+    rbd_image.create_snap("s")
+    rbd_image.write(b"c" * 4096, 2 * OBJECT)
+    rbd_image.write(b"d" * OBJECT, 5 * OBJECT)
+    rbd_image.discard(0, OBJECT)
+    return rbd_image
+
+
+@pytest.fixture(autouse=True)
+def without_snapshots(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Any:
+    yield
+    with rbd.Image(rbd_ioctx, rbd_image.name) as image:
+        for snapshot in image.list_snaps():
+            image.remove_snap(snapshot["name"])
+
+
+def iterated(image: rbd.Image, *arguments: Any, **keywords: Any) -> List[Extent]:
+    found: List[Extent] = []
+    image.diff_iterate(*arguments, lambda *extent: found.append(extent), **keywords)
+    return found
+
+
+def test_diff_is_what_diff_iterate_reports(changed: rbd.Image) -> None:
+    for from_snapshot in (None, "s"):
+        for whole in (False, True):
+            found = iterated(changed, 0, SIZE, from_snapshot, whole_object=whole)
+            assert found
+            extents = changed.diff(0, SIZE, from_snapshot, whole_object=whole)
+            assert list(extents) == found
+            assert changed.diff(from_snapshot=from_snapshot, whole_object=whole) == extents
+
+
+def test_types_and_order(changed: rbd.Image) -> None:
+    found = iterated(changed, 0, SIZE, "s")
+    assert [tuple(map(type, extent)) for extent in found] == [(int, int, bool)] * len(found)
+    assert found == sorted(found)
+    assert (5 * OBJECT, OBJECT, True) in found
+    assert (0, False) in [(offset, exists) for offset, _, exists in found]
+
+
+def test_by_keyword(changed: rbd.Image) -> None:
+    found: List[Extent] = []
+    changed.diff_iterate(
+        offset=0,
+        length=SIZE,
+        from_snapshot="s",
+        iterate_cb=lambda offset, length, exists: found.append((offset, length, exists)),
+        include_parent=True,
+        whole_object=True,
+    )
+    assert found == list(
+        changed.diff(
+            offset=0, length=SIZE, from_snapshot="s", include_parent=True, whole_object=True
+        )
+    )
+
+
+def test_from_a_snapshot_id(changed: rbd.Image) -> None:
+    (snapshot,) = changed.list_snaps()
+    assert changed.diff(from_snapshot=snapshot["id"]) == changed.diff(from_snapshot="s")
+    with pytest.raises((rbd.ImageNotFound, rbd.InvalidArgument)):
+        changed.diff(from_snapshot=123456)
+
+
+def test_a_region(changed: rbd.Image) -> None:
+    assert list(changed.diff(3 * OBJECT, OBJECT)) == []
+    assert [extent[0] for extent in changed.diff(4 * OBJECT, None, "s")] == [5 * OBJECT]
+    assert list(changed.diff(SIZE - OBJECT)) == []
+    with pytest.raises(rbd.InvalidArgument):
+        changed.diff(SIZE + 1)
+
+
+def test_merge(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"x" * (3 * OBJECT), OBJECT)
+    apart = rbd_image.diff(whole_object=True)
+    assert len(apart) == 3
+    assert list(rbd_image.diff(whole_object=True, merge=True)) == [(OBJECT, 3 * OBJECT, True)]
+
+
+def test_merge_keeps_what_differs_apart(changed: rbd.Image) -> None:
+    changed.write(b"e" * OBJECT, OBJECT)
+    merged = list(changed.diff(from_snapshot="s", whole_object=True, merge=True))
+    assert merged == [
+        (0, OBJECT, False),
+        (OBJECT, 2 * OBJECT, True),
+        (5 * OBJECT, OBJECT, True),
+    ]
+
+
+def test_extents_are_a_sequence(changed: rbd.Image) -> None:
+    changed.write(b"e" * 4096, 7 * OBJECT)
+    extents = changed.diff(whole_object=True)
+    whole = list(extents)
+    assert len(extents) == len(whole) == 3
+    assert [extents[i] for i in range(3)] == whole
+    assert extents[-1] == whole[-1]
+    for index in (slice(1, None), slice(None, None, -1), slice(0, 2), slice(5, 9), slice(-2, None)):
+        part = extents[index]
+        assert type(part) is rbd.Extents
+        assert list(part) == whole[index]
+    for beyond in (3, -4, 1 << 80):
+        with pytest.raises(IndexError):
+            extents[beyond]
+    with pytest.raises(TypeError):
+        extents["0"]
+    assert whole[0] in extents
+    assert list(reversed(extents)) == whole[::-1]
+    assert extents == extents[:]
+    assert extents != extents[1:]
+    assert extents != whole
+    assert not changed.diff(3 * OBJECT, OBJECT)
+    assert repr(extents) == "<rbd.Extents: 3>"
+    with pytest.raises(TypeError):
+        hash(extents)
+    with pytest.raises(TypeError):
+        rbd.Extents()
+    iterator = iter(extents)
+    del extents
+    changed.close()
+    assert list(iterator) == whole
+    assert list(iterator) == []
+
+
+def test_extents_are_a_buffer(changed: rbd.Image) -> None:
+    extents = changed.diff()
+    view = memoryview(extents)
+    assert view.readonly
+    assert (view.ndim, view.itemsize, view.shape) == (1, 24, (len(extents),))
+
+
+def test_numpy_sees_extents_without_a_copy(changed: rbd.Image) -> None:
+    numpy = pytest.importorskip("numpy")
+    extents = changed.diff(from_snapshot="s")
+    records = numpy.asarray(extents)
+    assert records.dtype.names == ("offset", "length", "exists")
+    assert records.dtype["offset"] == numpy.uint64
+    assert records.dtype["exists"] == numpy.bool_
+    assert [tuple(record) for record in records.tolist()] == list(extents)
+    again = numpy.asarray(extents)
+    assert numpy.shares_memory(records["offset"], again["offset"])
+    assert not records.flags.writeable
+    expected = sum(length for _, length, exists in extents if exists)
+    assert records["length"][records["exists"]].sum() == expected
+    del extents
+    assert records["offset"].tolist() == again["offset"].tolist()
+    empty = numpy.asarray(changed.diff(3 * OBJECT, OBJECT))
+    assert empty.shape == (0,)
+
+
+@pytest.mark.parametrize("answer", [None, 0, 5, True, False])
+def test_what_a_callback_may_return(changed: rbd.Image, answer: Any) -> None:
+    calls: List[Extent] = []
+
+    def callback(*extent: Any) -> Any:
+        calls.append(extent)
+        return answer
+
+    changed.diff_iterate(0, SIZE, None, callback, whole_object=True)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(-5, rbd.IOError), (-rbd.ECANCELED, rbd.OperationCanceled), (-22, rbd.InvalidArgument)],
+)
+def test_a_negative_answer_ends_it(changed: rbd.Image, answer: int, error: type) -> None:
+    calls: List[Extent] = []
+
+    def callback(*extent: Any) -> int:
+        calls.append(extent)
+        return answer
+
+    with pytest.raises(error) as caught:
+        changed.diff_iterate(0, SIZE, None, callback)
+    assert caught.value.errno == -answer
+    assert len(calls) == 1
+
+
+def test_what_a_callback_raises_ends_it(changed: rbd.Image) -> None:
+    calls: List[Extent] = []
+
+    def callback(*extent: Any) -> None:
+        calls.append(extent)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        changed.diff_iterate(0, SIZE, None, callback)
+    assert len(calls) == 1
+
+
+def test_a_callback_may_use_the_image(changed: rbd.Image) -> None:
+    found: List[bytes] = []
+    changed.diff_iterate(
+        0, SIZE, "s", lambda offset, length, exists: found.append(changed.read(offset, 1))
+    )
+    assert b"c" in found
+    assert b"d" in found
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda image: image.diff_iterate(0, SIZE, None, None), TypeError),
+        (lambda image: image.diff_iterate(0, SIZE, None, lambda *_: "x"), TypeError),
+        (lambda image: image.diff_iterate(0, SIZE, None, lambda: 0), TypeError),
+        (lambda image: image.diff_iterate(-1, SIZE, None, print), OverflowError),
+        (lambda image: image.diff_iterate(0, -1, None, print), OverflowError),
+        (lambda image: image.diff_iterate(0, SIZE, "none such", print), rbd.ImageNotFound),
+        (lambda image: image.diff_iterate(0, SIZE, 5.0, print), TypeError),
+        (lambda image: image.diff(-1), OverflowError),
+        (lambda image: image.diff(0, -1), OverflowError),
+        (lambda image: image.diff(from_snapshot="none such"), rbd.ImageNotFound),
+        (lambda image: image.diff(from_snapshot=5.0), TypeError),
+        (lambda image: image.diff(from_snapshot=-1), OverflowError),
+        (lambda image: image.diff(0, SIZE, None, True), TypeError),
+    ],
+)
+def test_bad_arguments(changed: rbd.Image, call: Callable[[rbd.Image], Any], error: type) -> None:
+    with pytest.raises(error):
+        call(changed)
+
+
+def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, changed: rbd.Image) -> None:
+    with rbd.Image(rbd_ioctx, changed.get_name()) as image:
+        pass
+    for call in (image.diff, lambda: image.diff_iterate(0, SIZE, None, print)):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
+
+
+def test_extents_do_not_pretend_to_pickle(changed: rbd.Image) -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(changed.diff())

@@ -1,0 +1,163 @@
+"""Event loops: one after the other, beside each other, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+
+import rbd
+import rbd.aio
+
+SIZE = 8 << 20
+BLOCK = 4096
+
+
+def test_run_after_run(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    async def once(i: int) -> bytes:
+        async with rbd.aio.open(rbd_ioctx, rbd_image.get_name()) as image:
+            await image.write(b"%d" % i, 0)
+            return await image.read(0, 1)
+
+    async def again(image: rbd.aio.AsyncImage) -> bytes:
+        return await image.read(0, 1)
+
+    shared = rbd.aio.AsyncImage(rbd_image)
+    for i in range(5):
+        assert asyncio.run(once(i)) == b"%d" % i
+        assert asyncio.run(again(shared)) == b"%d" % i
+
+
+def test_threads_with_a_loop_each(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    shared = rbd.aio.AsyncImage(rbd_image)
+    failures: List[BaseException] = []
+
+    async def work(thread: int) -> None:
+        async with rbd.aio.open(rbd_ioctx, rbd_image.get_name(), read_only=True) as own:
+            for i in range(10):
+                at = (thread * 10 + i) * BLOCK
+                await shared.write(bytes([thread + 1]) * BLOCK, at)
+                both = await asyncio.gather(own.read(at, BLOCK), shared.read(at, BLOCK))
+                assert both[1] == bytes([thread + 1]) * BLOCK
+
+    def run(thread: int) -> None:
+        try:
+            asyncio.run(work(thread))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_loop_that_ends_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "left", SIZE)
+    buffers = [bytearray(1 << 16) for _ in range(32)]
+    tasks: List[asyncio.Future[int]] = []
+
+    async def leave() -> rbd.aio.AsyncImage:
+        image = await rbd.aio.open(rbd_ioctx, "left")
+        tasks.extend(
+            asyncio.ensure_future(image.readinto(buffer, i << 16))
+            for i, buffer in enumerate(buffers)
+        )
+        await asyncio.sleep(0)
+        return image
+
+    image = asyncio.run(leave())
+    image.image.close()  # waits for librbd, not for a loop that is gone
+    assert image.closed
+    rbd.RBD().remove(rbd_ioctx, "left")
+
+
+def test_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "leaking", SIZE)
+    gone: List[weakref.ref[Any]] = []
+
+    async def use() -> None:
+        async with rbd.aio.open(rbd_ioctx, "leaking") as image:
+            gone.append(weakref.ref(image))
+            gone.append(weakref.ref(asyncio.get_running_loop()))
+            await asyncio.gather(*(image.read(i, 1) for i in range(100)))
+
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        asyncio.run(use())
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * len(gone)
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+    rbd.RBD().remove(rbd_ioctx, "leaking")
+
+
+def test_importing_rbd_does_not_import_asyncio() -> None:
+    text = "import rbd, sys; sys.exit('asyncio' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
+
+
+def test_the_interpreter_ends_with_calls_in_flight(
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    text = f"""
+        import asyncio, rbd, rbd.aio
+        cluster = rbd.connect({str(rbd_cluster.conffile)!r})
+        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
+        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
+        async def main():
+            global image
+            image = await rbd.aio.open(ioctx, {rbd_image.get_name()!r})
+            for i in range(64):
+                asyncio.ensure_future(image.write(b"x" * 4096, i * 4096))
+            await asyncio.sleep(0)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        print("end")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "end\n")
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_example_that_copies(
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    path = Path(__file__).parents[1] / "examples" / "copy_async.py"
+    if not path.exists():
+        pytest.skip("the examples are not beside the tests")
+    spec = importlib.util.spec_from_file_location("copy_async", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    content = random.Random(9).randbytes(3 << 20)
+    rbd_image.write(content, 1 << 20)
+    rbd.RBD().create(rbd_ioctx, "copied", SIZE)
+
+    async def copy() -> None:
+        async with rbd.aio.open(rbd_ioctx, "copied") as target:
+            source = rbd.aio.AsyncImage(rbd_image)
+            await example.copy(source, target, depth=8, block=100_000)
+
+    asyncio.run(copy())
+    with rbd.Image(rbd_ioctx, "copied") as copied:
+        assert copied.read(0, SIZE) == bytes(1 << 20) + content + bytes(4 << 20)
