@@ -1,5 +1,6 @@
-"""The same calls through the stock module and through ours, on clusters of their own: equal results,
-types, exception classes, error numbers and shapes of messages, but for the deviations we chose."""
+"""The same calls through the stock module and through ours, on clusters of their own: equal
+results, types, exception classes, error numbers and shapes of messages, but for the deviations we
+chose."""
 
 from __future__ import annotations
 

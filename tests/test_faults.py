@@ -8,21 +8,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import itertools
 import random
 import resource
 import threading
 import time
-from typing import Any, Callable, List, Optional, Set, Tuple
+from typing import Any, Callable, List, Set, Tuple
 
 import pytest
 
 import fakerbd
 import rbd
 from fakerbd import Kind, Shim
-from fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
+from fakerbd.driving import CODES, balance, everything
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all
-from surface import candidates, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 

@@ -98,7 +98,9 @@ def test_a_ctypes_ioctx(rbd_cluster: Any) -> None:
     assert library.rados_create(ctypes.byref(cluster), None) == 0
     assert library.rados_conf_read_file(cluster, str(rbd_cluster.conffile).encode()) == 0
     assert library.rados_connect(cluster) == 0
-    assert library.rados_ioctx_create(cluster, rbd_cluster.pools[0].encode(), ctypes.byref(raw)) == 0
+    assert (
+        library.rados_ioctx_create(cluster, rbd_cluster.pools[0].encode(), ctypes.byref(raw)) == 0
+    )
 
     class Ioctx:
         io = raw

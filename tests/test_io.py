@@ -175,7 +175,12 @@ def test_read_only_buffers_cannot_be_read_into(rbd_image: rbd.Image) -> None:
 
 def test_buffers_must_be_contiguous(rbd_image: rbd.Image) -> None:
     grid = np.zeros((8, 8), np.uint8)
-    for view in (grid[:, :4], grid[::2], np.asfortranarray(np.zeros((3, 4))), memoryview(b"abcd")[::2]):
+    for view in (
+        grid[:, :4],
+        grid[::2],
+        np.asfortranarray(np.zeros((3, 4))),
+        memoryview(b"abcd")[::2],
+    ):
         with pytest.raises(BufferError, match="contiguous"):
             rbd_image.write(view, 0)
     with pytest.raises(BufferError, match="contiguous"):

@@ -42,7 +42,11 @@ def test_create_positionally(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
     striped = NEEDED | rbd.RBD_FEATURE_STRIPINGV2
     assert tool.create(rbd_ioctx, "p", SIZE, 20, False, striped, 65536, 8) is None
     with rbd.Image(rbd_ioctx, "p") as opened:
-        assert (opened.stat()["order"], opened.stripe_unit(), opened.stripe_count()) == (20, 65536, 8)
+        assert (opened.stat()["order"], opened.stripe_unit(), opened.stripe_count()) == (
+            20,
+            65536,
+            8,
+        )
         assert opened.features() & striped == striped
 
 

@@ -115,7 +115,9 @@ def test_cluster_calls(cluster: rados.Rados) -> None:
 
 
 def test_mon_command(cluster: rados.Rados) -> None:
-    code, output, status = cluster.mon_command(json.dumps({"prefix": "osd ls", "format": "json"}), b"")
+    code, output, status = cluster.mon_command(
+        json.dumps({"prefix": "osd ls", "format": "json"}), b""
+    )
     assert code == 0
     assert 0 in json.loads(output)
     assert isinstance(status, str)

@@ -1,6 +1,6 @@
 """Builds the shim, and tells how a process is to be started so that it uses it.
 
-    python build.py DIRECTORY     builds DIRECTORY/librbd-shim.so and prints its path
+python build.py DIRECTORY     builds DIRECTORY/librbd-shim.so and prints its path
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from . import _core
 from ._core import (
     RBD,
     ChildIterator,
+    Completion,
     ConfigImageIterator,
     ConfigPoolIterator,
-    Completion,
     Extents,
     Group,
     GroupImageIterator,

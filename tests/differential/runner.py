@@ -1,7 +1,7 @@
 """Runs the steps with whichever `rbd` the interpreter finds, and prints what each came to, as JSON.
 
-usage: runner.py MODULES CONFFILE, where MODULES is "stock" or "ours". Kept to what Python 3.9 and either
-module know: it runs in the distribution's interpreter too.
+usage: runner.py MODULES CONFFILE, where MODULES is "stock" or "ours". Kept to what Python 3.9 and
+either module know: it runs in the distribution's interpreter too.
 """
 
 import datetime
@@ -11,8 +11,9 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import rbd  # noqa: E402
-from steps import STEPS  # noqa: E402
+from steps import STEPS
+
+import rbd
 
 if sys.argv[1] == "stock":
     import rados
@@ -52,7 +53,9 @@ def plain(value, key=None):
     if isinstance(value, bytes):
         return "bytes:" + plain(value.decode("latin-1"))
     if isinstance(value, dict):
-        return {str(k): plain(v, k) for k, v in sorted(value.items(), key=lambda item: str(item[0]))}
+        return {
+            str(k): plain(v, k) for k, v in sorted(value.items(), key=lambda item: str(item[0]))
+        }
     if isinstance(value, (list, tuple)):
         return [type(value).__name__] + [plain(item) for item in value]
     if hasattr(value, "__iter__"):
@@ -76,7 +79,9 @@ def run(step, scope):
             "error": type(error).__name__,
             "also": [base.__name__ for base in type(error).__mro__],
             "errno": getattr(error, "errno", "none"),
-            "message": message(error) if type(error).__module__.startswith(("rbd", "rados")) else "",
+            "message": message(error)
+            if type(error).__module__.startswith(("rbd", "rados"))
+            else "",
         }
 
 

@@ -375,4 +375,4 @@ R.remove(io2, "mig")
 R.remove(io, "c")
 R.list(io)
 R.list(io2)
-""".strip().splitlines()
+""".strip().splitlines()  # noqa: E501 - a step is a line
