@@ -12,6 +12,7 @@ import pytest
 
 import rbd
 import rbd.aio
+from proofs import proof
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -26,7 +27,7 @@ def run(
 ) -> Iterator[Run]:
     """Runs a coroutine function on a fresh loop with the image opened in it."""
     if request.param == "uvloop":
-        uvloop = pytest.importorskip("uvloop")
+        uvloop = proof("uvloop")
         new_loop = uvloop.new_event_loop
     else:
         new_loop = asyncio.new_event_loop

@@ -12,7 +12,9 @@ from typing import Any, Iterator, List, Tuple
 
 import pytest
 
-np = pytest.importorskip("numpy", reason="numpy is not installed")
+from proofs import proof
+
+np = proof("numpy")
 
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
@@ -315,10 +317,9 @@ def test_multiprocessing(address: str, rbd_image: rbd.Image, model: Any, method:
 
 @pytest.mark.slow
 @pytest.mark.rbd_image(size=4 << 30)
-@pytest.mark.filterwarnings("ignore")
 def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
-    da = pytest.importorskip("dask.array", reason="dask is not installed")
-    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    da = proof("dask.array")
+    distributed = proof("distributed")
     shape = (4096, 131_072)
     array = rbd.ImageArray(address, "<f8", shape, mode="r+")
     # Sparse: a few rows have something in them.
@@ -337,7 +338,7 @@ def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
 
 
 def test_dask_tokens(address: str, rbd_image: rbd.Image) -> None:
-    base = pytest.importorskip("dask.base", reason="dask is not installed")
+    base = proof("dask.base")
     rbd_image.create_snap("s")
     snapshot = rbd.ImageArray(f"{address}@s", "u1", 100)
     again = pickle.loads(pickle.dumps(snapshot))

@@ -15,6 +15,7 @@ from typing import Any, Iterator, Tuple
 import pytest
 
 import rbd
+from proofs import program, proof
 from rbd.files import EndOfImage, ImageFile
 
 MIB = 1 << 20
@@ -355,7 +356,7 @@ def test_gzip(rbd_image: rbd.Image) -> None:
 
 
 def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
-    np = pytest.importorskip("numpy", reason="numpy is not installed")
+    np = proof("numpy")
     array = np.random.default_rng(1).random((300, 70))
     with rbd_image.open_file("r+b") as file:
         np.save(file, array)
@@ -366,8 +367,8 @@ def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
 
 
 def test_h5py(rbd_image: rbd.Image) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
-    np = pytest.importorskip("numpy", reason="numpy is not installed")
+    h5py = proof("h5py")
+    np = proof("numpy")
     array = np.arange(200_000).reshape(400, 500)
     memory = io.BytesIO()
     with h5py.File(memory, "w") as h5:
@@ -385,8 +386,8 @@ def test_h5py(rbd_image: rbd.Image) -> None:
 
 
 def test_parquet(rbd_image: rbd.Image) -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pandas = proof("pandas")
+    proof("pyarrow")
     frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
     with rbd_image.open_file("r+b") as file:
         frame.to_parquet(_Unclosed(file), engine="pyarrow")
@@ -415,10 +416,8 @@ class _Unclosed(io.RawIOBase):
 
 @pytest.mark.rbd_image(size=24 << 20, order=22)
 def test_a_file_system(rbd_image: rbd.Image, tmp_path: Any) -> None:
-    ext4 = pytest.importorskip("ext4", reason="the pure-Python reader ext4 is not installed")
-    mkfs = shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
-    if mkfs is None:
-        pytest.skip("mkfs.ext4 is not installed")
+    ext4 = proof("ext4")
+    mkfs = program("mkfs.ext4")
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
     contents = os.urandom(3 * MIB)

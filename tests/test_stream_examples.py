@@ -12,6 +12,7 @@ from typing import Any, Callable
 import pytest
 
 import rbd
+from proofs import proof
 from streams import contents
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -62,7 +63,7 @@ def test_backup(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any, tmp_path: Path) 
 
 
 def test_shuffled_reader(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any) -> None:
-    pytest.importorskip("numpy", reason="numpy is not installed")
+    proof("numpy")
     where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
     output = run("shuffled_reader.py", f"{where}/{rbd_image.get_name()}", "--batches", 3)
     assert re.match(r"768 of 4096 rows in .* rows a second", output)

@@ -14,6 +14,7 @@ from typing import Any, List, Tuple
 import pytest
 
 import rbd
+from proofs import proof
 from rbd import transfer
 from streams import contents, make_diff, parse_diff, states
 
@@ -307,7 +308,7 @@ def test_a_bar_is_drawn(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("tqdm", reason="tqdm is not installed")
+    proof("tqdm")
     fill(rbd_image)
     transfer.export_image(rbd_image, tmp_path / "image", progress=True)
     assert "export" in capsys.readouterr().err

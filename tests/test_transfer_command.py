@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 import rbd
+from proofs import program
 from rbd import transfer
 from streams import contents, parse_diff, states
 
@@ -20,8 +21,7 @@ MIB = 1 << 20
 @pytest.fixture
 def command(rbd_cluster: Any, rbd_ioctx: Any) -> Callable[..., None]:
     """Runs the rbd command; a name in angle brackets becomes the spec of that image."""
-    if shutil.which("rbd") is None:
-        pytest.skip("the rbd command is not installed")
+    program("rbd")
     where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
 
     def run(*arguments: Any) -> None:

@@ -22,6 +22,7 @@ SYSTEM=(
     'ceph-osd=ceph-osd'
     'rbd=ceph-common'
     'librbd.so.1=librbd1'
+    '/sbin/mkfs.ext4=e2fsprogs'
 )
 OLDEST_PYTHON=3.9
 
@@ -157,7 +158,7 @@ install_package() {
     options=(--no-build-isolation --config-settings "build-dir=build/dev-$("$python" -c \
         'import sys; print(sys.implementation.cache_tag)')")
     options+=(--config-settings "cmake.define.RBDXX_WERROR=${RBD_WERROR:-OFF}")
-    PATH=$venv/bin:$PATH quietly "$python" -m pip install "${options[@]}" ".[test]"
+    PATH=$venv/bin:$PATH quietly "$python" -m pip install "${options[@]}" ".[test,proofs]"
     printf '%s\n' "$state" >"$stamp"
 }
 
