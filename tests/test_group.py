@@ -10,6 +10,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
+from refusals import Calls, refuses_wrong_types, with_arguments
 
 NAME_AND_STATE = {"name", "state"}
 DETAILS = {"id", "namespace_type", "image_snap_name", "image_snaps"}
@@ -197,7 +198,7 @@ def test_snapshot_info(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: 
 
 # Bad input
 
-CALLS: List[Tuple[str, Tuple[Any, ...]]] = [
+CALLS: Calls = [
     ("list_images", ()),
     ("list_snaps", ()),
     ("create_snap", ("snap",)),
@@ -236,12 +237,9 @@ def test_closed_ioctx(rbd_cluster: Cluster, method: str, arguments: Tuple[Any, .
             rbd.RBD().group_list(ioctx)
 
 
-@pytest.mark.parametrize(("method", "arguments"), [call for call in CALLS if call[1]])
+@pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
 def test_wrong_type(group: rbd.Group, method: str, arguments: Tuple[Any, ...]) -> None:
-    for i in range(len(arguments)):
-        wrong = [*arguments[:i], object(), *arguments[i + 1 :]]
-        with pytest.raises(TypeError):
-            getattr(group, method)(*wrong)
+    refuses_wrong_types(group, method, arguments)
 
 
 def test_wrong_types(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:

@@ -9,6 +9,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
+from refusals import Calls, refuses_closed_image, refuses_wrong_types, with_arguments
 
 EXCLUSIVE_LOCK = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
 locking = pytest.mark.rbd_image(features=EXCLUSIVE_LOCK)
@@ -199,7 +200,7 @@ def test_owner_iterator(rbd_image: rbd.Image) -> None:
 
 # Bad input
 
-CALLS: List[Tuple[str, Tuple[Any, ...]]] = [
+CALLS: Calls = [
     ("list_lockers", ()),
     ("lock_exclusive", ("cookie",)),
     ("lock_shared", ("cookie", "tag")),
@@ -215,18 +216,12 @@ CALLS: List[Tuple[str, Tuple[Any, ...]]] = [
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
 def test_closed_image(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
-    rbd_image.close()
-    with pytest.raises(rbd.InvalidArgument) as error:
-        getattr(rbd_image, method)(*arguments)
-    assert error.value.errno is None
+    refuses_closed_image(rbd_image, method, arguments)
 
 
-@pytest.mark.parametrize(("method", "arguments"), [call for call in CALLS if call[1]])
+@pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
 def test_wrong_type(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
-    for i in range(len(arguments)):
-        wrong = [*arguments[:i], object(), *arguments[i + 1 :]]
-        with pytest.raises(TypeError):
-            getattr(rbd_image, method)(*wrong)
+    refuses_wrong_types(rbd_image, method, arguments)
     with pytest.raises(TypeError):
         getattr(rbd_image, method)()
     assert rbd_image.list_lockers() == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, Tuple
 
 import pytest
 
 import rbd
 import rbd.rados
+from refusals import Calls, refuses_closed_image
 
 JOURNAL = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
 SNAPSHOT = rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT
@@ -147,7 +148,7 @@ def test_pool_that_is_not_mirrored(rbd_image: rbd.Image) -> None:
         rbd_image.mirror_image_get_instance_id()
 
 
-METHODS: List[Any] = [
+CALLS: Calls = [
     ("mirror_image_enable", (JOURNAL,)),
     ("mirror_image_disable", (False,)),
     ("mirror_image_promote", (False,)),
@@ -165,12 +166,9 @@ METHODS: List[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "arguments"), METHODS)
+@pytest.mark.parametrize(("method", "arguments"), CALLS)
 def test_closed_image(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
-    rbd_image.close()
-    with pytest.raises(rbd.InvalidArgument) as error:
-        getattr(rbd_image, method)(*arguments)
-    assert error.value.errno is None
+    refuses_closed_image(rbd_image, method, arguments)
 
 
 def test_wrong_types(rbd_image: rbd.Image) -> None:

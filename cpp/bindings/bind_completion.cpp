@@ -8,7 +8,7 @@
 #include "completion.hpp"
 #include "define.hpp"
 #include "gil.hpp"
-#include "mirroring.hpp"
+#include "mirrored.hpp"
 
 namespace rbdxx::python {
 
@@ -55,11 +55,11 @@ struct InfoCompletion final : Completion {
         if (result() < 0) {
             return py::none();
         }
-        return to_dict(mirror::info_of(info));
+        return to_dict(mirrored::info_of(info));
     }
     void release() override {
         if (settled() && result() >= 0) {
-            mirror::free_info(functions, info);
+            mirrored::free_info(functions, info);
         }
     }
     const abi::Functions& functions;

@@ -3,12 +3,12 @@
 
 #include <memory>
 
-#include <rbdxx/mirror.hpp>
+#include <rbdxx/mirrored.hpp>
 
 #include "bindings.hpp"
 #include "define.hpp"
 #include "gil.hpp"
-#include "mirroring.hpp"
+#include "mirrored.hpp"
 
 namespace rbdxx::python {
 
@@ -67,7 +67,7 @@ public:
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirror::statuses(ioctx_, after, chunk_size); });
+        auto found = without_gil([&] { return mirrored::statuses(ioctx_, after, chunk_size); });
         for (const auto& entry : found) {
             py::dict dict = to_dict(entry.status, entry.id);
             // The pool's list does not know it: librbd would have to open every image.
@@ -87,7 +87,7 @@ public:
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirror::instances(ioctx_, after, chunk_size); });
+        auto found = without_gil([&] { return mirrored::instances(ioctx_, after, chunk_size); });
         for (const auto& entry : found) {
             entries.append(py::make_tuple(text(entry.id), text(entry.instance_id)));
         }
@@ -105,7 +105,7 @@ public:
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirror::infos(ioctx_, mode_, after, chunk_size); });
+        auto found = without_gil([&] { return mirrored::infos(ioctx_, mode_, after, chunk_size); });
         for (const auto& entry : found) {
             py::dict dict;
             dict["mode"] = entry.mode;
@@ -194,7 +194,7 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
     define(
         rbd, "mirror_image_status_summary",
         [](const Rbd&, const IoCtxArgument& ioctx) {
-            auto counts = without_gil([&] { return mirror::summary(ioctx); });
+            auto counts = without_gil([&] { return mirrored::summary(ioctx); });
             py::list pairs;
             for (const auto& [state, count] : counts) {
                 pairs.append(py::make_tuple(state, count));

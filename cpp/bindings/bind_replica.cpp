@@ -4,7 +4,7 @@
 #include "bindings.hpp"
 #include "define.hpp"
 #include "gil.hpp"
-#include "mirroring.hpp"
+#include "mirrored.hpp"
 
 namespace rbdxx::python {
 

@@ -42,7 +42,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_watch(m, image);
     bind_group(m, rbd, image);
     bind_encryption(image);
-    bind_mirror(m, rbd);
+    bind_mirror(rbd);
+    bind_peers(m, rbd);
+    bind_mirrored(m, rbd);
     bind_replica(image);
     bind_files(image);
     bind_pipeline(m);

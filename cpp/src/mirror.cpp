@@ -1,4 +1,3 @@
-#include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/mirror.hpp>
 #include <rbdxx/sized.hpp>
@@ -77,48 +76,6 @@ void set_remote_namespace(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
     check(use->rbd_mirror_remote_namespace_set(use.get(), name.c_str()),
           [&] { return "error setting remote namespace " + quoted(name); });
-}
-
-std::string create_token(const IoCtx& ioctx) {
-    auto use = ioctx.use();
-    return sized_string(
-        [&](char* text, std::size_t* size) {
-            return use->rbd_mirror_peer_bootstrap_create(use.get(), text, size);
-        },
-        [] { return std::string("error creating bootstrap token"); }, 1024);
-}
-
-void import_token(const IoCtx& ioctx, int direction, const std::string& token) {
-    auto use = ioctx.use();
-    check(use->rbd_mirror_peer_bootstrap_import(
-              use.get(), static_cast<abi::rbd_mirror_peer_direction_t>(direction), token.c_str()),
-          [] { return std::string("error importing bootstrap token"); });
-}
-
-std::vector<std::pair<int, int>> summary(const IoCtx& ioctx) {
-    auto use = ioctx.use();
-    std::vector<abi::rbd_mirror_image_status_state_t> states;
-    std::vector<int> counts;
-    std::size_t used = 0;
-    auto describe = [] { return std::string("error getting mirror image status summary"); };
-    check(until_sized(std::size_t{16},
-                      [&](std::size_t& size) {
-                          states.assign(size, {});
-                          counts.assign(size, 0);
-                          int result = use->rbd_mirror_image_status_summary(
-                              use.get(), states.data(), counts.data(), &size);
-                          used = size;
-                          return result;
-                      }),
-          describe);
-    if (used > states.size()) {
-        throw LogicFault(describe() + ": more states than the array holds");
-    }
-    std::vector<std::pair<int, int>> found;
-    for (std::size_t i = 0; i < used; ++i) {
-        found.emplace_back(static_cast<int>(states[i]), counts[i]);
-    }
-    return found;
 }
 
 }  // namespace rbdxx::mirror

@@ -67,19 +67,19 @@ uint64_t create_snapshot(const Image& image, uint32_t flags) {
     return id;
 }
 
-mirror::ImageInfo info(const Image& image) {
+mirrored::ImageInfo info(const Image& image) {
     auto use = image.use();
     abi::rbd_mirror_image_info_t record{};
     check(use->rbd_mirror_image_get_info(use.get(), &record, sizeof record),
           [&] { return "error getting mirror info of " + image.describe(); });
-    mirror::ImageInfo found;
+    mirrored::ImageInfo found;
     try {
-        found = mirror::info_of(record);
+        found = mirrored::info_of(record);
     } catch (...) {
-        mirror::free_info(use.functions(), record);
+        mirrored::free_info(use.functions(), record);
         throw;
     }
-    mirror::free_info(use.functions(), record);
+    mirrored::free_info(use.functions(), record);
     return found;
 }
 
@@ -100,17 +100,17 @@ std::string instance_id(const Image& image) {
         [&] { return "error getting mirror instance id of " + image.describe(); });
 }
 
-mirror::ImageStatus status(const Image& image) {
+mirrored::ImageStatus status(const Image& image) {
     auto use = image.use();
     const auto& functions = use.functions();
     auto what = [&] { return "error getting mirror status of " + image.describe(); };
-    mirror::ImageStatus found;
+    mirrored::ImageStatus found;
     if (functions.rbd_mirror_image_get_global_status) {
         abi::rbd_mirror_image_global_status_t record{};
         check(functions.rbd_mirror_image_get_global_status(use.get(), &record, sizeof record),
               what);
         try {
-            found = mirror::status_of(record);
+            found = mirrored::status_of(record);
         } catch (...) {
             functions.rbd_mirror_image_global_status_cleanup(&record);
             throw;
@@ -121,17 +121,17 @@ mirror::ImageStatus status(const Image& image) {
     abi::rbd_mirror_image_status_t record{};
     check(functions.rbd_mirror_image_get_status(use.get(), &record, sizeof record), what);
     try {
-        found = mirror::status_of(record);
+        found = mirrored::status_of(record);
     } catch (...) {
         std::free(record.name);
         std::free(record.description);
-        mirror::free_info(functions, record.info);
+        mirrored::free_info(functions, record.info);
         throw;
     }
     // This release has no clean-up function: its strings come from malloc.
     std::free(record.name);
     std::free(record.description);
-    mirror::free_info(functions, record.info);
+    mirrored::free_info(functions, record.info);
     return found;
 }
 

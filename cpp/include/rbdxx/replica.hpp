@@ -5,7 +5,7 @@
 #include <string>
 
 #include <rbdxx/image.hpp>
-#include <rbdxx/mirror.hpp>
+#include <rbdxx/mirrored.hpp>
 
 namespace rbdxx::replica {
 
@@ -23,12 +23,12 @@ void resync(const Image& image);
 // Implements: rbd_mirror_image_create_snapshot2, rbd_mirror_image_create_snapshot
 uint64_t create_snapshot(const Image& image, uint32_t flags);
 // Implements: rbd_mirror_image_get_info
-mirror::ImageInfo info(const Image& image);
+mirrored::ImageInfo info(const Image& image);
 // RBD_MIRROR_IMAGE_MODE_*. Implements: rbd_mirror_image_get_mode
 int mode(const Image& image);
 // Of the daemon that replays the image. Implements: rbd_mirror_image_get_instance_id
 std::string instance_id(const Image& image);
 // Implements: rbd_mirror_image_get_global_status, rbd_mirror_image_get_status
-mirror::ImageStatus status(const Image& image);
+mirrored::ImageStatus status(const Image& image);
 
 }  // namespace rbdxx::replica

@@ -2,10 +2,10 @@
 // each call has the same meaning without.
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
-#include <rbdxx/mirror.hpp>
+#include <rbdxx/peers.hpp>
 #include <rbdxx/sized.hpp>
 
-namespace rbdxx::mirror {
+namespace rbdxx::peers {
 
 namespace {
 
@@ -18,8 +18,24 @@ std::string describe(const char* what, const std::string& uuid) {
 
 }  // namespace
 
-std::string add_peer(const IoCtx& ioctx, const std::string& site_name,
-                     const std::string& client_name, int direction) {
+std::string create_token(const IoCtx& ioctx) {
+    auto use = ioctx.use();
+    return sized_string(
+        [&](char* text, std::size_t* size) {
+            return use->rbd_mirror_peer_bootstrap_create(use.get(), text, size);
+        },
+        [] { return std::string("error creating bootstrap token"); }, 1024);
+}
+
+void import_token(const IoCtx& ioctx, int direction, const std::string& token) {
+    auto use = ioctx.use();
+    check(use->rbd_mirror_peer_bootstrap_import(
+              use.get(), static_cast<abi::rbd_mirror_peer_direction_t>(direction), token.c_str()),
+          [] { return std::string("error importing bootstrap token"); });
+}
+
+std::string add(const IoCtx& ioctx, const std::string& site_name, const std::string& client_name,
+                int direction) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     if (!functions.rbd_mirror_peer_site_add && direction != both_ways) {
@@ -37,7 +53,7 @@ std::string add_peer(const IoCtx& ioctx, const std::string& site_name,
     return uuid.c_str();
 }
 
-void remove_peer(const IoCtx& ioctx, const std::string& uuid) {
+void remove(const IoCtx& ioctx, const std::string& uuid) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     int result = functions.rbd_mirror_peer_site_remove
@@ -46,7 +62,7 @@ void remove_peer(const IoCtx& ioctx, const std::string& uuid) {
     check(result, [&] { return "error removing mirror peer " + quoted(uuid); });
 }
 
-std::vector<Peer> peers(const IoCtx& ioctx) {
+std::vector<Peer> list(const IoCtx& ioctx) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     auto what = [] { return std::string("error listing mirror peers"); };
@@ -80,7 +96,7 @@ std::vector<Peer> peers(const IoCtx& ioctx) {
     return found;
 }
 
-void set_peer_client(const IoCtx& ioctx, const std::string& uuid, const std::string& client_name) {
+void set_client(const IoCtx& ioctx, const std::string& uuid, const std::string& client_name) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     int result =
@@ -91,7 +107,7 @@ void set_peer_client(const IoCtx& ioctx, const std::string& uuid, const std::str
     check(result, [&] { return describe("setting the client name", uuid); });
 }
 
-void set_peer_name(const IoCtx& ioctx, const std::string& uuid, const std::string& site_name) {
+void set_name(const IoCtx& ioctx, const std::string& uuid, const std::string& site_name) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     int result =
@@ -101,14 +117,14 @@ void set_peer_name(const IoCtx& ioctx, const std::string& uuid, const std::strin
     check(result, [&] { return describe("setting the site name", uuid); });
 }
 
-void set_peer_direction(const IoCtx& ioctx, const std::string& uuid, int direction) {
+void set_direction(const IoCtx& ioctx, const std::string& uuid, int direction) {
     auto use = ioctx.use();
     check(use->rbd_mirror_peer_site_set_direction(
               use.get(), uuid.c_str(), static_cast<abi::rbd_mirror_peer_direction_t>(direction)),
           [&] { return describe("setting the direction", uuid); });
 }
 
-Attributes peer_attributes(const IoCtx& ioctx, const std::string& uuid) {
+Attributes attributes(const IoCtx& ioctx, const std::string& uuid) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     const bool sites = static_cast<bool>(functions.rbd_mirror_peer_site_get_attributes);
@@ -128,8 +144,7 @@ Attributes peer_attributes(const IoCtx& ioctx, const std::string& uuid) {
     return attributes;
 }
 
-void set_peer_attributes(const IoCtx& ioctx, const std::string& uuid,
-                         const Attributes& attributes) {
+void set_attributes(const IoCtx& ioctx, const std::string& uuid, const Attributes& attributes) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
     std::string keys;
@@ -146,4 +161,4 @@ void set_peer_attributes(const IoCtx& ioctx, const std::string& uuid,
     check(result, [&] { return describe("setting the attributes", uuid); });
 }
 
-}  // namespace rbdxx::mirror
+}  // namespace rbdxx::peers

@@ -3,10 +3,10 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
-#include <rbdxx/mirror.hpp>
+#include <rbdxx/mirrored.hpp>
 #include <rbdxx/sized.hpp>
 
-namespace rbdxx::mirror {
+namespace rbdxx::mirrored {
 
 namespace {
 
@@ -65,6 +65,32 @@ void free_info(const abi::Functions& functions, abi::rbd_mirror_image_info_t& re
         std::free(record.global_id);
     }
     record.global_id = nullptr;
+}
+
+std::vector<std::pair<int, int>> summary(const IoCtx& ioctx) {
+    auto use = ioctx.use();
+    std::vector<abi::rbd_mirror_image_status_state_t> states;
+    std::vector<int> counts;
+    std::size_t used = 0;
+    auto describe = [] { return std::string("error getting mirror image status summary"); };
+    check(until_sized(std::size_t{16},
+                      [&](std::size_t& size) {
+                          states.assign(size, {});
+                          counts.assign(size, 0);
+                          int result = use->rbd_mirror_image_status_summary(
+                              use.get(), states.data(), counts.data(), &size);
+                          used = size;
+                          return result;
+                      }),
+          describe);
+    if (used > states.size()) {
+        throw LogicFault(describe() + ": more states than the array holds");
+    }
+    std::vector<std::pair<int, int>> found;
+    for (std::size_t i = 0; i < used; ++i) {
+        found.emplace_back(static_cast<int>(states[i]), counts[i]);
+    }
+    return found;
 }
 
 std::vector<StatusEntry> statuses(const IoCtx& ioctx, const std::string& after, std::size_t most) {
@@ -143,4 +169,4 @@ std::vector<InstanceEntry> instances(const IoCtx& ioctx, const std::string& afte
     return entries;
 }
 
-}  // namespace rbdxx::mirror
+}  // namespace rbdxx::mirrored

@@ -1,4 +1,4 @@
-#include "mirroring.hpp"
+#include "mirrored.hpp"
 
 #include "arguments.hpp"
 #include "time.hpp"
@@ -7,7 +7,7 @@ namespace rbdxx::python {
 
 namespace {
 
-void add_site(py::dict& dict, const mirror::SiteStatus& site) {
+void add_site(py::dict& dict, const mirrored::SiteStatus& site) {
     dict["state"] = site.state;
     dict["description"] = text(site.description);
     dict["last_update"] = utc_datetime(site.last_update);
@@ -16,7 +16,7 @@ void add_site(py::dict& dict, const mirror::SiteStatus& site) {
 
 }  // namespace
 
-py::dict to_dict(const mirror::ImageInfo& info) {
+py::dict to_dict(const mirrored::ImageInfo& info) {
     py::dict dict;
     dict["global_id"] = text(info.global_id);
     dict["state"] = info.state;
@@ -24,13 +24,13 @@ py::dict to_dict(const mirror::ImageInfo& info) {
     return dict;
 }
 
-py::dict to_dict(const mirror::ImageStatus& status, const std::string& image_id) {
+py::dict to_dict(const mirrored::ImageStatus& status, const std::string& image_id) {
     py::dict dict;
     dict["name"] = text(status.name);
     dict["id"] = text(image_id);
     dict["info"] = to_dict(status.info);
     py::list remote;
-    mirror::SiteStatus local;
+    mirrored::SiteStatus local;
     local.description = "status not found";
     for (const auto& site : status.sites) {
         if (site.mirror_uuid.empty()) {

@@ -1,0 +1,151 @@
+#include <rbdxx/constants.hpp>
+#include <rbdxx/peers.hpp>
+
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
+#include "listing.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+struct MirrorPeerIterator : Listing {};
+
+py::list list_peers(const IoCtxArgument& ioctx) {
+    auto found = without_gil([&] { return peers::list(ioctx); });
+    py::list dicts;
+    for (const auto& peer : found) {
+        py::dict dict;
+        dict["uuid"] = text(peer.uuid);
+        dict["direction"] = peer.direction;
+        dict["site_name"] = text(peer.site_name);
+        // What the peer's site was called before Ceph 16.
+        dict["cluster_name"] = text(peer.site_name);
+        dict["mirror_uuid"] = text(peer.mirror_uuid);
+        dict["client_name"] = text(peer.client_name);
+        dicts.append(dict);
+    }
+    return dicts;
+}
+
+void define_peers(py::module_& m, RbdClass& rbd) {
+    define(
+        rbd, "mirror_peer_bootstrap_create",
+        [](const Rbd&, const IoCtxArgument& ioctx) {
+            return text(without_gil([&] { return peers::create_token(ioctx); }));
+        },
+        "A token with which another cluster can make this one its peer. It holds a key: keep it\n"
+        "secret.\n\nRaises InvalidArgument where the pool's mirroring is disabled.\n\n"
+        "Implements: rbd_mirror_peer_bootstrap_create",
+        py::arg("ioctx"));
+    define(
+        rbd, "mirror_peer_bootstrap_import",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Flags& direction, const Name& token) {
+            without_gil([&] { peers::import_token(ioctx, direction, token); });
+        },
+        "Makes the cluster that made the token a peer, and this one that one's.\n\n"
+        "direction: RBD_MIRROR_PEER_DIRECTION_*. Raises InvalidArgument.\n\n"
+        "Implements: rbd_mirror_peer_bootstrap_import",
+        py::arg("ioctx"), py::arg("direction"), py::arg("token"));
+    define(
+        rbd, "mirror_peer_add",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& site_name, const Name& client_name,
+           const Flags& direction) {
+            return text(
+                without_gil([&] { return peers::add(ioctx, site_name, client_name, direction); }));
+        },
+        "Adds a peer; gives its uuid.\n\n"
+        "client_name: who to connect as, 'client.x'. direction: RBD_MIRROR_PEER_DIRECTION_*;\n"
+        "before Ceph 16 only the default. Raises ImageExists, InvalidArgument.\n\n"
+        "Implements: rbd_mirror_peer_site_add, rbd_mirror_peer_add",
+        py::arg("ioctx"), py::arg("site_name"), py::arg("client_name"),
+        py::arg("direction") = static_cast<int>(constants::MIRROR_PEER_DIRECTION_RX_TX));
+    define(
+        rbd, "mirror_peer_remove",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid) {
+            without_gil([&] { peers::remove(ioctx, uuid); });
+        },
+        "Removes a peer; one that is not there is no error.\n\n"
+        "Implements: rbd_mirror_peer_site_remove, rbd_mirror_peer_remove",
+        py::arg("ioctx"), py::arg("uuid"));
+    define(
+        rbd, "mirror_peer_list",
+        [m](const Rbd&, const py::object& ioctx) { return m.attr("MirrorPeerIterator")(ioctx); },
+        "The pool's peers, as an iterator of dicts.\n\n"
+        "Implements: rbd_mirror_peer_site_list, rbd_mirror_peer_list",
+        py::arg("ioctx"));
+    auto set_name = [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Name& name) {
+        without_gil([&] { peers::set_name(ioctx, uuid, name); });
+    };
+    define(
+        rbd, "mirror_peer_set_client",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Name& client_name) {
+            without_gil([&] { peers::set_client(ioctx, uuid, client_name); });
+        },
+        "Changes the client name of a peer.\n\nRaises ImageNotFound.\n\n"
+        "Implements: rbd_mirror_peer_site_set_client_name, rbd_mirror_peer_set_client",
+        py::arg("ioctx"), py::arg("uuid"), py::arg("client_name"));
+    define(rbd, "mirror_peer_set_name", set_name,
+           "Changes the site name of a peer.\n\n"
+           "Raises ImageNotFound; ImageExists where a peer has that name.\n\n"
+           "Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster",
+           py::arg("ioctx"), py::arg("uuid"), py::arg("site_name"));
+    define(rbd, "mirror_peer_set_cluster", set_name,
+           "mirror_peer_set_name() by its older name.\n\n"
+           "Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster",
+           py::arg("ioctx"), py::arg("uuid"), py::arg("cluster_name"));
+    define_gated(
+        rbd, "rbd_mirror_peer_site_set_direction", "mirror_peer_set_direction",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Flags& direction) {
+            without_gil([&] { peers::set_direction(ioctx, uuid, direction); });
+        },
+        "Changes the direction of a peer: RBD_MIRROR_PEER_DIRECTION_*.\n\n"
+        "Raises ImageNotFound, InvalidArgument.\n\n"
+        "Implements: rbd_mirror_peer_site_set_direction",
+        py::arg("ioctx"), py::arg("uuid"), py::arg("direction"));
+}
+
+void define_attributes(RbdClass& rbd) {
+    define(
+        rbd, "mirror_peer_get_attributes",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid) {
+            auto pairs = without_gil([&] { return peers::attributes(ioctx, uuid); });
+            py::dict dict;
+            for (const auto& [key, value] : pairs) {
+                dict[text(key)] = text(value);
+            }
+            return dict;
+        },
+        "How to reach a peer: a dict with RBD_MIRROR_PEER_ATTRIBUTE_NAME_* as keys.\n\n"
+        "Raises ImageNotFound, also where none were ever set.\n\n"
+        "Implements: rbd_mirror_peer_site_get_attributes, rbd_mirror_peer_get_attributes",
+        py::arg("ioctx"), py::arg("uuid"));
+    define(
+        rbd, "mirror_peer_set_attributes",
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const py::dict& attributes) {
+            peers::Attributes pairs;
+            for (const auto& [key, value] : attributes) {
+                pairs.emplace_back(convert_name(key), convert_name(value));
+            }
+            without_gil([&] { peers::set_attributes(ioctx, uuid, pairs); });
+        },
+        "Sets all attributes of a peer, from a dict of str.\n\nRaises ImageNotFound.\n\n"
+        "Implements: rbd_mirror_peer_site_set_attributes, rbd_mirror_peer_set_attributes",
+        py::arg("ioctx"), py::arg("uuid"), py::arg("attributes"));
+}
+
+}  // namespace
+
+void bind_peers(py::module_& m, RbdClass& rbd) {
+    bind_listing<MirrorPeerIterator, const IoCtxArgument&>(
+        m, "MirrorPeerIterator", list_peers,
+        "The pool's peers, each a dict of uuid, direction (RBD_MIRROR_PEER_DIRECTION_*), "
+        "site_name, cluster_name (the same), mirror_uuid and client_name. Implements: "
+        "rbd_mirror_peer_site_list, rbd_mirror_peer_list",
+        py::arg("ioctx"));
+    define_peers(m, rbd);
+    define_attributes(rbd);
+}
+
+}  // namespace rbdxx::python

@@ -1,0 +1,56 @@
+"""The mirrored images of a pool, where none is; test_replica.py and test_mirroring.py have some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rbd
+import rbd.rados
+from rbd.testing import Cluster
+from refusals import Calls, refuses_other_than_an_open_ioctx
+
+call = rbd.RBD()
+
+
+def test_nothing_is_mirrored(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    assert call.mirror_image_status_summary(rbd_ioctx) == []
+    assert list(call.mirror_image_status_list(ioctx=rbd_ioctx)) == []
+    assert list(call.mirror_image_instance_id_list(ioctx=rbd_ioctx)) == []
+
+
+@pytest.mark.needs("rbd_mirror_image_info_list")
+def test_no_infos(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    assert list(call.mirror_image_info_list(rbd_ioctx)) == []
+    chosen = call.mirror_image_info_list(
+        ioctx=rbd_ioctx, mode_filter=rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
+    )
+    assert list(chosen) == []
+
+
+CALLS: Calls = [
+    ("mirror_image_status_list", ()),
+    ("mirror_image_status_summary", ()),
+    ("mirror_image_instance_id_list", ()),
+    pytest.param(
+        "mirror_image_info_list", (), marks=pytest.mark.needs("rbd_mirror_image_info_list")
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "arguments"), CALLS)
+def test_closed_and_foreign_ioctx(rbd_cluster: Cluster, method: str, arguments: Any) -> None:
+    refuses_other_than_an_open_ioctx(rbd_cluster, method, arguments)
+
+
+def test_wrong_types(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    wrong: Any = object()
+    for method in (
+        lambda: rbd.MirrorImageStatusIterator(wrong),
+        lambda: rbd.MirrorImageInstanceIdIterator(wrong),
+        lambda: rbd.MirrorImageInfoIterator(wrong, None),
+        lambda: rbd.MirrorImageInfoIterator(rbd_ioctx, wrong),
+    ):
+        with pytest.raises(TypeError):
+            method()
