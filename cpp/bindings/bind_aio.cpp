@@ -22,9 +22,6 @@ namespace {
 
 using Queue = std::shared_ptr<aio::Queue>;
 
-// A read longer than this is clipped to the image before memory is taken for it.
-constexpr uint64_t clip_above = uint64_t{1} << 20;
-
 // One stretch of the image, from or to one stretch of memory.
 struct Transfer final : LoopOperation {
     void start(const Queue& queue) {
@@ -221,12 +218,7 @@ std::unique_ptr<Transfer> transfer(LoopQueue& self, const Image& image, uint64_t
 void read(LoopQueue& self, const py::object& future, const py::object& image, const U64& offset,
           const U64& length, const Flags& flags) {
     const Image& from = image_of(image);
-    uint64_t wanted = length;
-    if (wanted > clip_above) {
-        uint64_t there = without_gil([&] { return io::clip(from, offset, wanted); });
-        // Outside the image, librbd says what is wrong with that.
-        wanted = there > 0 ? there : 1;
-    }
+    uint64_t wanted = memory_for(from, offset, length);
     auto made = transfer(self, from, offset, wanted, flags, false);
     made->bytes.emplace(wanted);
     made->data = made->bytes->data();

@@ -1,7 +1,6 @@
 #include <pybind11/stl.h>
 
 #include <rbdxx/aio.hpp>
-#include <rbdxx/io.hpp>
 
 #include "bindings.hpp"
 #include "buffer.hpp"
@@ -13,9 +12,6 @@
 namespace rbdxx::python {
 
 namespace {
-
-// A read longer than this is clipped to the image before memory is taken for it.
-constexpr uint64_t clip_above = uint64_t{1} << 20;
 
 struct ReadCompletion final : Completion {
     explicit ReadCompletion(uint64_t size) : bytes(size) {}
@@ -95,13 +91,7 @@ py::object launch_plain(const py::object& self, const py::object& oncomplete, co
 
 py::object aio_read(const py::object& self, const U64& offset, const U64& length,
                     const py::object& oncomplete, const Flags& flags) {
-    uint64_t wanted = length;
-    if (wanted > clip_above) {
-        const Image& image = self.cast<const PyImage&>().get();
-        uint64_t there = without_gil([&] { return io::clip(image, offset, wanted); });
-        // Outside the image, librbd says what is wrong with that.
-        wanted = there > 0 ? there : 1;
-    }
+    uint64_t wanted = memory_for(self.cast<const PyImage&>().get(), offset, length);
     return launch_on(std::make_unique<ReadCompletion>(wanted), self, oncomplete,
                      [&](ReadCompletion& made, aio::QueuePointer queue, const Image& image) {
                          aio::read(made, std::move(queue), image, made.bytes.data(), offset, wanted,

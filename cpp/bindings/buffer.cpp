@@ -2,6 +2,10 @@
 
 #include <string>
 
+#include <rbdxx/io.hpp>
+
+#include "gil.hpp"
+
 namespace rbdxx::python {
 
 Buffer::Buffer(py::handle source, Access access) {
@@ -74,6 +78,15 @@ std::vector<iovec> vectors_of(const std::vector<Buffer>& buffers) {
         vectors.push_back({buffer.data(), buffer.size()});
     }
     return vectors;
+}
+
+uint64_t memory_for(const Image& image, uint64_t offset, uint64_t length) {
+    constexpr uint64_t clip_above = uint64_t{1} << 20;
+    if (length <= clip_above) {
+        return length;
+    }
+    uint64_t there = without_gil([&] { return io::clip(image, offset, length); });
+    return there > 0 ? there : 1;
 }
 
 NewBytes::NewBytes(uint64_t size) : size_(size) {

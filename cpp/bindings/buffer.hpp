@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <rbdxx/image.hpp>
+
 namespace rbdxx::python {
 
 namespace py = pybind11;
@@ -44,6 +46,10 @@ private:
 std::vector<Buffer> all_buffers(const py::object& sources, Buffer::Access access);
 // Their memory, for the C API.
 std::vector<iovec> vectors_of(const std::vector<Buffer>& buffers);
+
+// How many bytes of memory a read takes: a long one is clipped to the image first. One byte outside
+// of it, so that librbd says what is wrong with that.
+uint64_t memory_for(const Image& image, uint64_t offset, uint64_t length);
 
 // New bytes objects: memory to read into before anyone else sees it. MemoryError if there is none.
 class NewBytes {

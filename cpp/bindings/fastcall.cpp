@@ -13,9 +13,6 @@ namespace rbdxx::python {
 
 namespace {
 
-// A read longer than this is clipped to the image before memory is taken for it.
-constexpr uint64_t clip_above = uint64_t{1} << 20;
-
 // The parameters of a method, the last of which, fadvise_flags, may be left out.
 struct Parameters {
     const char* method;
@@ -131,11 +128,7 @@ PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyO
         uint64_t offset = number(found[0]);
         uint64_t length = number(found[1]);
         int flags = flags_of(found[2]);
-        if (length > clip_above) {
-            uint64_t there = without_gil([&] { return io::clip(image, offset, length); });
-            // Outside the image, librbd says what is wrong with that.
-            length = there > 0 ? there : 1;
-        }
+        length = memory_for(image, offset, length);
         NewBytes bytes(length);
         uint64_t done =
             without_gil([&] { return io::read(image, bytes.data(), offset, length, flags); });

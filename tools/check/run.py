@@ -90,6 +90,7 @@ def clang_tidy(root: Path) -> List[str]:
         root,
         "cmake",
         *("-S", str(root), "-B", str(build), "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"),
+        "-DCMAKE_UNITY_BUILD=OFF",
         *(f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.strip()}"),
     )
     if configured:
