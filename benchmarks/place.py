@@ -1,0 +1,154 @@
+"""Where benchmarks run: a cluster, its images, interpreters and programs, and how much to do."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+import rbd
+from rbd.testing import Cluster, LocalCluster
+
+from .shim import build as shim
+
+WORKERS = Path(__file__).with_name("workers")
+MIB = 1 << 20
+GIB = 1 << 30
+
+#: What the cluster is set to. Small writes cost the OSD less in pages; and fio's engine never
+#: flushes, so without the second every write of it would be held in writethrough mode.
+CONF = {"memstore_page_set": True, "rbd_cache_writethrough_until_flush": False}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done."""
+
+    rounds: int  # of each row, in which each contender has its turn
+    curve_rounds: int
+    seconds: float  # of one measurement of throughput
+    curve_seconds: float
+    calls: int
+    batch: int  # blocks in one call
+    extents: int
+    image: int  # bytes of the image for throughput, all written
+    sparse: int  # bytes of the image for transfers
+    filled: int  # bytes of that with data
+    points: Optional[int] = None  # of each curve; None: all
+
+
+FULL = Scale(7, 3, 2.0, 1.0, 200_000, 16384, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
+TINY = Scale(1, 1, 0.02, 0.02, 200, 256, 1000, 8 * MIB, 64 * MIB, 16 * MIB, points=2)
+
+
+class Ended(NamedTuple):
+    """What a process that ended well took and said."""
+
+    seconds: float
+    peak: int  # bytes of memory
+    output: str
+
+
+def run(command: List[str], env: Dict[str, str]) -> Ended:
+    """Runs a program to its end; RuntimeError with what it said, where it fails."""
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+        if process.returncode != 0:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace")
+            raise RuntimeError(f"{command} ended with {process.returncode}:\n{text}{said}")
+    return Ended(seconds, usage.ru_maxrss * 1024, text)
+
+
+@functools.cache
+def stock_python() -> Optional[str]:
+    """An interpreter with the stock modules; RBD_STOCK_PYTHON names it."""
+    code = "import rados, rbd, sys; sys.exit(hasattr(rbd, 'library_info'))"
+    for candidate in (os.environ.get("RBD_STOCK_PYTHON"), "/usr/bin/python3"):
+        if candidate and shutil.which(candidate):
+            done = subprocess.run([candidate, "-c", code], capture_output=True, cwd="/")
+            if done.returncode == 0:
+                return candidate
+    return None
+
+
+@functools.cache
+def fio_has_rbd() -> bool:
+    if shutil.which("fio") is None:
+        return False
+    listed = subprocess.run(["fio", "--enghelp"], capture_output=True, text=True).stdout
+    return "rbd" in listed.split()
+
+
+class Place:
+    """One cluster, and a directory for files."""
+
+    def __init__(self, cluster: Cluster, directory: Path, scale: Scale) -> None:
+        self.cluster = cluster
+        self.directory = directory
+        self.scale = scale
+        self.pool = cluster.pools[0]
+        self._made: Dict[str, str] = {}
+
+    @functools.cached_property
+    def shim(self) -> Path:
+        """librbd with a data path that does nothing."""
+        return shim.build(self.directory, rbd.library_info().path)
+
+    def image(self, name: str, prepare: Callable[[Place, Any, str], None]) -> str:
+        """The image of that name; `prepare(place, ioctx, name)` makes it at the first call."""
+        if name not in self._made:
+            with self.cluster.connect() as cluster, cluster.open_ioctx(self.pool) as ioctx:
+                prepare(self, ioctx, name)
+            self._made[name] = name
+        return name
+
+    def worker(
+        self, which: str, script: str, env: Optional[Dict[str, str]] = None, **arguments: Any
+    ) -> Dict[str, Any]:
+        """Runs a script of workers/ for "ours" or the "stock" module; what it answers.
+
+        With `seconds` and `peak` (bytes) of the whole process, unless it tells them itself.
+        """
+        python = sys.executable if which == "ours" else stock_python()
+        assert python is not None
+        told = {"which": which, "pool": self.pool, **arguments}
+        command = [python, "-E", "-s", str(WORKERS / f"{script}.py"), json.dumps(told)]
+        ended = run(command, {**self.cluster.env, **(env or {})})
+        answer = json.loads(ended.output.splitlines()[-1])
+        return {"seconds": ended.seconds, "peak": ended.peak, **answer}
+
+    def shimmed(self, which: str) -> Dict[str, str]:
+        """The environment in which a worker finds the shim."""
+        if which == "ours":
+            return shim.our_environment(self.shim)
+        return shim.stock_environment(self.shim)
+
+    def file(self, name: str) -> Path:
+        """A path where there is nothing yet."""
+        path = self.directory / name
+        path.unlink(missing_ok=True)
+        return path
+
+
+@contextmanager
+def local(scale: Scale) -> Iterator[Place]:
+    """A place on a cluster of its own."""
+    # The files go beside the cluster's own, which are in memory where there is room.
+    with LocalCluster(conf=CONF) as cluster, TemporaryDirectory(dir=cluster.directory) as path:
+        yield Place(cluster, Path(path), scale)

@@ -1,0 +1,106 @@
+"""The results as a table, for people and for the documentation."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from pathlib import Path
+from typing import Any, Dict, List
+
+import rbd
+
+Results = Dict[str, Any]
+
+
+def about() -> Dict[str, Any]:
+    """What the results depend on."""
+    info = rbd.library_info()
+    model = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": model,
+        "processors": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "rbd": rbd.__version__,
+        "librbd": ".".join(map(str, info.version)),
+    }
+
+
+def number(value: float, unit: str) -> str:
+    """A value with its unit, to three digits."""
+    if unit == "s" and value < 1:
+        value, unit = value * 1e3, "ms"
+    if unit == "ms" and value < 1:
+        value, unit = value * 1e3, "µs"
+    text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{text} {unit}"
+
+
+def spread(summary: Dict[str, Any]) -> str:
+    """How far from the median the values lie, at most."""
+    median = summary["median"]
+    if not median:
+        return ""
+    far = max(summary["most"] - median, median - summary["least"])
+    return f"±{far / median:.0%}"
+
+
+def cells(row: Dict[str, Any]) -> List[List[str]]:
+    """The lines of one row: one for each peer, and for each that could not run."""
+    ours = f"{number(row['ours']['median'], row['unit'])} {spread(row['ours'])}"
+    lines = []
+    for name, peer in row["peers"].items():
+        ratio, goal = peer["ratio"], ""
+        if "goal" in peer:
+            sign = "≥" if row["more_is_better"] else "≤"
+            goal = f"{sign} {peer['goal']:g} {'met' if peer['met'] else 'NOT MET'}"
+        other = f"{number(peer['median'], row['unit'])} {spread(peer)}"
+        low, high = ratio["least"], ratio["most"]
+        times = f"{ratio['median']:.2f} ({low:.2f}-{high:.2f})"
+        lines.append([row["name"], row["what"], ours, name, other, times, goal])
+    for name, why in row["lacking"].items():
+        lines.append([row["name"], row["what"], ours, name, why, "", ""])
+    return lines
+
+
+HEADER = ["row", "what", "ours", "peer", "the peer's", "ratio (least-most)", "goal"]
+
+
+def _all_cells(results: Results) -> List[List[str]]:
+    return [line for row in results["rows"] for line in cells(row)]
+
+
+def table(results: Results) -> str:
+    """The rows in columns, for a terminal."""
+    lines = [HEADER, *_all_cells(results)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    )
+
+
+def markdown(results: Results) -> str:
+    """The rows as a table of Markdown, with a line that says where they come from."""
+    where = results["about"]
+    lines = ["| " + " | ".join(HEADER[1:]) + " |", "|" + "---|" * (len(HEADER) - 1)]
+    before = ""
+    for name, *line in _all_cells(results):
+        if name == before:
+            # What the line above says already.
+            line[0] = line[1] = ""
+        before = name
+        lines.append("| " + " | ".join(line) + " |")
+    lines += [
+        "",
+        f"{where['date']}: {where['processors']} processors ({where['processor']}), "
+        f"{where['system']}, Python {where['python']}, librbd {where['librbd']}, "
+        f"rbd {where['rbd']}; {results['rounds']} rounds.",
+        "",
+    ]
+    return "\n".join(lines)

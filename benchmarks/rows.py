@@ -1,0 +1,228 @@
+"""The rows of the table: what is measured, of whom, and how good it has to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from . import images
+from .peers import Lacking, always, fio, fio_rate, program, qemu_convert, rbd_command, stock
+from .place import MIB, Place
+
+OURS = "rbd"
+STOCK = "stock module"
+FIO = "fio"
+
+Measure = Callable[[Place], float]
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    measure: Measure
+    lacking: Lacking = always
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    what: str
+    unit: str
+    # The first is ours; the others are its peers.
+    contenders: Tuple[Contender, ...]
+    # The ratio to a peer that is to be had: at most for times and memory, at least for rates.
+    goals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.unit.endswith("/s")
+
+    def met(self, peer: str, ratio: float) -> bool:
+        """Whether a ratio to a peer reaches the goal."""
+        goal = self.goals[peer]
+        return ratio >= goal if self.more_is_better else ratio <= goal
+
+
+def _call(which: str, call: str, foreign: bool = False) -> Measure:
+    def measure(place: Place) -> float:
+        name = images.full(place)
+        count = place.scale.calls
+        told: Dict[str, Any] = {
+            "name": name,
+            "call": call,
+            "count": count,
+            "length": 4096,
+            "foreign": foreign,
+        }
+        return float(place.worker(which, "calls", place.shimmed(which), **told)["value"])
+
+    return measure
+
+
+def _call_row(call: str, goals: Mapping[str, float], ctypes: bool = True) -> Row:
+    contenders = [Contender(OURS, _call("ours", call))]
+    if ctypes:
+        contenders.append(Contender(STOCK, _call("stock", call), stock))
+        contenders.append(Contender("ctypes", _call("ours", call, foreign=True)))
+    else:
+        # The stock module has no such call; its read() is what a program would use.
+        contenders.append(Contender(STOCK + " read", _call("stock", "read"), stock))
+    length = "" if call == "size" else " of 4 KiB"
+    return Row(f"call-{call}", f"one {call}(){length}, stubbed", "ns", tuple(contenders), goals)
+
+
+def blocks(
+    place: Place, op: str, *, block: int = 4096, depth: int = 32, seconds: float, **other: Any
+) -> Dict[str, Any]:
+    name = images.full(place)
+    told = dict(name=name, op=op, block=block, depth=depth, seconds=seconds, **other)
+    return place.worker("ours", "blocks", most=place.scale.batch, **told)
+
+
+def _blocks_row(op: str) -> Row:
+    def ours(place: Place) -> float:
+        return float(blocks(place, op, seconds=place.scale.seconds)["value"])
+
+    return Row(
+        f"batch-{op}",
+        f"{op}_blocks, 4 KiB, queue depth 32",
+        "blocks/s",
+        (Contender(OURS, ours), Contender(FIO, _fio(op), fio)),
+        {FIO: 1.0},
+    )
+
+
+def _fio(op: str) -> Measure:
+    return lambda place: fio_rate(place, images.full(place), op, seconds=place.scale.seconds)
+
+
+def loop(
+    place: Place,
+    which: str,
+    op: str,
+    *,
+    block: int = 4096,
+    flight: int = 32,
+    seconds: float,
+    **other: Any,
+) -> Dict[str, Any]:
+    told: Dict[str, Any] = {"names": [images.full(place)], **other}
+    told.update(op=op, block=block, flight=flight, seconds=seconds)
+    return place.worker(which, "loop", **told)
+
+
+def _loop_row(op: str, against_fio: float, against_stock: float) -> Row:
+    def of(which: str) -> Measure:
+        return lambda place: float(loop(place, which, op, seconds=place.scale.seconds)["value"])
+
+    return Row(
+        f"aio-{op}",
+        f"rbd.aio {op}, 4 KiB, 32 in flight",
+        "blocks/s",
+        (
+            Contender(OURS, of("ours")),
+            Contender(FIO, _fio(op), fio),
+            Contender(STOCK, of("stock"), stock),
+        ),
+        {FIO: against_fio, STOCK: against_stock},
+    )
+
+
+def _diff(which: str, call: str) -> Measure:
+    def measure(place: Place) -> float:
+        env = {**place.shimmed(which), "RBD_SHIM_EXTENTS": str(place.scale.extents)}
+        told = {"name": images.full(place), "call": call}
+        return float(place.worker(which, "extents", env, **told)["value"])
+
+    return measure
+
+
+def _diff_row(call: str, what: str, goals: Mapping[str, float]) -> Row:
+    peer = Contender(STOCK, _diff("stock", "diff_iterate"), stock)
+    return Row(
+        call.replace("_", "-"), what, "s", (Contender(OURS, _diff("ours", call)), peer), goals
+    )
+
+
+def _import(which: str) -> Measure:
+    return lambda place: float(place.worker(which, "importing")["value"])
+
+
+def _stream(call: str, field: str, **options: Any) -> Measure:
+    def measure(place: Place) -> float:
+        told = {"name": images.scattered(place), "call": call, "options": options}
+        answer = place.worker("ours", "streams", path=str(place.file("ours")), **told)
+        return float(answer[field])
+
+    return measure
+
+
+def _rbd_export(place: Place) -> float:
+    return rbd_command(place, "export", images.scattered(place), place.file("rbd")).seconds
+
+
+def _qemu(place: Place) -> float:
+    return qemu_convert(place, images.scattered(place), place.file("qemu")).seconds
+
+
+def _export_diff(field: str) -> Measure:
+    def measure(place: Place) -> float:
+        image, path = images.scattered(place), place.file("rbd-diff")
+        ended = rbd_command(place, "export-diff", image, path, "--from-snap", "before")
+        return float(getattr(ended, field))
+
+    return measure
+
+
+_RBD = "rbd command"
+_EXPORT_DIFF = {"from_snapshot": "before"}
+
+ROWS: List[Row] = [
+    _call_row("read", {STOCK: 0.8}),
+    _call_row("write", {STOCK: 0.8}),
+    _call_row("readinto", {STOCK + " read": 0.8}, ctypes=False),
+    _call_row("size", {STOCK: 0.8}),
+    _blocks_row("read"),
+    _blocks_row("write"),
+    _loop_row("read", 0.9, 1.6),
+    _loop_row("write", 0.8, 3.0),
+    _diff_row("diff", "diff() of a million extents, stubbed", {STOCK: 0.1}),
+    _diff_row("diff_iterate", "diff_iterate() with a lambda, the same", {}),
+    Row(
+        "import",
+        "import rbd; stock: import rados, rbd",
+        "s",
+        (Contender(OURS, _import("ours")), Contender(STOCK, _import("stock"), stock)),
+        {STOCK: 0.3},
+    ),
+    Row(
+        "export",
+        "export of a sparse image, whole process",
+        "s",
+        (
+            Contender(OURS, _stream("export_image", "seconds")),
+            Contender(_RBD, _rbd_export, program("rbd")),
+            Contender("qemu-img", _qemu, program("qemu-img")),
+        ),
+        {_RBD: 0.7, "qemu-img": 1.0},
+    ),
+    Row(
+        "export-diff",
+        "export_diff since a snapshot, whole process",
+        "s",
+        (
+            Contender(OURS, _stream("export_diff", "seconds", **_EXPORT_DIFF)),
+            Contender(_RBD, _export_diff("seconds"), program("rbd")),
+        ),
+        {_RBD: 0.8},
+    ),
+    Row(
+        "export-diff-memory",
+        "the same: peak memory of the process",
+        "MiB",
+        (
+            Contender(OURS, lambda p: _stream("export_diff", "peak", **_EXPORT_DIFF)(p) / MIB),
+            Contender(_RBD, lambda p: _export_diff("peak")(p) / MIB, program("rbd")),
+        ),
+    ),
+]

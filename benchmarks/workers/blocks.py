@@ -1,0 +1,38 @@
+"""Blocks per second of read_blocks and write_blocks, at random offsets; and the memory they take.
+
+With up to `most` blocks in one call.
+"""
+
+import array
+import time
+
+from common import main, offsets, opened, peak
+
+
+def run(which, pool, name, op, block, depth, seconds, most=16384, total=None):
+    """`total`: bytes to move in one call, in place of calls for so many seconds."""
+    with opened(which, pool, name) as (image,):
+        size = image.size()
+        count = max(total // block if total else min(most, (64 << 20) // block), depth)
+        places = array.array("Q", offsets(size, block, count))
+        memory = bytearray(b"d") * (count * block)
+        if op == "write":
+            image.flush()
+        before = peak()
+        done = 0
+        start = time.perf_counter()
+        while True:
+            if op == "read":
+                image.read_blocks(places, block, out=memory, queue_depth=depth)
+            else:
+                image.write_blocks(memory, places, queue_depth=depth)
+            done += count
+            taken = time.perf_counter() - start
+            if total or taken >= seconds:
+                break
+        grown = peak() - before
+    return {"value": done / taken, "grown": grown}
+
+
+if __name__ == "__main__":
+    main(run)

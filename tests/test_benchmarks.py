@@ -1,0 +1,112 @@
+"""Each benchmark, as small as it can be: that it runs and answers; how fast is not asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import report  # noqa: E402
+from benchmarks.curves import CURVES, Curve, Line  # noqa: E402
+from benchmarks.measure import measure_row  # noqa: E402
+from benchmarks.place import TINY, Place, local  # noqa: E402
+from benchmarks.rows import ROWS, Contender, Row  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with local(TINY) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "contender",
+    [
+        pytest.param(contender, id=f"{row.name}-{contender.name}")
+        for row in ROWS
+        for contender in row.contenders
+    ],
+)
+def test_row(place: Place, contender: Contender) -> None:
+    why = contender.lacking()
+    if why:
+        pytest.skip(why)
+    assert contender.measure(place) > 0
+
+
+@pytest.mark.parametrize(
+    ("curve", "line"),
+    [
+        pytest.param(curve, line, id=f"{curve.name}-{line.name}")
+        for curve in CURVES
+        for line in curve.lines
+    ],
+)
+def test_curve(place: Place, curve: Curve, line: Line) -> None:
+    why = line.lacking()
+    if why:
+        pytest.skip(why)
+    assert line.measure(place, curve.points[1]) >= 0
+
+
+def test_names_are_told_apart() -> None:
+    names = [row.name for row in ROWS] + [curve.name for curve in CURVES]
+    assert len({*names}) == len(names)
+
+
+def row(unit: str, ours: float, peer: float, goal: float) -> Row:
+    return Row(
+        "row",
+        "what",
+        unit,
+        (
+            Contender("ours", lambda place: ours),
+            Contender("peer", lambda place: peer),
+            Contender("other", lambda place: peer, lambda: "not here"),
+        ),
+        {"peer": goal},
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours", "peer", "goal", "met"),
+    [
+        ("s", 1.0, 2.0, 0.5, True),
+        ("s", 1.1, 2.0, 0.5, False),
+        ("blocks/s", 2.0, 1.0, 2.0, True),
+        ("blocks/s", 1.9, 1.0, 2.0, False),
+    ],
+)
+def test_a_goal_is_met_or_not(
+    place: Place, unit: str, ours: float, peer: float, goal: float, met: bool
+) -> None:
+    result = measure_row(place, row(unit, ours, peer, goal), lambda text: None)
+    assert result["peers"]["peer"]["met"] is met
+    assert result["peers"]["peer"]["ratio"]["median"] == ours / peer
+    assert result["lacking"] == {"other": "not here"}
+    measured, missing = report.cells(result)
+    assert measured[-1].endswith("NOT MET") is not met
+    assert "not here" in missing
+
+
+def test_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--tiny", "call-size"]
+    command += ["--json", str(tmp_path / "x.json"), "--table", str(tmp_path / "x.md")]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert "one size(), stubbed" in done.stdout
+    assert json.loads((tmp_path / "x.json").read_text())["rows"][0]["name"] == "call-size"
+    assert "one size(), stubbed" in (tmp_path / "x.md").read_text()
+
+
+def test_an_unknown_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "nothing"]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode != 0
+    assert "no nothing" in done.stderr
