@@ -33,17 +33,6 @@ def default_value(text: str) -> Any:
     return getattr(rbd, text) if text.startswith("RBD_") else eval(text)
 
 
-@pytest.mark.parametrize("name", sorted(TABLE["constants"]))
-def test_constant(name: str) -> None:
-    assert vars(rbd)[name] == TABLE["constants"][name]["value"]
-    assert type(vars(rbd)[name]) is type(TABLE["constants"][name]["value"])
-
-
-def test_nothing_else_looks_like_a_feature() -> None:
-    ours = {name for name in vars(rbd) if "RBD_FEATURE_" in name}
-    assert ours == {name for name in TABLE["constants"] if "RBD_FEATURE_" in name}
-
-
 @pytest.mark.parametrize("name", sorted(TABLE["exceptions"]))
 def test_exception(name: str) -> None:
     cls = getattr(rbd, name)
@@ -72,8 +61,3 @@ def test_method(cls: str, method: str, signature: str) -> None:
     for extra in given[len(wanted) :]:
         assert extra.kind is inspect.Parameter.KEYWORD_ONLY
         assert extra.default is not inspect.Parameter.empty
-
-
-def test_auids() -> None:
-    assert rbd.ANONYMOUS_AUID == 0xFFFFFFFFFFFFFFFF
-    assert rbd.ADMIN_AUID == 0

@@ -1,0 +1,156 @@
+"""What others do with an image that is a file: archives, arrays, tables, a file system."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from typing import Any, Iterator, Tuple
+
+import pytest
+
+import rbd
+from proofs import program, proof
+
+MIB = 1 << 20
+
+
+def test_copyfileobj(rbd_image: rbd.Image) -> None:
+    data = os.urandom(2 * MIB)
+    with rbd_image.open_file("r+b") as file:
+        shutil.copyfileobj(io.BytesIO(data), file)
+    copy = io.BytesIO()
+    with rbd_image.open_file() as file:
+        shutil.copyfileobj(file, copy)
+    assert copy.getvalue()[: len(data)] == data
+    assert len(copy.getvalue()) == rbd_image.size()
+
+
+def _members() -> Iterator[Tuple[str, bytes]]:
+    for i in range(20):
+        yield f"dir/file{i}", os.urandom(i * 5000)
+
+
+def test_tarfile(rbd_image: rbd.Image) -> None:
+    members = dict(_members())
+    with rbd_image.open_file("r+b") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with rbd_image.open_file() as file, tarfile.open(fileobj=file) as tar:
+        assert tar.getnames() == list(members)
+        for name, data in members.items():
+            member = tar.extractfile(name)
+            assert member is not None
+            assert member.read() == data
+
+
+def test_zipfile(rbd_image: rbd.Image) -> None:
+    members = dict(_members())
+    with rbd_image.open_file("r+b") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        # An archive is found from its end.
+        file.truncate()
+    with rbd_image.open_file() as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        for name, data in members.items():
+            assert archive.read(name) == data
+
+
+def test_gzip(rbd_image: rbd.Image) -> None:
+    data = os.urandom(100_000) * 10
+    with rbd_image.open_file("r+b") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb") as stream:
+            stream.write(data)
+        file.truncate()
+    with rbd_image.open_file() as file, gzip.open(file) as stream:
+        assert stream.read() == data
+
+
+def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
+    np = proof("numpy")
+    array = np.random.default_rng(1).random((300, 70))
+    with rbd_image.open_file("r+b") as file:
+        np.save(file, array)
+        np.save(file, array[::2])
+    with rbd_image.open_file() as file:
+        assert np.array_equal(np.load(file), array)
+        assert np.array_equal(np.load(file), array[::2])
+
+
+def test_h5py(rbd_image: rbd.Image) -> None:
+    h5py = proof("h5py")
+    np = proof("numpy")
+    array = np.arange(200_000).reshape(400, 500)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as h5:
+        h5.create_dataset("group/data", data=array, chunks=(50, 50), compression="gzip")
+        h5.create_dataset("plain", data=array)
+    rbd_image.write(memory.getvalue(), 0)
+    with rbd_image.open_file("r+b") as file, h5py.File(file, "r+") as h5:
+        h5.attrs["title"] = "on an image"
+        h5["plain"][7] = 0
+    with rbd_image.open_file() as file, h5py.File(file, "r") as h5:
+        assert h5.attrs["title"] == "on an image"
+        assert np.array_equal(h5["group/data"][100:200, 3:9], array[100:200, 3:9])
+        assert not h5["plain"][7].any()
+        assert np.array_equal(h5["plain"][8:], array[8:])
+
+
+def test_parquet(rbd_image: rbd.Image) -> None:
+    pandas = proof("pandas")
+    proof("pyarrow")
+    frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
+    with rbd_image.open_file("r+b") as file:
+        frame.to_parquet(_Unclosed(file), engine="pyarrow")
+        file.truncate()
+    with rbd_image.open_file() as file:
+        back = pandas.read_parquet(file, engine="pyarrow", columns=["text", "number"])
+    assert back["number"].tolist() == list(range(50_000))
+    assert back["text"].iloc[-1] == "row 49999"
+
+
+class _Unclosed(io.RawIOBase):
+    """Writers that close what they write to would take the position with them."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return int(self._file.write(data))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+
+@pytest.mark.rbd_image(size=24 << 20, order=22)
+def test_a_file_system(rbd_image: rbd.Image, tmp_path: Any) -> None:
+    ext4 = proof("ext4")
+    mkfs = program("mkfs.ext4")
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    contents = os.urandom(3 * MIB)
+    (tree / "sub" / "large").write_bytes(contents)
+    (tree / "hello").write_text("hello from the image\n")
+    disk = tmp_path / "disk"
+    with disk.open("wb") as new:
+        new.truncate(rbd_image.size())
+    subprocess.run([mkfs, "-q", "-F", "-d", str(tree), str(disk)], check=True, timeout=60)
+    with disk.open("rb") as source, rbd_image.open_file("r+b") as target:
+        shutil.copyfileobj(source, target)
+    with rbd_image.open_file() as file:
+        volume = ext4.Volume(file)
+        with volume.inode_at("/hello").open() as member:
+            assert member.read() == b"hello from the image\n"
+        with volume.inode_at("/sub/large").open() as member:
+            assert member.read() == contents
