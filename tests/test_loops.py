@@ -104,9 +104,32 @@ def test_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().remove(rbd_ioctx, "leaking")
 
 
-def test_importing_rbd_does_not_import_asyncio() -> None:
-    text = "import rbd, sys; sys.exit('asyncio' in sys.modules or 'numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
+def test_importing_rbd_imports_little() -> None:
+    text = """
+import os, sys
+before = {*sys.modules}
+import rbd
+print(*sorted({*sys.modules} - before))
+assert "librbd" not in open("/proc/self/maps").read()
+rbd.aio
+assert "asyncio" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    imported = {*done.stdout.split()}
+    assert {name for name in imported if name.startswith("rbd")} == {
+        "rbd",
+        "rbd._core",
+        "rbd.exceptions",
+    }
+    # Each takes as long as all of ours.
+    assert not imported & {"asyncio", "collections", "inspect", "numpy", "re", "typing"}
+
+
+def test_what_is_imported_late_is_there(rbd_cluster: Any) -> None:
+    info = rbd.library_info()
+    assert isinstance(info, rbd.LibraryInfo)
+    assert info._fields == ("path", "version", "missing", "rados_path")
+    assert "LibraryInfo" in dir(rbd)
 
 
 def test_the_interpreter_ends_with_calls_in_flight(

@@ -7,9 +7,7 @@ and works with whatever librbd is there at run time: nothing is loaded before th
 
 from __future__ import annotations
 
-import importlib as _importlib
 import os as _os
-from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _core
 from ._core import (
@@ -39,8 +37,11 @@ from ._core import (
 from .exceptions import *  # noqa: F403
 from .exceptions import __all__ as _exceptions
 
+# Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from typing import Any, List, Mapping, Optional, Union
 
     from . import array as array
     from . import files as files
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from . import transfer as transfer
     from .array import ImageArray as ImageArray
     from .files import open as open
+    from .library import LibraryInfo as LibraryInfo
 
 # The constants stand in one list in the extension; a program may look for them in this very dict.
 globals().update(_core.constants)
@@ -60,8 +62,8 @@ ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
 _LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer")
-# Not in __all__: a star import must not hide the builtin open(), nor need numpy.
-_LAZY_NAMES = {"ImageArray": "array", "open": "files"}
+# The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
+_LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "library"}
 
 __all__ = [
     "ADMIN_AUID",
@@ -100,20 +102,13 @@ __all__ = [
 ]
 
 
-class LibraryInfo(NamedTuple):
-    """What librbd was loaded."""
-
-    path: str
-    version: Tuple[int, int, int]
-    missing: Tuple[str, ...]
-    rados_path: str
-
-
 def library_info() -> LibraryInfo:
     """Path, version and missing functions of the loaded librbd, which it loads if need be.
 
     Raises LibraryNotFound.
     """
+    from .library import LibraryInfo
+
     return LibraryInfo(*_core.library_info())
 
 
@@ -153,10 +148,12 @@ def connect(
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _LAZY:
-        return _importlib.import_module(f".{name}", __name__)
+        return import_module(f".{name}", __name__)
     if name in _LAZY_NAMES:
-        module = _importlib.import_module(f".{_LAZY_NAMES[name]}", __name__)
+        module = import_module(f".{_LAZY_NAMES[name]}", __name__)
         return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

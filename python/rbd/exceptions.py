@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import builtins
 import errno as _errno
-from typing import Any, Dict, Optional, Tuple, Type
+
+# Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple, Type
 
 __all__ = [
     "ArgumentOutOfRange",
