@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import ctypes
 import mmap
 from typing import Any, Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import rbd
+import rbd.aio
 
 SIZE = 8 << 20  # of the rbd_image fixture
 
@@ -258,6 +260,33 @@ def test_compare_and_write(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(0, 512) == b"B" * 512
     with pytest.raises(ValueError, match="one size"):
         rbd_image.compare_and_write(b"A", b"AB", 0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param(
+            {"features": 3, "stripe_unit": 4096, "stripe_count": 3, "order": 16}, id="striped"
+        ),
+    ],
+)
+@pytest.mark.needs("rbd_compare_and_write", "rbd_aio_compare_and_write")
+def test_where_a_comparison_finds_other_data(
+    rbd_ioctx: rbd.rados.Ioctx, image: dict[str, Any]
+) -> None:
+    rbd.RBD().create(rbd_ioctx, "compared", 4 << 20, **image)
+    with rbd.Image(rbd_ioctx, "compared") as compared:
+        wrapped = rbd.aio.AsyncImage(compared)
+        for offset in (512, 4096 * 5 + 1024, (3 << 20) + 2048):
+            for differs in (0, 300, 511):
+                expected = bytes(differs) + b"\1" + bytes(511 - differs)
+                with pytest.raises(rbd.CompareMismatch) as caught:
+                    compared.compare_and_write(expected, b"D" * 512, offset)
+                assert caught.value.offset == offset + differs
+                with pytest.raises(rbd.CompareMismatch) as caught:
+                    asyncio.run(wrapped.compare_and_write(expected, b"D" * 512, offset))
+                assert caught.value.offset == offset + differs
 
 
 def test_everything_after_close(rbd_image: rbd.Image) -> None:

@@ -129,7 +129,8 @@ struct VectorTransfer final : LoopOperation {
 // A call that answers with nothing but success; the future gets `answer`.
 struct Plain final : LoopOperation {
     py::object value() override {
-        if (result() == -EILSEQ) {
+        if (result() == -EILSEQ && difference) {
+            mismatch = difference->place(mismatch);
             throw CompareMismatch(mismatch,
                                   message + ": other data from " + std::to_string(mismatch));
         }
@@ -151,6 +152,7 @@ struct Plain final : LoopOperation {
     py::object answer = py::none();
     std::string message;
     uint64_t mismatch = 0;
+    std::optional<io::Difference> difference;  // of a comparison
 };
 
 struct Opening final : LoopOperation {
@@ -306,6 +308,7 @@ void compare_and_write(LoopQueue& self, const py::object& future, const py::obje
     made->second = std::move(buffer);
     plain(self, future, image, std::move(made),
           [&](Plain& operation, const Queue& queue, const Image& on) {
+              operation.difference.emplace(on, offset, operation.second.size());
               aio::compare_and_write(operation, queue, on, operation.first.data(),
                                      operation.second.data(), offset, operation.second.size(),
                                      &operation.mismatch, flags);

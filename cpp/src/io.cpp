@@ -126,13 +126,28 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
     return done;
 }
 
+Difference::Difference(const Image& image, uint64_t offset, uint64_t length)
+    : offset_(offset),
+      length_(length),
+      object_size_(image.info().obj_size),
+      stripe_unit_(image.stripe_unit()),
+      stripe_count_(image.stripe_count()) {}
+
+uint64_t Difference::place(uint64_t told) const {
+    uint64_t stripe = told / stripe_unit_ / stripe_count_;
+    uint64_t in_object = (stripe * stripe_unit_ + told % stripe_unit_) % object_size_;
+    return in_object < length_ ? offset_ + in_object : told;
+}
+
 uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
                            uint64_t offset, uint64_t length, int flags) {
+    Difference difference(image, offset, length);
     Entry use(image);
     uint64_t mismatch = 0;
     auto result =
         use->rbd_compare_and_write(use.get(), offset, length, expected, data, &mismatch, flags);
     if (result == -EILSEQ) {
+        mismatch = difference.place(mismatch);
         throw CompareMismatch(mismatch, region("comparing", image, offset, length) +
                                             ": other data from " + std::to_string(mismatch));
     }

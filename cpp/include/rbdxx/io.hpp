@@ -37,6 +37,23 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
 uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
                            uint64_t offset, uint64_t length, int flags = 0);
 
+// Where in the image a comparison found other data. librbd tells how far from the comparison's
+// beginning that is, but as a place so far from the beginning of the object. Made while the image
+// is open.
+class Difference {
+public:
+    Difference(const Image& image, uint64_t offset, uint64_t length);
+    // What librbd's answer means.
+    uint64_t place(uint64_t told) const;
+
+private:
+    uint64_t offset_;
+    uint64_t length_;
+    uint64_t object_size_;
+    uint64_t stripe_unit_;
+    uint64_t stripe_count_;
+};
+
 // "error reading image 'vm1' at 4096~512", for messages.
 std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length);
 
