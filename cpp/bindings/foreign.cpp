@@ -24,12 +24,13 @@ bool is_stock(py::handle source, const char* name) {
             return true;
         }
         // Newer releases of the compiler behind the stock module make heap types.
-        py::handle module = PyDict_GetItemString(type->tp_dict, "__module__");
+        py::object module =
+            py::getattr(py::handle(reinterpret_cast<PyObject*>(type)), "__module__", py::none());
         const char* short_name = std::strrchr(type->tp_name, '.');
         short_name = short_name != nullptr ? short_name + 1 : type->tp_name;
         if (std::string(short_name) == name &&
             (std::string(type->tp_name) == std::string("rados.") + name ||
-             (module && PyUnicode_Check(module.ptr()) &&
+             (PyUnicode_Check(module.ptr()) &&
               PyUnicode_CompareWithASCIIString(module.ptr(), "rados") == 0))) {
             py::module_ stock = py::reinterpret_borrow<py::module_>(
                 PyDict_GetItemString(PyImport_GetModuleDict(), "rados"));
