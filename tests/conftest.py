@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -14,6 +15,10 @@ import rbd
 import rbd.rados
 from rbd.testing import Cluster
 from rbd.testing.leftovers import remove_images
+
+# A background job of a shell ignores it, and so would each process that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> List[str]:
