@@ -138,7 +138,9 @@ try:
 except ImportError:
     from pip._vendor import tomli as tomllib
 with open("pyproject.toml", "rb") as file:
-    print(*tomllib.load(file)["build-system"]["requires"], "cmake", "ninja", sep="\n")
+    requires = tomllib.load(file)["build-system"]["requires"]
+# setuptools: what one of the test requirements builds itself with.
+print(*requires, "cmake", "ninja", "setuptools>=70.1", sep="\n")
 PYTHON
 }
 
