@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.machinery
-import importlib.util
-import pathlib
-import sys
-import sysconfig
 from typing import Any
 
 import pytest
 
 import rbd
-
-
-def stock_rados_file() -> pathlib.Path:
-    """The stock extension module that this very interpreter can load."""
-    found = importlib.util.find_spec("rados")
-    if found is not None and found.origin:
-        return pathlib.Path(found.origin)
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    for directory in ("/usr/lib/python3/dist-packages", "/usr/lib64/python3/site-packages"):
-        for name in (f"rados{suffix}", "rados.abi3.so"):
-            if (pathlib.Path(directory) / name).exists():
-                return pathlib.Path(directory) / name
-    pytest.skip(f"no stock rados module for this interpreter ({suffix})")
+import stock
 
 
 @pytest.fixture(scope="module")
-def stock() -> Any:
-    file = stock_rados_file()
-    loader = importlib.machinery.ExtensionFileLoader("rados", str(file))
-    spec = importlib.util.spec_from_file_location("rados", file, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["rados"] = module
-    loader.exec_module(module)
-    return module
+def rados() -> Any:
+    if stock.rados_file() is None:
+        pytest.skip(f"no stock rados module for this interpreter ({stock.SUFFIX})")
+    return stock.rados()
 
 
 @pytest.fixture
-def connected(stock: Any, rbd_cluster: Any) -> Any:
-    client = stock.Rados(conffile=str(rbd_cluster.conffile))
+def connected(rados: Any, rbd_cluster: Any) -> Any:
+    client = rados.Rados(conffile=str(rbd_cluster.conffile))
     client.connect()
     yield client
     client.shutdown()

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 from typing import Any, Callable, Tuple
 
 import pytest
 
 import isolated
 import rbd
+import stock
 from place import LIMIT, SIZE, SOAK, Where, refused
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
 
 needs_stock = pytest.mark.skipif(
-    importlib.util.find_spec("rados") is None,
-    reason="this interpreter has no stock rados module (python3-rados)",
+    stock.rados_file() is None,
+    reason=f"no stock rados module for this interpreter ({stock.SUFFIX})",
 )
 
 
 def stock_context(where: Where) -> Tuple[Any, Any]:
-    import rados
-
-    cluster = rados.Rados(conffile=where[0])
+    cluster = stock.rados().Rados(conffile=where[0])
     cluster.connect()
     ioctx = cluster.open_ioctx(where[1])
     ioctx.set_namespace(where[2])
