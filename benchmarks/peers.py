@@ -29,13 +29,24 @@ def program(name: str) -> Lacking:
 
 
 def fio_rate(
-    place: Place, image: str, op: str, *, block: int = 4096, depth: int = 32, seconds: float
+    place: Place,
+    image: str,
+    op: str,
+    *,
+    block: int = 4096,
+    depth: int = 32,
+    seconds: float,
+    burst: int = 0,
 ) -> float:
-    """Blocks per second of fio's rbd engine, at random offsets."""
+    """Blocks per second of fio's rbd engine, at random offsets: for so long, or in one burst."""
     command = ["fio", "--name=job", "--ioengine=rbd", "--clientname=admin", f"--pool={place.pool}"]
     command += [f"--rbdname={image}", f"--rw=rand{op}", f"--bs={block}", f"--iodepth={depth}"]
-    command += ["--time_based", f"--runtime={int(seconds * 1000)}ms", "--norandommap"]
-    ended = run([*command, "--output-format=json"], place.cluster.env)
+    if burst:
+        command += [f"--number_ios={burst}"]
+    else:
+        command += ["--time_based", f"--runtime={int(seconds * 1000)}ms"]
+    command += ["--norandommap", "--output-format=json"]
+    ended = run(command, {**place.cluster.env, **(place.writeback if burst else {})})
     # Before the report, librbd may have said something.
     report = json.loads(ended.output[ended.output.index("{") :])
     return float(report["jobs"][0][op]["iops"])

@@ -39,6 +39,7 @@ class Scale:
     curve_seconds: float
     calls: int
     batch: int  # blocks in one call
+    burst: int  # writes that the cache takes at once: fewer than its 24 MiB for dirty data
     extents: int
     image: int  # bytes of the image for throughput, all written
     sparse: int  # bytes of the image for transfers
@@ -46,8 +47,8 @@ class Scale:
     points: Optional[int] = None  # of each curve; None: all
 
 
-FULL = Scale(7, 3, 2.0, 1.0, 200_000, 16384, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
-TINY = Scale(1, 1, 0.02, 0.02, 200, 256, 1000, 8 * MIB, 64 * MIB, 16 * MIB, points=2)
+FULL = Scale(7, 3, 2.0, 1.0, 200_000, 16384, 4000, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
+TINY = Scale(1, 1, 0.02, 0.02, 200, 256, 100, 1000, 8 * MIB, 64 * MIB, 16 * MIB, points=2)
 
 
 class Ended(NamedTuple):
@@ -138,6 +139,14 @@ class Place:
         if which == "ours":
             return shim.our_environment(self.shim)
         return shim.stock_environment(self.shim)
+
+    @functools.cached_property
+    def writeback(self) -> Dict[str, str]:
+        """The environment in which librbd's cache holds writes back."""
+        path = self.directory / "writeback.conf"
+        text = Path(self.cluster.conffile).read_text()
+        path.write_text(text.replace("[global]", "[global]\nrbd_cache_policy = writeback", 1))
+        return {"CEPH_CONF": str(path)}
 
     def file(self, name: str) -> Path:
         """A path where there is nothing yet."""

@@ -1,6 +1,7 @@
 """Blocks per second of read_blocks and write_blocks, at random offsets; and the memory they take.
 
-With up to `most` blocks in one call.
+`most`: how many blocks are in one call. `burst`: how many, with a flush after each call, which is
+not counted. `total`: how many bytes are moved, in place of so many seconds.
 """
 
 import array
@@ -9,27 +10,28 @@ import time
 from common import main, offsets, opened, peak
 
 
-def run(which, pool, name, op, block, depth, seconds, most=16384, total=None):
+def run(which, pool, name, op, block, depth, seconds, most=16384, burst=0, total=None):
     """`total`: bytes to move in one call, in place of calls for so many seconds."""
     with opened(which, pool, name) as (image,):
         size = image.size()
-        count = max(total // block if total else min(most, (64 << 20) // block), depth)
+        count = burst or max(total // block if total else min(most, (64 << 20) // block), depth)
         places = array.array("Q", offsets(size, block, count))
         memory = bytearray(b"d") * (count * block)
         if op == "write":
             image.flush()
         before = peak()
         done = 0
-        start = time.perf_counter()
-        while True:
+        taken = 0.0
+        while not done or (taken < seconds and not total):
+            start = time.perf_counter()
             if op == "read":
                 image.read_blocks(places, block, out=memory, queue_depth=depth)
             else:
                 image.write_blocks(memory, places, queue_depth=depth)
+            taken += time.perf_counter() - start
             done += count
-            taken = time.perf_counter() - start
-            if total or taken >= seconds:
-                break
+            if burst:
+                image.flush()
         grown = peak() - before
     return {"value": done / taken, "grown": grown}
 

@@ -33,41 +33,41 @@ class Stock:
         return await future
 
 
-async def measure(images, size, op, block, flight, seconds, most):
+async def move(images, everywhere, op, block, end, most):
+    """How many operations are done until the clock says `end`, at most `most`."""
     data = b"d" * block
-    end = 0.0
     done = 0
 
-    async def work(number):
+    async def work(number, places):
         nonlocal done
         image = images[number % len(images)]
-        places = offsets(size, block, 1024, number)
         while True:
             if op == "read":
                 for place in places:
-                    await image.read(place, block)
-                    done += 1
                     if done >= most or time.perf_counter() > end:
                         return
+                    done += 1
+                    await image.read(place, block)
             else:
                 for place in places:
-                    await image.write(data, place)
-                    done += 1
                     if done >= most or time.perf_counter() > end:
                         return
+                    done += 1
+                    await image.write(data, place)
 
-    before = peak()
-    start = time.perf_counter()
-    end = start + (seconds or 3600)
-    await asyncio.gather(*(work(number) for number in range(flight)))
-    return {"value": done / (time.perf_counter() - start), "grown": peak() - before}
+    await asyncio.gather(*(work(number, places) for number, places in enumerate(everywhere)))
+    return done
 
 
-def run(which, pool, names, op, block, flight, seconds, loop="asyncio", total=None):
-    """`total`: bytes to move, in place of so many seconds."""
-    most = total // block if total else 1 << 60
+def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0, total=None):
+    """`total`: bytes to move, in place of so many seconds. `burst`: with a flush after so many."""
+    runner = asyncio
+    if loop == "uvloop":
+        import uvloop as runner
     with opened(which, pool, *names) as images:
+        # What each of those in flight goes through, again and again.
         size = images[0].size()
+        everywhere = [offsets(size, block, 1024, number) for number in range(flight)]
         if op == "write":
             for image in images:
                 image.flush()
@@ -77,10 +77,23 @@ def run(which, pool, names, op, block, flight, seconds, loop="asyncio", total=No
             import rbd.aio
 
             wrapped = [rbd.aio.AsyncImage(image) for image in images]
-        runner = asyncio
-        if loop == "uvloop":
-            import uvloop as runner
-        return runner.run(measure(wrapped, size, op, block, flight, seconds, most))
+
+        async def measure():
+            before = peak()
+            most = burst or (total // block if total else 1 << 60)
+            done = 0
+            taken = 0.0
+            while not done or (burst and taken < seconds):
+                start = time.perf_counter()
+                end = start + (3600 if burst or total else seconds)
+                done += await move(wrapped, everywhere, op, block, end, most)
+                taken += time.perf_counter() - start
+                if burst:
+                    for image in images:
+                        image.flush()
+            return {"value": done / taken, "grown": peak() - before}
+
+        return runner.run(measure())
 
 
 if __name__ == "__main__":
