@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how often each row is measured")
     parser.add_argument("--seconds", type=float, help="how long each throughput is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="where the table goes")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="a page to put it into")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="where the pictures go")
     parser.add_argument("--docs", action="store_true", help="all three, into docs/")
     parser.add_argument("--from", type=Path, dest="given", metavar="FILE", help="measure nothing")
@@ -63,7 +63,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.docs:
         arguments.json = arguments.json or DOCS / "_data" / "benchmarks.json"
-        arguments.table = arguments.table or DOCS / "_data" / "benchmarks.md"
+        arguments.table = arguments.table or DOCS / "performance.md"
         arguments.plots = arguments.plots or DOCS / "_static"
     if arguments.given:
         results = json.loads(arguments.given.read_text())
@@ -75,7 +75,8 @@ def main() -> int:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     if arguments.table:
-        arguments.table.write_text(report.markdown(results))
+        page = arguments.table.read_text()
+        arguments.table.write_text(report.embed(page, results))
     if arguments.plots:
         from .plots import draw
 

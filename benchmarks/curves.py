@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, List, Tuple
 
 from . import images
-from .peers import Lacking, always, fio, fio_rate, stock
+from .peers import Lacking, always, fio, fio_rate, stock, uvloop
 from .place import GIB, MIB, Place
 from .rows import FIO, OURS, STOCK, Contender, blocks, loop
 
@@ -62,9 +62,10 @@ def _blocks(op: str, **fixed: Any) -> Callable[[Place, int], float]:
     return measure
 
 
-def _loop(which: str, op: str) -> Callable[[Place, int], float]:
+def _loop(which: str, op: str, **fixed: Any) -> Callable[[Place, int], float]:
     def measure(place: Place, flight: int) -> float:
-        answer = loop(place, which, op, flight=flight, seconds=place.scale.curve_seconds)
+        seconds = place.scale.curve_seconds
+        answer = loop(place, which, op, flight=flight, seconds=seconds, **fixed)
         return float(answer["value"])
 
     return measure
@@ -88,6 +89,7 @@ def _depth(op: str) -> Curve:
         (
             Line(f"{OURS} {op}_blocks", _blocks(op)),
             Line(f"{OURS}.aio", _loop("ours", op)),
+            Line(f"{OURS}.aio on uvloop", _loop("ours", op, loop="uvloop"), uvloop),
             Line(FIO, _fio(op), fio),
             Line(f"{STOCK} aio in asyncio", _loop("stock", op), stock),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from typing import Callable, Optional, Union
@@ -22,6 +23,10 @@ def stock() -> Optional[str]:
 
 def fio() -> Optional[str]:
     return None if fio_has_rbd() else "no fio with an rbd engine"
+
+
+def uvloop() -> Optional[str]:
+    return None if importlib.util.find_spec("uvloop") else "no uvloop"
 
 
 def program(name: str) -> Lacking:

@@ -12,6 +12,9 @@ import rbd
 
 Results = Dict[str, Any]
 
+#: Between these the documentation has the table.
+BEGIN, END = "<!-- the table of ./dev bench -->\n", "<!-- the end of the table -->\n"
+
 
 def about() -> Dict[str, Any]:
     """What the results depend on."""
@@ -98,9 +101,15 @@ def markdown(results: Results) -> str:
         lines.append("| " + " | ".join(line) + " |")
     lines += [
         "",
-        f"{where['date']}: {where['processors']} processors ({where['processor']}), "
+        f"Measured on {where['date']}: {where['processors']} processors ({where['processor']}), "
         f"{where['system']}, Python {where['python']}, librbd {where['librbd']}, "
         f"rbd {where['rbd']}; {results['rounds']} rounds.",
-        "",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
+
+
+def embed(page: str, results: Results) -> str:
+    """A page of the documentation with these results as its table."""
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    return before + BEGIN + markdown(results) + END + after

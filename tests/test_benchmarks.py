@@ -17,7 +17,7 @@ from benchmarks import report  # noqa: E402
 from benchmarks.curves import CURVES, Curve, Line  # noqa: E402
 from benchmarks.measure import measure_row  # noqa: E402
 from benchmarks.place import TINY, Place, local  # noqa: E402
-from benchmarks.rows import ROWS, Contender, Row  # noqa: E402
+from benchmarks.rows import ROWS, Contender, Row, blocks, loop  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,20 @@ def test_curve(place: Place, curve: Curve, line: Line) -> None:
     if why:
         pytest.skip(why)
     assert line.measure(place, curve.points[1]) >= 0
+
+
+@pytest.mark.parametrize("op", ["read", "write"])
+def test_memory_stays_bounded(place: Place, op: str) -> None:
+    block, depth, total = 64 << 10, 32, 128 << 20
+    answer = blocks(place, op, block=block, depth=depth, seconds=0, total=total)
+    # As the documentation has it.
+    assert answer["grown"] <= 2 * depth * block + (32 << 20) + 8 * total // block
+
+
+def test_memory_of_asyncio_stays_bounded(place: Place) -> None:
+    block, flight, total = 64 << 10, 32, 128 << 20
+    answer = loop(place, "ours", "read", block=block, flight=flight, seconds=0, total=total)
+    assert answer["grown"] <= 2 * flight * block + (32 << 20)
 
 
 def test_names_are_told_apart() -> None:
@@ -98,11 +112,17 @@ def test_a_goal_is_met_or_not(
 
 def test_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--tiny", "call-size"]
-    command += ["--json", str(tmp_path / "x.json"), "--table", str(tmp_path / "x.md")]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}old\n{report.END}after\n")
+    command += ["--json", str(tmp_path / "x.json"), "--table", str(page)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     assert "one size(), stubbed" in done.stdout
     assert json.loads((tmp_path / "x.json").read_text())["rows"][0]["name"] == "call-size"
-    assert "one size(), stubbed" in (tmp_path / "x.md").read_text()
+    written = page.read_text()
+    assert "one size(), stubbed" in written
+    assert "old" not in written
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:
