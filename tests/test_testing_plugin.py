@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,18 +151,6 @@ def test_it(rbd_cluster, rbd_ioctx):
     assert rbd_ioctx.get_pool_name() == "mine"
 """
     assert "1 passed" in run(tmp_path, source)
-
-
-PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-
-
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_documented_example(example: str, tmp_path: Path) -> None:
-    if "def test_" in example:
-        run(tmp_path, example)
-    else:
-        subprocess.run([sys.executable, "-c", example], check=True, timeout=110)
 
 
 def test_plugin_costs_nothing_where_it_is_not_used(tmp_path: Path) -> None:

@@ -3,13 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/setup.sh
-requirements=tools/check/requirements.txt
-stamp=$venv/.checks
-if [[ ! -f $stamp ]] || ! cmp -s "$stamp" "$requirements"; then
-    say "installing the checkers into $venv"
-    quietly "$python" -m pip install -r "$requirements"
-    cp "$requirements" "$stamp"
-fi
+requirements checks tools/check/requirements.txt
 # Named checks may not need it; the whole set does.
 [[ $# -gt 0 && $* != *clang-tidy* ]] || need clang-tidy=clang-tidy
 PATH=$venv/bin:$PATH exec "$python" tools/check/run.py "$@"

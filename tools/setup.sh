@@ -4,6 +4,7 @@
 #   need COMMAND=PACKAGE ...    install the Debian packages whose commands are missing
 #   prepare COMMAND=PACKAGE ... the same, and make the virtual environment of $python
 #   setup                       all that the tests take: packages, environment, the package in it
+#   requirements NAME FILE      install a file of pip requirements into the environment
 #
 # Settings: RBD_VENV (.venv), RBD_PYTHON (the interpreter to make it from), RBD_WERROR=ON (warnings
 # are errors), CMAKE_BUILD_PARALLEL_LEVEL, CMAKE_CXX_COMPILER_LAUNCHER (ccache, where there is one).
@@ -178,6 +179,15 @@ prepare() {
 setup() {
     prepare "${SYSTEM[@]}"
     install_package
+}
+
+# Once for each state of the file; NAME names the stamp.
+requirements() {
+    local stamp=$venv/.$1
+    ! cmp -s "$stamp" "$2" || return 0
+    say "installing what $2 lists into $venv"
+    quietly "$python" -m pip install -r "$2" || die "pip could not install it"
+    cp "$2" "$stamp"
 }
 
 venv=$(realpath -m "${RBD_VENV:-.venv}")

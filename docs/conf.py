@@ -1,0 +1,39 @@
+"""How Sphinx makes the manual; `./dev docs` runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import rbd
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "extension"))
+
+project = "rbd"
+author = "the rbd developers"
+copyright = author
+version = release = rbd.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "topics"]
+exclude_patterns = ["requirements.txt", "_data"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+# Names in `backticks` of docstrings are code.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+python_use_unqualified_type_names = True
+add_module_names = False
+
+html_theme = "furo"
+html_title = f"rbd {release}"
+html_static_path = ["static"]
+html_css_files = ["manual.css"]
+html_theme_options = {"navigation_with_keys": True}
+html_copy_source = False
+html_show_sphinx = False
+pygments_style = "friendly"
+pygments_dark_style = "monokai"

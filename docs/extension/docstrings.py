@@ -1,0 +1,54 @@
+"""Makes reStructuredText of the package's docstrings, which are plain text.
+
+They are written for help(): names in single backticks, `x*` and `X_` as they come, examples
+indented, and the C functions in a last paragraph, "Implements: rbd_x".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, List
+
+IMPLEMENTS = re.compile(r"Implements:\s*((?:rbd|rados)_\w+(?:,\s*(?:rbd|rados)_\w+)*)")
+MARK = "*C function:* "
+# A stretch of code as it stands, or a character that means something to reStructuredText.
+SPECIAL = re.compile(r"``[^`]+``|`[^`]+`|[*|\\]|_(?=\W|$)")
+
+
+def escaped(text: str) -> str:
+    """The text with its backticks as literals and everything else without a meaning."""
+
+    def one(match: re.Match[str]) -> str:
+        found = match.group()
+        if found.startswith("`"):
+            return f"``{found.strip('`')}``"
+        return "\\" + found
+
+    return SPECIAL.sub(one, text)
+
+
+def field(match: re.Match[str]) -> str:
+    """What a call implements, as a paragraph of its own."""
+    names = re.findall(r"\w+", match.group(1))
+    return "\n\n" + MARK + ", ".join(f"``{name}``" for name in names) + "\n\n"
+
+
+def rewritten(lines: List[str]) -> List[str]:
+    """The lines of a docstring as reStructuredText."""
+    text = IMPLEMENTS.sub(field, "\n".join(lines))
+    result: List[str] = []
+    for line in text.split("\n"):
+        example = line.startswith("    ")
+        if example and not (result and result[-1].startswith("    ")):
+            result += ["::", ""]
+        result.append(line if example or line.startswith(MARK) else escaped(line))
+    return result
+
+
+def process(app: Any, what: str, name: str, value: Any, options: Any, lines: List[str]) -> None:
+    lines[:] = rewritten(lines)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", process)
+    return {"parallel_read_safe": True}

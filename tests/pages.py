@@ -1,0 +1,208 @@
+"""The code blocks of a page of the manual, and how to run them.
+
+A page's blocks run one after the other, in one namespace and one directory, as a reader would type
+them. Fenced blocks in a language that runs (RUNS) are run; one in `output` is what the block before
+it has printed, and what follows a `$ command` in a console block is what that has printed; in both,
+"..." stands for anything. A Python block that defines tests is given to pytest.
+
+HTML comments, which no reader sees, say what else there is to know:
+
+    <!-- not run: WHY -->        the next block is not run
+    <!-- setup CODE -->          Python code to run here
+    <!-- needs: rbd_x, program, module numpy -->    else the whole page is skipped
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import rbd
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = {"python"}
+CONSOLE = {"console"}
+OUTPUT = "output"
+RUNS = PYTHON | CONSOLE
+# Blocks to look at. Anything else is a mistake: a block that nobody runs must say why.
+SHOWN = {"text", "cpp", "cmake", "ini", "toml"}
+TOKEN = re.compile(
+    r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^ *(?P=fence) *$"
+    r"|^ *<!--\s*(?P<comment>.*?)-->",
+    re.M | re.S,
+)
+
+
+class PageError(Exception):
+    """A page is not written as pages are to be."""
+
+
+class Block(NamedTuple):
+    kind: str  # python, console, or setup
+    code: str
+    line: int  # of its first line of code
+    printed: Optional[str] = None
+    reason: Optional[str] = None  # why it is not run
+
+
+def pages() -> List[Path]:
+    """Every page with blocks in it."""
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in found if blocks(page)]
+
+
+def tokens(page: Path) -> Iterator[Tuple[int, re.Match[str]]]:
+    text = page.read_text()
+    for match in TOKEN.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, match
+
+
+def needs(page: Path) -> List[str]:
+    """What the page cannot do without."""
+    found = (match["comment"] or "" for _, match in tokens(page))
+    wanted = [comment[len("needs:") :] for comment in found if comment.startswith("needs:")]
+    return [word.strip() for line in wanted for word in line.split(",")]
+
+
+def missing(need: str) -> bool:
+    """Whether a C function, a module or a program is not there."""
+    if need.startswith("module "):
+        return importlib.util.find_spec(need[len("module ") :]) is None
+    return not rbd.supports(need) if need.startswith("rbd_") else shutil.which(need) is None
+
+
+def blocks(page: Path) -> List[Block]:
+    """The blocks of a page, in order. Raises PageError."""
+    found: List[Block] = []
+    reason: Optional[str] = None
+
+    def wrong(line: int, what: str) -> PageError:
+        return PageError(f"{page.name}:{line}: {what}")
+
+    for line, match in tokens(page):
+        comment, language = match["comment"], (match["language"] or "").strip()
+        if comment is not None:
+            if comment.startswith("setup"):
+                found.append(Block("setup", comment[len("setup") :], line))
+            elif comment.startswith("not run"):
+                reason = comment[len("not run") :].lstrip(":").strip()
+                if not reason:
+                    raise wrong(line, "a block is not run for no reason")
+            continue
+        # One in a list is indented.
+        code = re.sub(f"^{match['indent']}", "", match["code"], flags=re.M)
+        if language == OUTPUT:
+            if not found or found[-1].kind not in PYTHON or found[-1].printed is not None:
+                raise wrong(line, "an output that is no block's")
+            found[-1] = found[-1]._replace(printed=code)
+        elif language in RUNS:
+            kind = "python" if language in PYTHON else "console"
+            found.append(Block(kind, code, line + 1, reason=reason))
+        elif not language.startswith("{") and language not in SHOWN:
+            raise wrong(line, f"a block in {language or 'no language'}, which nobody runs")
+        elif reason is not None and language in SHOWN:
+            raise wrong(line, f"a block in {language} needs no reason for not being run")
+        reason = None
+    return found
+
+
+def agree(printed: str, expected: str) -> bool:
+    """Whether it is what was expected, in which "..." stands for anything."""
+    parts = [re.escape(part) for part in expected.strip().split("...")]
+    return re.fullmatch(".*?".join(parts), printed.strip(), re.S) is not None
+
+
+def compare(where: str, printed: str, expected: Optional[str]) -> None:
+    if expected is not None and not agree(printed, expected):
+        raise AssertionError(f"{where} printed\n{printed}\nand not\n{expected}")
+
+
+def commands(code: str) -> Iterator[Tuple[int, str, str]]:
+    """The commands of a console block, each with its line in it and what it is to print."""
+    lines = code.splitlines()
+    at = 0
+    while at < len(lines):
+        start = at
+        if not lines[at].startswith("$ "):
+            raise PageError(f"{lines[at]!r} follows no command")
+        command = lines[at][2:]
+        while command.endswith("\\"):
+            at += 1
+            command = command[:-1] + lines[at]
+        at += 1
+        output = []
+        while at < len(lines) and not lines[at].startswith("$ "):
+            output.append(lines[at])
+            at += 1
+        yield start, command, "\n".join(output)
+
+
+def run_console(page: Path, block: Block) -> None:
+    for line, command, expected in commands(block.code):
+        where = f"{page}:{block.line + line}: {command}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{where} ended with {done.returncode}:\n{done.stdout}")
+        compare(where, done.stdout, expected or None)
+
+
+def run_tests(page: Path, block: Block, number: int) -> None:
+    """Tests as a reader would run them, with a cluster of their own."""
+    file = Path(f"test_{number}.py")
+    file.write_text(block.code)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RBD_TEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", str(file)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{page}:{block.line}: pytest says\n{done.stdout}")
+
+
+def run_python(page: Path, block: Block, namespace: Dict[str, Any]) -> None:
+    # Blank lines first, so that a traceback names the line of the page.
+    code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, namespace)
+    compare(f"{page}:{block.line}", printed.getvalue(), block.printed)
+
+
+def run_page(name: str, conffile: str, directory: str) -> int:
+    """Runs a page's blocks; gives how many there were. For a process of its own."""
+    page = Path(name)
+    os.chdir(directory)
+    os.environ["CEPH_CONF"] = conffile
+    # The commands of this environment, as a reader has them who has activated it.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    Path("examples").symlink_to(ROOT / "examples")
+    namespace: Dict[str, Any] = {"__name__": "__main__"}
+    ran = 0
+    for number, block in enumerate(blocks(page)):
+        if block.reason is not None:
+            continue
+        ran += block.kind != "setup"
+        if block.kind == "console":
+            run_console(page, block)
+        elif block.kind == "python" and re.search(r"^(async )?def test_", block.code, re.M):
+            run_tests(page, block, number)
+        else:
+            run_python(page, block, namespace)
+    return ran

@@ -1,0 +1,232 @@
+"""The tables and the reference of the manual agree with the code."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Set, Tuple
+
+import pytest
+
+import rbd
+from rbd import exceptions
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "extension"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
+
+import names
+from tree import files, text_of
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+
+
+def table_rows(page: str, columns: int) -> List[List[str]]:
+    """The rows of the page's tables with so many columns, without their heads."""
+    rows: List[List[str]] = []
+    for line in (DOCS / page).read_text().splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) != columns:
+            continue
+        if set("".join(cells)) <= {"-"}:
+            rows.pop()  # the head
+        else:
+            rows.append(cells)
+    assert rows
+    return rows
+
+
+# Settings
+
+VARIABLE = re.compile(
+    r"""environ(?:\.get\(|\[)\s*["'](\w+)["']|getenv\(\s*"(\w+)"|from_environment\("(\w+)\""""
+    r"""|\$\{?([A-Z]\w+)(?::?[-+?=])"""
+)
+# What tests change, and what is every program's.
+NOT_SETTINGS = {"PATH", "TZ"}
+
+
+def read_variables(root: Path) -> Set[str]:
+    """The environment variables that the code reads."""
+    patterns = ("python/*", "cpp/*", "tools/*", "tests/*", "benchmarks/*", "examples/*", "dev")
+    found = set()
+    for path in files(root, *patterns):
+        for match in VARIABLE.finditer(text_of(path)):
+            found.add(next(name for name in match.groups() if name))
+    return {name for name in found - NOT_SETTINGS if not name.startswith("FAKERBD_")}
+
+
+def test_every_environment_variable_is_a_setting() -> None:
+    listed = {
+        name
+        for cells in table_rows("settings.md", 3)
+        for name in re.findall(r"`([A-Z]\w+)`", cells[0])
+    }
+    # CMake's own, which ./dev passes on.
+    assert listed - {"CMAKE_BUILD_PARALLEL_LEVEL"} == read_variables(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("python/a.py", 'x = os.environ.get("%s", "")'),
+        ("python/a.py", "x = os.environ['%s']"),
+        ("cpp/a.cpp", 'auto x = from_environment("%s", "");'),
+        ("cpp/a.cpp", 'auto x = std::getenv("%s");'),
+        ("tools/a.sh", "x=${%s:-1}"),
+    ],
+)
+def test_a_new_variable_is_found(name: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text(line % "NEW_SETTING")
+    assert read_variables(tmp_path) == {"NEW_SETTING"}
+
+
+def test_every_option_that_the_code_reads_is_a_setting() -> None:
+    code = "".join(text_of(path) for path in files(ROOT, "python/rbd/*.py", "cpp/*.cpp"))
+    read = set(re.findall(r'\bconf_(?:get|set)\(\s*"(\w+)"', code))
+    listed = {
+        name
+        for cells in table_rows("settings.md", 2)
+        for name in re.findall(r"`([a-z]\w+)`", cells[0])
+    }
+    assert listed == read
+
+
+def test_options_and_their_defaults(rbd_cluster: Any) -> None:
+    with rbd_cluster.connect() as cluster:
+        for name, default, _ in table_rows("settings.md", 3):
+            option = name.strip("`")
+            if not option.islower():
+                continue
+            value = cluster.conf_get(option)
+            if option == "rbd_read_from_replica_policy" and value is None:
+                assert not rbd.supports("rbd_aio_write_zeroes"), "Ceph 16 has it"
+                continue
+            assert value is not None, option
+            word = default.split(":")[0].strip("`")
+            if word.isdigit():
+                # Some releases tell a duration as seconds with a fraction, some as a number.
+                assert float(value.rstrip("s")) == float(word), option
+            elif word and option not in rbd_cluster_overrides(rbd_cluster):
+                assert value == word, option
+
+
+def rbd_cluster_overrides(cluster: Any) -> Set[str]:
+    """The options that the test's own cluster sets."""
+    text = Path(cluster.conffile).read_text()
+    return {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
+
+
+# Errors
+
+
+def error_rows() -> Dict[Tuple[str, str], List[str]]:
+    return {(cells[0], cells[1]): cells for cells in table_rows("errors.md", 5)}
+
+
+def names_of(cell: str) -> List[str]:
+    return re.findall(r"`([\w.]+)`", cell)
+
+
+def test_errors_have_their_errno() -> None:
+    listed = set()
+    for number, name in error_rows():
+        if number == "None":
+            continue
+        word, value = number.split()
+        assert getattr(errno, word) == int(value)
+        listed.add((int(value), *names_of(name)))
+    maps = (exceptions.errno_to_exception, exceptions.group_errno_to_exception)
+    known = {(code, cls.__name__) for one in maps for code, cls in one.items()}
+    assert listed == known | {(errno.EILSEQ, "CompareMismatch")}
+
+
+def test_errors_are_the_builtins_that_the_page_says() -> None:
+    for (_, name), cells in error_rows().items():
+        cls = getattr(rbd, names_of(name)[0])
+        assert issubclass(cls, rbd.OSError)
+        also = [base.__name__ for base in cls.__bases__ if base.__module__ == "builtins"]
+        assert names_of(cells[2]) == also
+
+
+def test_every_exception_is_on_the_page() -> None:
+    listed = {names_of(name)[0] for _, name in error_rows()}
+    others = {names_of(cells[0])[0]: names_of(cells[1]) for cells in table_rows("errors.md", 4)}
+    assert listed | {*others} - {"rbd.rados.Error"} == {
+        name
+        for name in exceptions.__all__
+        if isinstance(getattr(rbd, name), type) and name not in ("Error", "OSError")
+    }
+    for name, bases in others.items():
+        cls = rbd.rados.Error if name == "rbd.rados.Error" else getattr(rbd, name)
+        for base in bases:
+            target = rbd.Error if base == "rbd.Error" else getattr(builtins, base)
+            assert issubclass(cls, target)
+        assert not issubclass(cls, rbd.OSError)
+
+
+# For developers
+
+
+def test_code_of_the_library_stands_there_as_shown() -> None:
+    sources = "\n".join(text_of(path) for path in files(ROOT, "cpp/*.cpp", "cpp/*.hpp"))
+    blocks = re.findall(
+        r"^ *```cpp\n(.*?)^ *```$", (DOCS / "developers.md").read_text(), re.M | re.S
+    )
+    assert blocks
+    for block in blocks:
+        assert " ".join(block.split()) in " ".join(sources.split())
+
+
+# Reference
+
+
+def reference() -> str:
+    return "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.md")))
+
+
+def documented() -> List[str]:
+    """The public names of `rbd` that the pages of the reference document, by their topics."""
+    text = reference()
+    found: List[str] = []
+    for topic, also in re.findall(r"^```\{topic\} (\w+)\n(?::also: (.*)\n)?", text, re.M):
+        of_topic = names.names(topic)
+        assert of_topic or also, f"{topic} has no names"
+        found += of_topic + [name for name in also.split() if name not in of_topic]
+    return found + re.findall(r"^\.\. auto\w+:: rbd\.(\w+)$", text, re.M)
+
+
+def test_every_topic_has_its_page() -> None:
+    for topic in names.topics():
+        page = DOCS / "reference" / f"{topic}.md"
+        if names.names(topic):
+            assert f"```{{topic}} {topic}\n" in page.read_text(), topic
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    public = {*rbd.__all__, *rbd._LAZY_NAMES} - {*rbd._core.constants, *exceptions.__all__}
+    public -= {"rados", "testing"}
+    public |= {
+        f"{cls}.{name}"
+        for cls in ("RBD", "Image")
+        for name in dir(getattr(rbd, cls))
+        if not name.startswith("_")
+    }
+    found = documented()
+    assert sorted(found) == sorted(set(found))
+    assert public - {*found} == {"ADMIN_AUID", "ANONYMOUS_AUID", "ImageArray"}
+    # Those, and the rest, stand on pages of another kind.
+    text = reference()
+    assert "```{constants}" in text
+    for module in ("rados", "aio", "array", "files", "spec", "testing", "transfer", "exceptions"):
+        assert f".. automodule:: rbd.{module}\n   :members:" in text
+
+
+def test_every_page_of_the_reference_is_in_its_contents() -> None:
+    contents = (DOCS / "reference" / "index.md").read_text().splitlines()
+    pages = [page.stem for page in (DOCS / "reference").glob("*.md") if page.stem != "index"]
+    assert [page for page in pages if contents.count(page) != 1] == []
