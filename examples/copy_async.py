@@ -3,8 +3,9 @@
     python copy_async.py POOL/SOURCE POOL/TARGET [--conf FILE] [--depth 64] [--block 1048576]
 
 A producer reads blocks of the source, in order; consumers write them to the target, which is made
-with the source's size. The queue between them holds no more than `depth` blocks, so that memory
-stays bounded by 2 * depth * block, whatever the image's size. Blocks of zeroes are left out.
+with the source's size. As many blocks are being read, wait in the queue between them, and are
+being written: memory stays bounded by 3 * depth * block, whatever the image's size. Blocks of zeroes
+are left out.
 """
 
 from __future__ import annotations

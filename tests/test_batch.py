@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import mmap
 import os
 import random
@@ -17,6 +18,8 @@ from typing import Any, Callable, List
 import pytest
 
 import rbd
+import rbd.aio
+from place import Where, open_all, raised_by
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -309,3 +312,45 @@ def test_control_c_stops_a_batch(
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out, errors) == (0, "stopped\nclosed\n", "")
+
+
+# The C functions behind the calls, and what is called where they are missing.
+FUNCTIONS = ("rbd_aio_read", "rbd_aio_write", "rbd_aio_readv", "rbd_aio_writev")
+
+
+def without_functions(where: Where) -> None:
+    _cluster, _ioctx, image = open_all(where)
+    whole = (
+        lambda: image.read_blocks([0], BLOCK),
+        lambda: image.write_blocks(b"x" * BLOCK, [0]),
+        lambda: image.readv([bytearray(BLOCK)], 0),
+        lambda: image.writev([b"x" * BLOCK], 0),
+    )
+    empty = (
+        lambda: image.read_blocks([], BLOCK),
+        lambda: image.write_blocks(b"", []),
+        lambda: image.readv([], 0),
+        lambda: image.writev([], 0),
+    )
+    for calls in (whole, empty):
+        for call, name in zip(calls, FUNCTIONS):
+            error = raised_by(call)
+            assert isinstance(error, rbd.FunctionNotSupported), repr(error)
+            assert name in str(error), error
+
+    async def vectored() -> None:
+        for buffers in ([bytearray(BLOCK)], []):
+            with pytest.raises(rbd.FunctionNotSupported, match="rbd_aio_readv"):
+                await asynchronous.readv(buffers, 0)
+            with pytest.raises(rbd.FunctionNotSupported, match="rbd_aio_writev"):
+                await asynchronous.writev(buffers, 0)
+
+    asynchronous = rbd.aio.AsyncImage(image)
+    asyncio.run(vectored())
+    image.close()
+
+
+def test_a_missing_function_is_named_even_where_there_is_nothing_to_do(
+    shimmed: Callable[..., Any],
+) -> None:
+    shimmed(without_functions, missing=",".join(FUNCTIONS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import Any, List, Tuple
 
 import pytest
@@ -49,6 +50,41 @@ def test_zeroes_are_found(rbd_image: rbd.Image) -> None:
     assert read(rbd_image, [(20000, 5000, True)], 4) == [(20000, 5000, None)]
     assert read(rbd_image, [(12287, 2, True)], 4) == [(12287, 2, b"x\0")]
     assert read(rbd_image, [], 4) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_extents_close_to_each_other(rbd_image: rbd.Image, seed: int) -> None:
+    """They are read together, and come one by one."""
+    chance = random.Random(seed)
+    data = bytearray(chance.randbytes(8 * MIB))
+    extents = []
+    at = 0
+    while at < 8 * MIB:
+        length = min(chance.choice((1, 512, 4096, 70_000)), 8 * MIB - at)
+        extents.append((at, length, chance.random() < 0.7))
+        if chance.random() < 0.2:
+            data[at : at + length] = bytes(length)
+        at += length + chance.choice((0, 1, 4096, pipeline.GAP, pipeline.GAP + 1))
+    rbd_image.write(data, 0)
+    # Data that are all zero come as zeroes; an extent across a piece's end in two parts.
+    expected = []
+    for offset, length, exists in extents:
+        middle = min(length, pipeline.PIECE - offset % pipeline.PIECE) if exists else length
+        for start, end in ((offset, offset + middle), (offset + middle, offset + length)):
+            part = bytes(data[start:end])
+            if part:
+                expected.append((start, len(part), part if exists and any(part) else None))
+    for depth in (1, 32):
+        assert read(rbd_image, extents, depth) == expected
+
+
+def test_an_image_that_shrank_under_extents_close_to_each_other(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"x" * MIB, 7 * MIB)
+    extents = [(7 * MIB + at * 8192, 4096, True) for at in range(32)]
+    rbd_image.resize(7 * MIB + 5 * 8192 + 100)
+    with pytest.raises(rbd.StreamError) as caught:
+        read(rbd_image, extents, 4)
+    assert caught.value.position == rbd_image.size()
 
 
 @pytest.mark.parametrize("memory", [100_000, 90_112, 30_016])

@@ -257,8 +257,8 @@ void vectored(LoopQueue& self, const py::object& future, const py::object& image
     auto vectors = vectors_of(made->buffers);
     made->plan = writes ? std::make_shared<batch::Vectors>(on, std::move(vectors), offset)
                         : std::make_shared<batch::Vectors>(std::move(vectors), offset);
+    made->plan->require(on.use().functions());
     if (made->plan->count() == 0) {
-        on.use();  // throws for a closed one
         self.resolve(future, py::int_(0));
         return;
     }

@@ -49,8 +49,8 @@ py::list pop(Reader& self, unsigned milliseconds) {
 void bind_pipeline(py::module_& m) {
     py::class_<Reader> reader(m, "_ReadPipeline", "Extents of an image, read ahead in order.");
     reader.def(py::init([](const PyImage& image, const py::object& memory, uint64_t depth,
-                           uint64_t piece, uint64_t grain) {
-        return std::make_unique<Reader>(image, memory, depth, piece, grain);
+                           uint64_t piece, uint64_t grain, uint64_t gap) {
+        return std::make_unique<Reader>(image, memory, depth, piece, grain, gap);
     }));
     define(
         reader, "push",

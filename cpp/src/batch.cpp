@@ -183,8 +183,9 @@ private:
 
 Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth,
             const std::function<bool()>& interrupted, const std::function<Orphan()>& orphan) {
+    // Where there is nothing to do, too.
+    plan->require(image.use().functions());
     if (plan->count() == 0) {
-        image.use();  // throws for a closed one
         return Outcome::done;
     }
     auto all = std::make_shared<Run>(image, plan, std::min(depth, plan->count()));
@@ -204,6 +205,17 @@ Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t dept
     return Outcome::done;
 }
 
+namespace {
+
+template <class Function>
+void require_function(const Function& function) {
+    if (!function) {
+        throw_missing_function(function.name());
+    }
+}
+
+}  // namespace
+
 std::shared_ptr<Plan> Blocks::read(char* data, std::vector<uint64_t> offsets, uint64_t length) {
     return std::shared_ptr<Plan>(new Blocks(data, std::move(offsets), length, false, 0));
 }
@@ -212,6 +224,14 @@ std::shared_ptr<Plan> Blocks::write(const Image& image, const char* data,
                                     std::vector<uint64_t> offsets, uint64_t length) {
     return std::shared_ptr<Plan>(
         new Blocks(const_cast<char*>(data), std::move(offsets), length, true, image.size()));
+}
+
+void Blocks::require(const abi::Functions& functions) const {
+    if (writes_) {
+        require_function(functions.rbd_aio_write);
+    } else {
+        require_function(functions.rbd_aio_read);
+    }
 }
 
 ssize_t Blocks::submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
@@ -264,6 +284,14 @@ void Vectors::divide(uint64_t offset) {
         parts_.back().vectors += 1;
         parts_.back().length += length;
         offset += length;
+    }
+}
+
+void Vectors::require(const abi::Functions& functions) const {
+    if (writes_) {
+        require_function(functions.rbd_aio_writev);
+    } else {
+        require_function(functions.rbd_aio_readv);
     }
 }
 

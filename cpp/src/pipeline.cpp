@@ -119,19 +119,35 @@ void Pipeline::settle_all() noexcept {
 }
 
 Reader::Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
-               uint64_t grain)
-    : Pipeline(image, memory, capacity, depth), piece_(piece), grain_(grain) {}
+               uint64_t grain, uint64_t gap)
+    : Pipeline(image, memory, capacity, depth),
+      piece_(piece),
+      grain_(grain),
+      gap_(gap),
+      longest_span_(std::min(piece, capacity / 8)) {}
 
 void Reader::close() noexcept {
     settle_all();
     reads_.clear();
+    parts_.clear();
+    span_ = {};
     left_ = 0;
 }
 
 bool Reader::push(uint64_t offset, uint64_t length, bool exists) {
     pump();
-    if (left_ != 0 || reads_.size() >= most_queued) {
+    if (join({offset, length, exists})) {
+        return true;
+    }
+    span_.closed = span_.length > 0;
+    pump();
+    if (span_.length > 0 || left_ != 0 || reads_.size() >= most_queued) {
         return false;
+    }
+    if (exists && length > 0 && length <= longest_span_ && offset % piece_ <= piece_ - length) {
+        span_ = {offset, length, 1, false};
+        parts_.push_back({offset, length, true});
+        return true;
     }
     next_ = offset;
     left_ = length;
@@ -140,48 +156,86 @@ bool Reader::push(uint64_t offset, uint64_t length, bool exists) {
     return true;
 }
 
+// Whether an extent became part of the open span.
+bool Reader::join(const Part& part) {
+    const uint64_t end = span_.offset + span_.length;
+    if (span_.length == 0 || span_.closed || span_.parts == most_chunks || part.offset < end ||
+        part.offset % piece_ > piece_ - part.length || part.length > piece_ ||
+        part.offset / piece_ != span_.offset / piece_) {
+        return false;
+    }
+    if (part.exists) {
+        const uint64_t length = part.offset + part.length - span_.offset;
+        if (part.offset - end > gap_ || length > longest_span_) {
+            return false;
+        }
+        span_.length = length;
+    }
+    ++span_.parts;
+    parts_.push_back(part);
+    return true;
+}
+
+// Starts a read; false where there is no room for it.
+bool Reader::begin(uint64_t offset, uint64_t length, std::size_t parts) {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (flying_ >= depth_) {
+            return false;
+        }
+    }
+    auto taken = ring_.take(length);
+    if (!taken) {
+        return false;
+    }
+    Read& read = reads_.emplace_back();
+    read.offset = offset;
+    read.length = length;
+    read.exists = true;
+    read.piece = *taken;
+    read.parts = parts;
+    try {
+        start(read, "reading",
+              [&](const abi::Functions& call, abi::rbd_image_t raw,
+                  abi::rbd_completion_t completion) {
+                  return call.rbd_aio_read(raw, offset, length, memory_ + read.piece.start,
+                                           completion);
+              });
+    } catch (...) {
+        reads_.pop_back();
+        throw;
+    }
+    return true;
+}
+
 void Reader::pump() {
-    while (left_ > 0 && reads_.size() < most_queued) {
-        uint64_t length = left_;
-        Ring::Piece piece;
-        if (left_exists_) {
-            {
-                std::lock_guard<std::mutex> lock(mutex_);
-                if (flying_ >= depth_) {
-                    return;
-                }
-            }
-            // Pieces end where objects do, which are of a power of two.
-            length = std::min(left_, piece_ - next_ % piece_);
-            auto taken = ring_.take(length);
-            if (!taken) {
+    while (reads_.size() < most_queued) {
+        if (span_.closed) {
+            if (!begin(span_.offset, span_.length, span_.parts)) {
                 return;
             }
-            piece = *taken;
-        }
-        Read& read = reads_.emplace_back();
-        read.offset = next_;
-        read.length = length;
-        read.exists = left_exists_;
-        read.piece = piece;
-        next_ += length;
-        left_ -= length;
-        if (!read.exists) {
-            read.settled = true;
-            read.result = static_cast<ssize_t>(length);
+            span_ = {};
             continue;
         }
-        try {
-            start(read, "reading",
-                  [&](const abi::Functions& call, abi::rbd_image_t raw,
-                      abi::rbd_completion_t completion) {
-                      return call.rbd_aio_read(raw, read.offset, read.length,
-                                               memory_ + read.piece.start, completion);
-                  });
-        } catch (...) {
-            reads_.pop_back();
-            throw;
+        if (left_ == 0) {
+            return;
         }
+        uint64_t length = left_;
+        if (left_exists_) {
+            // Pieces end where objects do, which are of a power of two.
+            length = std::min(left_, piece_ - next_ % piece_);
+            if (!begin(next_, length, 0)) {
+                return;
+            }
+        } else {
+            Read& read = reads_.emplace_back();
+            read.offset = next_;
+            read.length = length;
+            read.settled = true;
+            read.result = static_cast<ssize_t>(length);
+        }
+        next_ += length;
+        left_ -= length;
     }
 }
 
@@ -190,6 +244,8 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
         ring_.give(cost);
     }
     given_.clear();
+    // Whoever asks has nothing more to add for now.
+    span_.closed = span_.length > 0;
     pump();
     std::vector<Chunk> chunks;
     if (reads_.empty() ||
@@ -216,7 +272,6 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
 }
 
 void Reader::deliver(Read& read, std::vector<Chunk>& chunks) {
-    auto start = static_cast<int64_t>(read.piece.start);
     if (!read.exists) {
         chunks.push_back({read.offset, read.length, -1, read.length});
         return;
@@ -230,19 +285,41 @@ void Reader::deliver(Read& read, std::vector<Chunk>& chunks) {
                              std::to_string(done) + " bytes came");
         }
         // The image ends earlier than when the extent was found: the caller knows what that means.
-        done = std::min(done, size > read.offset ? size - read.offset : 0);
-        chunks.push_back({read.offset, read.length, start, done});
+        read.result =
+            static_cast<ssize_t>(std::min(done, size > read.offset ? size - read.offset : 0));
+    }
+    if (read.parts == 0) {
+        deliver_part(read, {read.offset, read.length, true}, chunks);
         return;
     }
-    const char* data = memory_ + read.piece.start;
+    for (; read.parts > 0; --read.parts) {
+        deliver_part(read, parts_.front(), chunks);
+        parts_.pop_front();
+    }
+}
+
+void Reader::deliver_part(const Read& read, const Part& part, std::vector<Chunk>& chunks) {
+    if (!part.exists) {
+        chunks.push_back({part.offset, part.length, -1, part.length});
+        return;
+    }
+    const uint64_t skipped = part.offset - read.offset;
+    const auto start = static_cast<int64_t>(read.piece.start + skipped);
+    const auto came = static_cast<uint64_t>(read.result);
+    const uint64_t done = std::min(part.length, came > skipped ? came - skipped : 0);
+    if (done != part.length) {
+        chunks.push_back({part.offset, part.length, start, done});
+        return;
+    }
+    const char* data = memory_ + start;
     if (grain_ == 0) {
-        chunks.push_back({read.offset, read.length, is_zero(data, read.length) ? -1 : start, done});
+        chunks.push_back({part.offset, part.length, is_zero(data, part.length) ? -1 : start, done});
         return;
     }
     for_each_run(
-        data, read.offset, read.length, grain_, [&](uint64_t at, uint64_t length, bool zero) {
+        data, part.offset, part.length, grain_, [&](uint64_t at, uint64_t length, bool zero) {
             chunks.push_back(
-                {read.offset + at, length, zero ? -1 : start + static_cast<int64_t>(at), length});
+                {part.offset + at, length, zero ? -1 : start + static_cast<int64_t>(at), length});
         });
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from types import TracebackType
 from typing import Iterable, Iterator, List, Optional, Tuple, Type
 
@@ -13,6 +14,8 @@ PIECE = 4 << 20
 # Memory for the operations under way, in bytes: this bounds a transfer, whatever the image's size.
 MEMORY = 64 << 20
 QUEUE_DEPTH = 32
+# Extents of an object with no more than so many bytes between them are read by one operation.
+GAP = 16 << 10
 # How long one wait may keep a signal from being seen, in milliseconds.
 _WAIT = 50
 
@@ -24,6 +27,11 @@ def check_queue_depth(queue_depth: int) -> int:
     if queue_depth < 1:
         raise ValueError(f"queue_depth must be 1 or more, not {queue_depth}")
     return queue_depth
+
+
+def _new_ring() -> memoryview:
+    # The system's pages: those that nothing is put into take no memory, nor time.
+    return memoryview(mmap.mmap(-1, MEMORY, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class Chunk:
@@ -47,8 +55,8 @@ def read_batches(
     that size are chunks of their own. Chunks come in lists; a list's data are there until the next
     is asked for.
     """
-    ring = memoryview(bytearray(MEMORY))
-    reader = _ReadPipeline(image, ring, queue_depth, PIECE, grain)
+    ring = _new_ring()
+    reader = _ReadPipeline(image, ring, queue_depth, PIECE, grain, GAP)
     source = iter(extents)
     pending: Optional[Tuple[int, int, bool]] = next(source, None)
     try:
@@ -89,7 +97,7 @@ class ImageWriter:
     """
 
     def __init__(self, image: Image, queue_depth: int, sparse_size: int) -> None:
-        self._ring = memoryview(bytearray(MEMORY))
+        self._ring = _new_ring()
         self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size)
         self._high = 0
 

@@ -24,6 +24,8 @@ public:
     virtual uint64_t count() const noexcept = 0;
     virtual uint64_t offset(uint64_t index) const noexcept = 0;  // bytes
     virtual uint64_t length(uint64_t index) const noexcept = 0;  // bytes
+    // Throws MissingFunction where the loaded library lacks what submit() calls.
+    virtual void require(const abi::Functions& functions) const = 0;
     // Calls the C function; gives its answer.
     virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                            abi::rbd_completion_t completion) noexcept = 0;
@@ -65,6 +67,7 @@ public:
     uint64_t count() const noexcept override { return offsets_.size(); }
     uint64_t offset(uint64_t index) const noexcept override { return offsets_[index]; }
     uint64_t length(uint64_t) const noexcept override { return length_; }
+    void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
     int settle(uint64_t index, ssize_t result) noexcept override;
@@ -97,6 +100,7 @@ public:
     uint64_t count() const noexcept override { return parts_.size(); }
     uint64_t offset(uint64_t index) const noexcept override { return parts_[index].offset; }
     uint64_t length(uint64_t index) const noexcept override { return parts_[index].length; }
+    void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
     int settle(uint64_t index, ssize_t result) noexcept override;
