@@ -6,8 +6,8 @@ All integers are little-endian; a string is its length as 32 bits, then its byte
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import Callable, Iterator, List, NamedTuple, NoReturn, Optional, Tuple
+from types import SimpleNamespace
+from typing import Callable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .. import exceptions
 from .source import Source
@@ -37,25 +37,41 @@ class Extent(NamedTuple):
     position: int
 
 
-@dataclass
-class DiffHeader:
+# Not data classes: that module takes longer to import than a small diff to export.
+
+
+class DiffHeader(SimpleNamespace):
     """What a diff says before its first extent; a snapshot of None is the beginning or the head."""
 
-    from_snapshot: Optional[bytes] = None
-    to_snapshot: Optional[bytes] = None
-    size: Optional[int] = None
-    protected: Optional[bool] = None
+    def __init__(
+        self,
+        from_snapshot: Optional[bytes] = None,
+        to_snapshot: Optional[bytes] = None,
+        size: Optional[int] = None,
+        protected: Optional[bool] = None,
+    ) -> None:
+        self.from_snapshot = from_snapshot
+        self.to_snapshot = to_snapshot
+        self.size = size
+        self.protected = protected
 
 
-@dataclass
-class ImageHeader:
+class ImageHeader(SimpleNamespace):
     """What a whole image in export format 2 says before its diffs."""
 
-    order: Optional[int] = None
-    features: Optional[int] = None
-    stripe_unit: Optional[int] = None
-    stripe_count: Optional[int] = None
-    metadata: List[Tuple[bytes, bytes]] = field(default_factory=list)
+    def __init__(
+        self,
+        order: Optional[int] = None,
+        features: Optional[int] = None,
+        stripe_unit: Optional[int] = None,
+        stripe_count: Optional[int] = None,
+        metadata: Sequence[Tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.order = order
+        self.features = features
+        self.stripe_unit = stripe_unit
+        self.stripe_count = stripe_count
+        self.metadata: List[Tuple[bytes, bytes]] = [*metadata]
 
 
 def damaged(message: str, position: int) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import secrets
+import os
 from typing import Any, Dict, Iterator, Optional, Tuple
 
 from .. import exceptions, pipeline
@@ -80,7 +80,7 @@ def import_image(
 @contextlib.contextmanager
 def _new_image(ioctx: Any, name: str, size: int, options: Dict[str, Any]) -> Iterator[Image]:
     """A new image, which gets its name when the body is through, and goes where that fails."""
-    temporary = f"{name}.import-{secrets.token_hex(4)}"
+    temporary = f"{name}.import-{os.urandom(4).hex()}"
     RBD().create(ioctx, temporary, size, **options)
     try:
         with Image(ioctx, temporary) as image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import tempfile
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from .. import exceptions
@@ -91,6 +90,8 @@ def _seekable(argument: StreamArgument) -> Source:
     if source.seekable:
         return source
     with source:
+        import tempfile  # takes a while, and few sources need one
+
         # The diff alone: what follows it in a pipe is not ours.
         source.copy = tempfile.TemporaryFile()  # noqa: SIM115
         try:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import io
 import os
-import secrets
 import stat
 from types import TracebackType
 from typing import Any, List, NoReturn, Optional, Type, Union
 
-from .source import StreamArgument, real_file
+from .source import StreamArgument, new_hash, real_file
 
 _ZEROES = memoryview(bytes(1 << 20))
 # How many buffers the system takes in one call.
@@ -31,7 +29,7 @@ class Sink:
     """
 
     def __init__(self, dest: StreamArgument, checksum: Optional[str] = None) -> None:
-        self.hash = None if checksum is None else hashlib.new(checksum)
+        self.hash = None if checksum is None else new_hash(checksum)
         self.position = 0
         self._object: Any = None
         self._fd = -1
@@ -78,7 +76,7 @@ class Sink:
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         directory, name = os.path.split(path)
-        suffix = f".{secrets.token_hex(6)}.part"
+        suffix = f".{os.urandom(6).hex()}.part"
         if isinstance(name, bytes):
             temporary = os.path.join(directory, b"." + name[:200] + suffix.encode())
         else:

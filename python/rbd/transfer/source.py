@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import stat
@@ -16,6 +15,13 @@ _BUFFER_BYTES = 256 << 10
 _SKIP_BYTES = 1 << 20
 
 StreamArgument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]", int, Any]
+
+
+def new_hash(name: str) -> Any:
+    """A hash of hashlib's; ValueError for an unknown name."""
+    import hashlib  # takes a while, and most transfers ask for none
+
+    return hashlib.new(name)
 
 
 def real_file(obj: Any) -> Optional[int]:
@@ -39,7 +45,7 @@ class Source:
     """
 
     def __init__(self, source: StreamArgument, checksum: Optional[str] = None) -> None:
-        self.hash = None if checksum is None else hashlib.new(checksum)
+        self.hash = None if checksum is None else new_hash(checksum)
         self.position = 0
         # A file that gets what is read, too.
         self.copy: Any = None
