@@ -220,10 +220,11 @@ void discard(Operation& operation, QueuePointer queue, const Image& image, uint6
 
 void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
                   uint64_t length, int zero_flags) {
+    const int flags = io::known_zero_flags(zero_flags);
     start(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
-            return call.rbd_aio_write_zeroes(raw, offset, length, completion, zero_flags, 0);
+            return call.rbd_aio_write_zeroes(raw, offset, length, completion, flags, 0);
         },
         [&] { return io::region("zeroing", image, offset, length); });
 }

@@ -1,6 +1,7 @@
 #include <rbdxx/api.hpp>
 #include <rbdxx/error.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -84,9 +85,11 @@ const Loaded* load() {
         require_one_rados(info.rados_path, other, "another module of this process");
     }
     fresh->functions.rbd_version(&info.version.major, &info.version.minor, &info.version.extra);
-#define RBDXX_FUNCTION(release, result, name, parameters) \
-    if (!fresh->functions.name) {                         \
-        info.missing.emplace_back(#name);                 \
+#define RBDXX_FUNCTION(since, result, name, parameters) \
+    if (!fresh->functions.name) {                       \
+        info.missing.emplace_back(#name);               \
+    } else {                                            \
+        info.release = std::max(info.release, since);   \
     }
 #include <rbdxx/abi/librados.def>
 #include <rbdxx/abi/librbd.def>

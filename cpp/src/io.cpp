@@ -99,8 +99,16 @@ uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
                      });
 }
 
+int known_zero_flags(int zero_flags) {
+    if (zero_flags != 0 && library_info().release < 16) {
+        throw MissingFunction("zero_flags are not known to the loaded librbd");
+    }
+    return zero_flags;
+}
+
 uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags) {
     Entry use(image);
+    known_zero_flags(zero_flags);
     return in_pieces("zeroing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
         return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0);
     });

@@ -88,6 +88,7 @@ struct LibraryInfo {
     std::string path;                  // of librbd
     std::string rados_path;            // of librados
     Version version;                   // what rbd_version tells
+    int release = 0;                   // Ceph's: that of the newest function of the table it has
     std::vector<std::string> missing;  // functions of the table that are not there
 };
 

@@ -25,6 +25,10 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
 // Gives the bytes discarded. Implements: rbd_discard
 uint64_t discard(const Image& image, uint64_t offset, uint64_t length);
 
+// The flags, which a librbd of Ceph 14 cannot take: it would end the process. Throws
+// MissingFunction.
+int known_zero_flags(int zero_flags);
+
 // `zero_flags`: WRITE_ZEROES_FLAG_*. Implements: rbd_write_zeroes
 uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags);
 
