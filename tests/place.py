@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import threading
 from typing import Any, Callable, List, Tuple
@@ -17,6 +18,15 @@ SIZE = 8 << 20
 #: Configuration file, pool, namespace, image: 8 MiB that begin with 4096 times "A", and a snapshot
 #: of that named "snap".
 Where = Tuple[str, str, str, str]
+
+
+def in_utc(stamp: datetime.datetime) -> datetime.datetime:
+    """The point in time, which is a naive datetime where Ceph's own module gives one."""
+    if rbd.supports("rbd_clone4"):
+        assert stamp.utcoffset() == datetime.timedelta(0)
+        return stamp
+    assert stamp.tzinfo is None
+    return stamp.replace(tzinfo=datetime.timezone.utc)
 
 
 def connect(where: Where) -> Tuple[Any, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 import rbd
 import rbd.rados
+from place import in_utc
 
 HOUR = 3600
 KEYS = ["id", "name", "source", "deletion_time", "deferment_end_time"]
@@ -69,10 +70,9 @@ def test_entry(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     assert (entry["id"], entry["name"], entry["source"]) == (image_id, "image", "USER")
     for key in ("deletion_time", "deferment_end_time"):
         assert isinstance(entry[key], datetime.datetime)
-        assert entry[key].tzinfo is None
-    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    now = datetime.datetime.now(datetime.timezone.utc)
     # The cluster's clock is ours, or close to it.
-    assert abs(now - entry["deletion_time"]) < datetime.timedelta(minutes=5)
+    assert abs(now - in_utc(entry["deletion_time"])) < datetime.timedelta(minutes=5)
     delay = entry["deferment_end_time"] - entry["deletion_time"]
     assert abs(delay - datetime.timedelta(seconds=HOUR)) <= datetime.timedelta(seconds=2)
     listed = rbd.RBD().trash_list(ioctx)

@@ -147,13 +147,13 @@ void bind_image(ImageClass& image) {
     define_getter(image, "stripe_count", &Image::stripe_count,
                   "Over how many objects stripes go.\n\nImplements: rbd_get_stripe_count");
     define_getter(image, "create_timestamp", &Image::create_timestamp,
-                  "When the image was made, as a naive datetime in UTC.\n\n"
+                  "When the image was made, as a datetime in UTC; naive before Ceph 20.\n\n"
                   "Implements: rbd_get_create_timestamp");
     define_getter(image, "access_timestamp", &Image::access_timestamp,
-                  "When the image was last read, as a naive datetime in UTC.\n\n"
+                  "When the image was last read, as a datetime in UTC; naive before Ceph 20.\n\n"
                   "Implements: rbd_get_access_timestamp");
     define_getter(image, "modify_timestamp", &Image::modify_timestamp,
-                  "When the image was last written, as a naive datetime in UTC.\n\n"
+                  "When the image was last written, as a datetime in UTC; naive before Ceph 20.\n\n"
                   "Implements: rbd_get_modify_timestamp");
 
     define(

@@ -1,3 +1,4 @@
+#include <rbdxx/api.hpp>
 #include <rbdxx/parent.hpp>
 
 #include "bindings.hpp"
@@ -37,10 +38,19 @@ void bind_parent(ImageClass& image) {
             dict["pool_namespace"] = text(found.pool_namespace);
             dict["image_name"] = text(found.image_name);
             dict["snap_name"] = text(found.snapshot_name);
+            // As that release's stock module.
+            if (library_info().release >= 20) {
+                dict["pool_id"] = found.pool_id;
+                dict["image_id"] = text(found.image_id);
+                dict["trash"] = found.trash;
+                dict["snap_id"] = found.snapshot_id;
+                dict["snap_namespace_type"] = found.snapshot_type;
+            }
             return dict;
         },
         "What the image is a clone of: a dict of pool_name, pool_namespace, image_name and "
-        "snap_name.\n\n"
+        "snap_name; with Ceph 20 also pool_id, image_id, trash, snap_id and "
+        "snap_namespace_type.\n\n"
         "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
 }
 

@@ -88,7 +88,7 @@ void bind_replica(ImageClass& image) {
             return to_dict(status, id);
         },
         "How the image's copies fare: a dict of name, id, info (as mirror_image_get_info()), the\n"
-        "local daemon's state (MIRROR_IMAGE_STATUS_STATE_*), description, last_update (a naive\n"
+        "local daemon's state (MIRROR_IMAGE_STATUS_STATE_*), description, last_update (a\n"
         "datetime in UTC) and up, and remote_statuses, a list of dicts of mirror_uuid and the "
         "same\n"
         "four of every other site.\n\n"

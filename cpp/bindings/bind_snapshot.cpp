@@ -130,7 +130,8 @@ void bind_queries(ImageClass& image) {
         [](const PyImage& self, const U64& snap_id) {
             return to_python(without_gil([&] { return snapshot::timestamp(self, snap_id); }));
         },
-        "When the snapshot was taken, as a naive datetime in UTC.\n\nRaises ImageNotFound.\n\n"
+        "When the snapshot was taken, as a datetime in UTC; naive before Ceph 20.\n\n"
+        "Raises ImageNotFound.\n\n"
         "Implements: rbd_snap_get_timestamp",
         py::arg("snap_id"));
     define(

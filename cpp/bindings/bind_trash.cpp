@@ -66,7 +66,8 @@ void bind_trash(py::module_& m, RbdClass& rbd) {
         },
         "An image in the trash: a dict of id, name, source (who moved it there: 'USER', "
         "'MIRRORING',\n'MIGRATION', 'REMOVING', 'USER_PARENT'), deletion_time and "
-        "deferment_end_time (until when it is\nkept), both naive datetimes in UTC.\n\n"
+        "deferment_end_time (until when it is\nkept), both datetimes in UTC, naive before Ceph "
+        "20.\n\n"
         "Raises ImageNotFound.\n\nImplements: rbd_trash_get",
         py::arg("ioctx"), py::arg("image_id"));
     define(

@@ -6,16 +6,20 @@
 #include <ctime>
 #include <string>
 
+#include <rbdxx/api.hpp>
+
 #include "arguments.hpp"
 
 namespace rbdxx::python {
 
-// A point in time as the stock module gives it: a naive datetime in UTC, to the second.
+// A point in time as the stock module of the loaded release gives it: a datetime in UTC, to the
+// second, that knows its time zone from Ceph 20 on.
 inline py::object utc_datetime(time_t seconds) {
     py::module_ datetime = py::module_::import("datetime");
     py::object aware = datetime.attr("datetime")
                            .attr("fromtimestamp")(seconds, datetime.attr("timezone").attr("utc"));
-    return aware.attr("replace")(py::arg("tzinfo") = py::none());
+    return library_info().release >= 20 ? aware
+                                        : aware.attr("replace")(py::arg("tzinfo") = py::none());
 }
 
 inline py::object to_python(const std::string& value) {
