@@ -6,11 +6,13 @@ import os
 import pathlib
 import subprocess
 import sys
-from typing import Dict
+from typing import Any, Callable, Dict
 
 import pytest
 
+import fakerbd
 import rbd
+from place import Where, open_all
 from rbd import _core
 
 
@@ -142,14 +144,18 @@ def test_two_librados_are_refused(tmp_path: pathlib.Path) -> None:
     assert str(ours) in message
 
 
-def test_a_missing_function_is_named(rbd_ioctx: rbd.rados.Ioctx) -> None:
-    if rbd.supports("rbd_clone4"):
-        pytest.skip("the loaded librbd has rbd_clone4, the newest function of clone()")
+def name_the_missing(where: Where) -> None:
+    _cluster, ioctx, _image = open_all(where)
     with pytest.raises(rbd.FunctionNotSupported) as caught:
-        rbd.RBD().clone(rbd_ioctx, "parent", 5, rbd_ioctx, "child")
+        rbd.RBD().clone(ioctx, where[3], 5, ioctx, "child")
     text = str(caught.value)
     assert "rbd_clone4" in text
     assert rbd.library_info().path in text
     assert ".".join(map(str, rbd.library_info().version)) in text
     assert caught.value.errno == 38
     assert isinstance(caught.value, NotImplementedError)
+
+
+@fakerbd.needs_compiler
+def test_a_missing_function_is_named(shimmed: Callable[..., Any]) -> None:
+    shimmed(name_the_missing, missing="rbd_clone4")

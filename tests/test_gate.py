@@ -1,0 +1,48 @@
+"""A method looks absent on an instance just where the loaded librbd has none of its functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator, Set, Tuple
+
+import pytest
+
+import rbd
+
+KNOWN = {name for name, _, _ in rbd._core.table()}
+
+
+def claimed(method: Any) -> Set[str]:
+    """The C functions that a method's docstring says it calls."""
+    _, _, claims = (method.__doc__ or "").partition("Implements:")
+    return set(re.findall(r"\brbd_\w+", claims)) & KNOWN
+
+
+def methods(kind: type) -> Iterator[Tuple[str, Set[str]]]:
+    for name in dir(kind):
+        functions = claimed(getattr(kind, name))
+        if not name.startswith("_") and functions:
+            yield name, functions
+
+
+@pytest.mark.parametrize("kind", [rbd.RBD, rbd.Image, rbd.Group])
+def test_absent_is_what_librbd_lacks(
+    kind: type, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    subject = {rbd.RBD: rbd.RBD, rbd.Image: lambda: rbd_image}.get(
+        kind, lambda: rbd.Group(rbd_ioctx, "none")
+    )()
+    seen = 0
+    for name, functions in methods(kind):
+        seen += 1
+        if any(rbd.supports(function) for function in functions):
+            assert hasattr(subject, name), name
+            continue
+        assert not hasattr(subject, name), name
+        # The class tells what there is, whatever is loaded.
+        assert callable(getattr(kind, name)), name
+        with pytest.raises(rbd.FunctionNotSupported) as caught:
+            getattr(subject, name)
+        assert isinstance(caught.value, AttributeError)
+        assert any(function in str(caught.value) for function in functions), name
+    assert seen > 5
