@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools import matrix, results, roots
+from tools import matrix, mirrors, results, roots, wheel
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.test_a" name="test_good"/>
@@ -71,11 +71,15 @@ def test_problem_is_named(changes: dict[str, Any], word: str) -> None:
 
 
 def test_run_is_kept_and_shown(tmp_path: Path) -> None:
-    wheel = results.Wheel("rbd-1.0-cp39-cp39-manylinux_2_31_x86_64.whl", 2_500_000, [good_result()])
-    run = results.Run([good_result(), good_result(status="unreachable", suite="sid")], wheel)
-    file, page = tmp_path / "data" / "matrix.json", tmp_path / "README.md"
+    file = "rbd-1.0-cp39-cp39-manylinux_2_31_x86_64.whl"
+    one = results.Wheel(file, 2_500_000, [good_result()])
+    releases = [good_result(), good_result(status="unreachable", suite="sid")]
+    older = good_result(suite="forky", librbd_version="1.12.0", ceph_version="20.2.1", skipped=4)
+    free = good_result(python_version="3.14.7", ceph_version="20.2.2", gil=False)
+    run = results.Run(releases, one, older, free)
+    kept, page = tmp_path / "data" / "matrix.json", tmp_path / "README.md"
     page.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    run.save(file, page)
+    run.save(kept, page)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
@@ -84,7 +88,9 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     assert "| sid | 3.9 |  | unreachable |  |" in text
     assert "cp39" in text
     assert "2.50 MB" in text
-    assert results.load(file) == run
+    assert "over librbd 1.12.0 (`RBD_LIBRARY`) on Debian forky, with Ceph 20.2.1: 3 / 4 / 0" in text
+    assert "Free-threaded CPython 3.14.7 with Ceph 20.2.2: 3 / 0 / 0" in text
+    assert results.load(kept) == run
     assert run.into(text) == text
 
 
@@ -95,15 +101,33 @@ def test_page_without_marks_is_refused() -> None:
 
 def test_wheel_problems_count_but_not_its_skips() -> None:
     skipping = good_result(skips={"no stock module": 1})
-    wheel = results.Wheel("w.whl", 1, [skipping])
-    assert results.Run([good_result()], wheel).problems() == []
-    assert len(results.Run([skipping], wheel).problems()) == 1
-    wheel.problems.append("is not stripped")
-    wheel.results.append(good_result(failures=["a::b"]))
-    assert results.Run([good_result()], wheel).problems() == [
+    one = results.Wheel("w.whl", 1, [skipping])
+    assert results.Run([good_result()], one).problems() == []
+    assert len(results.Run([skipping], one).problems()) == 1
+    one.problems.append("is not stripped")
+    one.results.append(good_result(failures=["a::b"]))
+    assert results.Run([good_result()], one).problems() == [
         "w.whl: is not stripped",
         "w.whl on Ceph 14.2: failed: a::b",
     ]
+
+
+def test_problems_of_the_other_parts_count() -> None:
+    run = results.Run([], older=good_result(librbd_version="1.20.0"))
+    assert run.problems() == [
+        "librbd 1.12.0 on bullseye: has librbd 1.20.0, the data file says 1.12.0"
+    ]
+    run = results.Run([], free_threading=good_result(gil=False, skips={"no wheel": 1}))
+    assert run.problems() == []
+    run.free_threading = good_result(gil=True, failures=["a::b"])
+    assert run.problems() == [
+        "free-threading: failed: a::b",
+        "free-threading: the lock is on once rbd is imported",
+    ]
+
+
+def test_core_names_files_that_are_there() -> None:
+    assert [name for name in wheel.CORE if not (roots.REPOSITORY / name).exists()] == []
 
 
 def make_archive(path: Path, files: dict[str, str]) -> Path:
@@ -150,19 +174,23 @@ def test_package_sources_are_read_in_both_formats(tmp_path: Path) -> None:
         "Types: deb\nURIs: http://second/debian-security\n# a remark\nSuites: bookworm-security\n"
         "\nTypes: deb\nEnabled: no\nURIs: http://third/debian\nSuites: sid\n"
     )
-    assert roots.apt_sources(tmp_path) == [
-        roots.Source("http://first/debian", ("bookworm",)),
-        roots.Source("http://second/debian-security", ("bookworm-security",)),
+    assert mirrors.apt_sources(tmp_path) == [
+        mirrors.Source("http://first/debian", ("bookworm",)),
+        mirrors.Source("http://second/debian-security", ("bookworm-security",)),
     ]
 
 
-def test_local_package_indexes_are_found(tmp_path: Path) -> None:
+def test_local_files_of_pip_are_found(tmp_path: Path) -> None:
     index = tmp_path / "index" / "simple"
     wheels = tmp_path / "wheels"
     index.mkdir(parents=True)
     wheels.mkdir()
+    constraints = tmp_path / "pip" / "constraints.txt"
+    constraints.parent.mkdir()
+    constraints.touch()
     settings = [f"file://{index} https://index/simple", str(wheels), "/absent/dir", "180"]
-    assert roots.pip_directories(settings) == [index.parent, wheels]
+    settings.append(str(constraints))
+    assert mirrors.pip_paths(settings) == [index.parent, constraints, wheels]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc", "-x"])

@@ -1,33 +1,47 @@
 """Run the tests on each Ceph release, from one sdist and from one wheel, and print one table.
 
 Usage:
-    python -m tools.matrix [--no-wheel] [RELEASE ...] [-- PYTEST ARGUMENT ...]
+    python -m tools.matrix [--part PART ...] [RELEASE ...] [-- PYTEST ARGUMENT ...]
     python -m tools.matrix --table      print the table of the last whole run
     python -m tools.matrix --check      fail where README's table is not that one
 
 A release is named by its Ceph version (`14.2`) or Debian suite; without one, all are run. Each has
 its own root (tools/roots.py), virtual environment and cluster. A suite that the mirror no longer
-serves is reported and left out of the count. The wheel is built once, in the oldest root
-(tools/wheel.py). Whole runs are kept in docs/_data/matrix.json, and README's table is made from it.
+serves is reported and left out of the count. The parts, all of them unless some are named:
+
+    releases        the whole suite, the package being built in each release's root
+    wheel           its core, with the one wheel that the oldest root builds (tools/wheel.py)
+    older           the same in the newest root, over the oldest librbd, named by RBD_LIBRARY
+    free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
+
+Whole runs are kept in docs/_data/matrix.json, and README's table is made from it. What pytest
+prints goes to a file beside each environment.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from tools import results, roots, wheel
+from tools import free_threading, results, roots, wheel
+
+PARTS = ("releases", "wheel", "older", "free-threading")
+
+# Each release's tests mostly wait for its cluster.
+AT_ONCE = 2
 
 # What each environment reports about itself.
 FACTS = """
-import json, platform, subprocess, rbd
+import json, platform, subprocess, sys, rbd
 info = rbd.library_info()
 ceph = subprocess.run(["ceph", "--version"], capture_output=True, text=True).stdout.split()
 print(json.dumps({
@@ -35,11 +49,12 @@ print(json.dumps({
     "python_version": platform.python_version(),
     "librbd_version": ".".join(map(str, info.version)),
     "missing": sorted(info.missing),
+    "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
 }))
 """
 
 # What `./dev test` does before the tests, in an environment that is kept beside the source.
-SET_UP = ["env", "RBD_VENV=../venv", "bash", "-euo", "pipefail", "-c", ". tools/setup.sh; setup"]
+SET_UP = ["bash", "-euo", "pipefail", "-c", ". tools/setup.sh; setup"]
 
 
 def make_sdist(directory: Path) -> Path:
@@ -76,70 +91,112 @@ def unpack(sdist: Path, target: Path) -> None:
             path.unlink()
 
 
+def with_settings(settings: Mapping[str, str], command: Sequence[str]) -> list[str]:
+    """Return the command with environment variables of its own."""
+    return ["env", *(f"{name}={value}" for name, value in settings.items()), *command]
+
+
 def run_tests(
-    result: results.Result, directory: Path, python: Path, arguments: Sequence[str]
-) -> None:
+    result: results.Result,
+    directory: Path,
+    python: Path,
+    arguments: Sequence[str],
+    settings: Mapping[str, str] | None = None,
+) -> results.Result:
     """Run the unpacked tests with one interpreter inside the release's root, and count them."""
-    try:
-        facts = roots.run_inside(result.suite, [str(python), "-c", FACTS], directory)
-        for key, value in json.loads(facts).items():
-            setattr(result, key, value)
-    except (roots.RootError, ValueError) as error:
-        result.status, result.reason = "not usable", str(error)
-        return
-    report = directory / f"{result.suite}.xml"
+    settings = settings or {}
+    label = f"{result.suite}-{result.librbd}"
+    report, log = directory / f"{label}.xml", directory / f"{label}.log"
     report.unlink(missing_ok=True)
-    line = [str(python), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+    facts = with_settings(settings, [str(python), "-c", FACTS])
+    # More than one release reads this source at a time.
+    pytest = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    line = with_settings(settings, [*pytest, *arguments])
     try:
-        roots.run_inside(result.suite, line, directory / "source", binds=[directory], quiet=False)
+        for key, value in json.loads(roots.run_inside(result.suite, facts, directory)).items():
+            setattr(result, key, value)
+        roots.run_inside(result.suite, line, directory / "source", binds=[directory], log=log)
     except subprocess.TimeoutExpired as expired:
         result.status, result.reason = "hung", f"no end after {expired.timeout:.0f} seconds"
-        return
-    except roots.RootError as error:
-        # Failed tests are in the report; without one, pytest itself did not run.
-        if not report.exists():
-            result.status, result.reason = "not run", str(error)
-            return
-    result.status = "tested"
-    results.read_report(result, report)
+    except (roots.RootError, ValueError) as error:
+        result.status, result.reason = "not run", str(error)
+    else:
+        result.status = "tested"
+    # Failed tests are in the report; without one, pytest itself did not run.
+    if report.exists() and result.status != "hung":
+        result.status = "tested"
+        results.read_report(result, report)
+    print(f"{directory.name}, Ceph {result.ceph}: {result.counts()} ({log})", flush=True)
+    return result
 
 
-def run_release(release: roots.Release, sdist: Path, arguments: Sequence[str]) -> results.Result:
-    """Test one release from the sdist."""
+def begin(release: roots.Release) -> results.Result:
+    """Make a release's root, and the result that tells whether that was possible."""
     result = results.Result(**asdict(release))
     try:
         roots.make(release.suite)
     except roots.RootError as error:
         result.status, result.reason = "unreachable", str(error)
-        return result
-    directory = sdist.parent.parent / release.suite
-    unpack(sdist, directory / "source")
-    try:
-        roots.run_inside(release.suite, SET_UP, directory / "source", binds=[directory])
-    except roots.RootError as error:
-        result.status, result.reason = "not installed", str(error)
-        return result
-    run_tests(result, directory, directory / "venv/bin/python", arguments)
     return result
 
 
-def run_wheel(
-    selected: Sequence[roots.Release], sdist: Path, arguments: Sequence[str]
-) -> results.Wheel:
-    """Build the one wheel and run it, with the interpreter it was built for, on each release."""
-    directory = sdist.parent.parent / "wheel"
-    roots.make(roots.BARE)
+def run_source(
+    result: results.Result,
+    sdist: Path,
+    directory: Path,
+    arguments: Sequence[str],
+    interpreter: str = "",
+) -> results.Result:
+    """Build the package from the sdist in the release's root, and test it there."""
+    if result.status == "unreachable":
+        return result
     unpack(sdist, directory / "source")
-    built = wheel.build(sdist, directory)
-    run = results.Wheel(built.name, built.stat().st_size, problems=wheel.problems(built, directory))
-    python = wheel.environment(built, directory)
-    run.problems += wheel.problems_without_ceph(built, directory)
-    for release in selected:
-        print(f"== {built.name} on Ceph {release.ceph}", flush=True)
-        result = results.Result(**asdict(release))
-        run_tests(result, directory, python, arguments)
-        run.results.append(result)
-    return run
+    settings = {"RBD_VENV": "../venv", "RBD_PYTHON": interpreter}
+    try:
+        command = with_settings(settings, SET_UP)
+        roots.run_inside(result.suite, command, directory / "source", binds=[directory])
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        result.status, result.reason = "not installed", str(error)
+        return result
+    return run_tests(result, directory, directory / "venv/bin/python", arguments)
+
+
+def run_free_threading(sdist: Path, arguments: Sequence[str]) -> results.Result:
+    """Test the newest release with the interpreter that has no lock."""
+    result = begin(free_threading.release())
+    try:
+        interpreter = free_threading.make() if result.status != "unreachable" else Path()
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        result.status, result.reason = "not installed", str(error)
+        return result
+    directory = sdist.parent.parent / "free-threading"
+    return run_source(result, sdist, directory, arguments, str(interpreter))
+
+
+def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None]:
+    """Build and check the one wheel; return the interpreter of its environment too."""
+    try:
+        roots.make(roots.BARE)
+        unpack(sdist, directory / "source")
+        built = wheel.build(sdist, directory)
+        made = results.Wheel(built.name, built.stat().st_size, wheel.problems(built, directory))
+        python = wheel.environment(built, directory)
+        made.problems += wheel.problems_without_ceph(built, directory)
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        return results.Wheel("no wheel", 0, [str(error)]), None
+    return made, python
+
+
+def run_older(directory: Path, python: Path, arguments: Sequence[str]) -> results.Result:
+    """Test the wheel in the newest root, over the librbd of the oldest."""
+    oldest, newest = roots.releases()[0], roots.releases()[-1]
+    result = results.Result(**asdict(replace(oldest, suite=newest.suite)))
+    try:
+        settings = wheel.take_librbd(directory / "librbd")
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        result.status, result.reason = "not installed", str(error)
+        return result
+    return run_tests(result, directory, python, arguments, settings)
 
 
 def chosen(names: Sequence[str]) -> list[roots.Release]:
@@ -152,24 +209,52 @@ def chosen(names: Sequence[str]) -> list[roots.Release]:
     return [one for one in known if not names or one.ceph in names or one.suite in names]
 
 
-def run_matrix(names: Sequence[str], arguments: Sequence[str], *, with_wheel: bool) -> int:
-    """Run the matrix and print its table; a whole run is kept."""
-    sdist = make_sdist(roots.home().parent / "matrix" / "sdist")
+def run_parts(
+    selected: Sequence[roots.Release], arguments: Sequence[str], parts: Sequence[str]
+) -> results.Run:
+    """Run the matrix, or some parts of it."""
+    directory = roots.home().parent / "matrix"
+    sdist = make_sdist(directory / "sdist")
+    core = arguments or wheel.CORE
     run = results.Run([])
-    for release in chosen(names):
-        print(f"== Ceph {release.ceph} on Debian {release.suite}", flush=True)
-        run.releases.append(run_release(release, sdist, arguments))
-    if with_wheel:
-        there = [one.suite for one in run.releases if one.status != "unreachable"]
-        reached = [one for one in roots.releases() if one.suite in there]
-        run.wheel = run_wheel(reached, sdist, arguments)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = list(pool.map(begin, selected))
+        if "releases" in parts:
+            whole = [
+                pool.submit(run_source, one, sdist, directory / one.suite, arguments)
+                for one in map(copy.deepcopy, begun)
+            ]
+        if "free-threading" in parts:
+            free = pool.submit(run_free_threading, sdist, arguments)
+        if "wheel" in parts or "older" in parts:
+            run.wheel, python = pool.submit(make_wheel, sdist, directory / "wheel").result()
+            if python and "wheel" in parts:
+                reached = [one for one in begun if one.status != "unreachable"]
+                run.wheel.results = list(
+                    pool.map(
+                        lambda one: run_tests(one, directory / "wheel", python, core),
+                        map(copy.deepcopy, reached),
+                    )
+                )
+            if python and "older" in parts:
+                run.older = run_older(directory / "wheel", python, core)
+        if "releases" in parts:
+            run.releases = [one.result() for one in whole]
+        if "free-threading" in parts:
+            run.free_threading = free.result()
+    return run
+
+
+def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[str]) -> int:
+    """Run the matrix and print its table; a whole run is kept."""
+    run = run_parts(chosen(names), arguments, parts)
     print(run.table())
     for one in run.releases:
         for why, count in one.skips.items():
             print(f"Ceph {one.ceph}: {count} skipped: {why}")
         if one.status == "unreachable":
             print(f"Ceph {one.ceph}: unreachable: {one.reason}")
-    if with_wheel and not names and not arguments:
+    if set(parts) == set(PARTS) and not names and not arguments:
         run.save()
     for problem in run.problems():
         print(problem, file=sys.stderr)
@@ -184,7 +269,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run the tests on each Ceph release.")
     parser.add_argument("--table", action="store_true", help="print the last whole run's table")
     parser.add_argument("--check", action="store_true", help="hold README against the last run")
-    parser.add_argument("--no-wheel", action="store_true", help="leave out the one wheel")
+    parser.add_argument("--part", action="append", choices=PARTS, help="one part; default: all")
     parser.add_argument("releases", nargs="*", help="Ceph versions or Debian suites; default: all")
     options = parser.parse_args(own)
     try:
@@ -196,7 +281,7 @@ def main(arguments: Sequence[str]) -> int:
             if results.load().into(page) == page:
                 return 0
             raise roots.RootError("README's compatibility table is not the last run's")
-        return run_matrix(options.releases, rest, with_wheel=not options.no_wheel)
+        return run_matrix(options.releases, rest, options.part or PARTS)
     except roots.RootError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 1

