@@ -252,8 +252,14 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
         !wait(Milliseconds(milliseconds), [this] { return reads_.front().settled; })) {
         return chunks;
     }
+    uint64_t given = 0;
     while (!reads_.empty() && chunks.size() < most_chunks) {
         Read& read = reads_.front();
+        const uint64_t cost = read.exists ? read.piece.cost : 0;
+        // The rest of the ring is read into while the caller has this.
+        if (given > 0 && given + cost > ring_.capacity() / 4) {
+            break;
+        }
         {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!read.settled) {
@@ -261,8 +267,9 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
             }
         }
         deliver(read, chunks);
+        given += cost;
         if (read.exists) {
-            given_.push_back(read.piece.cost);
+            given_.push_back(cost);
         }
         reads_.pop_front();
     }

@@ -10,9 +10,10 @@ from . import exceptions
 from ._core import Image, _ReadPipeline, _WritePipeline
 
 # What one operation moves at most, in bytes.
-PIECE = 4 << 20
+PIECE = 2 << 20
 # Memory for the operations under way, in bytes: this bounds a transfer, whatever the image's size.
-MEMORY = 64 << 20
+# More of it is slower where the cluster is fast: the data leave the processor's cache.
+MEMORY = 32 << 20
 QUEUE_DEPTH = 32
 # Extents of an object with no more than so many bytes between them are read by one operation.
 GAP = 16 << 10
