@@ -17,6 +17,7 @@ from rbd import exceptions
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "extension"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
 
+import docstrings
 import names
 from tree import files, text_of
 
@@ -172,14 +173,17 @@ def test_every_exception_is_on_the_page() -> None:
 # For developers
 
 
-def test_code_of_the_library_stands_there_as_shown() -> None:
-    sources = "\n".join(text_of(path) for path in files(ROOT, "cpp/*.cpp", "cpp/*.hpp"))
-    blocks = re.findall(
-        r"^ *```cpp\n(.*?)^ *```$", (DOCS / "developers.md").read_text(), re.M | re.S
-    )
-    assert blocks
+def test_code_of_other_languages_is_quoted_from_files_that_are_built() -> None:
+    sources = files(ROOT, "cpp/*.cpp", "cpp/*.hpp", "examples/*.cpp", "*CMakeLists.txt")
+    code = " ".join(" ".join(text_of(path).split()) for path in sources)
+    blocks = [
+        block
+        for page in DOCS.rglob("*.md")
+        for block in re.findall(r"^ *```(?:cpp|cmake)\n(.*?)^ *```$", page.read_text(), re.M | re.S)
+    ]
+    assert len(blocks) > 3
     for block in blocks:
-        assert " ".join(block.split()) in " ".join(sources.split())
+        assert " ".join(block.split()) in code
 
 
 # Reference
@@ -230,3 +234,28 @@ def test_every_page_of_the_reference_is_in_its_contents() -> None:
     contents = (DOCS / "reference" / "index.md").read_text().splitlines()
     pages = [page.stem for page in (DOCS / "reference").glob("*.md") if page.stem != "index"]
     assert [page for page in pages if contents.count(page) != 1] == []
+
+
+def test_docstrings_become_markup() -> None:
+    text = """\
+Reads `length` bytes, with RBD_FLAG_* and *args, of name_ and a|b:
+
+    image.read(*where)
+    more
+
+Raises IOError. Implements: rbd_read,
+rbd_read2 and no more."""
+    assert docstrings.rewritten(text.splitlines()) == [
+        r"Reads ``length`` bytes, with RBD_FLAG\_\* and \*args, of name\_ and a\|b:",
+        "",
+        "::",
+        "",
+        "    image.read(*where)",
+        "    more",
+        "",
+        "Raises IOError. ",
+        "",
+        "*C function:* ``rbd_read``, ``rbd_read2``",
+        "",
+        " and no more.",
+    ]
