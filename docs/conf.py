@@ -25,6 +25,7 @@ myst_heading_anchors = 3
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autoclass_content = "both"
 python_use_unqualified_type_names = True
 add_module_names = False
 

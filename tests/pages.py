@@ -56,13 +56,18 @@ class Block(NamedTuple):
 def pages() -> List[Path]:
     """Every page with blocks in it."""
     found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in found if blocks(page)]
+    return [page for page in found if any(is_code(match) for _, match in tokens(page))]
 
 
 def tokens(page: Path) -> Iterator[Tuple[int, re.Match[str]]]:
     text = page.read_text()
     for match in TOKEN.finditer(text):
         yield text.count("\n", 0, match.start()) + 1, match
+
+
+def is_code(match: re.Match[str]) -> bool:
+    """Whether it is a block of code, not a comment or a directive of the manual."""
+    return match["fence"] is not None and not match["language"].startswith("{")
 
 
 def needs(page: Path) -> List[str]:
@@ -106,7 +111,7 @@ def blocks(page: Path) -> List[Block]:
         elif language in RUNS:
             kind = "python" if language in PYTHON else "console"
             found.append(Block(kind, code, line + 1, reason=reason))
-        elif not language.startswith("{") and language not in SHOWN:
+        elif is_code(match) and language not in SHOWN:
             raise wrong(line, f"a block in {language or 'no language'}, which nobody runs")
         elif reason is not None and language in SHOWN:
             raise wrong(line, f"a block in {language} needs no reason for not being run")
