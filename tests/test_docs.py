@@ -11,7 +11,8 @@ import isolated
 import pages
 from rbd.testing import LocalCluster
 
-SECONDS = 110
+# A key derivation takes its time on a busy machine, and a page may start several clusters.
+SECONDS = 180
 
 
 def page_id(page: Path) -> str:
@@ -25,6 +26,7 @@ def run(page: Path, cluster: Any, directory: Path) -> isolated.Outcome:
     return isolated.finish(process, SECONDS)
 
 
+@pytest.mark.timeout(SECONDS + 30)
 @pytest.mark.parametrize("page", pages.pages(), ids=page_id)
 def test_page(page: Path, rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
     if not isinstance(rbd_cluster, LocalCluster):
