@@ -1,0 +1,274 @@
+"""A real image beside its model: each step is made on both, in one of many ways."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import pytest
+
+import rbd
+import rbd.aio
+from model import MISMATCH, SECTOR, Layout, Model, Step, noise
+
+
+def parts(data: bytes) -> List[bytes]:
+    """Data as three vectors, one of them empty."""
+    return [data[: len(data) // 3], b"", data[len(data) // 3 :]]
+
+
+def compared(model: Model, step: Step) -> bytes:
+    """What a comparison asks for: what is there, or for a mismatch something else at its end."""
+    there = bytes(model.content[step.offset : step.offset + step.length])
+    return there if step.kind != MISMATCH else there[:-1] + bytes([there[-1] ^ 0xFF])
+
+
+def synchronous(image: rbd.Image, model: Model, step: Step) -> Any:
+    """Makes the step on the image by the call of its name."""
+    kind, offset, length, _ = step
+    data = step.data()
+    if kind == "write":
+        return image.write(data, offset)
+    if kind == "writev":
+        return image.writev(parts(data), offset)
+    if kind == "write_blocks":
+        block = length // 3
+        return image.write_blocks(data, [offset + block * index for index in range(3)])
+    if kind == "write_same":
+        return image.write_same(data[:SECTOR], offset, length)
+    if kind in ("compare_and_write", MISMATCH):
+        return image.compare_and_write(compared(model, step), data, offset)
+    if kind == "discard":
+        return image.discard(offset, length)
+    return image.write_zeroes(offset, length)
+
+
+def coroutine(image: rbd.aio.AsyncImage, model: Model, step: Step) -> Any:
+    """The step as a coroutine."""
+    kind, offset, length, _ = step
+    data = step.data()
+    if kind == "writev":
+        return image.writev(parts(data), offset)
+    if kind == "write_same":
+        return image.write_same(data[:SECTOR], offset, length)
+    if kind in ("compare_and_write", MISMATCH):
+        return image.compare_and_write(compared(model, step), data, offset)
+    if kind == "discard":
+        return image.discard(offset, length)
+    if kind == "write_zeroes":
+        return image.write_zeroes(offset, length)
+    return image.write(data, offset)
+
+
+def with_callback(image: rbd.Image, step: Step, callback: Callable[..., Any]) -> rbd.Completion:
+    """Starts the step, or of those that have no such call a write of the same data."""
+    kind, offset, length, _ = step
+    if kind == "discard":
+        return image.aio_discard(offset, length, callback)
+    if kind == "write_zeroes":
+        return image.aio_write_zeroes(offset, length, callback)
+    return image.aio_write(step.data(), offset, callback)
+
+
+def check_mismatch(error: Any, step: Step) -> None:
+    assert isinstance(error, rbd.CompareMismatch), repr(error)
+    assert error.errno == errno.EILSEQ
+    assert error.offset == step.offset + step.length - 1
+
+
+def call_each(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
+    """One after the other."""
+    for step in steps:
+        if step.kind == MISMATCH:
+            with pytest.raises(rbd.CompareMismatch) as caught:
+                synchronous(image, model, step)
+            check_mismatch(caught.value, step)
+        else:
+            result = synchronous(image, model, step)
+            assert result in (None, step.length), step
+
+
+def start_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
+    """All at once, with callbacks; the last one that was started is waited for first."""
+    results: Dict[int, int] = {}
+
+    def noting(index: int) -> Callable[[rbd.Completion], None]:
+        return lambda completion: results.__setitem__(index, completion.get_return_value())
+
+    started = [
+        with_callback(image, step, noting(index))
+        for index, step in enumerate(steps)
+        if step.kind != MISMATCH
+    ]
+    for completion in reversed(started):
+        completion.wait_for_complete_and_cb()
+    assert [*results.values()] == [0] * len(started), results
+
+
+def await_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
+    """All at once, in asyncio."""
+    wrapped = rbd.aio.AsyncImage(image)
+
+    async def gather() -> List[Any]:
+        tasks = [coroutine(wrapped, model, step) for step in steps]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    for step, result in zip(steps, asyncio.run(gather())):
+        if step.kind == MISMATCH:
+            check_mismatch(result, step)
+        else:
+            assert result == step.length, (step, result)
+
+
+WAYS = {"calls": call_each, "callbacks": start_all, "asyncio": await_all}
+
+
+def apart(
+    model: Model, steps: Sequence[Step], low: int = 0, high: Optional[int] = None
+) -> List[Step]:
+    """Those of the steps, made to fit, that touch no byte of one before, between two offsets."""
+    chosen: List[Step] = []
+    for wanted in steps:
+        step = model.fit(wanted)
+        if step is None:
+            continue
+        end = step.offset + step.length
+        clear = all(end <= one.offset or one.offset + one.length <= step.offset for one in chosen)
+        if clear and low <= step.offset and (high is None or end <= high):
+            chosen.append(step)
+    return chosen
+
+
+class Disk:
+    """An image, open one or more times, and what it has to be."""
+
+    def __init__(self, name: str, model: Model, ioctxs: Sequence[Any]) -> None:
+        self.name = name
+        self.model = model
+        self.ioctxs = list(ioctxs)
+        self.parent: Optional[Disk] = None
+        self.parent_snapshot = ""
+        self.images = [rbd.Image(ioctx, name) for ioctx in ioctxs]
+
+    @classmethod
+    def create(
+        cls, name: str, layout: Layout, size: int, ioctxs: Sequence[Any], granularity: int
+    ) -> Disk:
+        rbd.RBD().create(ioctxs[0], name, size, **layout.keywords())
+        return cls(name, Model(layout, bytes(size), granularity, clone=False), ioctxs)
+
+    def image(self, number: int = 0) -> rbd.Image:
+        return self.images[number % len(self.images)]
+
+    def make(self, number: int, way: str, steps: Sequence[Step]) -> None:
+        """Makes those of the steps that do not touch each other, by one handle."""
+        chosen = apart(self.model, steps)
+        WAYS[way](self.image(number), self.model, chosen)
+        for step in chosen:
+            self.model.apply(step)
+
+    def write_across_the_end(self, number: int, inside: int, beyond: int) -> None:
+        """What fits is written, and the rest is an error."""
+        image, model = self.image(number), self.model
+        inside = min(inside, model.size)
+        data, offset = noise(beyond, inside + beyond), model.size - inside
+        with pytest.raises((rbd.IncompleteWriteError, rbd.InvalidArgument)) as caught:
+            image.write(data, offset)
+        if inside:
+            assert isinstance(caught.value, rbd.IncompleteWriteError)
+            assert caught.value.errno is None
+            model.put(offset, data[:inside])
+        else:
+            assert isinstance(caught.value, rbd.InvalidArgument)
+            assert caught.value.errno == errno.EINVAL
+
+    def read_parts(self, number: int, offset: int, length: int) -> None:
+        """Every way to read gives the same bytes."""
+        image, model = self.image(number), self.model
+        expected = bytes(model.content[offset : offset + length])
+        if not expected:
+            with pytest.raises(rbd.InvalidArgument):
+                image.read(offset, length)
+            return
+        assert image.read(offset, length) == expected
+        into = bytearray(length)
+        assert image.readinto(into, offset) == len(expected)
+        assert into == expected.ljust(length, b"\0")
+        vectors = [bytearray(length // 2), bytearray(length - length // 2)]
+        assert image.readv(vectors, offset) == len(expected)
+        assert b"".join(vectors) == expected.ljust(length, b"\0")
+        blocks = [offset + index for index in range(0, len(expected) - SECTOR, 3 * SECTOR)]
+        assert image.read_blocks(blocks, SECTOR) == b"".join(
+            bytes(model.content[at : at + SECTOR]) for at in blocks
+        )
+
+    def refuse_writes(self, number: int, snapshot: str) -> None:
+        """Set to a snapshot the image reads from there and cannot be written."""
+        image = self.image(number)
+        image.set_snap(snapshot)
+        try:
+            assert image.size() == len(self.model.at(snapshot))
+            if image.size():
+                for write in (lambda: image.write(b"x", 0), lambda: image.discard(0, 1)):
+                    with pytest.raises(rbd.ReadOnlyImage):
+                        write()
+            with pytest.raises(rbd.ReadOnlyImage):
+                image.resize(SECTOR)
+        finally:
+            image.set_snap(None)
+
+    def reopen(self, number: int) -> None:
+        number %= len(self.images)
+        self.images[number].close()
+        self.images[number] = rbd.Image(self.ioctxs[number], self.name)
+
+    def remove_snapshot(self, number: int, name: str) -> None:
+        if self.model.clones[name]:
+            with pytest.raises(rbd.ImageBusy):
+                self.image(number).remove_snap(name)
+            return
+        if self.image(number).is_protected_snap(name):
+            self.image(number).unprotect_snap(name)
+        self.image(number).remove_snap(name)
+        self.model.remove_snapshot(name)
+
+    def clone(self, snapshot: str, name: str, layout: Layout) -> Disk:
+        image = self.image()
+        if not image.is_protected_snap(snapshot):
+            image.protect_snap(snapshot)
+        ioctx = self.ioctxs[0]
+        rbd.RBD().clone(ioctx, self.name, snapshot, ioctx, name, **layout.keywords())
+        made = Disk(name, self.model.clone(snapshot, layout), self.ioctxs)
+        made.parent, made.parent_snapshot = self, snapshot
+        return made
+
+    def flatten(self) -> None:
+        if self.parent is None:
+            with pytest.raises(rbd.InvalidArgument):
+                self.image().flatten()
+            return
+        self.image().flatten()
+        self.model.flatten()
+        # Without that feature, snapshots go on reading from the parent.
+        if self.image().features() & rbd.RBD_FEATURE_DEEP_FLATTEN or not self.model.snapshots:
+            self.leave_parent()
+
+    def leave_parent(self) -> None:
+        if self.parent is not None:
+            self.parent.model.clones[self.parent_snapshot] -= 1
+            self.parent = None
+
+    def compare(self) -> None:
+        for image in self.images:
+            self.model.compare(image)
+
+    def remove(self) -> None:
+        """Takes the image away, which has no clones any more."""
+        for image in self.images[1:]:
+            image.close()
+        for name in list(self.model.snapshots):
+            self.remove_snapshot(0, name)
+        self.images[0].close()
+        rbd.RBD().remove(self.ioctxs[0], self.name)
+        self.leave_parent()

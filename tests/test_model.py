@@ -1,0 +1,286 @@
+"""Long random sequences of calls leave an image as a plain model in memory says.
+
+hypothesis makes the sequences and shortens those that fail. After each step the content, the sizes
+and the snapshots of every image are compared, and differences whenever they are asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any, Callable, Iterator, List, Optional, Sequence
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import rbd
+from disks import WAYS, Disk, apart, call_each
+from model import KINDS, SECTOR, Layout, Step
+from place import LIMIT, SOAK
+from rbd.testing import Cluster
+
+pytestmark = [
+    pytest.mark.timeout(LIMIT + 20),
+    pytest.mark.needs("rbd_write_zeroes", "rbd_diff_iterate2", "rbd_compare_and_write"),
+]
+
+OBJECT = 1 << 16
+LARGEST = 8 * OBJECT
+GRANULARITY = 4096
+SNAPSHOTS = 3
+DISKS = 3
+#: Discards of less than 64 KiB count too; a broken cluster ends the test.
+CONF = {"rbd_discard_granularity_bytes": str(GRANULARITY), "rados_osd_op_timeout": "60"}
+
+_numbers = itertools.count()
+
+layouts = st.sampled_from(
+    [
+        Layout(features=features, stripe_unit=unit, stripe_count=count)
+        for features in (None, rbd.RBD_FEATURE_LAYERING)
+        for unit, count in ((OBJECT, 1), (4096, 3), (OBJECT, 2))
+    ]
+)
+# Where objects, sectors and nothing begin.
+places = st.one_of(
+    st.integers(0, 8).map(lambda number: number * OBJECT),
+    st.integers(0, LARGEST // SECTOR).map(lambda number: number * SECTOR),
+    st.integers(0, LARGEST),
+)
+lengths = st.one_of(st.sampled_from([SECTOR, 4096, OBJECT, 2 * OBJECT]), st.integers(1, 3 * OBJECT))
+steps = st.builds(Step, st.sampled_from(KINDS), places, lengths, st.integers(0, 9999))
+ways = st.sampled_from(sorted(WAYS))
+numbers = st.integers(0, 99)
+
+
+class Images(RuleBasedStateMachine):
+    """What both machines do, to some images that each have one or more handles."""
+
+    ioctxs: Sequence[Any]
+    first_images = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disks: List[Disk] = []
+        self.names = (f"model-{number}" for number in _numbers)
+
+    def disk(self, number: int) -> Disk:
+        return self.disks[number % len(self.disks)]
+
+    def snapshot_of(self, disk: Disk, number: int) -> Optional[str]:
+        """A snapshot of the image; None where it has none."""
+        names = list(disk.model.snapshots)
+        return names[number % len(names)] if names else None
+
+    def settle(self, disk: Disk, client: int) -> None:
+        """Makes what a client did visible to the others."""
+        if len(disk.images) > 1:
+            disk.image(client).flush()
+
+    @initialize(first=layouts, size=st.integers(1, LARGEST))
+    def create(self, first: Layout, size: int) -> None:
+        for _ in range(self.first_images):
+            name = next(self.names)
+            self.disks.append(Disk.create(name, first, size, self.ioctxs, GRANULARITY))
+
+    @rule(disk=numbers, client=numbers, way=ways, made=st.lists(steps, min_size=1, max_size=8))
+    def change(self, disk: int, client: int, way: str, made: List[Step]) -> None:
+        self.disk(disk).make(client, way, made)
+        self.settle(self.disk(disk), client)
+
+    @rule(
+        disk=numbers, client=numbers, inside=st.integers(0, OBJECT), beyond=st.integers(1, OBJECT)
+    )
+    def write_across_the_end(self, disk: int, client: int, inside: int, beyond: int) -> None:
+        self.disk(disk).write_across_the_end(client, inside, beyond)
+        self.settle(self.disk(disk), client)
+
+    @rule(disk=numbers, client=numbers, offset=places, length=lengths)
+    def read(self, disk: int, client: int, offset: int, length: int) -> None:
+        chosen = self.disk(disk)
+        chosen.read_parts(client, min(offset, max(chosen.model.size - 1, 0)), length)
+
+    @rule(disk=numbers, client=numbers, size=places)
+    def resize(self, disk: int, client: int, size: int) -> None:
+        chosen = self.disk(disk)
+        chosen.image(client).resize(size)
+        chosen.model.resize(size)
+
+    @rule(disk=numbers, client=numbers)
+    def snapshot(self, disk: int, client: int) -> None:
+        chosen = self.disk(disk)
+        if len(chosen.model.snapshots) < SNAPSHOTS:
+            name = f"snap-{next(_numbers)}"
+            chosen.image(client).create_snap(name)
+            chosen.model.snapshot(name)
+
+    @rule(disk=numbers, client=numbers, number=numbers)
+    def rollback(self, disk: int, client: int, number: int) -> None:
+        chosen = self.disk(disk)
+        name = self.snapshot_of(chosen, number)
+        if name is not None:
+            chosen.image(client).rollback_to_snap(name)
+            chosen.model.rollback(name)
+
+    @rule(disk=numbers, client=numbers, number=numbers)
+    def remove_snapshot(self, disk: int, client: int, number: int) -> None:
+        name = self.snapshot_of(self.disk(disk), number)
+        if name is not None:
+            self.disk(disk).remove_snapshot(client, name)
+
+    @rule(
+        disk=numbers,
+        client=numbers,
+        since=st.none() | numbers,
+        until=st.none() | numbers,
+        offset=places,
+        length=st.none() | lengths,
+        whole_object=st.booleans(),
+    )
+    def diff(
+        self,
+        disk: int,
+        client: int,
+        since: Optional[int],
+        until: Optional[int],
+        offset: int,
+        length: Optional[int],
+        whole_object: bool,
+    ) -> None:
+        chosen = self.disk(disk)
+        image, model = chosen.image(client), chosen.model
+        names = list(model.snapshots)
+        last = None if until is None else self.snapshot_of(chosen, until)
+        older = names if last is None else names[: names.index(last)]
+        first = older[since % len(older)] if since is not None and older else None
+        size = len(model.at(last))
+        if not size:
+            return
+        region = (0, size) if length is None else (offset % size, length)
+        image.set_snap(last)
+        try:
+            model.compare_diff(image, first, last, region, whole_object)
+        finally:
+            image.set_snap(None)
+
+    @rule(disk=numbers, client=numbers, number=numbers)
+    def refuse_writes(self, disk: int, client: int, number: int) -> None:
+        name = self.snapshot_of(self.disk(disk), number)
+        if name is not None:
+            self.disk(disk).refuse_writes(client, name)
+
+    @rule(disk=numbers, client=numbers)
+    def reopen(self, disk: int, client: int) -> None:
+        self.disk(disk).reopen(client)
+
+    @invariant()
+    def compare(self) -> None:
+        for disk in self.disks:
+            disk.compare()
+
+    def teardown(self) -> None:
+        # Clones come after their parents.
+        for disk in reversed(self.disks):
+            disk.remove()
+
+
+class Alone(Images):
+    """One client, with clones of clones."""
+
+    @precondition(lambda self: len(self.disks) < DISKS)
+    @rule(disk=numbers, number=numbers, layout=layouts)
+    def clone(self, disk: int, number: int, layout: Layout) -> None:
+        parent = self.disk(disk)
+        name = self.snapshot_of(parent, number)
+        if name is not None:
+            self.disks.append(parent.clone(name, next(self.names), layout))
+
+    @rule(disk=numbers)
+    def flatten(self, disk: int) -> None:
+        self.disk(disk).flatten()
+
+
+class Together(Images):
+    """Two clients, each with a connection of its own, use the same two images at once."""
+
+    first_images = 2
+
+    @rule(
+        disks=st.tuples(numbers, numbers),
+        made=st.tuples(st.lists(steps, max_size=6), st.lists(steps, max_size=6)),
+    )
+    def change_at_once(self, disks: Any, made: Any) -> None:
+        """The first client writes below some offset, the second one above."""
+        done: List[Any] = []
+        threads = []
+        for client in range(2):
+            chosen = self.disk(disks[client])
+            middle = LARGEST // 2
+            bounds = (middle, None) if client else (0, middle)
+            todo = apart(chosen.model, made[client], *bounds)
+
+            def work(client: int = client, disk: Disk = chosen, todo: List[Step] = todo) -> None:
+                call_each(disk.image(client), disk.model, todo)
+                disk.image(client).flush()
+                done.append((disk, todo))
+
+            threads.append(threading.Thread(target=work))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(done) == 2
+        for disk, todo in done:
+            for step in todo:
+                disk.model.apply(step)
+
+
+@pytest.fixture
+def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[List[rbd.rados.Ioctx]]:
+    """Two connections' ioctxs to the same place."""
+    connections = [rbd_cluster.connect(conf=CONF) for _ in range(2)]
+    ioctxs = []
+    for connection in connections:
+        ioctx = connection.open_ioctx(rbd_ioctx.get_pool_name())
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        ioctxs.append(ioctx)
+    yield ioctxs
+    for connection in connections:
+        connection.shutdown()
+
+
+def run(machine: Callable[[], Images], examples: int, length: int) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=length,
+            deadline=None,
+            # The short form is the same each time; the long one is a new one.
+            derandomize=not SOAK,
+            database=None,
+            # Shortening what fails takes longer than a test may.
+            phases=[Phase.generate, *([Phase.shrink] if SOAK else [])],
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_one_client(clients: List[rbd.rados.Ioctx]) -> None:
+    machine = type("Alone", (Alone,), {"ioctxs": clients[:1]})
+    run(machine, *((400, 100) if SOAK else (8, 40)))
+
+
+def test_two_clients(clients: List[rbd.rados.Ioctx]) -> None:
+    machine = type("Together", (Together,), {"ioctxs": clients})
+    run(machine, *((200, 60) if SOAK else (4, 25)))
