@@ -1,0 +1,369 @@
+"""A cluster that fails: nothing that was flushed is lost, nothing hangs, each fault has its error.
+
+Three bluestore OSDs, whose data survives a kill -9, and two copies of everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import random
+import time
+from typing import Any, Callable, Iterator, List, Type
+
+import pytest
+
+import figures
+import rbd
+from load import BLOCK, Load
+from place import SOAK
+from processes import PATIENCE
+from rbd import rados
+from rbd.testing import LocalCluster
+
+pytestmark = [pytest.mark.timeout(3600 if SOAK else 200)]
+
+#: How often each fault is made under load.
+ROUNDS = 20 if SOAK else 1
+OSDS = 3
+SIZE = 32 << 20
+#: Seconds; what a client that must not give up waits for, and one that shall.
+PATIENT, HASTY = 60, 2
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    conf = {"bluestore_block_size": 1 << 30}
+    with LocalCluster(osds=OSDS, objectstore="bluestore", conf=conf) as cluster:
+        yield cluster
+
+
+class Client:
+    """A connection with a limit of its own for each operation, and an image open over it."""
+
+    def __init__(
+        self, cluster: LocalCluster, name: str, limit: int, mon_limit: int, **options: Any
+    ) -> None:
+        conf = {"rados_osd_op_timeout": str(limit), "rados_mon_op_timeout": str(mon_limit)}
+        self.limit = limit
+        self.connection = cluster.connect(conf=conf)
+        self.ioctx = self.connection.open_ioctx("rbd")
+        self.image = rbd.Image(self.ioctx, name, **options)
+
+    def close(self) -> None:
+        with contextlib.suppress(rbd.Error):
+            self.image.close()
+        self.ioctx.close()
+        self.connection.shutdown()
+
+
+@pytest.fixture
+def name(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An image of this test's."""
+    with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+        name = request.node.name
+        rbd.RBD().create(ioctx, name, SIZE, 20)
+        yield name
+        # Whatever a test did, the cluster is whole again before the next.
+        for number in range(OSDS):
+            cluster.start_osd(number)
+        cluster.wait_clean(PATIENCE)
+
+
+@pytest.fixture
+def other_name(cluster: LocalCluster, name: str) -> str:
+    """One more image of this test's."""
+    with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+        rbd.RBD().create(ioctx, f"{name}-other", SIZE, 20)
+    return f"{name}-other"
+
+
+@pytest.fixture
+def open_client(cluster: LocalCluster, name: str) -> Iterator[Callable[..., Client]]:
+    clients: List[Client] = []
+
+    def opened(
+        limit: int = PATIENT, mon_limit: int = PATIENT, name: str = name, **options: Any
+    ) -> Client:
+        clients.append(Client(cluster, name, limit, mon_limit, **options))
+        return clients[-1]
+
+    yield opened
+    for client in clients:
+        client.close()
+
+
+def check(load: Load, open_client: Callable[..., Client], fault: str, rounds: int = 1) -> None:
+    """A client that comes afresh finds all that was flushed; no call took too long."""
+    load.check(open_client(read_only=True).image)
+    figures.note(fault, rounds)
+    figures.note("writes acknowledged, flushed and found", load.flushed)
+    figures.note("writes and flushes that reported an error", len(load.errors))
+
+
+def in_time(load: Load, client: Client) -> None:
+    """No round took longer than its few operations may, one after the other."""
+    assert load.longest < client.limit * 8 + PATIENCE, load.longest
+
+
+def wait_for_errors(load: Load) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not load.errors:
+        assert time.monotonic() < deadline, "no error"
+        time.sleep(0.01)
+
+
+def eventually_raises(error: Type[BaseException], call: Callable[[], Any]) -> Any:
+    """The error that the call raises sooner or later; another one fails."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            call()
+        except error as caught:
+            return caught
+        time.sleep(0.02)
+    raise AssertionError(f"no {error.__name__}")
+
+
+# Daemons
+
+
+def test_an_osd_is_killed_under_load(
+    cluster: LocalCluster, open_client: Callable[..., Client]
+) -> None:
+    client = open_client()
+    with Load(client.image) as load:
+        for number in range(ROUNDS):
+            load.go_on(3)
+            cluster.kill_osd(number % OSDS)
+            load.go_on(3)
+            cluster.start_osd(number % OSDS)
+            if number + 1 < ROUNDS:
+                # The next one must not have the only copy of anything.
+                cluster.wait_clean(PATIENCE)
+        load.go_on(3)
+    assert not load.errors, "librbd retries"
+    load.flush()
+    in_time(load, client)
+    client.close()
+    check(load, open_client, "kill -9 of an OSD", ROUNDS)
+
+
+def give_up(client: Client) -> None:
+    """Every way to read ends with Timeout, and so does opening."""
+    image = client.image
+    for call in (
+        lambda: image.read(0, SIZE),
+        lambda: image.read_blocks(range(0, SIZE, 1 << 20), BLOCK),
+        lambda: rbd.Image(client.ioctx, image.get_name()),
+    ):
+        with pytest.raises(rbd.Timeout):
+            call()
+
+
+def test_all_osds_are_killed_under_load(
+    cluster: LocalCluster, open_client: Callable[..., Client], other_name: str
+) -> None:
+    """Who waits long enough notices nothing; who does not gets Timeout until they are back."""
+    patient, hasty = open_client(), open_client(HASTY, name=other_name)
+    with Load(patient.image) as waiting, Load(hasty.image) as failing:
+        for _ in range(ROUNDS):
+            waiting.go_on(3)
+            for number in range(OSDS):
+                cluster.kill_osd(number)
+            failing.go_on(1)
+            give_up(hasty)
+            for number in range(OSDS):
+                cluster.start_osd(number)
+            waiting.go_on(3)
+            failing.go_on(3)
+    assert not waiting.errors, "librbd retries"
+    assert {type(error) for error in failing.errors} == {rbd.Timeout}, failing.errors
+    waiting.flush()
+    # The failure of a write before may still be untold.
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(rbd.Timeout):
+            failing.flush()
+            break
+        assert time.monotonic() < deadline
+    for load, client in ((waiting, patient), (failing, hasty)):
+        in_time(load, client)
+        client.close()
+    check(waiting, open_client, "all OSDs killed and restarted", ROUNDS)
+    failing.check(open_client(read_only=True, name=other_name).image)
+
+
+def test_the_monitor_is_paused(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
+    """What needs the monitor times out; data does not need it."""
+    client = open_client(mon_limit=1)
+    with Load(client.image) as load:
+        load.go_on(2)
+        for _ in range(ROUNDS):
+            cluster.pause_mon()
+            try:
+                load.go_on(3)
+                with pytest.raises(rbd.Timeout):
+                    client.image.create_snap("late")
+                with pytest.raises(rados.TimedOut):
+                    client.connection.create_pool("late")
+                with pytest.raises(rados.TimedOut):
+                    cluster.connect(timeout=1)
+            finally:
+                cluster.resume_mon()
+            load.go_on(2)
+    assert not load.errors
+    load.flush()
+    patient = open_client().image
+    patient.create_snap("in time")
+    names = [snap["name"] for snap in patient.list_snaps()]
+    assert "in time" in names
+    check(load, open_client, "a paused monitor", ROUNDS)
+    for name in names:
+        patient.remove_snap(name)
+
+
+# Space
+
+
+def used_ratio(cluster: LocalCluster) -> float:
+    """How full an OSD is; all are alike."""
+    dump = cluster.command("tell", "osd.0", "perf", "dump", "--format", "json")
+    values = json.loads(dump)["osd"]
+    return float(values["stat_bytes_used"] / values["stat_bytes"])
+
+
+def set_full_ratio(connection: rados.Rados, ratio: float) -> None:
+    for kind in ("nearfull", "backfillfull", "full"):
+        command = {"prefix": f"osd set-{kind}-ratio", "ratio": ratio}
+        result, _, text = connection.mon_command(json.dumps(command), b"")
+        assert result == 0, text
+
+
+def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
+    """Writes wait for space until the timeout, reads go on, and so do writes once there is some."""
+    client = open_client(HASTY)
+    image = client.image
+    image.resize(1 << 30)
+    set_full_ratio(client.connection, used_ratio(cluster) + 0.02)
+    data = random.Random(1).randbytes(4 << 20)
+    written = 0
+
+    def fill() -> None:
+        nonlocal written
+        image.write(data, written)
+        image.flush()
+        written += len(data)
+
+    try:
+        error = eventually_raises(rbd.Timeout, fill)
+        assert error.errno == errno.ETIMEDOUT
+        assert written
+        with pytest.raises(rbd.Timeout):
+            fill()
+        assert image.read(0, len(data)) == data
+    finally:
+        set_full_ratio(client.connection, 0.95)
+    deadline = time.monotonic() + PATIENCE
+    before = written
+    while written == before:
+        with contextlib.suppress(rbd.Timeout):
+            fill()
+        assert time.monotonic() < deadline
+    for place in range(0, written, len(data)):
+        assert image.read(place, len(data)) == data
+    figures.note("a full pool", 1)
+
+
+def test_too_many_snapshots(open_client: Callable[..., Client]) -> None:
+    image = open_client().image
+    image.set_snap_limit(1)
+    image.create_snap("one")
+    with pytest.raises(rbd.DiskQuotaExceeded):
+        image.create_snap("two")
+    image.remove_snap("one")
+    image.create_snap("two")
+    image.remove_snap("two")
+
+
+# Other clients
+
+
+def shut_out(client: Client, other: Client) -> None:
+    """The cluster refuses the client, and each OSD knows."""
+    other.connection.blocklist_add(client.connection.get_addrs(), 3600)
+    other.connection.wait_for_latest_osdmap()
+
+
+def fails_when_shut_out(open_client: Callable[..., Client]) -> None:
+    client, other = open_client(), open_client(read_only=True)
+    image = client.image
+    with Load(image) as load:
+        load.go_on(3)
+        shut_out(client, other)
+        wait_for_errors(load)
+        load.go_on(2)
+    assert {type(error) for error in load.errors} == {rbd.ConnectionShutdown}, load.errors
+    assert {error.errno for error in load.errors} == {errno.ESHUTDOWN}
+    for call in (
+        lambda: (image.write(b"x" * BLOCK, 0), image.flush()),
+        lambda: (image.write_blocks(b"x" * BLOCK, [0]), image.flush()),
+        lambda: image.read(0, SIZE),
+        lambda: image.create_snap("late"),
+        lambda: rbd.Image(client.ioctx, image.get_name()),
+    ):
+        eventually_raises(rbd.ConnectionShutdown, call)
+    in_time(load, client)
+    client.close()
+    check(load, open_client, "a client shut out")
+
+
+def test_the_client_is_shut_out(open_client: Callable[..., Client]) -> None:
+    """Whoever is blocklisted learns so from each call, and what it has flushed is there."""
+    for _ in range(ROUNDS):
+        fails_when_shut_out(open_client)
+
+
+def test_the_image_is_removed_under_a_reader(
+    cluster: LocalCluster, open_client: Callable[..., Client], name: str
+) -> None:
+    writer = open_client()
+    writer.image.write(b"x" * BLOCK, 0)
+    reader = open_client(read_only=True)
+    with pytest.raises(rbd.ImageBusy):
+        rbd.RBD().remove(reader.ioctx, name)
+    writer.image.close()
+    assert reader.image.read(0, BLOCK) == b"x" * BLOCK
+    with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+        rbd.RBD().remove(ioctx, name)
+    # Its objects are gone, and a hole reads as zeroes.
+    assert reader.image.read(0, BLOCK) == bytes(BLOCK)
+    with pytest.raises(rbd.ImageNotFound):
+        list(reader.image.watchers_list())
+    with pytest.raises(rbd.ImageNotFound):
+        rbd.Image(reader.ioctx, name)
+    with pytest.raises(rbd.ReadOnlyImage):
+        reader.image.write(b"y", 0)
+    reader.image.close()
+
+
+def test_the_exclusive_lock_is_taken_away(open_client: Callable[..., Client]) -> None:
+    """The one that had it may not write any more, and what it has flushed is there."""
+    first, second = open_client(), open_client()
+    with Load(first.image) as load:
+        load.go_on(3)
+        second.image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+        wait_for_errors(load)
+        load.go_on(2)
+    assert {type(error) for error in load.errors} == {rbd.ReadOnlyImage}, load.errors
+    assert second.image.is_exclusive_lock_owner()
+    second.image.write(b"s" * BLOCK, SIZE - BLOCK)
+    second.image.flush()
+    second.image.lock_release()
+    first.image.write(b"f" * BLOCK, SIZE - 2 * BLOCK)
+    first.image.flush()
+    second.image.close()
+    found = open_client(read_only=True).image.read(SIZE - 2 * BLOCK, 2 * BLOCK)
+    assert found == b"f" * BLOCK + b"s" * BLOCK
+    check(load, open_client, "the exclusive lock taken away")
