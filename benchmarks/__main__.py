@@ -38,7 +38,12 @@ def measure(names: List[str], arguments: argparse.Namespace) -> Dict[str, Any]:
         print(f"bench: {text}", file=sys.stderr, flush=True)
 
     scale = TINY if arguments.tiny else FULL
-    changed = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    changed = {
+        "rounds": arguments.rounds,
+        "curve_rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "curve_seconds": arguments.seconds,
+    }
     scale = dataclasses.replace(scale, **{k: v for k, v in changed.items() if v is not None})
     with local(scale) as place:
         return {
@@ -52,7 +57,7 @@ def measure(names: List[str], arguments: argparse.Namespace) -> Dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="as little as possible, to try it out")
-    parser.add_argument("--rounds", type=int, help="how often each row is measured")
+    parser.add_argument("--rounds", type=int, help="how often each is measured")
     parser.add_argument("--seconds", type=float, help="how long each throughput is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
     parser.add_argument("--table", type=Path, metavar="FILE", help="a page to put it into")
@@ -64,7 +69,7 @@ def main() -> int:
     if arguments.docs:
         arguments.json = arguments.json or DOCS / "_data" / "benchmarks.json"
         arguments.table = arguments.table or DOCS / "performance.md"
-        arguments.plots = arguments.plots or DOCS / "_static"
+        arguments.plots = arguments.plots or DOCS / "pictures"
     if arguments.given:
         results = json.loads(arguments.given.read_text())
     else:

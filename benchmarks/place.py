@@ -47,7 +47,7 @@ class Scale:
     points: Optional[int] = None  # of each curve; None: all
 
 
-FULL = Scale(7, 3, 2.0, 1.0, 200_000, 16384, 4000, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
+FULL = Scale(5, 2, 1.5, 0.5, 200_000, 16384, 4000, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
 TINY = Scale(1, 1, 0.02, 0.02, 200, 256, 100, 1000, 8 * MIB, 64 * MIB, 16 * MIB, points=2)
 
 
