@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 from pathlib import Path
@@ -38,13 +39,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def where(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any) -> Tuple[str, str, str, str]:
+def where(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any) -> Iterator[Tuple[str, str, str, str]]:
     """Where an image is, for a process of its own; see place.py."""
     rbd_image.write(b"A" * 4096, 0)
     rbd_image.create_snap("snap")
     name = rbd_image.get_name()
     rbd_image.close()
-    return rbd_cluster.conffile, rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), name
+    yield rbd_cluster.conffile, rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), name
+    # Who ended in the middle of a call is taken for a watcher for another half minute, during which
+    # the image cannot be removed.
+    with contextlib.suppress(rbd.ImageNotFound):
+        image = rbd.Image(rbd_ioctx, name, read_only=True)
+        with image, rbd_cluster.connect() as cluster:
+            for watcher in image.watchers_list():
+                cluster.blocklist_add(watcher["addr"], 60)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import gc
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+import figures
 
 TESTS = Path(__file__).parent
 
@@ -31,6 +36,10 @@ print("answer:" + json.dumps(answer), flush=True)
 _WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 
 
+# How long a round may take where many are made.
+_ROUND_SECONDS = 100
+
+
 class Outcome(NamedTuple):
     """How the process ended."""
 
@@ -43,6 +52,18 @@ class Outcome(NamedTuple):
         if self.status < 0:
             how = f"signal {signal.Signals(-self.status).name}"
         return f"{how}\n{self.output[-8000:]}"
+
+
+def _again(module: str, function: str, rounds: int, arguments: List[Any]) -> int:
+    """Make rounds of a function, each of which must end in time."""
+    call = getattr(importlib.import_module(module), function)
+    done = 0
+    for _ in range(rounds):
+        faulthandler.dump_traceback_later(_ROUND_SECONDS, exit=True)
+        answer = call(*arguments)
+        done += 1 if answer is None else answer
+        gc.collect()
+    return done
 
 
 def start(
@@ -106,3 +127,17 @@ def run(function: Callable[..., Any], *arguments: Any, timeout: float = 60, **op
     outcome = finish(start(function, *arguments, timeout=timeout, **options), timeout)
     assert outcome.status == 0, str(outcome)
     return outcome.answer
+
+
+def repeat(
+    function: Callable[..., Any], *arguments: Any, rounds: int, timeout: float, **options: Any
+) -> None:
+    """Many rounds of `function(*arguments)` in one process of its own, counted as a figure.
+
+    A round that answers a number counts as so many.
+    """
+    module = Path(sys.modules[function.__module__].__file__ or "").stem
+    name = function.__name__
+    done = run(_again, module, name, rounds, arguments, timeout=timeout, **options)
+    assert done >= rounds
+    figures.note(name.replace("_", " "), done)

@@ -12,9 +12,14 @@ from typing import Any, Callable, List
 
 import pytest
 
+import figures
 import isolated
 import rbd
 from place import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
+
+ROUNDS = 1000 if SOAK else 5
+#: How many children are forked beside one set of handles.
+FORKS = 5
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
@@ -66,23 +71,26 @@ def fork(child: Callable[[], Any]) -> int:
     raise AssertionError("the child hung")
 
 
-def fork_with_open_handles(where: Where, rounds: int) -> None:
+def fork_with_open_handles(where: Where) -> int:
     cluster, ioctx, image = open_all(where)
-    for _ in range(rounds):
+    for _ in range(FORKS):
         assert fork(lambda: use_inherited(where, cluster, ioctx, image)) == 0
         # The parent's are as good as before.
         assert image.read(100, 1) == b"A"
+    return FORKS
 
 
 def test_fork_and_use(where: Where) -> None:
-    isolated.run(fork_with_open_handles, where, 100 if SOAK else 3, timeout=LIMIT)
+    isolated.repeat(fork_with_open_handles, where, rounds=ROUNDS // FORKS, timeout=LIMIT)
 
 
-def fork_and_exit(where: Where) -> None:
-    """The child goes through the interpreter's whole exit with what it inherited."""
+def fork_and_exit(where: Where, rounds: int) -> None:
+    """Each child goes through the interpreter's whole exit with what it inherited."""
     things = open_all(where)
-    pid = os.fork()
-    if pid:
+    for _ in range(rounds):
+        pid = os.fork()
+        if not pid:
+            return
         deadline = time.monotonic() + 30
         while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
             assert time.monotonic() < deadline, "the child hung at exit"
@@ -92,7 +100,8 @@ def fork_and_exit(where: Where) -> None:
 
 
 def test_fork_and_exit(where: Where) -> None:
-    isolated.run(fork_and_exit, where, watched=False)
+    isolated.run(fork_and_exit, where, ROUNDS, watched=False, timeout=LIMIT)
+    figures.note("fork and exit", ROUNDS)
 
 
 def fork_in_callback(where: Where) -> None:
@@ -124,10 +133,10 @@ def fork_in_callback(where: Where) -> None:
 
 
 def test_fork_in_a_callback(where: Where) -> None:
-    isolated.run(fork_in_callback, where)
+    isolated.repeat(fork_in_callback, where, rounds=ROUNDS, timeout=LIMIT)
 
 
-def fork_under_load(where: Where, rounds: int) -> None:
+def fork_under_load(where: Where) -> int:
     """Other threads are in the middle of calls, with locks held, when the process forks."""
     _cluster, _ioctx, image = open_all(where)
     stop = threading.Event()
@@ -141,16 +150,17 @@ def fork_under_load(where: Where, rounds: int) -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(rounds):
+        for _ in range(FORKS):
             assert fork(lambda: (belongs_to_parent(image.size), image.close())) == 0
     finally:
         stop.set()
         for thread in threads:
             thread.join(30)
+    return FORKS
 
 
 def test_fork_under_load(where: Where) -> None:
-    isolated.run(fork_under_load, where, 100 if SOAK else 5, timeout=LIMIT)
+    isolated.repeat(fork_under_load, where, rounds=ROUNDS // FORKS, timeout=LIMIT)
 
 
 INHERITED: List[Any] = []
@@ -169,25 +179,28 @@ def pool_task(where: Where, inherits: bool) -> bytes:
         cluster.shutdown()
 
 
-def work_in_pools(where: Where, method: str) -> None:
+def work_in_pools(where: Where, method: str, tasks: int) -> None:
     INHERITED.append(open_all(where)[2])
     context = multiprocessing.get_context(method)
     arguments = (where, method == "fork")
     with context.Pool(2) as pool:
-        results = [pool.apply_async(pool_task, arguments) for _ in range(4)]
-        assert [result.get(40) for result in results] == [b"AA"] * 4
+        results = [pool.apply_async(pool_task, arguments) for _ in range(tasks)]
+        assert [result.get(LIMIT) for result in results] == [b"AA"] * tasks
         pool.close()
         pool.join()
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
-        futures = [executor.submit(pool_task, *arguments) for _ in range(4)]
-        assert [future.result(40) for future in futures] == [b"AA"] * 4
-    process = context.Process(target=pool_task, args=arguments)
-    process.start()
-    process.join(40)
-    assert process.exitcode == 0
+        futures = [executor.submit(pool_task, *arguments) for _ in range(tasks)]
+        assert [future.result(LIMIT) for future in futures] == [b"AA"] * tasks
+    for _ in range(tasks // 4):
+        process = context.Process(target=pool_task, args=arguments)
+        process.start()
+        process.join(40)
+        assert process.exitcode == 0
     INHERITED[0].close()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(where: Where, method: str) -> None:
-    isolated.run(work_in_pools, where, method, timeout=LIMIT)
+    tasks = ROUNDS // 2 if SOAK else 4
+    isolated.run(work_in_pools, where, method, tasks, timeout=LIMIT)
+    figures.note(f"tasks in processes, {method}", 2 * tasks + tasks // 4)

@@ -49,19 +49,22 @@ def close_in_every_order(where: Where) -> int:
 
 
 def test_close_in_every_order(where: Where) -> None:
-    assert isolated.run(close_in_every_order, where, timeout=LIMIT) == 48
+    # 48 orders a round.
+    isolated.repeat(close_in_every_order, where, rounds=ROUNDS // 48 + 1, timeout=LIMIT)
 
 
-def drop_in_every_order(where: Where) -> None:
-    for order in itertools.permutations(range(3)):
+def drop_in_every_order(where: Where) -> int:
+    orders = list(itertools.permutations(range(3)))
+    for order in orders:
         things: List[Any] = list(open_all(where))
         for index in order:
             things[index] = None
             gc.collect()
+    return len(orders)
 
 
 def test_drop_without_closing(where: Where) -> None:
-    isolated.run(drop_in_every_order, where, timeout=LIMIT)
+    isolated.repeat(drop_in_every_order, where, rounds=ROUNDS // 6 + 1, timeout=LIMIT)
 
 
 def children_outlive_parents(where: Where) -> None:
@@ -70,21 +73,21 @@ def children_outlive_parents(where: Where) -> None:
     ioctx.close()
     del cluster, ioctx
     gc.collect()
-    assert image.read(0, 4) == b"AAAA"
+    assert image.read(8, 4) == b"AAAA"
     image.write(b"B", 0)
     image.flush()
     image.close()
 
 
 def test_image_outlives_its_connection(where: Where) -> None:
-    isolated.run(children_outlive_parents, where)
+    isolated.repeat(children_outlive_parents, where, rounds=ROUNDS, timeout=LIMIT)
 
 
-def close_under_load(where: Where, rounds: int) -> int:
+def close_under_load(where: Where) -> int:
     """Threads read and write while another one closes: done or refused, nothing else."""
     _cluster, ioctx = connect(where)
     finished = 0
-    for _ in range(rounds):
+    for _ in range(10):
         image = rbd.Image(ioctx, where[3])
         started = threading.Barrier(5)
         failures: List[BaseException] = []
@@ -128,25 +131,27 @@ def close_under_load(where: Where, rounds: int) -> int:
             thread.join(30)
             assert not thread.is_alive()
         assert not failures, failures
-    return finished
+    assert finished
+    return 10
 
 
 def test_close_with_calls_under_way(where: Where) -> None:
-    assert isolated.run(close_under_load, where, ROUNDS, timeout=LIMIT) > 0
+    isolated.repeat(close_under_load, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
-def close_by_many(where: Where, rounds: int) -> None:
+def close_by_many(where: Where) -> int:
     cluster, ioctx = connect(where)
-    for _ in range(rounds):
+    for _ in range(10):
         image = rbd.Image(ioctx, where[3], read_only=True)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             for future in [pool.submit(image.close) for _ in range(8)]:
                 future.result(30)
     cluster.shutdown()
+    return 10
 
 
 def test_close_by_many_threads_at_once(where: Where) -> None:
-    isolated.run(close_by_many, where, ROUNDS, timeout=LIMIT)
+    isolated.repeat(close_by_many, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
 # Garbage collection
@@ -169,8 +174,10 @@ class Knot:
             self.seen.append("a closed image was used")
 
 
-def collect_cycles(where: Where, rounds: int) -> None:
+def collect_cycles(where: Where) -> int:
     _cluster, ioctx = connect(where)
+    rounds = 10
+    Knot.seen.clear()
     for _ in range(rounds):
         Knot(rbd.Image(ioctx, where[3], read_only=True))
         gc.collect()
@@ -181,18 +188,19 @@ def collect_cycles(where: Where, rounds: int) -> None:
         Knot(rbd.Image(ioctx, where[3], read_only=True))
         image.diff_iterate(0, SIZE, None, lambda *_: gc.collect())
         assert len(Knot.seen) == rounds + index + 1
+    return rounds
 
 
 def test_collected_in_a_cycle(where: Where) -> None:
-    isolated.run(collect_cycles, where, ROUNDS, timeout=LIMIT)
+    isolated.repeat(collect_cycles, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
 # Callbacks
 
 
-def close_in_callbacks(where: Where, rounds: int) -> None:
+def close_in_callbacks(where: Where) -> int:
     cluster, ioctx = connect(where)
-    for _ in range(rounds):
+    for _ in range(10):
         image = rbd.Image(ioctx, where[3])
         seen: ClassVar[List[Any]] = []
 
@@ -229,10 +237,11 @@ def close_in_callbacks(where: Where, rounds: int) -> None:
 
         rbd.RBD().remove(other, name, on_progress=removing)
         refused(lambda other=other: rbd.RBD().list(other))  # type: ignore[misc]
+    return 10
 
 
 def test_close_in_a_callback(where: Where) -> None:
-    isolated.run(close_in_callbacks, where, ROUNDS, timeout=LIMIT)
+    isolated.repeat(close_in_callbacks, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
 def shut_down_in_callback(where: Where) -> None:
@@ -249,7 +258,7 @@ def shut_down_in_callback(where: Where) -> None:
 
 
 def test_shut_down_in_a_callback(where: Where) -> None:
-    isolated.run(shut_down_in_callback, where)
+    isolated.repeat(shut_down_in_callback, where, rounds=ROUNDS, timeout=LIMIT)
 
 
 class Interruption(BaseException):
