@@ -63,6 +63,7 @@ void Cluster::parse_environment(const char* variable) {
 std::vector<std::string> Cluster::parse_arguments(const std::vector<std::string>& arguments) {
     auto call = use();
     std::vector<const char*> given;
+    given.reserve(arguments.size());
     for (const std::string& argument : arguments) {
         given.push_back(argument.c_str());
     }

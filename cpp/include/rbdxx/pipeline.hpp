@@ -77,7 +77,7 @@ protected:
     uint64_t flying_ = 0;
 
 private:
-    static void settle(void* completion, void* operation) noexcept;
+    static void settle(void* completion, void* argument) noexcept;
 };
 
 // Data that was read, or zeroes.

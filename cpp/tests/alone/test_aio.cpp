@@ -1,0 +1,278 @@
+#include "place.hpp"
+
+#include <rbdxx/aio.hpp>
+#include <rbdxx/io.hpp>
+
+#include <poll.h>
+
+#include <chrono>
+#include <deque>
+
+namespace aio = rbdxx::aio;
+using rbdxx::ClosedError;
+
+namespace {
+
+bool readable(const aio::Queue& queue) {
+    pollfd waited{queue.descriptor(), POLLIN, 0};
+    return ::poll(&waited, 1, 0) == 1;
+}
+
+struct Numbered : aio::Operation {
+    int producer = 0;
+    int number = 0;
+};
+
+// Takes `count` operations from the queue, as they come, and finishes them.
+std::vector<Numbered*> collect(aio::Queue& queue, std::size_t count) {
+    std::vector<Numbered*> taken;
+    while (taken.size() < count) {
+        queue.wait(-1);
+        for (aio::Operation* one = queue.take(); one != nullptr;) {
+            aio::Operation* following = one->next();
+            taken.push_back(static_cast<Numbered*>(one));
+            one->finish();
+            one = following;
+        }
+    }
+    return taken;
+}
+
+}  // namespace
+
+TEST_CASE("a queue gives what it was given, in that order, and says when there is something") {
+    aio::Queue queue;
+    CHECK(queue.take() == nullptr);
+    CHECK_FALSE(readable(queue));
+    Numbered operations[3];
+    for (Numbered& operation : operations) {
+        queue.push(&operation);
+    }
+    CHECK(readable(queue));
+    queue.acknowledge();
+    CHECK_FALSE(readable(queue));
+    aio::Operation* one = queue.take();
+    for (Numbered& operation : operations) {
+        CHECK(one == &operation);
+        one = one->next();
+    }
+    CHECK(one == nullptr);
+    CHECK(queue.take() == nullptr);
+    queue.wake();
+    CHECK(readable(queue));
+    queue.wait(-1);
+    CHECK_FALSE(readable(queue));
+}
+
+TEST_CASE("nothing of what many threads push is lost, and each one's order is kept") {
+    constexpr std::size_t producers = 4;
+    constexpr std::size_t each = 5000;
+    aio::Queue queue;
+    std::vector<Numbered> operations(producers * each);
+    std::thread consumer;
+    std::vector<Numbered*> taken;
+    consumer = std::thread([&] { taken = collect(queue, operations.size()); });
+    in_threads(static_cast<int>(producers), [&](int producer) {
+        for (std::size_t i = 0; i < each; ++i) {
+            Numbered& one = operations[static_cast<std::size_t>(producer) * each + i];
+            one.producer = producer;
+            one.number = static_cast<int>(i);
+            queue.push(&one);
+        }
+    });
+    consumer.join();
+    std::vector<int> next(producers, 0);
+    for (Numbered* one : taken) {
+        CHECK(one->number == next[static_cast<std::size_t>(one->producer)]++);
+    }
+    CHECK(next == std::vector<int>(producers, static_cast<int>(each)));
+    CHECK(queue.take() == nullptr);
+}
+
+TEST_CASE("what is pushed while the queue is bequeathed reaches the heir") {
+    for (int round = 0; round < 200; ++round) {
+        auto heir = std::make_shared<aio::Queue>();
+        aio::Queue queue;
+        std::vector<Numbered> operations(40);
+        std::thread consumer([&] { collect(*heir, operations.size()); });
+        in_threads(3, [&](int number) {
+            if (number == 2) {
+                queue.bequeath(heir);
+                return;
+            }
+            for (std::size_t i = 0; i < 20; ++i) {
+                queue.push(&operations[static_cast<std::size_t>(number) * 20 + i]);
+            }
+        });
+        consumer.join();
+        CHECK(queue.take() == nullptr);
+        CHECK(heir->take() == nullptr);
+    }
+}
+
+TEST_CASE_FIXTURE(Place, "operations settle with what they did") {
+    auto queue = std::make_shared<aio::Queue>();
+    const std::vector<char> data = pattern(8192);
+    std::vector<char> back(data.size());
+    Numbered operation;
+    CHECK_FALSE(operation.settled());
+    aio::write(operation, queue, *image, data.data(), 4096, data.size());
+    collect(*queue, 1);
+    CHECK(operation.settled());
+    CHECK(operation.result() == 0);
+    CHECK(operation.handle() == nullptr);
+    // The same one again.
+    aio::read(operation, queue, *image, back.data(), 4096, back.size());
+    collect(*queue, 1);
+    CHECK(operation.result() == static_cast<ssize_t>(back.size()));
+    CHECK(back == data);
+
+    std::vector<char> first(100);
+    std::vector<char> second(200);
+    iovec vectors[] = {{first.data(), first.size()}, {second.data(), second.size()}};
+    aio::readv(operation, queue, *image, vectors, 2, 4096);
+    collect(*queue, 1);
+    CHECK(operation.result() == 300);
+    CHECK(std::equal(second.begin(), second.end(), data.begin() + 100));
+    aio::writev(operation, queue, *image, vectors, 2, 0);
+    collect(*queue, 1);
+    aio::write_zeroes(operation, queue, *image, 4096, 1, 0);
+    collect(*queue, 1);
+    aio::flush(operation, queue, *image);
+    collect(*queue, 1);
+    rbdxx::io::read(*image, back.data(), 0, 300);
+    CHECK(std::equal(first.begin(), first.end(), back.begin()));
+}
+
+TEST_CASE_FIXTURE(Place, "one that the library refuses never reaches the queue") {
+    auto queue = std::make_shared<aio::Queue>();
+    memory::refuse(512, -EROFS);
+    aio::Operation operation;
+    char data = 0;
+    try {
+        aio::write(operation, queue, *image, &data, 512, 1);
+        FAIL("nothing was thrown");
+    } catch (const rbdxx::Error& error) {
+        CHECK(error.code() == EROFS);
+        CHECK(std::string(error.what()) == "error writing image 'vm' at 512~1");
+    }
+    CHECK(queue->take() == nullptr);
+    CHECK(operation.handle() == nullptr);
+    CHECK_THROWS_AS(aio::discard(operation, queue, *image, 0, 1), rbdxx::MissingFunction);
+    image->close();
+    CHECK_THROWS_AS(aio::read(operation, queue, *image, &data, 0, 1), ClosedError);
+}
+
+TEST_CASE_FIXTURE(Place, "what fails while it is under way settles with that") {
+    auto queue = std::make_shared<aio::Queue>();
+    memory::spoil(0, -EIO);
+    Numbered operation;
+    char data = 0;
+    aio::read(operation, queue, *image, &data, 0, 1);
+    collect(*queue, 1);
+    CHECK(operation.result() == -EIO);
+}
+
+TEST_CASE_FIXTURE(Place, "close waits for operations, until they are taken or let go of early") {
+    auto queue = std::make_shared<aio::Queue>();
+    char data = 0;
+    {
+        Numbered operation;
+        aio::read(operation, queue, *image, &data, 0, 1);
+        std::thread closer([this] { image->close(); });
+        collect(*queue, 1);
+        closer.join();
+        CHECK(operation.settled());
+    }
+    rbdxx::Image other = open();
+    Numbered early;
+    early.leave_early();
+    aio::read(early, queue, other, &data, 0, 1);
+    other.close();
+    CHECK(early.settled());
+    collect(*queue, 1);
+}
+
+TEST_CASE_FIXTURE(Place, "an image whose last owner is an operation closes with it") {
+    auto queue = std::make_shared<aio::Queue>();
+    char data = 0;
+    Numbered operation;
+    aio::read(operation, queue, *image, &data, 0, 1);
+    image.reset();
+    ioctx.reset();
+    cluster.reset();
+    collect(*queue, 1);
+    CHECK(operation.result() == 1);
+}
+
+TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
+    auto queue = std::make_shared<aio::Queue>();
+    rbdxx::OpenOptions options;
+    options.name = "other";
+    rbdxx::abi::rbd_image_t raw = nullptr;
+    Numbered operation;
+    aio::open(operation, queue, *ioctx, options, &raw);
+    collect(*queue, 1);
+    REQUIRE(operation.result() == 0);
+    rbdxx::Image opened = rbdxx::Image::adopt(cluster->state(), raw, options);
+    CHECK(opened.size() == memory::image_size);
+
+    // A read under way goes first.
+    Numbered read;
+    char data = 0;
+    aio::read(read, queue, opened, &data, 0, 1);
+    aio::close(operation, queue, opened);
+    Numbered again;
+    CHECK_THROWS_AS(aio::close(again, queue, opened), ClosedError);
+    CHECK_THROWS_AS(opened.size(), ClosedError);
+    collect(*queue, 2);
+    CHECK(operation.result() == 0);
+
+    options.name = "missing";
+    aio::open(operation, queue, *ioctx, options, &raw);
+    collect(*queue, 1);
+    CHECK(operation.result() == -ENOENT);
+}
+
+TEST_CASE("many threads submit, one collects, one closes in the middle") {
+    for (int round = 0; round < 20; ++round) {
+        Place place;
+        constexpr std::size_t submitters = 3;
+        constexpr std::size_t each = 100;
+        auto queue = std::make_shared<aio::Queue>();
+        std::deque<Numbered> operations(submitters * each);
+        std::vector<char> data(operations.size());
+        std::atomic<int> submitted{0};
+        std::atomic<bool> over{false};
+        std::thread consumer([&] {
+            int taken = 0;
+            while (!over || taken < submitted) {
+                queue->wait(10);
+                for (aio::Operation* one = queue->take(); one != nullptr;) {
+                    aio::Operation* following = one->next();
+                    one->finish();
+                    ++taken;
+                    one = following;
+                }
+            }
+        });
+        in_threads(static_cast<int>(submitters) + 1, [&](int number) {
+            if (number == static_cast<int>(submitters)) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                place.image->close();
+                return;
+            }
+            try {
+                for (std::size_t i = 0; i < each; ++i) {
+                    const std::size_t index = static_cast<std::size_t>(number) * each + i;
+                    aio::read(operations[index], queue, *place.image, &data[index], index, 1);
+                    ++submitted;
+                }
+            } catch (const ClosedError&) {
+            }
+        });
+        over = true;
+        queue->wake();
+        consumer.join();
+    }
+}

@@ -1,0 +1,203 @@
+#include "place.hpp"
+
+#include <rbdxx/handle.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// A handle on a number that no use may find freed. ThreadSanitizer sees the number, which nothing
+// but the handle itself protects.
+struct Probe final : rbdxx::Handle {
+    ~Probe() override { close(); }
+    std::string describe() const override { return "probe"; }
+    int destroy() noexcept override {
+        value = 0;
+        ++destroyed;
+        return answer;
+    }
+    void release() noexcept override { ++released; }
+
+    int value = 42;
+    int answer = 0;
+    int destroyed = 0;
+    int released = 0;
+};
+
+}  // namespace
+
+TEST_CASE("closing frees once and gives the library's answer once") {
+    Probe probe;
+    probe.answer = -EIO;
+    CHECK(probe.close() == -EIO);
+    CHECK(probe.close() == 0);
+    CHECK(probe.closed());
+    CHECK(probe.destroyed == 1);
+    CHECK(probe.released == 1);
+    CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
+    CHECK_THROWS_WITH(probe.close_later(), "probe is closed");
+}
+
+TEST_CASE("uses in many threads never see it freed") {
+    for (int round = 0; round < 200; ++round) {
+        auto probe = std::make_shared<Probe>();
+        std::atomic<int> sums{0};
+        in_threads(4, [&](int number) {
+            if (number == 3) {
+                probe->close();
+                return;
+            }
+            try {
+                for (int i = 0; i < 100; ++i) {
+                    probe->enter();
+                    sums += probe->value == 42 ? 0 : 1;
+                    probe->leave();
+                }
+            } catch (const rbdxx::ClosedError&) {
+            }
+        });
+        CHECK(sums == 0);
+        CHECK(probe->destroyed == 1);
+    }
+}
+
+TEST_CASE("every thread that closes returns when it is closed") {
+    for (int round = 0; round < 200; ++round) {
+        Probe probe;
+        in_threads(4, [&](int) {
+            probe.close();
+            if (probe.value != 0) {
+                throw rbdxx::Error(0, "close() returned too early");
+            }
+        });
+        CHECK(probe.destroyed == 1);
+    }
+}
+
+TEST_CASE("close waits for uses under way, and pumps where it is asked to") {
+    Probe probe;
+    probe.enter();
+    int pumped = 0;
+    probe.close([&] {
+        if (++pumped == 3) {
+            probe.leave();
+        }
+    });
+    CHECK(pumped == 3);
+    CHECK(probe.destroyed == 1);
+}
+
+TEST_CASE("inside a callback close does not wait for the call that the callback belongs to") {
+    Probe probe;
+    probe.enter();
+    {
+        rbdxx::CallbackScope scope;
+        CHECK(rbdxx::CallbackScope::active());
+        CHECK(probe.close() == 0);
+    }
+    CHECK_FALSE(rbdxx::CallbackScope::active());
+    CHECK(probe.destroyed == 0);
+    probe.leave();
+    CHECK(probe.destroyed == 1);
+}
+
+TEST_CASE("close_later leaves it to the last one out") {
+    Probe probe;
+    probe.enter();
+    probe.close_later();
+    CHECK(probe.destroyed == 0);
+    CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
+    probe.leave();
+    CHECK(probe.destroyed == 1);
+}
+
+TEST_CASE("one of the library's threads that is last out does not close itself") {
+    auto probe = std::make_shared<Probe>();
+    probe->enter();
+    probe->close_later();
+    rbdxx::Handle::leave_from_library(probe);
+    probe->close();  // waits for the thread that does it
+    CHECK(probe->destroyed == 1);
+}
+
+TEST_CASE("a handle that is lent closes with the last borrower") {
+    Probe probe;
+    probe.lend();
+    probe.enter();
+    probe.close();
+    CHECK(probe.destroyed == 0);
+    probe.leave();
+    CHECK(probe.destroyed == 1);
+    probe.take_back();
+}
+
+TEST_CASE("a handle that is lent closes once, whoever is last") {
+    for (int round = 0; round < 200; ++round) {
+        auto probe = std::make_shared<Probe>();
+        probe->lend();
+        probe->enter();
+        in_threads(2, [&](int number) {
+            if (number == 0) {
+                probe->close();
+            } else {
+                probe->leave();
+                probe->take_back();
+            }
+        });
+        probe->close();
+        CHECK(probe->destroyed == 1);
+    }
+}
+
+TEST_CASE("an abandoned handle never reaches the library") {
+    Probe probe;
+    probe.abandon();
+    probe.close();
+    CHECK(probe.destroyed == 0);
+    CHECK(probe.released == 1);
+}
+
+TEST_CASE("a child process cannot use or free it") {
+    Probe probe;
+    pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        int failures = 0;
+        try {
+            probe.enter();
+            ++failures;
+        } catch (const rbdxx::ForkedError&) {
+        }
+        failures += probe.close() != 0 || !probe.closed() || !probe.forked() ? 1 : 0;
+        failures += probe.destroyed;
+        ::_exit(failures);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(probe.value == 42);
+}
+
+TEST_CASE("at the end of the process close gives up on what does not end") {
+    auto* stuck = new Probe;
+    stuck->enter();
+    pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        auto* own = new Probe;  // of the child's own
+        own->enter();
+        rbdxx::end_of_process();
+        own->close();
+        ::_exit(own->destroyed);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    stuck->leave();
+    delete stuck;
+}

@@ -1,0 +1,36 @@
+// The controls of the librbd in memory, for the tests that run over it.
+#pragma once
+
+#include <cstdint>
+
+namespace memory {
+
+// Every image is a new one of this size, in bytes, and empty.
+inline constexpr uint64_t image_size = uint64_t{4} << 20;
+
+// What has been made and not freed.
+struct Live {
+    int clusters;
+    int ioctxs;
+    int images;
+    int completions;
+};
+Live live();
+
+// Operations are taken, but none settles until the end of its life.
+class Hold {
+public:
+    Hold();
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+};
+
+// Submissions of operations at the offset (bytes) are answered with `result`.
+void refuse(uint64_t offset, int result);
+// Operations at the offset settle with `result`.
+void spoil(uint64_t offset, int result);
+// No more faults.
+void forgive();
+
+}  // namespace memory
