@@ -1,6 +1,7 @@
 """Operations per second from asyncio, so many in flight; the stock module's wrapped as usual."""
 
 import asyncio
+import statistics
 import time
 
 from common import main, offsets, opened, peak
@@ -60,7 +61,7 @@ async def move(images, everywhere, op, block, end, most):
 
 
 def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0, total=None):
-    """`total`: bytes to move, in place of so many seconds. `burst`: with a flush after so many."""
+    """`total`: bytes to move, in place of so many seconds. `burst`: a flush after so many; the median."""
     runner = asyncio
     if loop == "uvloop":
         import uvloop as runner
@@ -81,17 +82,23 @@ def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0,
         async def measure():
             before = peak()
             most = burst or (total // block if total else 1 << 60)
+            rates = []
             done = 0
             taken = 0.0
-            while not done or (burst and taken < seconds):
+            end = time.perf_counter() + seconds
+            while not done or (burst and time.perf_counter() < end):
                 start = time.perf_counter()
-                end = start + (3600 if burst or total else seconds)
-                done += await move(wrapped, everywhere, op, block, end, most)
-                taken += time.perf_counter() - start
+                limit = start + 3600 if burst or total else end
+                moved = await move(wrapped, everywhere, op, block, limit, most)
+                took = time.perf_counter() - start
+                taken += took
+                done += moved
                 if burst:
+                    rates.append(moved / took)
                     for image in images:
                         image.flush()
-            return {"value": done / taken, "grown": peak() - before}
+            rate = statistics.median(rates) if burst else done / taken
+            return {"value": rate, "grown": peak() - before}
 
         return runner.run(measure())
 
