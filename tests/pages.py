@@ -165,20 +165,22 @@ def run_console(page: Path, block: Block) -> None:
         compare(where, done.stdout, expected or None)
 
 
-def run_tests(page: Path, block: Block, number: int) -> None:
+def run_tests(page: Path, tests: List[Block]) -> None:
     """Tests as a reader would run them, with a cluster of their own."""
-    file = Path(f"test_{number}.py")
-    file.write_text(block.code)
+    for block in tests:
+        Path(f"test_{block.line}.py").write_text(block.code)
+    files = [f"test_{block.line}.py" for block in tests]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RBD_TEST")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", str(file)],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *files],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     if done.returncode != 0:
-        raise AssertionError(f"{page}:{block.line}: pytest says\n{done.stdout}")
+        where = ", ".join(f"{page}:{block.line}" for block in tests)
+        raise AssertionError(f"{where}: pytest says\n{done.stdout}")
 
 
 def run_python(page: Path, block: Block, namespace: Dict[str, Any]) -> None:
@@ -200,14 +202,20 @@ def run_page(name: str, conffile: str, directory: str) -> int:
     Path("examples").symlink_to(ROOT / "examples")
     namespace: Dict[str, Any] = {"__name__": "__main__"}
     ran = 0
-    for number, block in enumerate(blocks(page)):
+    together: List[Block] = []
+    for block in blocks(page):
         if block.reason is not None:
             continue
         ran += block.kind != "setup"
         if block.kind == "console":
             run_console(page, block)
+        elif "rbd_cluster_options" in block.code:
+            # It changes the cluster of its session.
+            run_tests(page, [block])
         elif block.kind == "python" and re.search(r"^(async )?def test_", block.code, re.M):
-            run_tests(page, block, number)
+            together.append(block)
         else:
             run_python(page, block, namespace)
+    if together:
+        run_tests(page, together)
     return ran
