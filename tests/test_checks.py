@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
 
+import constants
 import headers
 import layers
 import lengths
@@ -48,7 +49,9 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("check", [layers, topics, lengths, words], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "check", [layers, topics, lengths, words, constants], ids=lambda m: m.__name__
+)
 def test_a_good_tree_passes(check: object, tree: Path) -> None:
     assert check.findings(tree) == []  # type: ignore[attr-defined]
 
@@ -139,6 +142,27 @@ def test_words(line: str, tree: Path) -> None:
 def test_words_let_other_paths_pass(tree: Path) -> None:
     (tree / "notes.md").write_text("~/work/x $root/home/x and https://docs.ceph.com/en\n")
     assert words.findings(tree) == []
+
+
+CONSTANTS = {
+    "cpp/include/rbdxx/abi/constants.def": (
+        "RBDXX_CONSTANT(14, int, , EVENT, 1)\n"
+        "RBDXX_CONSTANT(16, rbd_mode_t, RBD_, MODE, (1u << 3))\n"
+        'RBDXX_TEXT(14, RBD_, NAME, "a, b")\n'
+    ),
+    "python/rbd/_constants.pyi": (
+        "# Written by tools/check/constants.py from cpp/include/rbdxx/abi/constants.def.\n"
+        '__all__ = [\n    "ECANCELED",\n    "EVENT",\n    "RBD_MODE",\n    "RBD_NAME",\n]\n\n'
+        "EVENT: int\nRBD_MODE: int\nRBD_NAME: str\nECANCELED: int\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("stale", ["nothing", *CONSTANTS])
+def test_constants(stale: str, tree: Path) -> None:
+    for name, text in CONSTANTS.items():
+        (tree / name).write_text(text.replace("MODE", "MODES") if name == stale else text)
+    assert len(constants.findings(tree)) == (stale != "nothing")
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler: install g++")

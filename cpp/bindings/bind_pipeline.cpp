@@ -100,8 +100,8 @@ void bind_pipeline(py::module_& m) {
         "Whether everything is written.", py::arg("milliseconds"));
     define(writer, "close", &Writer::close, "Waits for what is under way.");
 
-    define_function(
-        m, "_call_back",
+    m.def(
+        "_call_back",
         [](const py::object& function, const py::args& arguments) {
             // The function may close the image of the transfer that calls it.
             CallbackScope scope;

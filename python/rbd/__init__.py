@@ -10,6 +10,7 @@ from __future__ import annotations
 import os as _os
 
 from . import _core
+from . import exceptions as _exceptions
 from ._core import (
     RBD,
     ChildIterator,
@@ -35,7 +36,6 @@ from ._core import (
     supports,
 )
 from .exceptions import *  # noqa: F403
-from .exceptions import __all__ as _exceptions
 
 # Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
 TYPE_CHECKING = False
@@ -43,11 +43,14 @@ if TYPE_CHECKING:
     import os
     from typing import Any, List, Mapping, Optional, Union
 
+    from . import _constants, rados, testing
+    from . import aio as aio
     from . import array as array
     from . import files as files
-    from . import rados, testing
     from . import spec as spec
     from . import transfer as transfer
+    from . import types as types
+    from ._constants import *  # noqa: F403
     from .array import ImageArray as ImageArray
     from .files import open as open
     from .library import LibraryInfo as LibraryInfo
@@ -61,7 +64,7 @@ __version__: str = _core.__version__
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
-_LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer")
+_LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer", "types")
 # The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
 _LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "library"}
 
@@ -70,9 +73,9 @@ __all__ = [
     "ANONYMOUS_AUID",
     "RBD",
     "ChildIterator",
+    "Completion",
     "ConfigImageIterator",
     "ConfigPoolIterator",
-    "Completion",
     "Extents",
     "Group",
     "GroupImageIterator",
@@ -97,9 +100,12 @@ __all__ = [
     "rados",
     "supports",
     "testing",
-    *_core.constants,
-    *_exceptions,
 ]
+__all__ += _exceptions.__all__
+if TYPE_CHECKING:
+    __all__ += _constants.__all__
+else:
+    __all__ += _core.constants
 
 
 def library_info() -> LibraryInfo:
@@ -147,15 +153,18 @@ def connect(
     return cluster
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+# To a type checker, it would make any name a name of the module.
+if not TYPE_CHECKING:
 
-    if name in _LAZY:
-        return import_module(f".{name}", __name__)
-    if name in _LAZY_NAMES:
-        module = import_module(f".{_LAZY_NAMES[name]}", __name__)
-        return globals().setdefault(name, getattr(module, name))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name in _LAZY:
+            return import_module(f".{name}", __name__)
+        if name in _LAZY_NAMES:
+            module = import_module(f".{_LAZY_NAMES[name]}", __name__)
+            return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> List[str]:

@@ -23,7 +23,7 @@ from .exceptions import Error
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from . import rados
+    from .types import AnyBuffer, AnyIoctx
 
 __all__ = ["AsyncImage", "open"]
 
@@ -92,7 +92,7 @@ class AsyncImage:
         queue.read(future, self._image, offset, length, fadvise_flags)
         return await future  # type: ignore[no-any-return]
 
-    async def readinto(self, buffer: Any, offset: int, fadvise_flags: int = 0) -> int:
+    async def readinto(self, buffer: AnyBuffer, offset: int, fadvise_flags: int = 0) -> int:
         """Reads into a writable buffer, as many bytes as it has; gives how many came.
 
         Implements: rbd_aio_read, rbd_aio_read2
@@ -101,7 +101,7 @@ class AsyncImage:
         queue.readinto(future, self._image, buffer, offset, fadvise_flags)
         return await future  # type: ignore[no-any-return]
 
-    async def write(self, data: Any, offset: int, fadvise_flags: int = 0) -> int:
+    async def write(self, data: AnyBuffer, offset: int, fadvise_flags: int = 0) -> int:
         """Writes a buffer at `offset`; gives how many bytes.
 
         Implements: rbd_aio_write, rbd_aio_write2
@@ -110,7 +110,7 @@ class AsyncImage:
         queue.write(future, self._image, data, offset, fadvise_flags)
         return await future  # type: ignore[no-any-return]
 
-    async def readv(self, buffers: Sequence[Any], offset: int) -> int:
+    async def readv(self, buffers: Sequence[AnyBuffer], offset: int) -> int:
         """Reads into one writable buffer after the other; gives how many bytes came.
 
         Implements: rbd_aio_readv
@@ -119,7 +119,7 @@ class AsyncImage:
         queue.readv(future, self._image, buffers, offset)
         return await future  # type: ignore[no-any-return]
 
-    async def writev(self, buffers: Sequence[Any], offset: int) -> int:
+    async def writev(self, buffers: Sequence[AnyBuffer], offset: int) -> int:
         """Writes one buffer after the other; gives how many bytes.
 
         Implements: rbd_aio_writev
@@ -147,7 +147,7 @@ class AsyncImage:
         return await future  # type: ignore[no-any-return]
 
     async def write_same(
-        self, data: Any, offset: int, length: int, *, fadvise_flags: int = 0
+        self, data: AnyBuffer, offset: int, length: int, *, fadvise_flags: int = 0
     ) -> int:
         """Repeats `data` over `length` bytes from `offset`, a multiple of its size; gives `length`.
 
@@ -158,7 +158,7 @@ class AsyncImage:
         return await future  # type: ignore[no-any-return]
 
     async def compare_and_write(
-        self, compare: Any, data: Any, offset: int, *, fadvise_flags: int = 0
+        self, compare: AnyBuffer, data: AnyBuffer, offset: int, *, fadvise_flags: int = 0
     ) -> int:
         """Writes `data` at `offset` where the image holds `compare`, atomically.
 
@@ -241,7 +241,7 @@ class _Opening:
 
 
 def open(
-    ioctx: rados.Ioctx,
+    ioctx: AnyIoctx,
     name: Union[str, bytes, None] = None,
     snapshot: Union[str, bytes, None] = None,
     *,

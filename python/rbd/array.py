@@ -86,7 +86,7 @@ class ImageArray:
         if kind.hasobject:
             raise TypeError(f"{kind} holds Python objects, which no image can")
         base, inner = (kind, ()) if kind.subdtype is None else kind.subdtype
-        lengths = (shape,) if not isinstance(shape, (tuple, list)) else tuple(shape)
+        lengths = tuple(shape) if isinstance(shape, Sequence) else (shape,)
         lengths = tuple(operator.index(length) for length in lengths) + tuple(inner)
         if any(length < 0 for length in lengths):
             raise ValueError(f"negative length in shape {lengths}")

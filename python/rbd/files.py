@@ -300,10 +300,11 @@ def open(
     creates = "x" in mode
     if creates != (size is not None):
         raise ValueError("size must be given" if creates else f"mode {mode!r} takes no size")
-    if creates:
+    if size is not None:
         if where.snapshot is not None:
             raise ValueError(f"{spec!r} is a snapshot, which mode {mode!r} cannot make")
         with open_ioctx(where, cluster) as ioctx:
+            assert where.image is not None, "an address in words has a name"
             RBD().create(ioctx, where.image, size)
     image = open_spec(where, read_only=mode == "rb", cluster=cluster)
     raw = ImageFile(image, mode, str(where), owned=True, readahead=buffer_size > 0)

@@ -9,10 +9,25 @@ from __future__ import annotations
 import builtins
 import errno as _errno
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+)
 
 from . import _core, exceptions
 from ._core import Ioctx
+
+if TYPE_CHECKING:
+    from .types import ClusterStats
 
 __all__ = [
     "ConnectionShutdown",
@@ -322,7 +337,7 @@ class Rados:
         self.require_state("connected")
         return self._cluster.instance_id()
 
-    def get_cluster_stats(self) -> Dict[str, int]:
+    def get_cluster_stats(self) -> ClusterStats:
         """A dict of kb, kb_used, kb_avail (KiB) and num_objects."""
         self.require_state("connected")
         return self._cluster.statistics()

@@ -117,4 +117,5 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
     with open_ioctx(spec, cluster) as ioctx:
         if spec.image_id is not None:
             return Image(ioctx, image_id=spec.image_id, snapshot=spec.snapshot, read_only=read_only)
+        assert spec.image is not None, "an address has a name or an id"
         return Image(ioctx, spec.image, snapshot=spec.snapshot, read_only=read_only)

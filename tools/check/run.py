@@ -22,6 +22,7 @@ from tree import files
 
 HERE = Path(__file__).resolve().parent
 CPP = ("*.cpp", "*.hpp")
+SELFTESTS = ("tests/test_checks.py", "tests/test_typed.py")
 
 
 def program(name: str) -> str:
@@ -76,9 +77,15 @@ def pyright(root: Path) -> List[str]:
 
 
 def stubtest(root: Path) -> List[str]:
-    """The stub of the extension says what the built extension has."""
-    arguments = ("--mypy-config-file", "pyproject.toml", "rbd._core")
+    """The types say what the built and installed package has."""
+    arguments = ("--mypy-config-file", "pyproject.toml", "--ignore-unused-allowlist", "rbd")
     return output(root, "stubtest", "--allowlist", "tools/check/stubtest.txt", *arguments)
+
+
+def selftest(root: Path) -> List[str]:
+    """Each check finds what it is there for, and programs that use the types are judged rightly."""
+    # Where ./dev test runs them, the tools are not installed yet.
+    return output(root, "pytest", "-q", "-p", "no:cacheprovider", *SELFTESTS)
 
 
 def clang_tidy(root: Path) -> List[str]:
@@ -111,8 +118,11 @@ def module(name: str) -> Callable[[Path], List[str]]:
 
 def checks() -> Dict[str, Callable[[Path], List[str]]]:
     sys.path.insert(0, str(HERE))
-    own = {name: module(name) for name in ("layers", "topics", "lengths", "words", "headers")}
-    tools = (clang_format, ruff, codespell, mypy, pyright, stubtest, clang_tidy)
+    own = {
+        name: module(name)
+        for name in ("layers", "topics", "lengths", "words", "constants", "headers")
+    }
+    tools = (clang_format, ruff, codespell, mypy, pyright, stubtest, selftest, clang_tidy)
     return {**own, **{tool.__name__.replace("_", "-"): tool for tool in tools}}
 
 

@@ -106,5 +106,5 @@ def write_diff(
         if parts:
             sink.write(*parts)
             parts.clear()
-        progress.update(done + chunk.offset + chunk.length)
+        progress.update(done + batch[-1].offset + batch[-1].length)
     sink.write(formats.DIFF_END)

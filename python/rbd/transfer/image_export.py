@@ -69,8 +69,7 @@ def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_d
 
 
 def _metadata(image: Image) -> List[Tuple[bytes, bytes]]:
-    pairs = image.metadata_list() if hasattr(image, "metadata_list") else []
-    return sorted((formats.raw(key), formats.raw(value)) for key, value in pairs)
+    return sorted((formats.raw(key), formats.raw(value)) for key, value in image.metadata_list())
 
 
 def _snapshots(image: Image) -> Iterator[Tuple[str, int]]:
