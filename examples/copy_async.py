@@ -4,8 +4,8 @@
 
 A producer reads blocks of the source, in order; consumers write them to the target, which is made
 with the source's size. As many blocks are being read, wait in the queue between them, and are
-being written: memory stays bounded by 3 * depth * block, whatever the image's size. Blocks of zeroes
-are left out.
+being written: memory stays bounded by 3 * depth * block, whatever the image's size. Blocks of
+zeroes are left out.
 """
 
 from __future__ import annotations

@@ -219,6 +219,14 @@ def test_the_runner_fails_when_a_check_does(tree: Path) -> None:
     assert "FAIL lengths" in bad.stdout
 
 
+def test_the_runner_leaves_a_check_out(tree: Path) -> None:
+    checks = [*run.checks()]
+    without = [word for name in checks if name != "words" for word in ("--without", name)]
+    command = [sys.executable, str(CHECK / "run.py"), "--root", str(tree), *without]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "ok   words\n")
+
+
 def test_the_runner_refuses_an_unknown_check() -> None:
     command = [sys.executable, str(CHECK / "run.py"), "no-such-check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

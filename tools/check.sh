@@ -5,5 +5,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/setup.sh
 requirements checks tools/check/requirements.txt
 # Named checks may not need it; the whole set does.
-[[ $# -gt 0 && $* != *clang-tidy* ]] || need clang-tidy=clang-tidy
+[[ $* == *'--without clang-tidy'* || ($# -gt 0 && $* != *clang-tidy*) ]] || need clang-tidy=clang-tidy
 PATH=$venv/bin:$PATH exec "$python" tools/check/run.py "$@"

@@ -1,4 +1,4 @@
-"""What this machine knows about the network, its mirror and pip settings, for a root to have too."""
+"""What this machine knows of the network, its mirror and pip settings, for a root to have too."""
 
 from __future__ import annotations
 

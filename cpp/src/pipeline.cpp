@@ -1,3 +1,4 @@
+// Long because reading and writing share the ring's room and its waiting, which only show together.
 #include <rbdxx/error.hpp>
 #include <rbdxx/pipeline.hpp>
 

@@ -9,23 +9,12 @@ from __future__ import annotations
 import builtins
 import errno as _errno
 import os
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Dict,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-    Type,
-    Union,
-)
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union
 
 from . import _core, exceptions
 from ._core import Ioctx
 
+TYPE_CHECKING = False  # the type checkers take it for true
 if TYPE_CHECKING:
     from .types import ClusterStats
 

@@ -1,7 +1,7 @@
 """The types of what goes in and comes out, for annotations: nothing here is needed to run.
 
 The dicts that methods give have the keys of the stock module; each is a TypedDict here. Sizes,
-offsets and lengths are bytes; times are naive datetimes in UTC.
+offsets and lengths are bytes; times are datetimes in UTC, naive before Ceph 20.
 """
 
 from __future__ import annotations
@@ -96,13 +96,21 @@ class ImageStat(TypedDict):
     parent_name: str
 
 
-class ParentSpec(TypedDict):
-    """Image.get_parent_image_spec()."""
-
+class _ParentSpec(TypedDict):
     pool_name: str
     pool_namespace: str
     image_name: str
     snap_name: str
+
+
+class ParentSpec(_ParentSpec, total=False):
+    """Image.get_parent_image_spec(); more than names since Ceph 20."""
+
+    pool_id: int
+    image_id: str
+    trash: bool
+    snap_id: int
+    snap_namespace_type: int
 
 
 class ChildEntry(TypedDict):
