@@ -25,11 +25,11 @@ from rbd.testing import LocalCluster
 pytestmark = [pytest.mark.timeout(3600 if SOAK else 200)]
 
 #: How often each fault is made under load.
-ROUNDS = 20 if SOAK else 1
+ROUNDS = 5 if SOAK else 1
 OSDS = 3
 SIZE = 32 << 20
 #: Seconds; what a client that must not give up waits for, and one that shall.
-PATIENT, HASTY = 60, 2
+PATIENT, HASTY = 60, 1
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,14 @@ class Client:
         self.limit = limit
         self.connection = cluster.connect(conf=conf)
         self.ioctx = self.connection.open_ioctx("rbd")
-        self.image = rbd.Image(self.ioctx, name, **options)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.image = rbd.Image(self.ioctx, name, **options)
+                break
+            except rbd.Timeout:
+                # A busy machine may need more time than the client shall give a dead cluster.
+                assert time.monotonic() < deadline
 
     def close(self) -> None:
         with contextlib.suppress(rbd.Error):
@@ -241,11 +248,17 @@ def set_full_ratio(connection: rados.Rados, ratio: float) -> None:
         assert result == 0, text
 
 
+def pool_is_full(connection: rados.Rados) -> bool:
+    command = {"prefix": "osd dump", "format": "json"}
+    _, answer, _ = connection.mon_command(json.dumps(command), b"")
+    return any("full" in pool["flags_names"].split(",") for pool in json.loads(answer)["pools"])
+
+
 def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
     """Writes wait for space until the timeout, reads go on, and so do writes once there is some."""
+    open_client().image.resize(1 << 30)
     client = open_client(HASTY)
     image = client.image
-    image.resize(1 << 30)
     set_full_ratio(client.connection, used_ratio(cluster) + 0.02)
     data = random.Random(1).randbytes(4 << 20)
     written = 0
@@ -257,11 +270,13 @@ def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) 
         written += len(data)
 
     try:
-        error = eventually_raises(rbd.Timeout, fill)
-        assert error.errno == errno.ETIMEDOUT
+        while not pool_is_full(client.connection):
+            with contextlib.suppress(rbd.Timeout):
+                fill()
         assert written
-        with pytest.raises(rbd.Timeout):
-            fill()
+        for _ in range(2):
+            error = eventually_raises(rbd.Timeout, fill)
+            assert error.errno == errno.ETIMEDOUT
         assert image.read(0, len(data)) == data
     finally:
         set_full_ratio(client.connection, 0.95)
