@@ -14,7 +14,7 @@ import itertools
 import random
 import threading
 import time
-from typing import Any, Callable, ClassVar, List
+from typing import Any, ClassVar, List
 
 import pytest
 
@@ -259,47 +259,3 @@ def shut_down_in_callback(where: Where) -> None:
 
 def test_shut_down_in_a_callback(where: Where) -> None:
     isolated.repeat(shut_down_in_callback, where, rounds=ROUNDS, timeout=LIMIT)
-
-
-class Interruption(BaseException):
-    """Not an Exception: code that catches those must not swallow it."""
-
-
-def raise_in_callbacks(where: Where) -> None:
-    _cluster, ioctx, image = open_all(where)
-    image.create_snap("before")
-    image.write(b"C" * 4096, 0)
-    name = f"{where[3]}-raise"
-
-    def refuse(*_: Any) -> int:
-        raise Interruption
-
-    def wrong(*_: Any) -> Any:
-        return "not a number"
-
-    def huge(*_: Any) -> Any:
-        return 1 << 80
-
-    rbd.RBD().create(ioctx, name, SIZE)
-    calls: List[Callable[[Any], Any]] = [
-        lambda callback: shrink(image, callback),
-        lambda callback: image.rollback_to_snap("before", on_progress=callback),
-        lambda callback: image.sparsify(4096, on_progress=callback),
-        lambda callback: rbd.RBD().remove(ioctx, name, on_progress=callback),
-    ]
-    for call in calls:
-        for bad in (wrong, huge):
-            with pytest.raises((TypeError, OverflowError)):
-                call(bad)
-    calls.append(lambda callback: image.diff_iterate(0, SIZE, None, callback))
-    for call in calls:
-        with pytest.raises(Interruption):
-            call(refuse)
-        # Whatever it stopped, the image goes on.
-        assert image.size() > 0
-        assert image.write(b"D" * 512, 4096) == 512
-    image.close()
-
-
-def test_exceptions_in_callbacks(where: Where) -> None:
-    isolated.run(raise_in_callbacks, where)

@@ -1,0 +1,183 @@
+"""What any kind of callback raises reaches the caller, and the image goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from functools import partial
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+import isolated
+import rbd
+from place import LIMIT, SIZE, SOAK, Where, open_all, raised_by, shrink
+from rbd import transfer
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+
+
+class Interruption(BaseException):
+    """Not an Exception: code that catches those must not swallow it."""
+
+
+def raises(*_: Any) -> int:
+    raise Interruption
+
+
+def answers_text(*_: Any) -> Any:
+    return "not a number"
+
+
+def answers_too_much(*_: Any) -> Any:
+    return 1 << 80
+
+
+class Made:
+    """A parent with a snapshot, a clone of it, and an image to remove."""
+
+    def __init__(self, where: Where) -> None:
+        self.cluster, self.ioctx, self.image = open_all(where)
+        self.base = where[3]
+        self.names: List[str] = []
+        self.parent = self.make("parent")
+        with rbd.Image(self.ioctx, self.parent) as parent:
+            parent.write(b"p" * 4096, 0)
+            parent.create_snap("base")
+            parent.protect_snap("base")
+        self.clone_name = f"{self.base}-clone"
+        rbd.RBD().clone(self.ioctx, self.parent, "base", self.ioctx, self.clone_name)
+        self.clone = rbd.Image(self.ioctx, self.clone_name)
+        self.image.create_snap("before")
+        self.image.write(b"C" * 4096, 0)
+        first, second = io.BytesIO(), io.BytesIO()
+        with rbd.Image(self.ioctx, self.base, "snap") as image:
+            transfer.export_diff(image, first)
+        transfer.export_diff(self.image, second, "snap")
+        self.diffs = first.getvalue(), second.getvalue()
+
+    def make(self, name: str) -> str:
+        self.names.append(f"{self.base}-{name}")
+        rbd.RBD().create(self.ioctx, self.names[-1], SIZE, 20)
+        return self.names[-1]
+
+    def gone(self, name: str) -> str:
+        """A name that is free, whatever a call before has left there."""
+        name = f"{self.base}-{name}"
+        self.remove(name)
+        if name not in self.names:
+            self.names.append(name)
+        return name
+
+    def remove(self, name: str) -> None:
+        """Takes away an image that may be there, with its snapshots."""
+        if name not in rbd.RBD().list(self.ioctx):
+            return
+        # What a removal has left that was stopped can be removed, not opened.
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(self.ioctx, name) as image:
+            for snap in list(image.list_snaps()):
+                image.remove_snap(snap["name"])
+        rbd.RBD().remove(self.ioctx, name)
+
+    def close(self) -> None:
+        self.clone.close()
+        self.image.remove_snap("before")
+        self.image.close()
+        with rbd.Image(self.ioctx, self.parent) as parent:
+            rbd.RBD().remove(self.ioctx, self.clone_name)
+            parent.unprotect_snap("base")
+            parent.remove_snap("base")
+        for name in self.names:
+            self.remove(name)
+        self.ioctx.close()
+        self.cluster.shutdown()
+
+
+def with_progress(made: Made) -> Dict[str, Callable[[Any], Any]]:
+    """Calls that report progress; what the callback raises is raised by the call."""
+    image, ioctx = made.image, made.ioctx
+    return {
+        "resize": lambda callback: shrink(image, callback),
+        "rollback_to_snap": lambda callback: image.rollback_to_snap("before", on_progress=callback),
+        "sparsify": lambda callback: image.sparsify(4096, on_progress=callback),
+        "flatten": lambda callback: made.clone.flatten(on_progress=callback),
+        "copy": lambda callback: image.copy(ioctx, made.gone("copy"), on_progress=callback),
+        "deep_copy": lambda callback: image.deep_copy(
+            ioctx, made.gone("deep"), on_progress=callback
+        ),
+        "remove": lambda callback: rbd.RBD().remove(ioctx, victim(made), on_progress=callback),
+    }
+
+
+def victim(made: Made) -> str:
+    name = made.gone("removed")
+    rbd.RBD().create(made.ioctx, name, SIZE, 20)
+    return name
+
+
+def streaming(made: Made) -> Dict[str, Callable[[Any], Any]]:
+    """Calls on streams: the same, but that they care for nothing that the callback answers."""
+    image, ioctx = made.image, made.ioctx
+    memory = io.BytesIO()
+    transfer.export_image(image, memory)
+    return {
+        "export_image": lambda callback: transfer.export_image(
+            image, io.BytesIO(), on_progress=callback
+        ),
+        "export_diff": lambda callback: transfer.export_diff(
+            image, io.BytesIO(), on_progress=callback
+        ),
+        "import_image": lambda callback: transfer.import_image(
+            io.BytesIO(memory.getvalue()), ioctx, made.gone("imported"), on_progress=callback
+        ),
+        "merge_diff": lambda callback: transfer.merge_diff(
+            *map(io.BytesIO, made.diffs), io.BytesIO(), on_progress=callback
+        ),
+    }
+
+
+def completing(made: Made) -> Dict[str, Callable[[Any], rbd.Completion]]:
+    """Calls that complete later; what the callback raises is raised by whoever waits."""
+    image = made.image
+    return {
+        "aio_write": lambda callback: image.aio_write(b"w" * 512, 0, callback),
+        "aio_read": lambda callback: image.aio_read(0, 512, callback),
+        "aio_discard": lambda callback: image.aio_discard(0, 512, callback),
+        "aio_flush": lambda callback: image.aio_flush(callback),
+        "aio_open_image": lambda callback: rbd.RBD().aio_open_image(
+            callback, made.ioctx, made.base
+        ),
+        "aio_close": lambda callback: rbd.Image(made.ioctx, made.base).aio_close(callback),
+    }
+
+
+def raise_in_callbacks(where: Where) -> int:
+    made = Made(where)
+    image = made.image
+    progress, streams, later = with_progress(made), streaming(made), completing(made)
+    iterating = {"diff_iterate": lambda callback: image.diff_iterate(0, SIZE, None, callback)}
+    tried = 0
+    for name, call in {**progress, **iterating, **streams}.items():
+        assert isinstance(raised_by(partial(call, raises)), Interruption), name
+        # Whatever it stopped, the image goes on.
+        image.resize(SIZE)
+        assert image.write(b"D" * 512, 4096) == 512
+        tried += 1
+    for call in {**progress, **iterating}.values():
+        for bad in (answers_text, answers_too_much):
+            with pytest.raises((TypeError, OverflowError)):
+                call(bad)
+            tried += 1
+    for start in later.values():
+        completion = start(raises)
+        for _ in range(2):
+            with pytest.raises(Interruption):
+                completion.wait_for_complete_and_cb()
+        assert completion.get_return_value() >= 0
+        tried += 1
+    made.close()
+    return tried
+
+
+def test_exceptions_in_callbacks(where: Where) -> None:
+    isolated.repeat(raise_in_callbacks, where, rounds=1000 if SOAK else 2, timeout=LIMIT)
