@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import Any, Callable, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Type
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+import figures
 import rbd
 from disks import WAYS, Disk, apart, call_each
 from model import KINDS, SECTOR, Layout, Step
@@ -37,6 +38,8 @@ OBJECT = 1 << 16
 LARGEST = 8 * OBJECT
 GRANULARITY = 4096
 SNAPSHOTS = 3
+#: Sequences, and steps of each at most: of one client, and of two.
+LENGTHS = [(60, 100), (40, 60)] if SOAK else [(8, 40), (4, 25)]
 DISKS = 3
 #: Discards of less than 64 KiB count too; a broken cluster ends the test.
 CONF = {"rbd_discard_granularity_bytes": str(GRANULARITY), "rados_osd_op_timeout": "60"}
@@ -67,6 +70,7 @@ class Images(RuleBasedStateMachine):
 
     ioctxs: Sequence[Any]
     first_images = 1
+    compared = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,6 +188,7 @@ class Images(RuleBasedStateMachine):
 
     @invariant()
     def compare(self) -> None:
+        type(self).compared += 1
         for disk in self.disks:
             disk.compare()
 
@@ -258,7 +263,9 @@ def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[List[r
         connection.shutdown()
 
 
-def run(machine: Callable[[], Images], examples: int, length: int) -> None:
+def run(machine: Type[Images], lengths: Tuple[int, int]) -> None:
+    examples, length = lengths
+    machine.compared = 0
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
@@ -274,13 +281,16 @@ def run(machine: Callable[[], Images], examples: int, length: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    name = machine.__name__.lower()
+    figures.note(f"sequences, {name}", examples)
+    figures.note(f"steps after which all was compared, {name}", machine.compared)
 
 
 def test_one_client(clients: List[rbd.rados.Ioctx]) -> None:
     machine = type("Alone", (Alone,), {"ioctxs": clients[:1]})
-    run(machine, *((400, 100) if SOAK else (8, 40)))
+    run(machine, LENGTHS[0])
 
 
 def test_two_clients(clients: List[rbd.rados.Ioctx]) -> None:
     machine = type("Together", (Together,), {"ioctxs": clients})
-    run(machine, *((200, 60) if SOAK else (4, 25)))
+    run(machine, LENGTHS[1])

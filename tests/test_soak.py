@@ -1,0 +1,94 @@
+"""The soak command: which tests it finds, what it keeps of a run, and the page it writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+soak = pytest.importorskip("tools.soak", reason="not in a checkout")
+
+# Indented, so that this file does not look like one with a long form itself.
+PASSING = """
+    import figures
+    from place import (
+        LIMIT,
+        SOAK,
+    )
+
+    def test_one():
+        assert SOAK and LIMIT > 1000
+        figures.note("rounds", 2)
+
+    def test_two():
+        figures.note("rounds", 1000)
+        figures.note("kinds", 1)
+"""
+FAILING = """
+    from place import SOAK
+
+    def test_it():
+        assert not SOAK
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with three test files, of which two have a long form and one of them fails."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    for name in ("place.py", "figures.py"):
+        (tests / name).write_text((ROOT / "tests" / name).read_text())
+    (tests / "test_good.py").write_text(dedent(PASSING))
+    (tests / "test_bad.py").write_text(dedent(FAILING))
+    (tests / "test_other.py").write_text("def test_it(): pass\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / soak.PAGE).write_text(f"before\n{soak.START}\nold\n{soak.END}\nafter\n")
+    return tmp_path
+
+
+def test_the_files_with_a_long_form(root: Path) -> None:
+    assert soak.topics(root) == ["bad", "good"]
+    assert {"model", "outage", "memory", "lifetime"} <= {*soak.topics()}
+
+
+def test_a_run_that_passes_is_kept(root: Path) -> None:
+    result = soak.run("good", root, ["-p", "no:cacheprovider"])
+    assert result is not None
+    assert result["tests"] == 2
+    assert result["figures"] == {"rounds": 1002, "kinds": 1}
+    assert result["ceph"].count(".") >= 2
+    soak.keep("good", result, root)
+    assert soak.load(root) == {"good": result}
+    text = (root / soak.PAGE).read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "rounds: 1,002; kinds: 1" in text
+
+
+def test_a_run_that_fails_is_not(root: Path) -> None:
+    assert soak.run("bad", root, ["-p", "no:cacheprovider"]) is None
+
+
+def test_an_unknown_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        soak.main(["no such topic"])
+    assert "model" in capsys.readouterr().err
+
+
+def test_the_page_is_what_the_figures_make_of_it() -> None:
+    text = (ROOT / soak.PAGE).read_text(encoding="utf-8")
+    assert soak.page(text, soak.load()) == text, "run: python -m tools.soak --write"
+
+
+def test_what_is_kept_is_of_this_kind() -> None:
+    for topic, result in json.loads((ROOT / soak.DATA).read_text(encoding="utf-8")).items():
+        assert topic in soak.topics()
+        assert result["tests"] > 0
+        assert all(number >= 0 for number in result["figures"].values())
