@@ -65,6 +65,37 @@ std::string convert_name(py::handle source) {
     return value;
 }
 
+Secret convert_secret(py::handle source, const char* errors) {
+    if (PyUnicode_Check(source.ptr())) {
+        // Read in place: the only copy is the one that is wiped.
+        Py_ssize_t size = 0;
+        const char* data = PyUnicode_AsUTF8AndSize(source.ptr(), &size);
+        if (data != nullptr) {
+            return {data, static_cast<std::size_t>(size)};
+        }
+        // Not the error of the codec, which carries the whole text.
+        PyErr_Clear();
+        auto bytes = py::reinterpret_steal<py::object>(
+            PyUnicode_AsEncodedString(source.ptr(), "utf-8", errors));
+        if (!bytes) {
+            PyErr_Clear();
+            throw py::value_error("a secret that cannot be encoded in UTF-8");
+        }
+        Secret secret(PyBytes_AS_STRING(bytes.ptr()),
+                      static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
+        // Python shares bytes objects of one byte.
+        if (secret.size() > 1) {
+            Secret::wipe(PyBytes_AS_STRING(bytes.ptr()), secret.size());
+        }
+        return secret;
+    }
+    if (PyBytes_Check(source.ptr())) {
+        return {PyBytes_AS_STRING(source.ptr()),
+                static_cast<std::size_t>(PyBytes_GET_SIZE(source.ptr()))};
+    }
+    throw_not_text(source);
+}
+
 IoCtxArgument convert_ioctx(py::handle source) {
     IoCtxArgument argument;
     if (py::isinstance<IoCtx>(source)) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include <rbdxx/ioctx.hpp>
+#include <rbdxx/secret.hpp>
 
 namespace rbdxx::python {
 
@@ -43,6 +44,8 @@ uint64_t convert_u64(py::handle source);
 int convert_flags(py::handle source);
 std::string convert_name(py::handle source);
 IoCtxArgument convert_ioctx(py::handle source);
+// str (UTF-8, with that way to treat lone surrogates) or bytes. What is raised tells nothing of it.
+Secret convert_secret(py::handle source, const char* errors);
 
 // Names that come from librbd: UTF-8 with surrogateescape.
 py::str text(const std::string& value);

@@ -2,6 +2,9 @@
 
 #include <rbdxx/cluster.hpp>
 #include <rbdxx/ioctx.hpp>
+#include <rbdxx/secret.hpp>
+
+#include <cstring>
 
 #include "bindings.hpp"
 #include "define.hpp"
@@ -95,14 +98,24 @@ void define_configuration(py::class_<Cluster>& cluster) {
         "Implements: rados_conf_parse_argv_remainder", py::arg("arguments"));
     define(
         cluster, "set",
-        [](Cluster& self, const Name& option, const Name& value) {
-            without_gil([&] { self.set(option, value); });
+        [](Cluster& self, const Name& option, const py::object& value) {
+            // It may be a key.
+            Secret secret = convert_secret(value, "surrogateescape");
+            if (std::strlen(secret.data()) != secret.size()) {
+                throw py::value_error("the value must not contain NUL");
+            }
+            without_gil([&] { self.set(option, secret.data()); });
         },
         "Implements: rados_conf_set", py::arg("option"), py::arg("value"));
     define(
         cluster, "get",
         [](const Cluster& self, const Name& option) {
-            return text_or_none(without_gil([&] { return self.get(option); }));
+            std::optional<std::string> value = without_gil([&] { return self.get(option); });
+            py::object result = text_or_none(value);
+            if (value) {
+                Secret::wipe(value->data(), value->size());
+            }
+            return result;
         },
         "Implements: rados_conf_get", py::arg("option"));
 }

@@ -9,22 +9,29 @@ namespace rbdxx::python {
 
 namespace {
 
-// str (UTF-8) or bytes. Read in place: the only copy that we make is the one that is wiped.
-encryption::Passphrase passphrase_of(py::handle source) {
-    if (PyUnicode_Check(source.ptr())) {
-        Py_ssize_t size = 0;
-        const char* data = PyUnicode_AsUTF8AndSize(source.ptr(), &size);
-        if (data == nullptr) {
-            throw py::error_already_set();
-        }
-        return {data, static_cast<std::size_t>(size)};
+Secret passphrase_of(py::handle source) {
+    if (!PyUnicode_Check(source.ptr()) && !PyBytes_Check(source.ptr())) {
+        throw py::type_error("passphrase must be str or bytes, not " +
+                             std::string(Py_TYPE(source.ptr())->tp_name));
     }
-    if (PyBytes_Check(source.ptr())) {
-        return {PyBytes_AS_STRING(source.ptr()),
-                static_cast<std::size_t>(PyBytes_GET_SIZE(source.ptr()))};
-    }
-    throw py::type_error("passphrase must be str or bytes, not " +
-                         std::string(Py_TYPE(source.ptr())->tp_name));
+    return convert_secret(source, "strict");
+}
+
+// As define_gated(), for a method that takes passphrases: what pybind11 says of arguments that do
+// not fit prints them all.
+template <class Function, class... Extra>
+void define_secret(ImageClass& image, const char* c_function, const char* name, Function&& function,
+                   const char* doc, const Extra&... extra) {
+    std::string text = documented(name, "self", doc, extra...);
+    py::cpp_function method(std::forward<Function>(function), py::name(name), py::is_method(image),
+                            text.c_str(), extra...);
+    py::cpp_function otherwise(
+        [name](const py::args&, const py::kwargs&) {
+            throw py::type_error(std::string(name) +
+                                 "() got arguments that do not fit; see help()");
+        },
+        py::name(name), py::is_method(image), py::sibling(method));
+    py::setattr(image, name, gated(std::move(otherwise), c_function, name));
 }
 
 void load2(const PyImage& self, const py::iterable& specs) {
@@ -46,11 +53,11 @@ void load2(const PyImage& self, const py::iterable& specs) {
 }  // namespace
 
 void bind_encryption(ImageClass& image) {
-    define_gated(
+    define_secret(
         image, "rbd_encryption_format", "encryption_format",
         [](const PyImage& self, const Flags& format, const py::object& passphrase,
            const Flags& cipher_alg) {
-            encryption::Passphrase secret = passphrase_of(passphrase);
+            Secret secret = passphrase_of(passphrase);
             without_gil([&] { encryption::format(self, format, secret, cipher_alg); });
         },
         "Writes a new LUKS header and loads it: the image is smaller by the header from now on,\n"
@@ -61,7 +68,7 @@ void bind_encryption(ImageClass& image) {
         "Implements: rbd_encryption_format",
         py::arg("format"), py::arg("passphrase"),
         py::arg("cipher_alg") = static_cast<int>(constants::ENCRYPTION_ALGORITHM_AES256));
-    define_gated(
+    define_secret(
         image, "rbd_encryption_load", "encryption_load",
         [](const PyImage& self, const Flags& format, const py::object& passphrase) {
             encryption::Layer layer{format, passphrase_of(passphrase)};
@@ -72,14 +79,15 @@ void bind_encryption(ImageClass& image) {
         "ImageExists where one is loaded already, InvalidArgument where there is no such header,\n"
         "OperationNotSupported.\n\nImplements: rbd_encryption_load",
         py::arg("format"), py::arg("passphrase"));
-    define_gated(image, "rbd_encryption_load2", "encryption_load2", load2,
-                 "As encryption_load(), for a clone whose ancestors have passphrases of their "
-                 "own.\n\n"
-                 "specs: pairs (format, passphrase), the image's own first; the last one holds for "
-                 "the ancestors\n"
-                 "that are left. Raises as encryption_load() does.\n\n"
-                 "Implements: rbd_encryption_load2",
-                 py::arg("specs"));
+    define_secret(
+        image, "rbd_encryption_load2", "encryption_load2", load2,
+        "As encryption_load(), for a clone whose ancestors have passphrases of their "
+        "own.\n\n"
+        "specs: pairs (format, passphrase), the image's own first; the last one holds for "
+        "the ancestors\n"
+        "that are left. Raises as encryption_load() does.\n\n"
+        "Implements: rbd_encryption_load2",
+        py::arg("specs"));
 }
 
 }  // namespace rbdxx::python

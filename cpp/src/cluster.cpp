@@ -80,10 +80,10 @@ std::vector<std::string> Cluster::parse_arguments(const std::vector<std::string>
     return others;
 }
 
-void Cluster::set(const std::string& option, const std::string& value) {
+void Cluster::set(const std::string& option, const char* value) {
     auto call = use();
     // The value is not told: it may be a key.
-    check<RadosError>(call->rados_conf_set(call.get(), option.c_str(), value.c_str()),
+    check<RadosError>(call->rados_conf_set(call.get(), option.c_str(), value),
                       [&] { return "error setting option " + quoted(option); });
 }
 

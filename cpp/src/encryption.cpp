@@ -2,6 +2,8 @@
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 
+#include <string>
+
 namespace rbdxx::encryption {
 
 namespace {
@@ -31,7 +33,7 @@ union Options {
 };
 
 // Fills `options` and gives the size of what it filled.
-std::size_t fill(Options& options, int format, const Passphrase& passphrase, int algorithm) {
+std::size_t fill(Options& options, int format, const Secret& passphrase, int algorithm) {
     auto cipher = static_cast<abi::rbd_encryption_algorithm_t>(algorithm);
     switch (format) {
         case constants::ENCRYPTION_FORMAT_LUKS1:
@@ -59,15 +61,7 @@ void require_format(const abi::Functions& functions, int format) {
 
 }  // namespace
 
-void Passphrase::wipe() noexcept {
-    // Through volatile: the compiler must not leave out stores to memory that is about to go.
-    volatile char* bytes = bytes_.data();
-    for (std::size_t i = 0; i < bytes_.size(); ++i) {
-        bytes[i] = 0;
-    }
-}
-
-void format(const Image& image, int format, const Passphrase& passphrase, int algorithm) {
+void format(const Image& image, int format, const Secret& passphrase, int algorithm) {
     auto use = image.use();
     if (format == constants::ENCRYPTION_FORMAT_LUKS) {
         // It only tells what to load: which version to write, it does not say.

@@ -60,8 +60,10 @@ public:
     void parse_environment(const char* variable);
     // Takes the options it knows from `arguments` and gives the others back.
     std::vector<std::string> parse_arguments(const std::vector<std::string>& arguments);
-    void set(const std::string& option, const std::string& value);
-    // The option's value, or nothing for an option that is not known.
+    void set(const std::string& option, const char* value);
+    void set(const std::string& option, const std::string& value) { set(option, value.c_str()); }
+    // The option's value, or nothing for an option that is not known. For the caller to wipe, where
+    // it is a key.
     std::optional<std::string> get(const std::string& option) const;
 
     void connect();
