@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(Place, "a reader gives an image in order, through a ring small
     rbdxx::io::write(*image, data.data(), 0, data.size());
     for (uint64_t depth : {1U, 3U, 16U}) {
         std::vector<char> memory(capacity);
-        Reader reader(*image, memory.data(), capacity, depth, piece, grain);
+        Reader reader(*image, memory.data(), capacity, depth, piece, grain, 0);
         CHECK(reader.push(0, data.size(), true));
         CHECK(drain(reader, memory, 0) == data);
         // Extents that do not exist need no memory.
@@ -83,7 +83,7 @@ TEST_CASE_FIXTURE(Place, "a reader tells zeroes from data") {
     const std::vector<char> data(grain, 'x');
     rbdxx::io::write(*image, data.data(), 2 * grain, data.size());
     std::vector<char> memory(capacity);
-    Reader reader(*image, memory.data(), capacity, 4, piece, grain);
+    Reader reader(*image, memory.data(), capacity, 4, piece, grain, 0);
     reader.push(0, piece, true);
     std::vector<Chunk> chunks = reader.pop(long_enough);
     REQUIRE(chunks.size() == 3);
@@ -98,7 +98,7 @@ TEST_CASE_FIXTURE(Place, "a reader throws what a read failed with, and closes al
     std::vector<char> memory(capacity);
     memory::spoil(piece, -EIO);
     {
-        Reader reader(*image, memory.data(), capacity, 4, piece, grain);
+        Reader reader(*image, memory.data(), capacity, 4, piece, grain, 0);
         reader.push(0, 4 * piece, true);
         auto all = [&] {
             while (!reader.idle()) {
@@ -108,7 +108,7 @@ TEST_CASE_FIXTURE(Place, "a reader throws what a read failed with, and closes al
         CHECK_THROWS_WITH_AS(all(), "error reading image 'vm' at 65536~65536", rbdxx::Error);
     }
     memory::refuse(2 * piece, -EBUSY);
-    Reader reader(*image, memory.data(), capacity, 1, piece, grain);
+    Reader reader(*image, memory.data(), capacity, 1, piece, grain, 0);
     auto both = [&] {
         reader.push(2 * piece, piece, true);
         reader.pop(long_enough);
@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(Place, "a reader throws what a read failed with, and closes al
 TEST_CASE_FIXTURE(Place, "a reader that is left in the middle waits for what is under way") {
     for (int round = 0; round < 50; ++round) {
         std::vector<char> memory(capacity);
-        Reader reader(*image, memory.data(), capacity, 8, piece, grain);
+        Reader reader(*image, memory.data(), capacity, 8, piece, grain, 0);
         reader.push(0, memory::image_size, true);
         if (round % 2 == 0) {
             reader.pop(1);
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(Place, "a reader that is left in the middle waits for what is 
 
 TEST_CASE_FIXTURE(Place, "beyond the end of the image a read comes back with what there was") {
     std::vector<char> memory(capacity);
-    Reader reader(*image, memory.data(), capacity, 8, piece, grain);
+    Reader reader(*image, memory.data(), capacity, 8, piece, grain, 0);
     reader.push(memory::image_size - 100, 200, true);
     uint64_t done = 0;
     uint64_t length = 0;
@@ -206,7 +206,7 @@ TEST_CASE_FIXTURE(Place, "streams in many threads over one image") {
             while (!writer.drain(long_enough)) {
             }
         }
-        Reader reader(*image, memory.data(), capacity, 4, piece, grain);
+        Reader reader(*image, memory.data(), capacity, 4, piece, grain, 0);
         reader.push(begin, share, true);
         if (drain(reader, memory, begin) != data) {
             throw rbdxx::Error(0, "other data came back");
