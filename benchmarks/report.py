@@ -28,6 +28,8 @@ def about() -> Dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "processor": model,
         "processors": len(os.sched_getaffinity(0)),
+        # What else was going on before the first measurement.
+        "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "rbd": rbd.__version__,
@@ -102,6 +104,7 @@ def markdown(results: Results) -> str:
     lines += [
         "",
         f"Measured on {where['date']}: {where['processors']} processors ({where['processor']}), "
+        f"with a load of {where['load']} before; "
         f"{where['system']}, Python {where['python']}, librbd {where['librbd']}, "
         f"rbd {where['rbd']}; {results['rounds']} rounds.",
     ]

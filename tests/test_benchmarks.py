@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Dict, Iterator
 
 import pytest
 
@@ -108,6 +108,25 @@ def test_a_goal_is_met_or_not(
     measured, missing = report.cells(result)
     assert measured[-1].endswith("NOT MET") is not met
     assert "not here" in missing
+
+
+def results() -> Dict[str, Any]:
+    return json.loads((ROOT / "docs" / "_data" / "benchmarks.json").read_text())  # type: ignore
+
+
+def test_the_table_in_the_docs_is_that_of_the_results() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert page == report.embed(page, results())
+
+
+def test_every_row_and_curve_is_in_the_docs() -> None:
+    known = results()
+    assert [found["name"] for found in known["rows"]] == [row.name for row in ROWS]
+    assert [found["name"] for found in known["curves"]] == [curve.name for curve in CURVES]
+    page = (ROOT / "docs" / "performance.md").read_text()
+    for name in ["ratios", *(curve.name for curve in CURVES)]:
+        assert f"(pictures/benchmarks-{name}.png)" in page
+        assert (ROOT / "docs" / "pictures" / f"benchmarks-{name}.png").exists()
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Blocks per second of read_blocks and write_blocks, at random offsets; and the memory they take.
 
 `most`: how many blocks are in one call. `burst`: how many, with a flush after each call that is not
-counted; the median of the calls is what counts. `total`: how many bytes are moved, in place of so many seconds.
+counted; the median of the calls is what counts. `total`: how many bytes are moved, in place of so
+many seconds.
 """
 
 import array

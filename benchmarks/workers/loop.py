@@ -61,7 +61,7 @@ async def move(images, everywhere, op, block, end, most):
 
 
 def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0, total=None):
-    """`total`: bytes to move, in place of so many seconds. `burst`: a flush after so many; the median."""
+    """`total`: bytes to move, in place of so many seconds. `burst`: flush after so many."""
     runner = asyncio
     if loop == "uvloop":
         import uvloop as runner
