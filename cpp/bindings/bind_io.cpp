@@ -60,9 +60,10 @@ void bind_io(ImageClass& image) {
         },
         "Writes `data` at `offset` where the image holds `compare`, atomically; gives how many "
         "bytes.\n\n"
-        "Both are of one size, within one object. Raises CompareMismatch, whose offset tells "
-        "where\n"
-        "the first difference is, and ValueError.\n\nImplements: rbd_compare_and_write",
+        "Both are of one size, within one sector of 512 bytes. Raises CompareMismatch, whose "
+        "offset\n"
+        "tells where the first difference is, InvalidArgument, ValueError.\n\n"
+        "Implements: rbd_compare_and_write",
         py::arg("compare"), py::arg("data"), py::arg("offset"), py::kw_only(),
         py::arg("fadvise_flags") = 0);
 }

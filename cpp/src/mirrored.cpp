@@ -73,15 +73,17 @@ std::vector<std::pair<int, int>> summary(const IoCtx& ioctx) {
     std::vector<int> counts;
     std::size_t used = 0;
     auto describe = [] { return std::string("error getting mirror image status summary"); };
-    check(until_sized(std::size_t{16},
-                      [&](std::size_t& size) {
-                          states.assign(size, {});
-                          counts.assign(size, 0);
-                          int result = use->rbd_mirror_image_status_summary(
-                              use.get(), states.data(), counts.data(), &size);
-                          used = size;
-                          return result;
-                      }),
+    check(until_sized(
+              std::size_t{16},
+              [&](std::size_t& size) {
+                  states.assign(size, {});
+                  counts.assign(size, 0);
+                  int result = use->rbd_mirror_image_status_summary(use.get(), states.data(),
+                                                                    counts.data(), &size);
+                  used = size;
+                  return result;
+              },
+              sizeof states[0] + sizeof counts[0]),
           describe);
     if (used > states.size()) {
         throw LogicFault(describe() + ": more states than the array holds");
