@@ -1,0 +1,71 @@
+#include "place.hpp"
+
+TEST_CASE_FIXTURE(Place, "a client knows its cluster") {
+    CHECK(cluster.fsid().size() == 36);
+    CHECK(cluster.instance_id() > 0);
+    // The monitor learns of space by and by.
+    CHECK(cluster.statistics().kb_used <= cluster.statistics().kb);
+    CHECK(cluster.addresses().find("127.0.0.1") != std::string::npos);
+    CHECK(rbdxx::rados_version().major > 0);
+    cluster.wait_for_latest_osdmap();
+}
+
+TEST_CASE_FIXTURE(Place, "options are set and read, long ones too") {
+    const std::string text(1000, 'x');
+    cluster.set("host", text);
+    CHECK(cluster.get("host") == text);
+    CHECK(cluster.get("no_such_option") == std::nullopt);
+    CHECK(code_of([&] { cluster.set("no_such_option", "1"); }) == ENOENT);
+}
+
+TEST_CASE_FIXTURE(Place, "pools come and go") {
+    const std::string pool = unique("pool");
+    cluster.create_pool(pool);
+    CHECK(code_of([&] { cluster.create_pool(pool); }) == EEXIST);
+    int64_t id = cluster.lookup_pool(pool);
+    CHECK(cluster.lookup_pool_name(id) == pool);
+    CHECK(rbdxx::IoCtx::open(cluster, id).pool_name() == pool);
+    CHECK(rbdxx::IoCtx::open(cluster, pool).pool_id() == id);
+    cluster.delete_pool(pool);
+    CHECK(code_of([&] { cluster.lookup_pool(pool); }) == ENOENT);
+    CHECK_THROWS_AS(rbdxx::IoCtx::open(cluster, pool), rbdxx::RadosError);
+}
+
+TEST_CASE_FIXTURE(Place, "a monitor answers") {
+    rbdxx::CommandReply reply =
+        cluster.mon_command(R"({"prefix": "osd stat", "format": "json"})", "", std::nullopt);
+    CHECK(reply.result == 0);
+    CHECK(reply.output.find("num_osds") != std::string::npos);
+    CHECK(cluster.mon_command(R"({"prefix": "nonsense"})", "", std::nullopt).result == -EINVAL);
+}
+
+TEST_CASE_FIXTURE(Place, "a client that may not connect is told so") {
+    rbdxx::Cluster other = rbdxx::Cluster::create("ceph", "client.nobody");
+    other.read_config(nullptr);
+    other.set("client_mount_timeout", "5");
+    CHECK_THROWS_AS(other.connect(), rbdxx::RadosError);
+}
+
+TEST_CASE_FIXTURE(Place, "namespaces of a context keep images apart") {
+    const std::string space = unique("space");
+    rbdxx::namespaces::create(*ioctx, space);
+    CHECK(rbdxx::namespaces::exists(*ioctx, space));
+    rbdxx::IoCtx inner = rbdxx::IoCtx::open(cluster, "rbd");
+    inner.set_namespace(space);
+    CHECK(inner.get_namespace() == space);
+    CHECK(rbdxx::images::list(inner).empty());
+    rbdxx::images::create(inner, name, size, {});
+    CHECK(rbdxx::images::list(inner).size() == 1);
+    CHECK(code_of([&] { rbdxx::namespaces::remove(*ioctx, space); }) == EBUSY);
+    rbdxx::images::remove(inner, name, {});
+    rbdxx::namespaces::remove(*ioctx, space);
+    CHECK_FALSE(rbdxx::namespaces::exists(*ioctx, space));
+}
+
+TEST_CASE_FIXTURE(Place, "pairs are kept with a pool") {
+    rbdxx::metadata::set(*ioctx, "key", "value");
+    CHECK(rbdxx::metadata::get(*ioctx, "key") == "value");
+    rbdxx::metadata::remove(*ioctx, "key");
+    CHECK(code_of([&] { rbdxx::metadata::get(*ioctx, "key"); }) == ENOENT);
+    CHECK(rbdxx::pool::statistics(*ioctx).images >= 1);
+}
