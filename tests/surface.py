@@ -43,6 +43,8 @@ def candidates(name: str, ioctx: Any, image: Any) -> List[Any]:
         "block_size": 512,
         "sparse_size": 4096,
         "enabled": True,
+        "oncomplete": _ignore,
+        "callback": _ignore,
     }
     for word, value in first.items():
         if name == word or name.endswith("_" + word):

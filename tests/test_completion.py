@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import threading
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -257,6 +259,81 @@ def test_mirror_calls(rbd_image: rbd.Image) -> None:
         "state": rbd.RBD_MIRROR_IMAGE_DISABLED,
         "primary": False,
     }
+
+
+@pytest.mark.needs("rbd_aio_compare_and_writev")
+def test_compare_and_writev(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"A" * 1024, 4096)
+    pieces = [b"A" * 1000, bytearray(b"A" * 24)]
+
+    def write(compare: Any, data: Any) -> Tuple[int, Tuple[Any, ...]]:
+        return run(lambda cb: rbd_image.aio_compare_and_writev(compare, data, 4096, cb))
+
+    assert write(pieces, [b"B" * 1024]) == (0, (None,))
+    assert rbd_image.read(4096, 1024) == b"B" * 1024
+    result, (offset,) = write([b"B" * 10 + b"C", b"B" * 1013], [b"D" * 1024])
+    assert result == -errno.EILSEQ
+    assert offset == 4096 + 10
+    assert rbd_image.read(4096, 1024) == b"B" * 1024
+    with pytest.raises(ValueError, match="one size"):
+        rbd_image.aio_compare_and_writev([b"A"], [b"AB"], 0, print)
+
+
+@pytest.mark.needs("rbd_aio_write_with_crc32c")
+def test_write_with_crc32c(rbd_image: rbd.Image) -> None:
+    data = bytes(4096)
+    # Of zeroes, begun with all bits set: what RFC 3720 gives for them, not inverted.
+    crc = crc32c(data)
+    assert run(lambda cb: rbd_image.aio_write_with_crc32c(data, 0, crc, cb)) == (0, ())
+    assert rbd_image.read(0, 4096) == data
+    for wrong in (-1, 1 << 32):
+        with pytest.raises(OverflowError):
+            rbd_image.aio_write_with_crc32c(data, 0, wrong, print)
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    """librbd signals a descriptor for every asynchronous call, and tells how many there were."""
+    with pytest.raises(rbd.InvalidArgument):
+        rbd_image.set_image_notification(0, 99)
+    reader, writer = os.pipe()
+    try:
+        rbd_image.set_image_notification(writer, rbd.EVENT_TYPE_PIPE)
+        offsets = range(0, 1 << 20, 1 << 16)
+        made = [rbd_image.aio_write(b"x" * 512, offset, None) for offset in offsets]
+        made.append(rbd_image.aio_flush(None))
+        for completion in made:
+            completion.wait_for_complete_and_cb()
+        assert run(lambda cb: rbd_image.aio_read(0, 512, cb)) == (512, (b"x" * 512,))
+        # Every kind of call is told of, also those that wait by themselves.
+        rbd_image.read_blocks([0, 4096], 512)
+        expected = len(made) + 3
+        assert select.select([reader], [], [], 30)[0] == [reader]
+        told = 0
+        while told < expected:
+            told += rbd_image.poll_io_events(4)
+        assert told == expected
+        assert rbd_image.poll_io_events() == 0
+        with pytest.raises(ValueError, match="positive"):
+            rbd_image.poll_io_events(0)
+        # What nobody asked about is no hindrance.
+        rbd_image.aio_flush(None)
+        rbd_image.close()
+    finally:
+        os.close(reader)
+        os.close(writer)
+    for call in (rbd_image.poll_io_events, lambda: rbd_image.set_image_notification(0)):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
 
 
 @pytest.mark.needs("rbd_aio_mirror_image_get_mode", "rbd_aio_mirror_image_create_snapshot")

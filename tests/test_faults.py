@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import itertools
 import random
+import re
 import resource
 import threading
 import time
@@ -19,8 +21,9 @@ import pytest
 import fakerbd
 import rbd
 from fakerbd import Kind, Shim
-from fakerbd.driving import CODES, balance, everything
+from fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all
+from surface import candidates, methods, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -185,6 +188,70 @@ def old_release(where: Where) -> None:
 
 def test_with_the_functions_of_ceph_14(shimmed: Callable[..., Any]) -> None:
     shimmed(old_release, missing=newer_than(14))
+
+
+def all_but(*there: str) -> str:
+    return ",".join(name for name, _, rados in rbd._core.table() if not rados and name not in there)
+
+
+def lacking(where: Where) -> List[str]:
+    """What every method of a librbd that can only open and close images comes to.
+
+    Gives those that never said that a function is missing.
+    """
+    _cluster, ioctx, image = open_all(where)
+    silent = []
+    for subject in (rbd.RBD(), image, rbd.Group(ioctx, "group")):
+        for name in sorted({*methods(subject)} - NOT_DRIVEN):
+            function = getattr(subject, name)
+            choices = [candidates(one, ioctx, image) for one in required(function) or ()]
+            for values in itertools.islice(itertools.product(*choices), 3000):
+                try:
+                    if hasattr(result := function(*values), "__next__"):
+                        list(result)
+                except rbd.FunctionNotSupported:
+                    break
+                except Exception:
+                    continue
+            else:
+                silent.append(f"{type(subject).__name__}.{name}")
+    image.close()
+    return silent
+
+
+def test_without_any_function(shimmed: Callable[..., Any]) -> None:
+    missing = all_but("rbd_version", "rbd_open", "rbd_close")
+    # The first wants one of two arguments that have defaults, the others a connection.
+    not_reached = ["RBD.aio_open_image", "RBD.mirror_site_name_get", "RBD.mirror_site_name_set"]
+    assert shimmed(lacking, missing=missing, timeout=LIMIT) == not_reached
+
+
+def without_enders(where: Where) -> None:
+    """What can be made but not freed leaks; nothing ends the process."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    assert [snapshot["name"] for snapshot in image.list_snaps()] == ["snap"]
+    assert where[3] in rbd.RBD().list(ioctx)
+    for call in (
+        lambda: image.aio_read(0, 512, lambda *_: None),
+        lambda: image.aio_close(lambda *_: None),
+        lambda: image.readv([bytearray(512)], 0),
+        lambda: image.read_blocks([0, 512], 512),
+    ):
+        with pytest.raises(rbd.FunctionNotSupported):
+            call()
+    assert image.read(0, 4) == b"AAAA"
+    assert everything(shim, ioctx, image)
+    with pytest.raises(rbd.FunctionNotSupported):
+        image.close()
+    assert image.closed
+
+
+def test_without_what_frees(shimmed: Callable[..., Any]) -> None:
+    ending = re.compile(r"_(cleanup|end|release|destroy|close|unwatch)$")
+    names = [name for name, _, _ in rbd._core.table() if ending.search(name)]
+    assert len(names) > 30
+    shimmed(without_enders, missing=",".join(names), timeout=LIMIT)
 
 
 # Leaks and load

@@ -6,7 +6,8 @@ import array
 import asyncio
 import ctypes
 import mmap
-from typing import Any, Callable
+import os
+from typing import Any, Callable, List, Tuple
 
 import numpy as np
 import pytest
@@ -287,6 +288,40 @@ def test_where_a_comparison_finds_other_data(
                 with pytest.raises(rbd.CompareMismatch) as caught:
                     asyncio.run(wrapped.compare_and_write(expected, b"D" * 512, offset))
                 assert caught.value.offset == offset + differs
+
+
+def test_read_iterate(rbd_image: rbd.Image) -> None:
+    """Object by object (1 MiB each): what there is, and where there is nothing."""
+    data = os.urandom(4096)
+    rbd_image.write(data, (2 << 20) + 4096)
+    found: List[Tuple[int, int, Any]] = []
+    assert rbd_image.read_iterate(1 << 20, 2 << 20, lambda *piece: found.append(piece)) is None
+    assert [offset for offset, _, _ in found] == [1 << 20, 2 << 20]
+    together = b"".join(bytes(length) if piece is None else piece for _, length, piece in found)
+    assert together == rbd_image.read(1 << 20, 2 << 20)
+
+
+def test_read_iterate_is_ended_by_its_callback(rbd_image: rbd.Image) -> None:
+    calls = []
+
+    def stop(*piece: Any) -> int:
+        calls.append(piece)
+        return -rbd.ECANCELED
+
+    with pytest.raises(rbd.OperationCanceled):
+        rbd_image.read_iterate(0, 8 << 20, stop)
+    assert len(calls) == 1
+    with pytest.raises(ZeroDivisionError):
+        rbd_image.read_iterate(0, 8 << 20, lambda *piece: 1 // 0)
+    with pytest.raises(TypeError):
+        rbd_image.read_iterate(0, 8 << 20, lambda *piece: "text")
+    with pytest.raises(TypeError):
+        rbd_image.read_iterate(0, 8 << 20, None)
+    with pytest.raises(OverflowError):
+        rbd_image.read_iterate(-1, 1, print)
+    rbd_image.close()
+    with pytest.raises(rbd.InvalidArgument):
+        rbd_image.read_iterate(0, 1, print)
 
 
 def test_everything_after_close(rbd_image: rbd.Image) -> None:

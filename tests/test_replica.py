@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Tuple
+import errno
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
@@ -141,6 +142,32 @@ def test_info_list(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> N
     assert list(rbd.MirrorImageInfoIterator(rbd_ioctx, None)) == expected
 
 
+def finish(start: Callable[[Callable[..., None]], rbd.Completion]) -> List[Any]:
+    """The return value of an asynchronous call, and what its callback got."""
+    got: List[Any] = []
+    completion = start(lambda _, *rest: got.extend(rest))
+    completion.wait_for_complete_and_cb()
+    return [completion.get_return_value(), *got]
+
+
+@pytest.mark.needs("rbd_aio_mirror_image_get_global_status")
+def test_asynchronous_forms(image: rbd.Image) -> None:
+    image.mirror_image_enable(JOURNAL)
+    assert finish(image.aio_mirror_image_get_info) == [0, image.mirror_image_get_info()]
+    result, status = finish(image.aio_mirror_image_get_status)
+    assert result == 0
+    assert status == image.mirror_image_get_status()
+    assert status["id"] == image.id()
+    assert finish(image.aio_mirror_image_demote) == [0]
+    assert image.mirror_image_get_info()["primary"] is False
+    assert finish(image.aio_mirror_image_demote) == [-errno.EINVAL]
+    assert finish(lambda cb: image.aio_mirror_image_promote(False, cb)) == [0]
+    assert image.mirror_image_get_info()["primary"] is True
+    assert finish(lambda cb: image.aio_mirror_image_promote(force=True, oncomplete=cb)) == [
+        -errno.EINVAL
+    ]
+
+
 def test_pool_that_is_not_mirrored(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.mirror_image_enable(JOURNAL)
@@ -157,6 +184,9 @@ CALLS: Calls = [
     ("mirror_image_get_info", ()),
     ("mirror_image_get_status", ()),
     ("mirror_image_get_instance_id", ()),
+    ("aio_mirror_image_get_info", (print,)),
+    ("aio_mirror_image_promote", (False, print)),
+    ("aio_mirror_image_demote", (print,)),
     pytest.param("mirror_image_get_mode", (), marks=pytest.mark.needs("rbd_mirror_image_get_mode")),
     pytest.param(
         "mirror_image_create_snapshot",

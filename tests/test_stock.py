@@ -7,9 +7,11 @@ from typing import Any, Callable, Tuple
 
 import pytest
 
+import fakerbd
 import isolated
 import rbd
 import stock
+from fakerbd import Shim
 from place import LIMIT, SIZE, SOAK, Where, refused
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
@@ -70,8 +72,51 @@ def stock_shut_down(where: Where) -> None:
     # The last one ends with the interpreter.
 
 
+def stock_shut_down_and_dropped(where: Where) -> None:
+    cluster, ioctx = stock_context(where)
+    image = rbd.Image(ioctx, where[3])
+    image.write(b"W" * 4096, 0)
+    cluster.shutdown()
+    del cluster, ioctx, image
+    gc.collect()
+
+
+def stock_shut_down_in_flight(where: Where) -> None:
+    """As above, where calls are under way whose completions never come."""
+    cluster, ioctx = stock_context(where)
+    image = rbd.Image(ioctx, where[3])
+    image.write(b"W" * 4096, 0)
+    image.on_update(lambda: None)
+    Shim().late(10**8)
+    completions = [image.aio_write(b"x" * 4096, at << 16, None) for at in range(16)]
+    image.flush()
+    cluster.shutdown()
+    for completion in completions:
+        assert not completion.is_complete()
+        refused(completion.wait_for_complete_and_cb)
+    refused(lambda: image.aio_close(None))
+    image.close()
+    image.close()
+    refused(image.size)
+    refused(lambda: image.aio_read(0, 1, None))
+
+
 @needs_stock
-@pytest.mark.parametrize("scenario", [stock_in_use, stock_closed, stock_shut_down])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        stock_in_use,
+        stock_closed,
+        stock_shut_down,
+        stock_shut_down_and_dropped,
+    ],
+)
 def test_stock_context(where: Where, scenario: Callable[..., None]) -> None:
     for _ in range(20 if SOAK else 2):
         isolated.run(scenario, where)
+
+
+@needs_stock
+@fakerbd.needs_compiler
+def test_stock_context_lost_in_flight(shimmed: Callable[..., Any]) -> None:
+    shimmed(stock_shut_down_in_flight)

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import threading
+from typing import Any, Callable, Iterator, List
+
 import pytest
 
+import isolated
 import rbd
 import rbd.rados
+from place import Where, open_all
+from processes import eventually
 from rbd.testing import Cluster
+
+quiesces = pytest.mark.needs("rbd_quiesce_watch")
+
+
+@pytest.fixture
+def other(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> Iterator[rbd.Image]:
+    """The image, opened by another client."""
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        with rbd.Image(ioctx, rbd_image.name) as image:
+            yield image
+
+
+@pytest.fixture
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
+    """What callbacks raise with no caller to raise it in."""
+    caught: List[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda what: caught.append(what.exc_value))
+    return caught
 
 
 def test_watchers(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
@@ -41,3 +70,188 @@ def test_closed_image(rbd_image: rbd.Image) -> None:
 def test_wrong_type() -> None:
     with pytest.raises(TypeError):
         rbd.WatcherIterator("image")
+
+
+def test_update(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    changed = threading.Event()
+    threads = set()
+
+    def callback() -> None:
+        threads.add(threading.current_thread().name)
+        changed.set()
+
+    watch = rbd_image.on_update(callback)
+    assert isinstance(watch, rbd.Watch)
+    for change in (
+        lambda: other.resize(16 << 20),
+        lambda: other.create_snap("one"),
+        lambda: rbd_image.create_snap("two"),
+        lambda: other.remove_snap("two"),
+    ):
+        changed.clear()
+        change()
+        assert changed.wait(30)
+    assert threads == {"rbd-callbacks"}
+    assert rbd_image.size() == 16 << 20
+    watch.close()
+    watch.close()
+    assert watch.closed
+    changed.clear()
+    other.create_snap("three")
+    assert not changed.wait(0.2)
+
+
+def test_a_watch_that_nobody_keeps_goes_on(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    changed = threading.Event()
+    rbd_image.on_update(changed.set)
+    gc.collect()
+    other.create_snap("one")
+    assert changed.wait(30)
+
+
+def test_a_watch_ends_with_its_image(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    changed: List[int] = []
+    with rbd_image.on_update(lambda: changed.append(1)) as watch:
+        assert not watch.closed
+        rbd_image.close()
+        assert watch.closed
+        other.create_snap("one")
+        assert not changed
+    watch.close()
+    for call in (lambda: rbd_image.on_update(print), lambda: rbd_image.on_quiesce(print)):
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call()
+        assert caught.value.errno is None
+
+
+def test_callbacks_may_use_and_close_what_is_watched(
+    rbd_image: rbd.Image, other: rbd.Image
+) -> None:
+    sizes: List[int] = []
+
+    def callback() -> None:
+        sizes.append(rbd_image.size())
+        watch.close()
+        rbd_image.close()
+
+    watch = rbd_image.on_update(callback)
+    other.resize(12 << 20)
+    assert eventually(lambda: rbd_image.closed)
+    assert sizes == [12 << 20]
+
+
+def test_an_exception_in_an_update(
+    rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any]
+) -> None:
+    def callback() -> None:
+        raise ValueError("of the callback")
+
+    with rbd_image.on_update(callback):
+        other.create_snap("one")
+        assert eventually(lambda: bool(unraisable))
+    assert {str(error) for error in unraisable} == {"of the callback"}
+
+
+def test_callbacks_are_let_go_of(rbd_image: rbd.Image) -> None:
+    class Callback:
+        def __call__(self) -> None:
+            pass
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(one, Callback) for one in gc.get_objects())
+
+    watches = [rbd_image.on_update(Callback()) for _ in range(3)]
+    if rbd.supports("rbd_quiesce_watch"):
+        watches.append(rbd_image.on_quiesce(Callback(), Callback()))
+    assert alive() >= 3
+    watches[0].close()
+    del watches
+    rbd_image.close()
+    assert eventually(lambda: alive() == 0)
+
+
+@quiesces
+def test_quiesce(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    steps: List[str] = []
+    done = threading.Event()
+
+    def unquiesce() -> None:
+        steps.append("unquiesce")
+        done.set()
+
+    with rbd_image.on_quiesce(lambda: steps.append("quiesce"), unquiesce):
+        other.create_snap("one")
+        assert done.wait(30)
+        assert steps == ["quiesce", "unquiesce"]
+        other.create_snap("two", rbd.RBD_SNAP_CREATE_SKIP_QUIESCE)
+    other.create_snap("three")
+    assert steps == ["quiesce", "unquiesce"]
+
+
+@quiesces
+def test_quiesce_alone_and_unquiesce_alone(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    quiesced, unquiesced = threading.Event(), threading.Event()
+    with rbd_image.on_quiesce(quiesced.set), rbd_image.on_quiesce(None, unquiesced.set):
+        other.create_snap("one")
+        assert quiesced.is_set()
+        assert unquiesced.wait(30)
+
+
+class Refusal(Exception):
+    errno = errno.EBUSY
+
+
+@quiesces
+def test_a_quiesce_that_fails(
+    rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any]
+) -> None:
+    def refuse() -> None:
+        raise Refusal("not now")
+
+    with rbd_image.on_quiesce(refuse):
+        with pytest.raises(rbd.ImageBusy):
+            other.create_snap("one")
+        assert not other.snap_exists("one")
+        other.create_snap("one", rbd.RBD_SNAP_CREATE_IGNORE_QUIESCE_ERROR)
+    assert other.snap_exists("one")
+    assert [type(error) for error in unraisable] == [Refusal] * 2
+
+
+@pytest.mark.parametrize("callback", [None, 5, "text"])
+def test_what_is_no_callback(rbd_image: rbd.Image, callback: Any) -> None:
+    with pytest.raises(TypeError):
+        rbd_image.on_update(callback)
+    if callback is not None and rbd.supports("rbd_quiesce_watch"):
+        with pytest.raises(TypeError):
+            rbd_image.on_quiesce(callback)
+        with pytest.raises(TypeError):
+            rbd_image.on_quiesce(None, callback)
+
+
+def end_while_watching(where: Where) -> None:
+    """The process ends with watches open, and their callbacks running."""
+    _cluster, _ioctx, image = open_all(where)
+    _more, _again, other = open_all(where)
+    called = threading.Event()
+    image.on_update(called.set)
+    if rbd.supports("rbd_quiesce_watch"):
+        image.on_quiesce(lambda: None)
+    other.create_snap("last")
+    assert called.wait(30)
+    other.remove_snap("last")
+
+
+def test_exit_while_watching(where: Where) -> None:
+    isolated.run(end_while_watching, where)
+
+
+def lacking(where: Where) -> None:
+    _cluster, _ioctx, image = open_all(where)
+    with pytest.raises(rbd.FunctionNotSupported, match="rbd_update_unwatch"):
+        image.on_update(print)
+    assert not hasattr(image, "on_quiesce")
+
+
+def test_a_library_without_watches(shimmed: Callable[..., Any]) -> None:
+    shimmed(lacking, missing="rbd_update_unwatch,rbd_quiesce_watch")

@@ -15,8 +15,8 @@ die() {
     exit 1
 }
 
-# What the C++ core and a one-machine Ceph take. A name with a slash is a file, one that ends in
-# .so.N a shared library, anything else a command.
+# What the C++ core and a one-machine Ceph take. A name with a slash is a file (or a pattern for
+# one), one that ends in .so.N a shared library, anything else a command.
 SYSTEM=(
     'c++=g++'
     'ceph-mon=ceph-mon'
@@ -24,12 +24,15 @@ SYSTEM=(
     'rbd=ceph-common'
     'librbd.so.1=librbd1'
     '/sbin/mkfs.ext4=e2fsprogs'
+    # Ceph's own modules, which the tests compare this one with.
+    '/usr/lib*/python3*/*-packages/rados[.-]*=python3-rados'
+    '/usr/lib*/python3*/*-packages/rbd[.-]*=python3-rbd'
 )
 OLDEST_PYTHON=3.9
 
 have() {
     case $1 in
-    */*) [[ -e $1 ]] ;;
+    */*) compgen -G "$1" >/dev/null ;;
     *.so.*) { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -qF "$1 " ;;
     *) command -v "$1" >/dev/null ;;
     esac

@@ -87,6 +87,7 @@ struct Transfer final : LoopOperation {
 struct VectorTransfer final : LoopOperation {
     void start(const Queue& queue) {
         const ImageState& state = *image->state();
+        of_image(state);
         LoopOperation::start(
             queue, image->state(), *state.functions,
             [&](abi::rbd_completion_t made) {

@@ -1,6 +1,14 @@
 #include <pybind11/stl.h>
 
+#include <cerrno>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <vector>
+
 #include <rbdxx/aio.hpp>
+#include <rbdxx/constants.hpp>
+#include <rbdxx/io.hpp>
 
 #include "bindings.hpp"
 #include "buffer.hpp"
@@ -45,50 +53,6 @@ struct OpenCompletion final : Completion {
     abi::rbd_image_t raw = nullptr;
 };
 
-struct InfoCompletion final : Completion {
-    explicit InfoCompletion(const abi::Functions& table) : functions(table) {}
-    py::object answer() override {
-        if (result() < 0) {
-            return py::none();
-        }
-        return to_dict(mirrored::info_of(info));
-    }
-    void release() override {
-        if (settled() && result() >= 0) {
-            mirrored::free_info(functions, info);
-        }
-    }
-    const abi::Functions& functions;
-    abi::rbd_mirror_image_info_t info{};
-};
-
-// A number that librbd writes, or None.
-template <class Number>
-struct NumberCompletion final : Completion {
-    py::object answer() override {
-        return result() < 0 ? py::object(py::none())
-                            : py::object(py::int_(static_cast<uint64_t>(number)));
-    }
-    Number number{};
-};
-
-// `start(completion, queue, image)`, of a call on an open image.
-template <class Made, class Start>
-py::object launch_on(std::unique_ptr<Made> completion, const py::object& self,
-                     const py::object& oncomplete, const Start& start) {
-    const Image& image = self.cast<const PyImage&>().get();
-    Made& made = *completion;
-    return launch(std::move(completion), self, oncomplete, [&] {
-        aio::QueuePointer queue = Callbacks::get().queue();
-        without_gil([&] { start(made, std::move(queue), image); });
-    });
-}
-
-template <class Start>
-py::object launch_plain(const py::object& self, const py::object& oncomplete, const Start& start) {
-    return launch_on(std::make_unique<Completion>(), self, oncomplete, start);
-}
-
 py::object aio_read(const py::object& self, const U64& offset, const U64& length,
                     const py::object& oncomplete, const Flags& flags) {
     uint64_t wanted = memory_for(self.cast<const PyImage&>().get(), offset, length);
@@ -105,6 +69,46 @@ py::object aio_write(const py::object& self, const py::object& data, const U64& 
                      [&](WriteCompletion& made, aio::QueuePointer queue, const Image& image) {
                          aio::write(made, std::move(queue), image, made.buffer.data(), offset,
                                     made.buffer.size(), flags);
+                     });
+}
+
+struct CompareCompletion final : Completion {
+    CompareCompletion(const py::object& compare, const py::object& data)
+        : expected(all_buffers(compare, Buffer::Access::read)),
+          buffers(all_buffers(data, Buffer::Access::read)) {}
+    py::object answer() override {
+        return result() == -EILSEQ ? py::object(py::int_(difference->place(mismatch))) : py::none();
+    }
+    void release() override {
+        expected.clear();
+        buffers.clear();
+    }
+    std::vector<Buffer> expected;
+    std::vector<Buffer> buffers;
+    uint64_t mismatch = 0;
+    std::optional<io::Difference> difference;
+};
+
+py::object aio_compare_and_writev(const py::object& self, const py::object& compare,
+                                  const py::object& data, const U64& offset,
+                                  const py::object& oncomplete, const Flags& flags) {
+    auto completion = std::make_unique<CompareCompletion>(compare, data);
+    std::vector<iovec> expected = vectors_of(completion->expected);
+    std::vector<iovec> vectors = vectors_of(completion->buffers);
+    auto size = [](const std::vector<iovec>& all) {
+        return std::accumulate(all.begin(), all.end(), uint64_t{0},
+                               [](uint64_t sum, const iovec& one) { return sum + one.iov_len; });
+    };
+    if (size(expected) != size(vectors)) {
+        throw py::value_error("compare and data must be of one size");
+    }
+    return launch_on(std::move(completion), self, oncomplete,
+                     [&](CompareCompletion& made, aio::QueuePointer queue, const Image& on) {
+                         made.difference.emplace(on, offset, size(vectors));
+                         aio::compare_and_writev(made, std::move(queue), on, expected.data(),
+                                                 static_cast<int>(expected.size()), vectors.data(),
+                                                 static_cast<int>(vectors.size()), offset,
+                                                 &made.mismatch, flags);
                      });
 }
 
@@ -219,48 +223,60 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
            "oncomplete(completion). Every later call raises InvalidArgument, from now on.\n\n"
            "Implements: rbd_aio_close",
            py::arg("oncomplete"));
+
     define(
-        image, "aio_mirror_image_get_info",
-        [](const py::object& self, const py::object& oncomplete) {
-            const abi::Functions& functions = rbdxx::functions();
-            return launch_on(std::make_unique<InfoCompletion>(functions), self, oncomplete,
-                             [](InfoCompletion& made, aio::QueuePointer queue, const Image& on) {
-                                 aio::mirror_image_get_info(made, std::move(queue), on, &made.info);
-                             });
+        image, "set_image_notification",
+        [](const PyImage& self, const Flags& fd, const Flags& type) {
+            without_gil([&] { aio::set_notification(self, fd, type); });
         },
-        "Starts to ask how the image is mirrored; gives a Completion.\n\n"
-        "oncomplete(completion, info) gets a dict of global_id, state, primary; or None.\n\n"
-        "Implements: rbd_aio_mirror_image_get_info",
-        py::arg("oncomplete"));
+        "Has librbd signal a file descriptor for each asynchronous read, write or flush of the\n"
+        "image that completes, beside its callback.\n\n"
+        "type: EVENT_TYPE_EVENTFD, or EVENT_TYPE_PIPE for the writing end of a pipe. The\n"
+        "descriptor stays the caller's. poll_io_events() must then be called now and again, since\n"
+        "librbd keeps what it tells of. Raises InvalidArgument.\n\n"
+        "Implements: rbd_set_image_notification",
+        py::arg("fd"), py::arg("type") = static_cast<int>(constants::EVENT_TYPE_EVENTFD));
+    define(
+        image, "poll_io_events",
+        [](const PyImage& self, const Flags& limit) {
+            if (limit < 1) {
+                throw py::value_error("limit must be positive");
+            }
+            return without_gil([&] { return aio::poll_events(self, limit); });
+        },
+        "How many asynchronous calls have completed since the last time, at most `limit`.\n\n"
+        "Raises InvalidArgument without a set_image_notification().\n\n"
+        "Implements: rbd_poll_io_events",
+        py::arg("limit") = 1024);
     define_gated(
-        image, "rbd_aio_mirror_image_get_mode", "aio_mirror_image_get_mode",
-        [](const py::object& self, const py::object& oncomplete) {
-            using Made = NumberCompletion<abi::rbd_mirror_image_mode_t>;
-            return launch_on(std::make_unique<Made>(), self, oncomplete,
-                             [](Made& made, aio::QueuePointer queue, const Image& on) {
-                                 aio::mirror_image_get_mode(made, std::move(queue), on,
-                                                            &made.number);
-                             });
-        },
-        "Starts to ask for the RBD_MIRROR_IMAGE_MODE_*; gives a Completion.\n\n"
-        "oncomplete(completion, mode), where mode is None for a failure.\n\n"
-        "Implements: rbd_aio_mirror_image_get_mode",
-        py::arg("oncomplete"));
+        image, "rbd_aio_compare_and_writev", "aio_compare_and_writev", aio_compare_and_writev,
+        "Starts to write the buffers of `data` at `offset` where the image holds those of\n"
+        "`compare`; gives a Completion.\n\n"
+        "oncomplete(completion, offset) gets where the first difference is, else None; the\n"
+        "completion's return value is -EILSEQ then. Both are lists of buffers of one size in all.\n"
+        "Raises ValueError.\n\nImplements: rbd_aio_compare_and_writev",
+        py::arg("compare"), py::arg("data"), py::arg("offset"), py::arg("oncomplete"),
+        py::arg("fadvise_flags") = 0);
     define_gated(
-        image, "rbd_aio_mirror_image_create_snapshot", "aio_mirror_image_create_snapshot",
-        [](const py::object& self, const Flags& flags, const py::object& oncomplete) {
-            using Made = NumberCompletion<uint64_t>;
-            return launch_on(std::make_unique<Made>(), self, oncomplete,
-                             [&](Made& made, aio::QueuePointer queue, const Image& on) {
-                                 aio::mirror_image_create_snapshot(
-                                     made, std::move(queue), on, static_cast<uint32_t>(flags.value),
-                                     &made.number);
+        image, "rbd_aio_write_with_crc32c", "aio_write_with_crc32c",
+        [](const py::object& self, const py::object& data, const U64& offset, const U64& crc32c,
+           const py::object& oncomplete, const Flags& flags) {
+            if (crc32c > std::numeric_limits<uint32_t>::max()) {
+                PyErr_SetString(PyExc_OverflowError, "crc32c has 32 bits");
+                throw py::error_already_set();
+            }
+            return launch_on(std::make_unique<WriteCompletion>(data), self, oncomplete,
+                             [&](WriteCompletion& made, aio::QueuePointer queue, const Image& on) {
+                                 aio::write_with_crc32c(
+                                     made, std::move(queue), on, made.buffer.data(), offset,
+                                     made.buffer.size(), static_cast<uint32_t>(crc32c), flags);
                              });
         },
-        "Starts to take a mirror snapshot; gives a Completion.\n\n"
-        "flags: RBD_SNAP_CREATE_*. oncomplete(completion, snap_id), None for a failure.\n\n"
-        "Implements: rbd_aio_mirror_image_create_snapshot",
-        py::arg("flags"), py::arg("oncomplete"));
+        "As aio_write, with the data's checksum, which then need not be reckoned again.\n\n"
+        "crc32c: CRC-32C of the data, begun with all bits set and not inverted at the end.\n\n"
+        "Implements: rbd_aio_write_with_crc32c",
+        py::arg("data"), py::arg("offset"), py::arg("crc32c"), py::arg("oncomplete"),
+        py::arg("fadvise_flags") = 0);
 
     define(
         rbd, "aio_open_image",

@@ -1,5 +1,9 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+
 #include <rbdxx/io.hpp>
 
 #include "bindings.hpp"
@@ -9,6 +13,41 @@
 #include "gil.hpp"
 
 namespace rbdxx::python {
+
+namespace {
+
+// librbd calls back in the thread that called it, so that the GIL is that thread's to take again.
+void read_iterate(const PyImage& self, const U64& offset, const U64& length,
+                  const py::object& callback) {
+    if (PyCallable_Check(callback.ptr()) == 0) {
+        throw py::type_error("callback must be callable");
+    }
+    std::exception_ptr raised;
+    auto visit = [&](uint64_t at, const char* data, std::size_t size) {
+        py::gil_scoped_acquire acquire;
+        CallbackScope scope;
+        try {
+            py::object piece = data != nullptr ? py::object(py::bytes(data, size)) : py::none();
+            py::object returned = callback(at, size, piece);
+            return returned.is_none() ? 0 : std::min(convert_flags(returned), 0);
+        } catch (...) {
+            raised = std::current_exception();
+            return -ECANCELED;
+        }
+    };
+    try {
+        without_gil([&] { io::read_iterate(self, offset, length, visit); });
+    } catch (const Error&) {
+        if (!raised) {
+            throw;
+        }
+    }
+    if (raised) {
+        std::rethrow_exception(raised);
+    }
+}
+
+}  // namespace
 
 void bind_io(ImageClass& image) {
     bind_fastcall(image);
@@ -30,6 +69,13 @@ void bind_io(ImageClass& image) {
         "Writes zeroes over `length` bytes from `offset`.\n\n"
         "zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\nImplements: rbd_write_zeroes",
         py::arg("offset"), py::arg("length"), py::arg("zero_flags") = 0);
+    define(
+        image, "read_iterate", read_iterate,
+        "Calls callback(offset, length, data) for each piece of the region, in order.\n\n"
+        "data is bytes, or None where the image has none and reads as zeroes. The callback returns "
+        "None or\nan int; a negative one ends it and is raised as the exception of that errno, and "
+        "what it raises is\nraised.\n\nImplements: rbd_read_iterate2",
+        py::arg("offset"), py::arg("length"), py::arg("callback"));
     define(
         image, "write_same",
         [](const PyImage& self, const py::object& data, const U64& offset, const U64& length,

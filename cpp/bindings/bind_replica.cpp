@@ -1,7 +1,13 @@
+#include <rbdxx/aio.hpp>
 #include <rbdxx/constants.hpp>
 #include <rbdxx/replica.hpp>
 
+#include <memory>
+#include <string>
+#include <utility>
+
 #include "bindings.hpp"
+#include "completion.hpp"
 #include "define.hpp"
 #include "gil.hpp"
 #include "mirrored.hpp"
@@ -9,6 +15,121 @@
 namespace rbdxx::python {
 
 namespace {
+
+struct InfoCompletion final : Completion {
+    explicit InfoCompletion(const abi::Functions& table) : functions(table) {}
+    py::object answer() override {
+        if (result() < 0) {
+            return py::none();
+        }
+        return to_dict(mirrored::info_of(info));
+    }
+    void release() override {
+        if (settled() && result() >= 0) {
+            mirrored::free_info(functions, info);
+        }
+    }
+    const abi::Functions& functions;
+    abi::rbd_mirror_image_info_t info{};
+};
+
+struct StatusCompletion final : Completion {
+    StatusCompletion(const abi::Functions& table, std::string image_id)
+        : functions(table), id(std::move(image_id)) {}
+    py::object answer() override {
+        if (result() < 0) {
+            return py::none();
+        }
+        return to_dict(mirrored::status_of(record), id);
+    }
+    void release() override {
+        if (settled() && result() >= 0) {
+            functions.rbd_mirror_image_global_status_cleanup(&record);
+        }
+    }
+    const abi::Functions& functions;
+    const std::string id;
+    abi::rbd_mirror_image_global_status_t record{};
+};
+
+void define_asynchronous(ImageClass& image) {
+    define(
+        image, "aio_mirror_image_get_info",
+        [](const py::object& self, const py::object& oncomplete) {
+            const abi::Functions& functions = rbdxx::functions();
+            return launch_on(std::make_unique<InfoCompletion>(functions), self, oncomplete,
+                             [](InfoCompletion& made, aio::QueuePointer queue, const Image& on) {
+                                 aio::mirror_image_get_info(made, std::move(queue), on, &made.info);
+                             });
+        },
+        "Starts to ask how the image is mirrored; gives a Completion.\n\n"
+        "oncomplete(completion, info) gets a dict of global_id, state, primary; or None.\n\n"
+        "Implements: rbd_aio_mirror_image_get_info",
+        py::arg("oncomplete"));
+    define_gated(
+        image, "rbd_aio_mirror_image_get_mode", "aio_mirror_image_get_mode",
+        [](const py::object& self, const py::object& oncomplete) {
+            using Made = NumberCompletion<abi::rbd_mirror_image_mode_t>;
+            return launch_on(std::make_unique<Made>(), self, oncomplete,
+                             [](Made& made, aio::QueuePointer queue, const Image& on) {
+                                 aio::mirror_image_get_mode(made, std::move(queue), on,
+                                                            &made.number);
+                             });
+        },
+        "Starts to ask for the RBD_MIRROR_IMAGE_MODE_*; gives a Completion.\n\n"
+        "oncomplete(completion, mode), where mode is None for a failure.\n\n"
+        "Implements: rbd_aio_mirror_image_get_mode",
+        py::arg("oncomplete"));
+    define_gated(
+        image, "rbd_aio_mirror_image_create_snapshot", "aio_mirror_image_create_snapshot",
+        [](const py::object& self, const Flags& flags, const py::object& oncomplete) {
+            using Made = NumberCompletion<uint64_t>;
+            return launch_on(std::make_unique<Made>(), self, oncomplete,
+                             [&](Made& made, aio::QueuePointer queue, const Image& on) {
+                                 aio::mirror_image_create_snapshot(
+                                     made, std::move(queue), on, static_cast<uint32_t>(flags.value),
+                                     &made.number);
+                             });
+        },
+        "Starts to take a mirror snapshot; gives a Completion.\n\n"
+        "flags: RBD_SNAP_CREATE_*. oncomplete(completion, snap_id), None for a failure.\n\n"
+        "Implements: rbd_aio_mirror_image_create_snapshot",
+        py::arg("flags"), py::arg("oncomplete"));
+    define_gated(
+        image, "rbd_aio_mirror_image_get_global_status", "aio_mirror_image_get_status",
+        [](const py::object& self, const py::object& oncomplete) {
+            const Image& opened = self.cast<const PyImage&>().get();
+            std::string id = without_gil([&] { return opened.id(); });
+            return launch_on(
+                std::make_unique<StatusCompletion>(rbdxx::functions(), std::move(id)), self,
+                oncomplete, [](StatusCompletion& made, aio::QueuePointer queue, const Image& on) {
+                    aio::mirror_image_get_status(made, std::move(queue), on, &made.record);
+                });
+        },
+        "Starts to ask how the image's copies fare; gives a Completion.\n\n"
+        "oncomplete(completion, status) gets what mirror_image_get_status() gives; or None.\n\n"
+        "Implements: rbd_aio_mirror_image_get_global_status",
+        py::arg("oncomplete"));
+    define(
+        image, "aio_mirror_image_promote",
+        [](const py::object& self, bool force, const py::object& oncomplete) {
+            return launch_plain(self, oncomplete,
+                                [&](Completion& made, aio::QueuePointer queue, const Image& on) {
+                                    aio::mirror_image_promote(made, std::move(queue), on, force);
+                                });
+        },
+        "Starts to make this copy the primary, as mirror_image_promote(); gives a Completion.\n\n"
+        "oncomplete(completion).\n\nImplements: rbd_aio_mirror_image_promote",
+        py::arg("force"), py::arg("oncomplete"));
+    define(
+        image, "aio_mirror_image_demote",
+        [](const py::object& self, const py::object& oncomplete) {
+            return launch_plain(self, oncomplete, aio::mirror_image_demote);
+        },
+        "Starts to make the primary a copy, as mirror_image_demote(); gives a Completion.\n\n"
+        "oncomplete(completion).\n\nImplements: rbd_aio_mirror_image_demote",
+        py::arg("oncomplete"));
+}
 
 void define_role(ImageClass& image) {
     define(
@@ -66,6 +187,7 @@ void define_role(ImageClass& image) {
 
 void bind_replica(ImageClass& image) {
     define_role(image);
+    define_asynchronous(image);
     define(
         image, "mirror_image_get_info",
         [](const PyImage& self) {

@@ -1,7 +1,14 @@
 #include <rbdxx/watch.hpp>
 
+#include <cerrno>
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "bindings.hpp"
+#include "callbacks.hpp"
 #include "define.hpp"
+#include "errors.hpp"
 #include "gil.hpp"
 #include "listing.hpp"
 
@@ -24,6 +31,117 @@ py::list list_watchers(const PyImage& image) {
     return dicts;
 }
 
+// A callback that librbd's threads ask for, run in the thread of callbacks; once for all that ask
+// before it runs.
+class Event final : public PyOperation, public std::enable_shared_from_this<Event> {
+public:
+    explicit Event(py::object callback)
+        : callback_(std::move(callback)), queue_(Callbacks::get().queue()) {}
+
+    // `waiting`: whom to tell that the callback is over.
+    void post(const std::shared_ptr<watch::Watch>& waiting = nullptr) noexcept {
+        if (!posted_.exchange(true)) {
+            self_ = shared_from_this();
+            waiting_ = waiting;
+            queue_->push(this);
+        }
+    }
+
+    void deliver() noexcept override {
+        std::shared_ptr<Event> self = std::move(self_);
+        std::shared_ptr<watch::Watch> waiting = std::move(waiting_);
+        posted_.store(false);
+        int result = 0;
+        try {
+            callback_();
+        } catch (...) {
+            result = failure();
+        }
+        if (waiting != nullptr) {
+            without_gil([&] { waiting->complete(result); });
+        }
+    }
+
+private:
+    // There is no caller to raise it in: it is reported, and its errno is the answer.
+    int failure() const noexcept {
+        py::object error = current_exception();
+        py::object code = py::getattr(error, "errno", py::none());
+        int number =
+            PyLong_Check(code.ptr()) != 0 ? static_cast<int>(PyLong_AsLong(code.ptr())) : 0;
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+        PyErr_WriteUnraisable(callback_.ptr());
+        return number > 0 ? -number : -EIO;
+    }
+
+    const py::object callback_;
+    const std::shared_ptr<aio::Queue> queue_;
+    std::atomic<bool> posted_{false};
+    std::shared_ptr<Event> self_;
+    std::shared_ptr<watch::Watch> waiting_;
+};
+
+// Keeps the events until nobody posts them any more. Ends in the thread of callbacks, since Python
+// objects go with it, and librbd's threads must not wait for the GIL.
+struct Subscription final : PyOperation {
+    void deliver() noexcept override { delete this; }
+
+    std::vector<std::shared_ptr<Event>> events;
+    std::shared_ptr<aio::Queue> queue = Callbacks::get().queue();
+};
+
+std::shared_ptr<Event> event(Subscription& subscription, const py::object& callback,
+                             const char* name) {
+    if (callback.is_none()) {
+        return nullptr;
+    }
+    if (PyCallable_Check(callback.ptr()) == 0) {
+        throw py::type_error(std::string(name) + " must be callable, not " +
+                             std::string(Py_TYPE(callback.ptr())->tp_name));
+    }
+    return subscription.events.emplace_back(std::make_shared<Event>(callback));
+}
+
+// `open(image, hooks)` with what the subscription keeps; it goes where that fails.
+template <class Open>
+std::shared_ptr<watch::Watch> subscribe(const PyImage& image,
+                                        std::unique_ptr<Subscription> subscription,
+                                        watch::Hooks hooks, const Open& open) {
+    hooks.ended = [raw = subscription.get()] {
+        std::shared_ptr<aio::Queue> queue = raw->queue;
+        queue->push(raw);
+    };
+    auto watch = without_gil([&] { return open(image.get(), std::move(hooks)); });
+    subscription.release();  // NOLINT(bugprone-unused-return-value): the watch's now
+    return watch;
+}
+
+std::shared_ptr<watch::Watch> on_update(const PyImage& image, const py::object& callback) {
+    auto subscription = std::make_unique<Subscription>();
+    auto changed = event(*subscription, callback, "callback");
+    if (changed == nullptr) {
+        throw py::type_error("callback must be callable, not None");
+    }
+    watch::Hooks hooks;
+    hooks.changed = [raw = changed.get()] { raw->post(); };
+    return subscribe(image, std::move(subscription), std::move(hooks), watch::Watch::on_update);
+}
+
+std::shared_ptr<watch::Watch> on_quiesce(const PyImage& image, const py::object& quiesce,
+                                         const py::object& unquiesce) {
+    auto subscription = std::make_unique<Subscription>();
+    auto before = event(*subscription, quiesce, "quiesce");
+    auto after = event(*subscription, unquiesce, "unquiesce");
+    watch::Hooks hooks;
+    if (before != nullptr) {
+        hooks.quiesce = [raw = before.get()](const auto& waiting) { raw->post(waiting); };
+    }
+    if (after != nullptr) {
+        hooks.unquiesce = [raw = after.get()] { raw->post(); };
+    }
+    return subscribe(image, std::move(subscription), std::move(hooks), watch::Watch::on_quiesce);
+}
+
 }  // namespace
 
 void bind_watch(py::module_& m, ImageClass& image) {
@@ -37,6 +155,44 @@ void bind_watch(py::module_& m, ImageClass& image) {
         [m](const py::object& self) { return m.attr("WatcherIterator")(self); },
         "Who watches the image, which is who has it open for writing, as an iterator of dicts.\n\n"
         "Implements: rbd_watchers_list");
+
+    py::class_<watch::Watch, std::shared_ptr<watch::Watch>> type(
+        m, "Watch",
+        "A watch of an image, as Image.on_update and Image.on_quiesce give it.\n\n"
+        "It lasts until close(), or until the image is closed, whether or not anyone keeps it.\n"
+        "A context manager that closes it.",
+        py::release_gil_before_calling_cpp_dtor());
+    define(
+        type, "close", [](watch::Watch& self) { without_gil([&] { self.close(); }); },
+        "Ends the watch: once this returns, no call of its callbacks begins. Closing twice is no\n"
+        "error.\n\nImplements: rbd_update_unwatch, rbd_quiesce_unwatch");
+    type.def_property_readonly("closed", &watch::Watch::closed, "Whether the watch has ended.");
+    define(
+        type, "__enter__", [](py::object self) { return self; }, "The watch itself.");
+    define(
+        type, "__exit__",
+        [](watch::Watch& self, const py::object&, const py::object&, const py::object&) {
+            without_gil([&] { self.close(); });
+            return false;
+        },
+        "Ends the watch; never hides the body's exception.", py::arg("type_") = py::none(),
+        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+    define(image, "on_update", on_update,
+           "Calls callback() whenever the image has changed, by whoever: its size, its snapshots,\n"
+           "its features. Gives a Watch.\n\n"
+           "Changes in quick succession may be one call. It runs in the thread of asynchronous\n"
+           "callbacks; what it raises goes to sys.unraisablehook.\n\n"
+           "Implements: rbd_update_watch",
+           py::arg("callback"));
+    define_gated(
+        image, "rbd_quiesce_watch", "on_quiesce", on_quiesce,
+        "Calls quiesce() before anyone takes a snapshot of the image, which waits for it to\n"
+        "return, and unquiesce() afterwards; either may be None. Gives a Watch.\n\n"
+        "Where quiesce raises, the snapshot fails with the exception's errno (EIO where it has\n"
+        "none), unless it is taken with RBD_SNAP_CREATE_IGNORE_QUIESCE_ERROR. They run in the\n"
+        "thread of asynchronous callbacks; what they raise goes to sys.unraisablehook.\n\n"
+        "Implements: rbd_quiesce_watch, rbd_quiesce_complete",
+        py::arg("quiesce"), py::arg("unquiesce") = py::none());
 }
 
 }  // namespace rbdxx::python

@@ -126,7 +126,7 @@ void Callbacks::drain_or_sleep() {
     }
 }
 
-void Callbacks::wait(const std::atomic<bool>& done, const PyOperation* operation) {
+void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
     if (generation_ != fork_generation()) {
         throw ForkedError("the call was made before fork() and completes in the parent process");
     }
@@ -157,6 +157,9 @@ void Callbacks::wait(const std::atomic<bool>& done, const PyOperation* operation
         }
         if (PyErr_CheckSignals() != 0) {
             throw py::error_already_set();
+        }
+        if (!done.load() && !operation->settled() && operation->lost()) {
+            throw ClosedError("the connection under the call is shut down");
         }
     }
 }

@@ -23,6 +23,8 @@ class PyOperation : public aio::Operation {
 public:
     // What is to be done now that it has settled; with the GIL. May destroy the operation.
     virtual void deliver() noexcept = 0;
+    // Whether it can never settle, because the connection under it is gone; with the GIL.
+    virtual bool lost() { return false; }
 };
 
 class Callbacks {
@@ -36,7 +38,8 @@ public:
     // Waits until `done`, which `operation`'s deliver() sets before it calls notify(); raises what
     // a signal handler raises. Inside a callback, delivers what else has settled meanwhile, and
     // returns at once for the very operation that is being delivered. Needs the GIL.
-    void wait(const std::atomic<bool>& done, const PyOperation* operation);
+    // Throws ClosedError for one that is lost.
+    void wait(const std::atomic<bool>& done, PyOperation* operation);
     void notify() noexcept;
 
     // What a close of `handle` must do in place of sleeping, so that a callback can close the image

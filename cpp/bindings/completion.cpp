@@ -36,6 +36,10 @@ void Completion::deliver() noexcept {
     callbacks_->notify();
 }
 
+bool Completion::lost() {
+    return py::isinstance<PyImage>(owner_) && owner_.cast<PyImage&>().disconnected();
+}
+
 void Completion::wait() {
     callbacks_->wait(delivered_, this);
     if (delivered_.load() && exception_) {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "callbacks.hpp"
+#include "gil.hpp"
 #include "image.hpp"
 
 namespace rbdxx::python {
@@ -23,6 +24,7 @@ public:
     virtual void release() {}
 
     void deliver() noexcept override;
+    bool lost() override;
     ssize_t return_value() const noexcept { return settled() ? result() : 0; }
     void wait();
 
@@ -48,5 +50,32 @@ private:
 // is a callable or None, else TypeError before anything is done.
 py::object launch(std::unique_ptr<Completion> completion, const py::object& owner,
                   const py::object& callback, const std::function<void()>& start);
+
+// A number that librbd writes, or None.
+template <class Number>
+struct NumberCompletion final : Completion {
+    py::object answer() override {
+        return result() < 0 ? py::object(py::none())
+                            : py::object(py::int_(static_cast<uint64_t>(number)));
+    }
+    Number number{};
+};
+
+// `start(completion, queue, image)`, of a call on an open image.
+template <class Made, class Start>
+py::object launch_on(std::unique_ptr<Made> completion, const py::object& self,
+                     const py::object& oncomplete, const Start& start) {
+    const Image& image = self.cast<const PyImage&>().get();
+    Made& made = *completion;
+    return launch(std::move(completion), self, oncomplete, [&] {
+        aio::QueuePointer queue = Callbacks::get().queue();
+        without_gil([&] { start(made, std::move(queue), image); });
+    });
+}
+
+template <class Start>
+py::object launch_plain(const py::object& self, const py::object& oncomplete, const Start& start) {
+    return launch_on(std::make_unique<Completion>(), self, oncomplete, start);
+}
 
 }  // namespace rbdxx::python

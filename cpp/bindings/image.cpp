@@ -47,8 +47,12 @@ void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster)
     }
 }
 
+bool PyImage::disconnected() const {
+    return ioctx_.connection && !foreign_connected(ioctx_.connection);
+}
+
 bool PyImage::abandon_if_disconnected() {
-    if (ioctx_.connection && !foreign_connected(ioctx_.connection)) {
+    if (disconnected()) {
         get().state()->abandon();
         return true;
     }

@@ -43,6 +43,8 @@ public:
     void close();
     // Becomes open with what the C library opened; closed at once if close() was called meanwhile.
     void adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster);
+    // Whether it was opened over a stock connection that is gone.
+    bool disconnected() const;
     // Lets go of the C handle where the stock connection under it is gone. Whether it is.
     bool abandon_if_disconnected();
 

@@ -2,148 +2,22 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <vector>
 
-#include <cerrno>
 namespace rbdxx::aio {
-
-Queue::Queue() : descriptor_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    if (descriptor_ < 0) {
-        throw Error(errno, "error making an eventfd for completions");
-    }
-}
-
-Queue::~Queue() {
-    ::close(descriptor_);
-}
-
-void Queue::push(Operation* operation) noexcept {
-    Operation* head = head_.load(std::memory_order_relaxed);
-    do {
-        operation->next_ = head;
-    } while (!head_.compare_exchange_weak(head, operation, std::memory_order_seq_cst,
-                                          std::memory_order_relaxed));
-    if (heir_.load(std::memory_order_seq_cst) != nullptr) {
-        pass_on();
-    } else if (head == nullptr) {
-        wake();
-    }
-}
-
-Operation* Queue::take() noexcept {
-    Operation* newest = head_.exchange(nullptr, std::memory_order_seq_cst);
-    Operation* oldest = nullptr;
-    while (newest != nullptr) {
-        Operation* following = newest->next_;
-        newest->next_ = oldest;
-        oldest = newest;
-        newest = following;
-    }
-    return oldest;
-}
-
-void Queue::acknowledge() noexcept {
-    uint64_t count = 0;
-    // Fails only where there is nothing to acknowledge.
-    [[maybe_unused]] ssize_t got = ::read(descriptor_, &count, sizeof count);
-}
-
-void Queue::wait(int milliseconds) noexcept {
-    pollfd waited{descriptor_, POLLIN, 0};
-    if (::poll(&waited, 1, milliseconds) > 0) {
-        acknowledge();
-    }
-}
-
-void Queue::wake() noexcept {
-    uint64_t one = 1;
-    // Fails only where the count is at its maximum, and so readable.
-    [[maybe_unused]] ssize_t put = ::write(descriptor_, &one, sizeof one);
-}
-
-void Queue::bequeath(std::shared_ptr<Queue> heir) noexcept {
-    heir_owner_ = std::move(heir);
-    heir_.store(heir_owner_.get(), std::memory_order_seq_cst);
-    pass_on();
-}
-
-void Queue::pass_on() noexcept {
-    Operation* operation = take();
-    while (operation != nullptr) {
-        Operation* following = operation->next_;
-        heir_.load()->push(operation);
-        operation = following;
-    }
-}
-
-void Operation::prepare(std::shared_ptr<Queue> queue, std::shared_ptr<Handle> handle,
-                        const abi::Functions& functions) {
-    handle->enter();
-    handle_ = std::move(handle);
-    queue_ = std::move(queue);
-    functions_ = &functions;
-    result_ = 0;
-    left_ = false;
-    settled_.store(false, std::memory_order_relaxed);
-    int answer = functions.rbd_aio_create_completion(this, settle, &completion_);
-    if (answer < 0) {
-        completion_ = nullptr;
-        finish();
-        throw Error(-answer, "error creating a completion");
-    }
-}
-
-// Runs in one of librbd's threads: no lock, no allocation, and nothing of Python's.
-void Operation::settle(abi::rbd_completion_t completion, void* argument) noexcept {
-    auto* operation = static_cast<Operation*>(argument);
-    operation->result_ = operation->functions_->rbd_aio_get_return_value(completion);
-    operation->functions_->rbd_aio_release(completion);
-    // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
-    std::shared_ptr<Queue> queue = std::move(operation->queue_);
-    if (operation->leaves_early_) {
-        // The consumer drops the share itself: the last one may end the connection.
-        operation->left_ = true;
-        Handle::leave_from_library(operation->handle_);
-    }
-    operation->settled_.store(true, std::memory_order_release);
-    queue->push(operation);
-}
-
-void Operation::abort() noexcept {
-    functions_->rbd_aio_release(completion_);
-    completion_ = nullptr;
-    queue_.reset();
-    finish();
-}
-
-void Operation::fail(ssize_t result) noexcept {
-    functions_->rbd_aio_release(completion_);
-    result_ = result;
-    std::shared_ptr<Queue> queue = std::move(queue_);
-    settled_.store(true, std::memory_order_release);
-    queue->push(this);
-}
-
-void Operation::finish() noexcept {
-    if (handle_) {
-        std::shared_ptr<Handle> handle = std::move(handle_);
-        if (!left_) {
-            handle->leave();
-        }
-    }
-}
 
 namespace {
 
-// Starts `submit(functions, raw image, completion)` on an image.
-template <class Submit, class Describe>
+// Starts `submit(functions, raw image, completion)` on an image; `io`: a call that reads or writes.
+template <bool io = true, class Submit, class Describe>
 void start(Operation& operation, QueuePointer queue, const Image& image, const Submit& submit,
            const Describe& describe) {
     const std::shared_ptr<ImageState>& state = image.state();
     const abi::Functions& functions = *state->functions;
     abi::rbd_image_t raw = state->raw;
+    if constexpr (io) {
+        operation.of_image(*state);
+    }
     operation.start(
         std::move(queue), state, functions,
         [&](abi::rbd_completion_t completion) -> ssize_t {
@@ -251,6 +125,30 @@ void compare_and_write(Operation& operation, QueuePointer queue, const Image& im
         [&] { return io::region("comparing and writing", image, offset, length); });
 }
 
+void compare_and_writev(Operation& operation, QueuePointer queue, const Image& image,
+                        const iovec* expected, int expected_count, const iovec* vectors, int count,
+                        uint64_t offset, uint64_t* mismatch, int flags) {
+    start(
+        operation, std::move(queue), image,
+        [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
+            return call.rbd_aio_compare_and_writev(raw, offset, expected, expected_count, vectors,
+                                                   count, completion, mismatch, flags);
+        },
+        [&] { return io::region("comparing and writing", image, offset, total(vectors, count)); });
+}
+
+void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
+                       const char* data, uint64_t offset, uint64_t length, uint32_t crc,
+                       int flags) {
+    start(
+        operation, std::move(queue), image,
+        [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
+            return call.rbd_aio_write_with_crc32c(raw, offset, length, data, crc, completion,
+                                                  flags);
+        },
+        [&] { return io::region("writing", image, offset, length); });
+}
+
 void flush(Operation& operation, QueuePointer queue, const Image& image) {
     start(
         operation, std::move(queue), image,
@@ -302,12 +200,15 @@ struct Closing final : Handle {
 void close(Operation& operation, QueuePointer queue, const Image& image) {
     const std::shared_ptr<ImageState>& state = image.state();
     const abi::Functions& functions = *state->functions;
+    const bool borrowed = state->lender != nullptr;
+    if (!borrowed) {
+        functions.rbd_aio_close.require();
+    }
     std::unique_lock<std::mutex> lock(state->closer_mutex);
     if (state->closer) {
         throw ClosedError(image.describe() + " is closed");
     }
     operation.prepare(std::move(queue), std::make_shared<Closing>(state), functions);
-    const bool borrowed = state->lender != nullptr;
     state->closer = [&operation, &functions, borrowed](abi::rbd_image_t raw) noexcept {
         if (borrowed) {
             operation.fail(0);  // another module's to close
@@ -330,7 +231,7 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
 
 void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_info_t* info) {
-    start(
+    start<false>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_get_info(raw, info, sizeof *info, completion);
@@ -340,7 +241,7 @@ void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image
 
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode) {
-    start(
+    start<false>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_get_mode(raw, mode, completion);
@@ -350,12 +251,65 @@ void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image
 
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id) {
-    start(
+    start<false>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_create_snapshot(raw, flags, snapshot_id, completion);
         },
         [&] { return "error creating a mirror snapshot of " + image.describe(); });
+}
+
+void mirror_image_promote(Operation& operation, QueuePointer queue, const Image& image,
+                          bool force) {
+    start<false>(
+        operation, std::move(queue), image,
+        [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
+            return call.rbd_aio_mirror_image_promote(raw, force, completion);
+        },
+        [&] { return "error promoting " + image.describe() + " to primary"; });
+}
+
+void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& image) {
+    start<false>(
+        operation, std::move(queue), image,
+        [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
+            return call.rbd_aio_mirror_image_demote(raw, completion);
+        },
+        [&] { return "error demoting " + image.describe() + " to secondary"; });
+}
+
+void mirror_image_get_status(Operation& operation, QueuePointer queue, const Image& image,
+                             abi::rbd_mirror_image_global_status_t* status) {
+    start<false>(
+        operation, std::move(queue), image,
+        [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
+            return call.rbd_aio_mirror_image_get_global_status(raw, status, sizeof *status,
+                                                               completion);
+        },
+        [&] { return "error getting the mirror status of " + image.describe(); });
+}
+
+void set_notification(const Image& image, int descriptor, int type) {
+    auto use = image.use();
+    use.functions().rbd_poll_io_events.require();
+    // Before librbd lists the first of them, which must still be there when it is told of.
+    const bool before = use.state().notifies.exchange(true);
+    int result = use->rbd_set_image_notification(use.get(), descriptor, type);
+    if (result < 0) {
+        use.state().notifies.store(before);
+    }
+    check(result, [&] { return "error setting the notification of " + image.describe(); });
+}
+
+int poll_events(const Image& image, int most) {
+    auto use = image.use();
+    std::vector<abi::rbd_completion_t> completions(static_cast<std::size_t>(most));
+    int count = check(use->rbd_poll_io_events(use.get(), completions.data(), most),
+                      [&] { return "error polling the completions of " + image.describe(); });
+    for (int i = 0; i < count; ++i) {
+        use->rbd_aio_release(completions[static_cast<std::size_t>(i)]);
+    }
+    return count;
 }
 
 }  // namespace rbdxx::aio

@@ -1,6 +1,7 @@
 #include <rbdxx/batch.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/operation.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -36,6 +37,7 @@ class Run {
 public:
     Run(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth)
         : image_(image), use_(image.use()), plan_(std::move(plan)), slots_(depth), active_(depth) {
+        aio::require(use_.functions());
         for (Slot& slot : slots_) {
             slot.run = this;
         }
@@ -127,7 +129,7 @@ private:
         auto& slot = *static_cast<Slot*>(argument);
         Run& run = *slot.run;
         ssize_t result = run.use_->rbd_aio_get_return_value(completion);
-        run.use_->rbd_aio_release(completion);
+        aio::release(run.use_.state(), completion);
         int failure = run.plan_->settle(slot.index, result);
         if (failure < 0) {
             run.fail(slot.index, failure);
@@ -205,17 +207,6 @@ Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t dept
     return Outcome::done;
 }
 
-namespace {
-
-template <class Function>
-void require_function(const Function& function) {
-    if (!function) {
-        throw_missing_function(function.name());
-    }
-}
-
-}  // namespace
-
 std::shared_ptr<Plan> Blocks::read(char* data, std::vector<uint64_t> offsets, uint64_t length) {
     return std::shared_ptr<Plan>(new Blocks(data, std::move(offsets), length, false, 0));
 }
@@ -228,9 +219,9 @@ std::shared_ptr<Plan> Blocks::write(const Image& image, const char* data,
 
 void Blocks::require(const abi::Functions& functions) const {
     if (writes_) {
-        require_function(functions.rbd_aio_write);
+        functions.rbd_aio_write.require();
     } else {
-        require_function(functions.rbd_aio_read);
+        functions.rbd_aio_read.require();
     }
 }
 
@@ -289,9 +280,9 @@ void Vectors::divide(uint64_t offset) {
 
 void Vectors::require(const abi::Functions& functions) const {
     if (writes_) {
-        require_function(functions.rbd_aio_writev);
+        functions.rbd_aio_writev.require();
     } else {
-        require_function(functions.rbd_aio_readv);
+        functions.rbd_aio_readv.require();
     }
 }
 

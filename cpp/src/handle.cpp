@@ -57,8 +57,10 @@ int Handle::close(const std::function<void()>& pump) noexcept {
         deferred_.store(true);
     }
     uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
+    // What is under way over a lost connection may never end.
+    const bool patient = lent_.load() == 0 && !abandoned_.load();
     if ((before & closed_bit) != 0) {
-        if (!inside_callback && lent_.load() == 0) {
+        if (!inside_callback && patient) {
             wait(pump, [this] { return done_; });
         }
         return 0;
@@ -67,9 +69,9 @@ int Handle::close(const std::function<void()>& pump) noexcept {
         if (inside_callback) {
             return 0;
         }
-        if (lent_.load() > 0) {
+        if (!patient) {
             deferred_.store(true);
-            // The last borrower may have left before it could see that.
+            // The last one may have left before it could see that.
             if (users_.load() != closed_bit) {
                 return 0;
             }

@@ -1,14 +1,41 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
 #include <rbdxx/sized.hpp>
+#include <rbdxx/watch.hpp>
+
+#include <algorithm>
 
 namespace rbdxx {
 
+ImageState::~ImageState() {
+    close();
+    if (!watches.empty()) {
+        // Abandoned: librbd was not told, and may still call them back.
+        static_cast<void>(new std::vector<std::shared_ptr<watch::Watch>>(std::move(watches)));
+    }
+}
+
 int ImageState::destroy() noexcept {
+    // No use is left, hence no other thread that adds or ends one. What librbd says to that matters
+    // to nobody.
+    for (const auto& watch : watches) {
+        watch->end();
+    }
+    watches.clear();
     if (closer) {
         return closer(raw);
     }
-    return lender ? 0 : functions->rbd_close(raw);
+    if (lender) {
+        return 0;
+    }
+    return functions->rbd_close ? functions->rbd_close(raw) : -ENOSYS;
+}
+
+void ImageState::forget(const watch::Watch* watch) noexcept {
+    std::lock_guard<std::mutex> lock(watches_mutex);
+    watches.erase(std::remove_if(watches.begin(), watches.end(),
+                                 [&](const auto& one) { return one.get() == watch; }),
+                  watches.end());
 }
 
 std::string OpenOptions::describe() const {

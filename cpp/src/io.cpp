@@ -147,6 +147,19 @@ uint64_t Difference::place(uint64_t told) const {
     return in_object < length_ ? offset_ + in_object : told;
 }
 
+void read_iterate(const Image& image, uint64_t offset, uint64_t length, const Visit& visit) {
+    Entry use(image);
+    // librbd counts from the region's beginning.
+    Visit from_beginning = [&](uint64_t at, const char* data, std::size_t size) {
+        return visit(offset + at, data, size);
+    };
+    auto forward = [](uint64_t at, std::size_t size, const char* data, void* argument) {
+        return (*static_cast<const Visit*>(argument))(at, data, size);
+    };
+    check(use->rbd_read_iterate2(use.get(), offset, length, forward, &from_beginning),
+          [&] { return region("reading", image, offset, length); });
+}
+
 uint64_t compare_and_write(const Image& image, const char* expected, const char* data,
                            uint64_t offset, uint64_t length, int flags) {
     Difference difference(image, offset, length);

@@ -1,5 +1,6 @@
 // Long because reading and writing share the ring's room and its waiting, which only show together.
 #include <rbdxx/error.hpp>
+#include <rbdxx/operation.hpp>
 #include <rbdxx/pipeline.hpp>
 
 #include <algorithm>
@@ -77,19 +78,29 @@ void Pipeline::start(Operation& operation, const char* verb, const Submit& submi
     operation.use.emplace(image_.use());
     const Use<ImageState>& use = *operation.use;
     auto describe = [&] { return region(verb, image_, operation.offset, operation.length); };
+    aio::require(use.functions());
     abi::rbd_completion_t completion = nullptr;
     check(use->rbd_aio_create_completion(&operation, settle, &completion), describe);
     {
         std::lock_guard<std::mutex> lock(mutex_);
         ++flying_;
     }
-    int answer = submit(use.functions(), use.get(), completion);
-    if (answer < 0) {
+    auto take_back = [&] {
         use->rbd_aio_release(completion);
         std::lock_guard<std::mutex> lock(mutex_);
         --flying_;
         operation.settled = true;
+    };
+    int answer = 0;
+    try {
+        answer = submit(use.functions(), use.get(), completion);
+    } catch (...) {
+        take_back();
+        throw;
+    }
+    if (answer < 0) {
         operation.result = answer;
+        take_back();
     }
 }
 
@@ -99,7 +110,7 @@ void Pipeline::settle(void* completion, void* argument) noexcept {
     Pipeline& pipeline = *operation.pipeline;
     const Use<ImageState>& use = *operation.use;
     ssize_t result = use->rbd_aio_get_return_value(completion);
-    use->rbd_aio_release(completion);
+    aio::release(use.state(), completion);
     // The lock is held over the notification: without it the pipeline may be gone before that.
     std::lock_guard<std::mutex> lock(pipeline.mutex_);
     operation.result = result;

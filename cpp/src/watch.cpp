@@ -2,6 +2,9 @@
 #include <rbdxx/sized.hpp>
 #include <rbdxx/watch.hpp>
 
+#include <algorithm>
+#include <cerrno>
+
 namespace rbdxx::watch {
 
 std::vector<Watcher> list(const Image& image) {
@@ -18,6 +21,120 @@ std::vector<Watcher> list(const Image& image) {
         watchers.push_back({text_of(record.addr), record.id, record.cookie});
     }
     return watchers;
+}
+
+template <class Register>
+std::shared_ptr<Watch> Watch::open(const Image& image, Hooks hooks, bool quiesces,
+                                   const Register& call) {
+    auto use = image.use();
+    std::shared_ptr<Watch> watch(new Watch(image, std::move(hooks), quiesces));
+    watch->functions_ = &use.functions();
+    watch->raw_ = use.get();
+    ImageState& state = use.state();
+    {
+        // Before librbd knows it: from then on the image must keep it.
+        std::lock_guard<std::mutex> lock(state.watches_mutex);
+        state.watches.push_back(watch);
+    }
+    int result = 0;
+    try {
+        result = call(use.functions(), use.get(), watch.get());
+    } catch (...) {
+        state.forget(watch.get());
+        throw;
+    }
+    if (result < 0) {
+        state.forget(watch.get());
+        throw Error(-result, "error watching " + image.describe());
+    }
+    std::lock_guard<std::mutex> lock(watch->mutex_);
+    watch->open_ = true;
+    return watch;
+}
+
+std::shared_ptr<Watch> Watch::on_update(const Image& image, Hooks hooks) {
+    return open(image, std::move(hooks), false,
+                [](const abi::Functions& functions, abi::rbd_image_t raw, Watch* watch) {
+                    functions.rbd_update_unwatch.require();
+                    return functions.rbd_update_watch(raw, &watch->handle_, changed, watch);
+                });
+}
+
+std::shared_ptr<Watch> Watch::on_quiesce(const Image& image, Hooks hooks) {
+    return open(image, std::move(hooks), true,
+                [](const abi::Functions& functions, abi::rbd_image_t raw, Watch* watch) {
+                    functions.rbd_quiesce_unwatch.require();
+                    functions.rbd_quiesce_complete.require();
+                    return functions.rbd_quiesce_watch(raw, quiesce, unquiesce, watch,
+                                                       &watch->handle_);
+                });
+}
+
+void Watch::changed(void* watch) noexcept {
+    static_cast<Watch*>(watch)->hooks_.changed();
+}
+
+void Watch::quiesce(void* argument) noexcept {
+    auto* watch = static_cast<Watch*>(argument);
+    {
+        std::lock_guard<std::mutex> lock(watch->mutex_);
+        watch->waiting_ = true;
+    }
+    if (watch->hooks_.quiesce) {
+        watch->hooks_.quiesce(watch->shared_from_this());
+    } else {
+        watch->complete(0);
+    }
+}
+
+void Watch::unquiesce(void* argument) noexcept {
+    auto* watch = static_cast<Watch*>(argument);
+    if (watch->hooks_.unquiesce) {
+        watch->hooks_.unquiesce();
+    }
+}
+
+void Watch::complete(int result) noexcept {
+    // Locked over the call: with the watch, the image may go.
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (waiting_) {
+        waiting_ = false;
+        functions_->rbd_quiesce_complete(raw_, handle_, result);
+    }
+}
+
+int Watch::end() noexcept {
+    bool open = false;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        open = open_;
+        open_ = false;
+    }
+    if (!open) {
+        return 0;
+    }
+    // librbd waits for the answer to a quiesce before it lets a watch go.
+    complete(-ESHUTDOWN);
+    int result = quiesces_ ? functions_->rbd_quiesce_unwatch(raw_, handle_)
+                           : functions_->rbd_update_unwatch(raw_, handle_);
+    ended_.store(true);
+    hooks_.ended();
+    return result;
+}
+
+void Watch::close() {
+    std::shared_ptr<Watch> self = shared_from_this();
+    std::shared_ptr<ImageState> image = image_.lock();
+    if (image == nullptr) {
+        return;
+    }
+    try {
+        Use<ImageState> use(image);
+        int result = end();
+        image->forget(this);
+        check(result, [&] { return "error ending a watch of " + image->describe(); });
+    } catch (const ClosedError&) {  // NOLINT(bugprone-empty-catch): it ends with the image
+    }
 }
 
 }  // namespace rbdxx::watch

@@ -32,6 +32,7 @@ from ._core import (
     PoolMetadataIterator,
     SnapIterator,
     TrashIterator,
+    Watch,
     WatcherIterator,
     supports,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "PoolMetadataIterator",
     "SnapIterator",
     "TrashIterator",
+    "Watch",
     "WatcherIterator",
     "connect",
     "get_cmake_dir",

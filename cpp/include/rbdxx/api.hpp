@@ -4,6 +4,8 @@
 #include <rbdxx/abi/types.hpp>
 
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,7 +15,19 @@ namespace abi {
 struct Functions;
 }
 
-// A C function of the table. Calling one that the loaded library lacks throws MissingFunction.
+// Whether a C function does nothing but free what another has made: destructors call it.
+constexpr bool frees(std::string_view name) {
+    for (std::string_view ending :
+         {"_cleanup", "_end", "_release", "_destroy", "_free", "_shutdown"}) {
+        if (name.size() > ending.size() && name.substr(name.size() - ending.size()) == ending) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A C function of the table. Calling one that the loaded library lacks throws MissingFunction, but
+// for one that frees: then there is nothing to free with, and nothing happens.
 template <class Signature>
 class Function;
 
@@ -24,9 +38,21 @@ public:
 
     Result operator()(Args... args) const {
         if (pointer_ == nullptr) {
+            if constexpr (std::is_void_v<Result>) {
+                if (frees(name_)) {
+                    return;
+                }
+            }
             missing();
         }
         return pointer_(args...);
+    }
+
+    // Throws MissingFunction now rather than later, where nothing may be thrown.
+    void require() const {
+        if (pointer_ == nullptr) {
+            missing();
+        }
     }
 
     explicit operator bool() const { return pointer_ != nullptr; }

@@ -67,9 +67,9 @@ public:
 
     // Closes: waits for the calls under way in other threads and for the C library's own close,
     // except inside a callback, where the call that is under way closes when it ends, and while it
-    // is lent, where the last to give it back closes. Gives the close function's return code; 0
-    // when it was closed already. `pump`, where given, is what it does in place of sleeping, again
-    // and again: for a thread that the calls under way wait for.
+    // is lent or abandoned, where the last one out closes. Gives the close function's return code;
+    // 0 when it was closed already. `pump`, where given, is what it does in place of sleeping,
+    // again and again: for a thread that the calls under way wait for.
     int close(const std::function<void()>& pump = {}) noexcept;
 
     // As close(), without waiting: the handle is freed by whoever is last out, perhaps here and

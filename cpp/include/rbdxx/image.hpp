@@ -1,6 +1,7 @@
 // An open image: its lifetime and what it is. What is done with it stands in the other topics.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,10 @@
 
 namespace rbdxx {
 
+namespace watch {
+class Watch;
+}
+
 struct ImageState final : Handle {
     ImageState(const abi::Functions& table, abi::rbd_image_t image,
                std::shared_ptr<ClusterState> connection, std::string what,
@@ -24,7 +29,7 @@ struct ImageState final : Handle {
           cluster(std::move(connection)),
           lender(std::move(owner)),
           label(std::move(what)) {}
-    ~ImageState() override { close(); }
+    ~ImageState() override;
     std::string describe() const override { return label; }
     int destroy() noexcept override;
     void release() noexcept override {
@@ -42,6 +47,12 @@ struct ImageState final : Handle {
     // What frees the handle in place of rbd_close, where that is to happen asynchronously.
     std::function<int(abi::rbd_image_t)> closer;
     std::mutex closer_mutex;
+    // Whether librbd lists the completions of this image for poll_events().
+    std::atomic<bool> notifies{false};
+    // What librbd calls back must live until it is told to stop, which it is before the image goes.
+    std::vector<std::shared_ptr<watch::Watch>> watches;
+    std::mutex watches_mutex;
+    void forget(const watch::Watch* watch) noexcept;
 };
 
 // How to open an image: by name, or by id where `by_id` is set.

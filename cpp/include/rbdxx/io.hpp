@@ -1,7 +1,9 @@
 // Synchronous data I/O on an image. Offsets and lengths are bytes; memory belongs to the caller.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include <rbdxx/image.hpp>
@@ -57,6 +59,11 @@ private:
     uint64_t stripe_unit_;
     uint64_t stripe_count_;
 };
+
+// Calls visit(offset, data, length) for each piece of the region, in order; `data` is null where
+// the image has none. A negative answer ends it and is thrown. Implements: rbd_read_iterate2
+using Visit = std::function<int(uint64_t offset, const char* data, std::size_t length)>;
+void read_iterate(const Image& image, uint64_t offset, uint64_t length, const Visit& visit);
 
 // "error reading image 'vm1' at 4096~512", for messages.
 std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length);

@@ -1,7 +1,11 @@
-// Who watches an image: every client that has it open for writing.
+// Watches of an image: who has one, and hearing of changes and of snapshots about to be taken.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -9,13 +13,68 @@
 
 namespace rbdxx::watch {
 
+class Watch;
+
 struct Watcher {
     std::string address;
     int64_t id = 0;  // the client's
     uint64_t cookie = 0;
 };
 
+// Everyone who watches: every client that has the image open for writing.
 // Implements: rbd_watchers_list
 std::vector<Watcher> list(const Image& image);
+
+// What a watch calls, in librbd's threads, which must not be kept: all may be empty.
+struct Hooks {
+    std::function<void()> changed;
+    std::function<void(const std::shared_ptr<Watch>&)> quiesce;  // its complete() must follow
+    std::function<void()> unquiesce;
+    std::function<void()> ended;  // no other hook is called afterwards
+};
+
+// A registration with librbd, which ends by close() or with the image. Thread-safe.
+class Watch : public std::enable_shared_from_this<Watch> {
+public:
+    // Calls `changed` whenever the image's header has changed: its size, snapshots, features, lock.
+    // Implements: rbd_update_watch
+    static std::shared_ptr<Watch> on_update(const Image& image, Hooks hooks);
+    // Calls `quiesce` before a snapshot is taken, which waits for complete(), and `unquiesce`
+    // afterwards. Implements: rbd_quiesce_watch
+    static std::shared_ptr<Watch> on_quiesce(const Image& image, Hooks hooks);
+
+    // Answers a quiesce: 0, or the negative errno with which taking the snapshot is to fail.
+    // Does nothing where none waits. Implements: rbd_quiesce_complete
+    void complete(int result) noexcept;
+
+    // Ends it; closing twice is no error. Throws what librbd reports.
+    // Implements: rbd_update_unwatch, rbd_quiesce_unwatch
+    void close();
+    bool closed() const noexcept { return ended_.load(); }
+
+    // For the image, which has no other use left: ends it. Gives librbd's answer.
+    int end() noexcept;
+
+private:
+    Watch(const Image& image, Hooks hooks, bool quiesces)
+        : hooks_(std::move(hooks)), quiesces_(quiesces), image_(image.state()) {}
+    template <class Register>
+    static std::shared_ptr<Watch> open(const Image& image, Hooks hooks, bool quiesces,
+                                       const Register& call);
+    static void changed(void* watch) noexcept;
+    static void quiesce(void* watch) noexcept;
+    static void unquiesce(void* watch) noexcept;
+
+    const Hooks hooks_;
+    const bool quiesces_;
+    const std::weak_ptr<ImageState> image_;
+    const abi::Functions* functions_ = nullptr;
+    abi::rbd_image_t raw_ = nullptr;
+    uint64_t handle_ = 0;
+    std::mutex mutex_;
+    bool waiting_ = false;  // a quiesce waits for its answer
+    bool open_ = false;     // librbd knows it
+    std::atomic<bool> ended_{false};
+};
 
 }  // namespace rbdxx::watch
