@@ -10,8 +10,9 @@ import pathlib
 import re
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from steps import STEPS
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import edges
+import steps
 
 import rbd
 
@@ -26,7 +27,7 @@ CHANGING = [
     (re.compile(r"\brbd_data\.[0-9a-f.]+\b"), "<prefix>"),
     (re.compile(r"\b127\.0\.0\.1:\d+/\d+\b"), "<address>"),
     (re.compile(r"\bclient\.\d+\b"), "<client>"),
-    (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{11,}\b"), "<id>"),
+    (re.compile(r"\b[0-9a-f]{11,}\b"), "<id>"),
     (re.compile(r"\bauto \d+\b"), "<auto>"),
 ]
 # Numbers that count up with each run, by their key.
@@ -92,7 +93,7 @@ def main():
     scope["io"] = cluster.open_ioctx("rbd")
     scope["io2"] = cluster.open_ioctx("two")
     # Line by line, so that a crash tells where it was.
-    for step in STEPS:
+    for step in [*steps.STEPS, *edges.STEPS]:
         print(json.dumps([step, run(step, scope)]), flush=True)
 
 
