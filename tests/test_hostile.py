@@ -1,0 +1,237 @@
+"""Hostile arguments to every public method: a Python exception each time, and nothing worse.
+
+Everything runs in a process of its own, so that a crash or a hang is a failed test.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import secrets
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import pytest
+
+import fakerbd
+import hostile
+import isolated
+import rbd
+from place import LIMIT, SOAK, Where, in_thread, open_all
+
+EXAMPLES = 300 if SOAK else 1
+
+
+@pytest.mark.timeout(LIMIT + 60)
+def test_every_argument_of_every_method(tmp_path: Path, record_property: Any) -> None:
+    note = tmp_path / "note"
+    seed = secrets.randbits(32)
+    limit = LIMIT if SOAK else 110
+    process = isolated.start(
+        hostile.drive, str(note), seed, EXAMPLES, timeout=limit, watched=False, development=False
+    )
+    outcome = isolated.finish(process, limit)
+    last = note.read_bytes().decode(errors="replace").rstrip() if note.exists() else "nothing"
+    assert outcome.status == 0, f"seed {seed}, last call: {last}\n{outcome}"
+    answer = outcome.answer
+    assert answer["wrong"] == {}, f"seed {seed}"
+    assert answer["methods"] > 200
+    assert answer["calls"] > answer["methods"]
+    assert answer["raised"] > answer["calls"] // 4
+    assert answer["peak_kib"] < hostile.MEMORY
+    record_property("hostile", answer)
+
+
+def test_the_driver_finds_what_is_wrong() -> None:
+    assert hostile.unfit(SystemError("error return without exception set"))
+    assert hostile.unfit(RuntimeError("Caught an unknown exception!"))
+    assert hostile.unfit(KeyboardInterrupt())
+    assert hostile.unfit(rbd.Error("at io.cpp:12"))
+    assert not hostile.unfit(rbd.ImageNotFound("x", errno=2))
+
+
+# One by one: what may go wrong in the middle of a call
+
+
+def _closing(image: Any, answer: int) -> Any:
+    return hostile.Answers(image.close, answer)
+
+
+def reenter(where: Where) -> None:
+    """Each argument closes the image that the call is on."""
+    calls: Dict[str, Callable[[Any, Any], Any]] = {
+        "read": lambda image, evil: image.read(evil, 512),
+        "read length": lambda image, evil: image.read(0, evil),
+        "readinto": lambda image, evil: image.readinto(bytearray(512), evil),
+        "write": lambda image, evil: image.write(b"x" * 512, evil),
+        "discard": lambda image, evil: image.discard(evil, 512),
+        "resize": lambda image, evil: image.resize(evil),
+        "aio_read": lambda image, evil: image.aio_read(evil, 512, print),
+        "aio_write": lambda image, evil: image.aio_write(b"x", evil, print),
+        "read_blocks": lambda image, evil: image.read_blocks([evil], 512),
+        "write_blocks": lambda image, evil: image.write_blocks(b"x" * 512, [evil]),
+        "readv": lambda image, evil: image.readv([bytearray(512)], evil),
+        "diff": lambda image, evil: image.diff(evil),
+        "diff_iterate": lambda image, evil: image.diff_iterate(evil, 512, None, print),
+    }
+    for what, call in calls.items():
+        _, _, image = open_all(where)
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            call(image, _closing(image, 512))
+        assert caught.value.errno is None, what
+        assert image.closed, what
+
+
+def test_closing_the_image_in_an_argument(where: Where) -> None:
+    isolated.run(reenter, where)
+
+
+def raising(where: Where) -> None:
+    """What an argument raises comes out as it is."""
+    _, _, image = open_all(where)
+    evil = hostile.Answers(hostile._raise, 0)
+    for call in (
+        lambda: image.read(evil, 1),
+        lambda: image.write(b"x", evil),
+        lambda: image.read_blocks([0, evil], 512),
+        lambda: image.write_blocks(b"x" * 1024, [0, evil]),
+        lambda: image.resize(evil),
+        lambda: image.create_snap("s", evil),
+        lambda: image.readv(evil, 0),
+        lambda: image.diff_iterate(0, 4096, None, lambda *_: hostile._raise()),
+    ):
+        with pytest.raises(hostile.Hostile):
+            call()
+    image.close()
+
+
+def test_what_an_argument_raises_is_raised(where: Where) -> None:
+    isolated.run(raising, where)
+
+
+BAD_BUFFERS = [
+    memoryview(b"0123456789")[::2],
+    memoryview(bytearray(512))[::-1],
+    "text",
+    None,
+    7,
+    [1, 2],
+]
+
+
+@pytest.mark.parametrize("data", BAD_BUFFERS, ids=lambda value: type(value).__name__)
+def test_buffers_that_cannot_be_used(rbd_image: rbd.Image, data: Any) -> None:
+    for call in (
+        lambda: rbd_image.write(data, 0),
+        lambda: rbd_image.readinto(data, 0),
+        lambda: rbd_image.aio_write(data, 0, lambda *_: None),
+        lambda: rbd_image.writev([data], 0),
+        lambda: rbd_image.readv([data], 0),
+        lambda: rbd_image.write_blocks(data, [0]),
+        lambda: rbd_image.compare_and_write(data, data, 0),
+        lambda: rbd_image.write_same(data, 0, 512),
+    ):
+        with pytest.raises((TypeError, ValueError, BufferError)):
+            call()
+
+
+def test_read_only_memory_is_not_written_to(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"new", 0)
+    constant = b"old" + b"." * 509
+    for target in (constant, memoryview(constant), memoryview(bytearray(4)).toreadonly()):
+        with pytest.raises((TypeError, ValueError, BufferError)):
+            rbd_image.readinto(target, 0)
+        with pytest.raises((TypeError, ValueError, BufferError)):
+            rbd_image.readv([target], 0)
+        with pytest.raises((TypeError, ValueError, BufferError)):
+            rbd_image.read_blocks([0], len(target), out=target)
+    assert constant[:3] == b"old"
+
+
+def refused(act: Callable[[], Any]) -> int:
+    """How often it is refused, in this thread and in another."""
+    count = 0
+
+    def attempt() -> None:
+        nonlocal count
+        try:
+            act()
+        except BufferError:
+            count += 1
+
+    in_thread(attempt)
+    attempt()
+    return count
+
+
+def held(where: Where) -> int:
+    """A buffer in flight cannot be resized or released; how often that was refused."""
+    shim = fakerbd.Shim()
+    _, _, image = open_all(where)
+    image.flush()
+    count = 0
+    for size in (512, 1 << 20):
+        data = bytearray(size)
+        view = memoryview(data)
+        shim.late(400)
+        completions = [
+            image.aio_write(data, 0, lambda *_: None),
+            image.aio_write(view, 1 << 20, lambda *_: None),
+        ]
+        for act in (data.clear, view.release, data.pop, data.__iadd__):
+            arguments = (b"x",) if act == data.__iadd__ else ()
+            count += refused(functools.partial(act, *arguments))
+        for completion in completions:
+            completion.wait_for_complete_and_cb()
+        shim.late(0)
+        del completions, completion
+        gc.collect()
+        view.release()
+        data.append(1)
+    image.close()
+    return count
+
+
+@fakerbd.needs_compiler
+def test_a_buffer_in_flight_is_held(shimmed: Callable[..., Any]) -> None:
+    assert shimmed(held) == 2 * 4 * 2
+
+
+def dropped(where: Where) -> None:
+    """The memory of a write lives as long as the write, though nobody else holds it."""
+    shim = fakerbd.Shim()
+    _, _, image = open_all(where)
+    shim.late(200)
+    completions = [
+        image.aio_write(bytes([number]) * 4096, number * 4096, lambda *_: None)
+        for number in range(100)
+    ]
+    gc.collect()
+    rubbish = [bytearray(4096) for _ in range(1000)]
+    for completion in completions:
+        completion.wait_for_complete_and_cb()
+        assert completion.get_return_value() == 0
+    shim.late(0)
+    del rubbish
+    for number in range(100):
+        assert image.read(number * 4096, 4096) == bytes([number]) * 4096
+    image.close()
+
+
+@fakerbd.needs_compiler
+def test_memory_that_only_the_write_holds(shimmed: Callable[..., Any]) -> None:
+    shimmed(dropped)
+
+
+def test_objects_that_are_no_contexts(rbd_image: rbd.Image) -> None:
+    class Fake:
+        io: Any = None
+
+    for pointer in (None, 0, "x", object(), ctypes.c_void_p(None), ctypes.c_int(3)):
+        fake = Fake()
+        fake.io = pointer
+        with pytest.raises((TypeError, rbd.Error)):
+            rbd.Image(fake, "name")
+        with pytest.raises((TypeError, rbd.Error)):
+            rbd.RBD().list(fake)
