@@ -4,8 +4,8 @@
     shuffled_reader.py rbd/samples --dtype float32 --columns 512 --batch 256
 
 A data set as torch.utils.data takes one: with `__len__`, `__getitem__` and `__getitems__`, which
-reads all rows of a batch in one call, many reads in flight. It pickles, so that a DataLoader's
-worker processes each open the image for themselves:
+reads all rows of a batch in one call, many reads in flight. It pickles and can be forked: each of a
+DataLoader's worker processes opens the image for itself.
 
     loader = torch.utils.data.DataLoader(Rows("rbd/samples", "float32", 512), batch_size=256,
                                          shuffle=True, num_workers=4)

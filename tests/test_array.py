@@ -19,7 +19,9 @@ np = proof("numpy")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+import isolated  # noqa: E402
 import rbd  # noqa: E402
+from place import Where  # noqa: E402
 
 MIB = 1 << 20
 SHAPE = (12, 7, 5)
@@ -58,14 +60,12 @@ def keys(draw: Any) -> Any:
             parts[0] = np.array(rows, dtype=int)
             if kind == "two axes":
                 parts[0] = parts[0].reshape(-1, 2 if size % 2 == 0 and size else 1)
-        # numpy moves the axis of an array to the front where an integer is beside it: so does this.
-        parts[1:] = [p if isinstance(p, slice) else slice(p, p + 1 or None) for p in parts[1:]]
     elif len(parts) < 3 and draw(st.booleans()):
         # What follows an ellipsis is for the last axes.
         at = draw(st.integers(0, len(parts)))
         after = SHAPE[3 - (len(parts) - at) :] if at < len(parts) else ()
         parts[at:] = [Ellipsis, *(draw(indices(length)) for length in after)]
-    if not any(isinstance(p, np.ndarray) for p in parts) and draw(st.booleans()):
+    for _ in range(draw(st.integers(0, 2))):
         parts.insert(draw(st.integers(0, len(parts))), None)
     return tuple(parts)
 
@@ -97,6 +97,39 @@ def test_assignments_are_numpys(rbd_image: rbd.Image, key: Any, seed: int) -> No
     # Nothing around it was touched.
     assert rbd_image.read(0, 100) == b"\xee" * 100
     assert rbd_image.read(100 + model.nbytes, 100) == b"\xee" * 100
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (0, np.ones((1, 1, 7, 5))),
+        (..., 3.7),
+        (slice(2, 4), [[[1], [2], [3], [4], [5], [6], [7]]]),
+        ([1, 5, 1], np.arange(105).reshape(3, 7, 5)),
+        ((Ellipsis, 0), np.arange(12)[:, None]),
+        (slice(None, None, -3), np.arange(35.0).reshape(7, 5)),
+        # None of these fits.
+        (0, np.ones((2, 7, 5))),
+        (..., [1, 2, 3]),
+        ((3, 2, 1), "x"),
+        (0, 1 << 40),
+    ],
+)
+def test_values_are_broadcast_as_numpys(
+    rbd_image: rbd.Image, model: Any, key: Any, value: Any
+) -> None:
+    array = rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100, mode="r+")
+    wrong = None
+    try:
+        model[key] = value
+    except (ValueError, OverflowError) as error:
+        wrong = type(error)
+    if wrong is None:
+        array[key] = value
+    else:
+        with pytest.raises(wrong):
+            array[key] = value
+    assert np.array_equal(array[...], model)
 
 
 def test_attributes(rbd_image: rbd.Image, model: Any) -> None:
@@ -313,6 +346,30 @@ def test_multiprocessing(address: str, rbd_image: rbd.Image, model: Any, method:
         results = pool.map(total, [array] * 6)
     assert {result for _, result in results} == {int(model.sum())}
     assert os.getpid() not in {pid for pid, _ in results}
+
+
+def inherit(where: Where) -> None:
+    os.environ["CEPH_CONF"] = where[0]
+    array = rbd.ImageArray("/".join(part for part in where[1:] if part), "u1", 4096)
+    assert array[0] == 65
+    image = array.image
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            # A loader forks its workers with the data set in memory, and pickles nothing.
+            assert array[:].tolist() == [65] * 4096
+            assert array.image is not image
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert array.image is image
+    assert array[-1] == 65
+
+
+def test_a_forked_child_opens_the_image_anew(where: Where) -> None:
+    isolated.run(inherit, where)
 
 
 @pytest.mark.slow

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import io
 import os
+import pickle
 from typing import Any, Iterator
 
 import pytest
 
 import rbd
+from proofs import proof
 from rbd.files import EndOfImage, ImageFile
 
 MIB = 1 << 20
@@ -117,6 +119,57 @@ def test_read_and_seek(rbd_image: rbd.Image) -> None:
                 file.seek(0, 9)
             with pytest.raises(io.UnsupportedOperation):
                 file.write(b"x")
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_closed_file_refuses_everything(rbd_image: rbd.Image, buffering: int) -> None:
+    file = rbd_image.open_file("r+b", buffering)
+    file.close()
+    for call in (
+        lambda: file.read(1),
+        lambda: file.readinto(bytearray(1)),
+        lambda: file.write(b"x"),
+        lambda: file.seek(0),
+        file.tell,
+        file.truncate,
+        file.flush,
+        file.readline,
+        file.__enter__,
+        lambda: next(iter(file)),
+    ):
+        with pytest.raises(ValueError, match="closed"):
+            call()
+    assert repr(file)
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_places_are_integers(rbd_image: rbd.Image, buffering: int) -> None:
+    np = proof("numpy")
+    with rbd_image.open_file("r+b", buffering) as file:
+        assert file.seek(np.int64(7)) == 7
+        for wrong in (1.5, "1", None):
+            with pytest.raises(TypeError):
+                file.seek(wrong)
+        for wrong in (1.5, "1"):
+            with pytest.raises(TypeError):
+                file.truncate(wrong)
+        assert file.tell() == 7
+        # Far beyond the end, and beyond what the image could ever be.
+        for place in (1 << 62, (1 << 63) - 1):
+            assert file.seek(place) == place
+            assert file.read(10) == b""
+
+
+def test_lines_and_text(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"one\ntwo\r\nthr\xc3\xa9e\n\0", 0)
+    with rbd_image.open_file() as file:
+        assert file.readline() == b"one\n"
+        assert file.peek(3)[:3] == b"two"
+        assert next(file) == b"two\r\n"
+    with rbd_image.open_file() as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        assert [next(lines) for _ in range(3)] == ["one\n", "two\n", "thr\u00e9e\n"]
+    with rbd_image.open_file("r+b") as file, pytest.raises(TypeError):
+        pickle.dumps(file)
 
 
 def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:

@@ -232,6 +232,19 @@ def test_striped_images(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_pat
     assert contents(rbd_ioctx, f"{name}-merged") == data
 
 
+def test_striped_images_without_an_object_map(rbd_ioctx: Any) -> None:
+    # librbd tells of one object after the other, whose stripes lie across each other.
+    features = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_STRIPINGV2
+    rbd.RBD().create(
+        rbd_ioctx, "striped", 5 * MIB, 20, features=features, stripe_unit=65536, stripe_count=3
+    )
+    with rbd.Image(rbd_ioctx, "striped") as image:
+        image.write(os.urandom(2 * MIB + 5), MIB - 17)
+        memory = io.BytesIO()
+        transfer.export_image(image, memory)
+        assert memory.getvalue() == image.read(0, image.size())
+
+
 def test_clones(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path) -> None:
     fill(rbd_image)
     rbd_image.create_snap("s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 import rbd
 from rbd import transfer
+from rbd.transfer import extents
 from streams import contents, make_diff
 
 MIB = 1 << 20
@@ -102,10 +104,23 @@ def test_a_diff_beyond_the_image(rbd_image: rbd.Image) -> None:
         transfer.import_diff(io.BytesIO(stream), rbd_image)
 
 
-def test_an_image_that_shrinks_meanwhile(rbd_image: rbd.Image, tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [4 * MIB, 1 << 30])
+@pytest.mark.parametrize(
+    "export",
+    [
+        transfer.export_image,
+        transfer.export_diff,
+        functools.partial(transfer.export_image, export_format=2),
+    ],
+)
+def test_an_image_that_shrinks_meanwhile(
+    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, export: Any, window: int
+) -> None:
+    monkeypatch.setattr(extents, "WINDOW", window)
+    monkeypatch.setattr(extents, "MAP_WINDOW", window)
     rbd_image.resize(64 * MIB)
     for at in range(64):
-        rbd_image.write(b"x", at * MIB)
+        rbd_image.write(b"x" * 1000, at * MIB)
 
     class Shrinking(io.RawIOBase):
         def __init__(self) -> None:
@@ -115,13 +130,13 @@ def test_an_image_that_shrinks_meanwhile(rbd_image: rbd.Image, tmp_path: Path) -
             return True
 
         def write(self, data: Any) -> int:
-            if self.length == 0:
+            if self.length < 1000 <= self.length + len(data):
                 rbd_image.resize(MIB)
             self.length += len(data)
             return len(data)
 
     with pytest.raises(rbd.StreamError, match="shrank") as caught:
-        transfer.export_image(rbd_image, Shrinking(), queue_depth=1)
+        export(rbd_image, Shrinking(), queue_depth=1)
     assert MIB <= caught.value.position < 64 * MIB
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 from typing import Any, Callable, List, Optional
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rbd
+from place import SOAK
+from proofs import program
 from rbd import transfer
+from rbd.transfer import extents
 from streams import contents, states
 
 # Small objects: an image of many of them is made in a moment.
@@ -85,9 +89,98 @@ def diff_chain(ioctx: Any, name: str, snapshots: List[str], one: Callable[..., N
         start = end
 
 
+def image_of(ioctx: Any, name: str, snapshot: Optional[str]) -> rbd.Image:
+    return rbd.Image(ioctx, name, snapshot=snapshot, read_only=True)
+
+
+def joined(found: Any) -> List[Any]:
+    """Extents in order, those that touch and are alike made one."""
+    result: List[Any] = []
+    for offset, length, exists in sorted(found):
+        if result and sum(result[-1][:2]) == offset and result[-1][2] == exists:
+            result[-1] = (result[-1][0], result[-1][1] + length, exists)
+        else:
+            result.append((offset, length, exists))
+    return result
+
+
 @pytest.mark.slow
 @settings(
-    max_examples=25,
+    max_examples=1000 if SOAK else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(histories(), st.integers(1, 12), st.integers(0, 2))
+def test_windows_and_object_maps_hide_nothing(
+    rbd_ioctx: Any, history: Any, window: int, gap: int
+) -> None:
+    name = next(_names)
+    snapshots = build(rbd_ioctx, name, history)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extents, "WINDOW", window << ORDER)
+        patch.setattr(extents, "MAP_WINDOW", 2 * window << ORDER)
+        patch.setattr(extents, "_GAP_PERIODS", gap)
+        for start, end in itertools.combinations([None, *snapshots, None], 2):
+            with image_of(rbd_ioctx, name, end) as image:
+                size = image.size()
+                # One diff of all that librbd looks through object by object.
+                expected = image.diff(0, None, start)
+                found = list(extents.changed(image, size, start))
+                assert [e for e in found if e[1]] == list(expected)
+                found = list(extents.changed(image, size, start, ordered=True))
+                assert joined(found) == joined(expected)
+                assert all(earlier[0] < later[0] for earlier, later in zip(found, found[1:]))
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=200 if SOAK else 3,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(histories())
+def test_round_trips_with_the_command(
+    rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path, history: Any
+) -> None:
+    program("rbd")
+    name = next(_names)
+    snapshots = build(rbd_ioctx, name, history)
+    expected = states(rbd_ioctx, name)
+    where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
+    ours, theirs = str(tmp_path / f"{name}-ours"), str(tmp_path / f"{name}-theirs")
+
+    def rbd_(*arguments: str) -> None:
+        rbd_cluster.rbd("--no-progress", *arguments)
+
+    with rbd.Image(rbd_ioctx, name) as image:
+        transfer.export_image(image, ours, export_format=2)
+    rbd_("import", "--export-format", "2", ours, f"{where}/{name}-theirs")
+    assert states(rbd_ioctx, f"{name}-theirs") == expected
+    rbd_("export", "--export-format", "2", f"{where}/{name}", theirs)
+    transfer.import_image(theirs, rbd_ioctx, f"{name}-ours")
+    assert states(rbd_ioctx, f"{name}-ours") == expected
+
+    for copy in ("one", "two"):
+        rbd.RBD().create(rbd_ioctx, f"{name}-{copy}", 1 << ORDER, ORDER)
+    start: Optional[str] = None
+    for number, end in enumerate([*snapshots, None]):
+        diffs = [f"{ours}-{number}", f"{theirs}-{number}"]
+        with image_of(rbd_ioctx, name, end) as image:
+            transfer.export_diff(image, diffs[0], start)
+        spec = f"{where}/{name}" + ("" if end is None else f"@{end}")
+        since = [] if start is None else ["--from-snap", start]
+        rbd_("export-diff", *since, spec, diffs[1])
+        rbd_("import-diff", diffs[0], f"{where}/{name}-one")
+        with rbd.Image(rbd_ioctx, f"{name}-two") as target:
+            transfer.import_diff(diffs[1], target)
+        start = end
+    assert states(rbd_ioctx, f"{name}-one") == expected
+    assert states(rbd_ioctx, f"{name}-two") == expected
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=1000 if SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

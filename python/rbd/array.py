@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import os
@@ -24,6 +25,15 @@ _images: weakref.WeakValueDictionary[Tuple[int, ImageSpec, bool], Image] = (
     weakref.WeakValueDictionary()
 )
 _images_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    # Whichever thread held it is not in the child.
+    global _images_lock
+    _images_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 # How much of a long assignment is made at once, in bytes.
 _ASSIGN_BYTES = 32 << 20
 
@@ -113,6 +123,7 @@ class ImageArray:
                 else ImageSpec.parse(image_or_spec)
             )
             self._image = _shared_image(self._spec, read_only=mode == "r")
+        self._process = os.getpid()
         end = offset + self.nbytes
         size = self._image.size()
         if end > size:
@@ -123,7 +134,11 @@ class ImageArray:
 
     @property
     def image(self) -> Image:
-        """The open image."""
+        """The open image; after a fork, one that the child opened for itself, where the array was
+        made from an address."""
+        if self._spec is not None and self._process != os.getpid():
+            self._image = _shared_image(self._spec, read_only=self.mode == "r")
+            self._process = os.getpid()
         return self._image
 
     @property
@@ -186,14 +201,14 @@ class ImageArray:
 
     def flush(self) -> None:
         """Returns when everything that was assigned is safe in the cluster."""
-        self._image.flush()
+        self.image.flush()
 
     def __getitem__(self, key: Any) -> Any:
         selection = self._select(key)
         region = self._region(selection)
         result = np.empty(region.shape, self.dtype)
         if result.size:
-            region.read(self._image, result)
+            region.read(self.image, result)
         result = result[selection.flips].reshape(selection.shape)
         return result[()] if selection.scalar else result
 
@@ -202,7 +217,11 @@ class ImageArray:
             raise ValueError("the array is read-only: its mode is 'r'")
         selection = self._select(key)
         region = self._region(selection)
-        value = np.broadcast_to(np.asarray(value, dtype=self.dtype), selection.shape)
+        value = np.asarray(value, dtype=self.dtype)
+        while value.ndim > len(selection.shape) and value.shape[0] == 1:
+            # As with numpy, axes of one place too many do not count.
+            value = value[0]
+        value = np.broadcast_to(value, selection.shape)
         if not value.size:
             return
         # The other way round than reading: in the order of the image, then without new axes.
@@ -213,7 +232,7 @@ class ImageArray:
                 else np.reshape(value, region.shape)
             )
         value = value[selection.flips]
-        region.write(self._image, value, _ASSIGN_BYTES)
+        region.write(self.image, value, _ASSIGN_BYTES)
 
     def _region(self, selection: _Selection) -> Region:
         return Region(self.offset, self.itemsize, selection.rows, selection.axes)
@@ -241,7 +260,11 @@ class ImageArray:
                 if axis != 0:
                     raise IndexError("arrays of indices go on the first axis alone")
                 rows = part.reshape(-1) * strides[0]
-                shape += part.shape
+                if _stands_apart(given):
+                    # Only axes of one place change theirs, and so no element does.
+                    shape = [*part.shape, *shape]
+                else:
+                    shape += part.shape
                 flips.append(slice(None))
                 all_integers = False
             elif isinstance(part, slice):
@@ -313,6 +336,19 @@ class ImageArray:
         if wide.size and (wide.min() < -length or wide.max() >= length):
             raise IndexError(f"an index is out of bounds for axis {axis} of length {length}")
         return np.where(wide < 0, wide + length, wide)
+
+
+def _stands_apart(index: List[Any]) -> bool:
+    """Whether an integer stands apart from the index's array: numpy has the array's axes first
+    then."""
+    after = itertools.dropwhile(lambda part: part is None, index)
+    next(after)
+    apart = itertools.dropwhile(_is_integer, after)
+    return any(_is_integer(part) for part in apart)
+
+
+def _is_integer(part: Any) -> bool:
+    return part is not None and part is not Ellipsis and not isinstance(part, slice)
 
 
 def _reopen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import errno
 import io
+import operator
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
@@ -104,6 +105,7 @@ class ImageFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Moves the position, from start (0), position (1) or end (2); gives the new one."""
         self._require(True, "open")
+        offset = operator.index(offset)
         if whence == os.SEEK_SET:
             position = offset
         elif whence == os.SEEK_CUR:
@@ -188,7 +190,7 @@ class ImageFile(io.RawIOBase):
         """Resizes the image to `size` bytes, by default to the position; gives the size."""
         self._require(self._writable, "writable")
         with self._lock:
-            size = self._position if size is None else size
+            size = self._position if size is None else operator.index(size)
             if size < 0:
                 raise ValueError(f"negative size {size}")
             if self._ahead is not None:

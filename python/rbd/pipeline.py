@@ -35,6 +35,13 @@ def _new_ring() -> memoryview:
     return memoryview(mmap.mmap(-1, MEMORY, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
+def shrunk(image: Image, wanted: int, end: int) -> exceptions.StreamError:
+    """The error for an image that ended at byte `wanted` or later, and now ends at `end`."""
+    return exceptions.StreamError(
+        f"{image} shrank while it was read: it ends at byte {end}, before byte {wanted}", end
+    )
+
+
 class Chunk:
     """A part of an extent: `view` is its data until the next chunk is asked for; None is zeroes."""
 
@@ -71,10 +78,7 @@ def read_batches(
                 continue
             for offset, length, _, done in found:
                 if done < length:
-                    raise exceptions.StreamError(
-                        f"{image} shrank while it was read: it ends before byte {offset + length}",
-                        offset + done,
-                    )
+                    raise shrunk(image, offset + length, offset + done)
             yield [
                 Chunk(offset, length, None if start < 0 else ring[start : start + length])
                 for offset, length, start, _ in found

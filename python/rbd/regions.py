@@ -8,7 +8,7 @@ import numpy as np
 
 from . import exceptions
 from ._core import Image
-from .pipeline import PIECE, QUEUE_DEPTH, ImageWriter, read_batches
+from .pipeline import QUEUE_DEPTH, read_batches
 
 Array = np.ndarray[Any, Any]
 
@@ -18,6 +18,8 @@ _GAP_BYTES = 16 << 10
 _SPAN_BYTES = 16 << 20
 # Blocks of one batch at most.
 _BATCH = 1 << 20
+# Blocks of so many bytes are not read or written at once: librbd divides a single one as well.
+_LONG_BYTES = 256 << 20
 
 
 class Axis(NamedTuple):
@@ -171,27 +173,27 @@ class Region:
                 return
         data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         offsets = self._offsets(plan.outer)
-        if len(offsets) == 1:
-            image.write(data, int(offsets[0]))
+        if len(offsets) > 1 and plan.span < _LONG_BYTES:
+            image.write_blocks(data, offsets)
             return
-        with ImageWriter(image, QUEUE_DEPTH, 0) as writer:
-            for at, offset in enumerate(offsets):
-                for part in range(0, plan.span, PIECE):
-                    length = min(plan.span - part, PIECE)
-                    start = at * plan.span + part
-                    writer.space(length)[:] = data[start : start + length].data
-                    writer.write(int(offset) + part, length)
+        for at, offset in enumerate(offsets):
+            image.write(data[at * plan.span : (at + 1) * plan.span], int(offset))
 
 
 def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
     """Reads blocks of `span` bytes into a contiguous array, next to each other."""
     memory = out.reshape(-1).view(np.uint8)
-    if len(offsets) == 1:
-        _read_all(image, memory, int(offsets[0]))
+    if len(offsets) == 1 or span >= _LONG_BYTES:
+        for at, offset in enumerate(offsets):
+            _read_all(image, memory[at * span : (at + 1) * span], int(offset))
         return
     # Blocks that follow each other in the image, too, are one.
     breaks = np.flatnonzero(np.diff(offsets) != span) + 1
     starts = np.concatenate(([0], breaks))
+    if 2 * len(starts) > len(offsets):
+        # Few do: they all go straight into the result.
+        image.read_blocks(offsets, span, memory)
+        return
     lengths = np.diff(np.concatenate((starts, [len(offsets)]))) * span
     extents = ((int(at), int(n), True) for at, n in zip(offsets[starts], lengths))
     position = 0

@@ -23,6 +23,15 @@ _connections: Dict[Tuple[int, Optional[str], Optional[str]], rados.Rados] = {}
 _connections_lock = threading.Lock()
 
 
+def _after_fork() -> None:
+    # Whichever thread held it is not in the child.
+    global _connections_lock
+    _connections_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """The address of an image: "pool[/namespace]/image[@snapshot]", and whom to ask for it.

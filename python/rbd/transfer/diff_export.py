@@ -7,7 +7,7 @@ from typing import List, Optional
 from .. import pipeline
 from .._core import Image
 from . import formats
-from .extents import changed
+from .extents import changed, check_size
 from .progress import Progress, ProgressFunction
 from .sink import Buffer, Sink
 from .source import StreamArgument
@@ -107,4 +107,5 @@ def write_diff(
             sink.write(*parts)
             parts.clear()
         progress.update(done + batch[-1].offset + batch[-1].length)
+    check_size(image, size)
     sink.write(formats.DIFF_END)

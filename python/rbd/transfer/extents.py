@@ -4,54 +4,151 @@ from __future__ import annotations
 
 import threading
 from queue import Queue
-from typing import Iterator, List, Optional, Tuple, Union
+from typing import Iterable, Iterator, Optional, Tuple, Union
 
-from .._core import Image
+from .. import exceptions, pipeline
+from .._core import Image, constants
 
 # How much of the image one diff covers, in bytes: its extents are few enough to keep, and while
 # they are read the next diff is made.
-WINDOW = 4 << 30
+WINDOW = 1 << 30
+# And one of the object maps, which tells of whole objects, and reads its maps anew each time.
+MAP_WINDOW = 256 << 30
+# So many unchanged objects, or sets of striped ones, between two changed ones cost less to look at
+# than another diff.
+_GAP_PERIODS = 4
 
 ExtentTuple = Tuple[int, int, bool]
+Found = Iterable[ExtentTuple]
 
 
-def _window(
-    image: Image, start: int, end: int, from_snapshot: Optional[str], whole_object: bool
-) -> List[ExtentTuple]:
-    found: List[ExtentTuple] = []
-    image.diff_iterate(
-        start,
-        end - start,
-        from_snapshot,
-        lambda offset, length, exists: found.append((offset, length, bool(exists))),
-        True,
-        whole_object,
+def has_map(image: Image) -> bool:
+    """Whether there are object maps, to tell in no time which objects there are or have changed."""
+    invalid = constants["RBD_FLAG_OBJECT_MAP_INVALID"] | constants["RBD_FLAG_FAST_DIFF_INVALID"]
+    return bool(
+        image.features() & constants["RBD_FEATURE_FAST_DIFF"] and not image.flags() & invalid
     )
-    return found
+
+
+class _Differ:
+    """Finds what changed in an image since a snapshot, piece by piece."""
+
+    def __init__(
+        self, image: Image, from_snapshot: Optional[str], whole_object: bool, ordered: bool
+    ) -> None:
+        self._image = image
+        self._from = from_snapshot
+        self._whole_object = whole_object
+        stripes = image.stripe_count()
+        # Of what is striped over some objects librbd tells object by object, set by set.
+        self._period = image.stat()["obj_size"] * stripes
+        self._sorts = ordered and stripes > 1
+        mapped = has_map(image)
+        self._narrows = mapped and not whole_object and self._knows_all()
+        self._window = self._whole_periods(WINDOW)
+        of_maps = self._narrows or (mapped and whole_object)
+        self._outer = self._whole_periods(MAP_WINDOW) if of_maps else self._window
+
+    def _knows_all(self) -> bool:
+        """Whether what is not in a diff of the object maps has surely not changed."""
+        image = self._image
+        if image.features() & constants["RBD_FEATURE_MIGRATING"] or image.overlap() > 0:
+            return False
+        # What an image lost while it was smaller can be missing from the diff of the maps.
+        size = image.size()
+        return all(snapshot["size"] == size for snapshot in image.list_snaps())
+
+    def _whole_periods(self, length: int) -> int:
+        return -(-length // self._period) * self._period
+
+    def _find(self, start: int, end: int, **options: bool) -> Found:
+        try:
+            return self._image.diff(start, end - start, self._from, **options)
+        except exceptions.InvalidArgument:
+            size = self._image.size()
+            if size > start:
+                raise
+            raise pipeline.shrunk(self._image, end, size) from None
+
+    def _diff(self, start: int, end: int) -> Found:
+        found = self._find(start, end, whole_object=self._whole_object)
+        return sorted(found) if self._sorts else found
+
+    def pieces(self, size: int) -> Iterator[Found]:
+        """The extents of the first `size` bytes."""
+        for start in range(0, size, self._outer):
+            end = min(start + self._outer, size)
+            if not self._narrows:
+                yield self._diff(start, end)
+                continue
+            maps = self._find(start, end, whole_object=True, merge=True)
+            for first, last in _stretches(sorted(maps), start, end, self._period):
+                for at in range(first, last, self._window):
+                    yield self._diff(at, min(at + self._window, last))
+
+
+def check_size(image: Image, size: int) -> None:
+    """Whether the image is not smaller than when its transfer began. Raises StreamError.
+
+    A diff says nothing of what it no longer finds, nor does a handle that is open read-only, and so
+    is told of no change.
+    """
+    *_, snapshot, read_only, _client, _conffile = image._address()
+    if snapshot is None and read_only:
+        with image._open_again(None) as again:
+            now = again.size()
+    else:
+        now = image.size()
+    if now < size:
+        raise pipeline.shrunk(image, size, now)
+
+
+def _stretches(
+    extents: Iterable[ExtentTuple], start: int, end: int, period: int
+) -> Iterator[Tuple[int, int]]:
+    """The (start, end) stretches of whole periods within a window that sorted extents touch, and
+    small gaps between them."""
+    first = last = -1
+    for offset, length, _ in extents:
+        begin = max(offset // period * period, start)
+        stop = min(-(-(offset + length) // period) * period, end)
+        if first >= 0 and begin <= last + _GAP_PERIODS * period:
+            last = max(last, stop)
+        elif begin < stop:
+            if first >= 0:
+                yield first, last
+            first, last = begin, stop
+    if first >= 0:
+        yield first, last
 
 
 def changed(
-    image: Image, size: int, from_snapshot: Optional[str] = None, whole_object: bool = False
+    image: Image,
+    size: int,
+    from_snapshot: Optional[str] = None,
+    whole_object: bool = False,
+    *,
+    ordered: bool = False,
 ) -> Iterator[ExtentTuple]:
     """The (offset, length, exists) extents of the first `size` bytes that changed since a snapshot.
 
-    The diff of a window is made while the one before is in use. Memory is bounded by the windows.
+    ordered: by their offsets, and not as librbd goes through the objects of a striped image. The
+    diff of a window is made while the one before is in use. Memory is bounded by the windows.
     """
-    starts = range(0, size, WINDOW)
-    if len(starts) <= 1:
-        for _ in starts:
-            yield from _window(image, 0, size, from_snapshot, whole_object)
+    pieces = _Differ(image, from_snapshot, whole_object, ordered).pieces(size)
+    if size <= WINDOW:
+        for piece in pieces:
+            yield from piece
         return
-    ready: Queue[Union[List[ExtentTuple], BaseException, None]] = Queue(maxsize=1)
+    ready: Queue[Union[Found, BaseException, None]] = Queue(maxsize=2)
     stopped = threading.Event()
 
     def work() -> None:
         try:
-            for start in starts:
+            for piece in pieces:
                 if stopped.is_set():
                     return
-                end = min(start + WINDOW, size)
-                ready.put(_window(image, start, end, from_snapshot, whole_object))
+                ready.put(piece)
             ready.put(None)
         except BaseException as error:
             ready.put(error)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Iterator, List, Optional, Tuple
 
 from .. import pipeline
-from .._core import Image, constants
+from .._core import Image
 from . import formats
 from .diff_export import write_diff
-from .extents import changed, with_holes
+from .extents import changed, check_size, has_map, with_holes
 from .progress import Progress, ProgressFunction
 from .sink import Sink
 from .source import StreamArgument
@@ -57,14 +57,15 @@ def export_image(
 
 def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_depth: int) -> None:
     # Where the object map tells which objects there are, that is quicker than to ask each one.
-    whole = bool(image.features() & constants["RBD_FEATURE_FAST_DIFF"])
-    extents = with_holes(changed(image, size, whole_object=whole), size)
+    extents = changed(image, size, whole_object=has_map(image), ordered=True)
+    extents = with_holes(extents, size)
     for chunk in pipeline.read_chunks(image, extents, queue_depth, _HOLE_BYTES):
         if chunk.view is None:
             sink.hole(chunk.length)
         else:
             sink.write(chunk.view)
         progress.update(chunk.offset + chunk.length)
+    check_size(image, size)
     progress.update(size, last=True)
 
 
