@@ -101,3 +101,10 @@ def test_make_ex_of_another_number() -> None:
 def test_library_not_found_is_an_import_error() -> None:
     assert issubclass(rbd.LibraryNotFound, ImportError)
     assert issubclass(rbd.LibraryNotFound, rbd.Error)
+
+
+def test_exceptions_are_named_as_in_the_stock_module() -> None:
+    for name in rbd.exceptions.__all__:
+        thing = getattr(rbd, name)
+        if isinstance(thing, type):
+            assert (thing.__module__, thing.__qualname__) == ("rbd", name)

@@ -45,8 +45,9 @@ void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t 
     Leftover* raw = leftover.get();
     std::optional<py::error_already_set> raised;
     std::shared_ptr<aio::Queue> queue;
+    PyThreadState* const state = PyThreadState_Get();
     auto interrupted = [&] {
-        py::gil_scoped_acquire acquire;
+        GilReacquire acquire(state);
         if (PyErr_CheckSignals() != 0) {
             raised.emplace();
             queue = Callbacks::get().queue();

@@ -102,7 +102,9 @@ void Callbacks::stop() {
         service->queue_->wake();
         py::reinterpret_borrow<py::object>(service->thread_).attr("join")(last_join_seconds);
     }
-    end_of_process();
+    if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
+        end_of_process();
+    }
 }
 
 bool Callbacks::deliver_one() {
@@ -182,8 +184,8 @@ std::function<void()> Callbacks::pump_for(const Handle* handle) {
         }
     }
     Callbacks* service = find();
-    return [service] {
-        py::gil_scoped_acquire acquire;
+    return [service, state = PyThreadState_Get()] {
+        GilReacquire acquire(state);
         service->drain_or_sleep();
     };
 }

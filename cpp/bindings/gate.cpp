@@ -58,7 +58,8 @@ PyType_Spec spec = {"rbd._core._Gate", sizeof(Gate), 0, Py_TPFLAGS_DEFAULT, slot
 
 // One type for each interpreter that imports the module.
 py::object gate_type() {
-    py::module_ module = py::module_::import("rbd._core");
+    // Not imported: that would import the package first, which takes this module for whole.
+    py::object module = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict())["rbd._core"];
     if (!py::hasattr(module, "_Gate")) {
         PyObject* type = PyType_FromSpec(&spec);
         if (type == nullptr) {

@@ -66,16 +66,25 @@ int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
     return result.is_none() ? 0 : result.cast<int>();
 }
 
-}  // namespace
-
-GilRelease::~GilRelease() {
+// Where the interpreter is gone, the thread stays here for ever.
+void take_gil(PyThreadState* state) {
     try {
-        PyEval_RestoreThread(state_);
+        PyEval_RestoreThread(state);
     } catch (::abi::__forced_unwind&) {
         for (;;) {
             pause();
         }
     }
+}
+
+}  // namespace
+
+GilRelease::~GilRelease() {
+    take_gil(state_);
+}
+
+GilReacquire::GilReacquire(PyThreadState* state) {
+    take_gil(state);
 }
 
 void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call) {

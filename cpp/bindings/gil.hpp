@@ -25,6 +25,16 @@ private:
     PyThreadState* state_;
 };
 
+// Holds the GIL while it lives, in a thread that has released it: `state` is that thread's own from
+// before. Not pybind11's, which takes a thread for one of the interpreter it began in.
+class GilReacquire {
+public:
+    explicit GilReacquire(PyThreadState* state);
+    ~GilReacquire() { PyEval_SaveThread(); }
+    GilReacquire(const GilReacquire&) = delete;
+    GilReacquire& operator=(const GilReacquire&) = delete;
+};
+
 // Runs `call` without the GIL. Convert every argument before, every result after.
 template <class Call>
 auto without_gil(Call&& call) {

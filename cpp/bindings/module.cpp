@@ -1,10 +1,14 @@
 #include "bindings.hpp"
+#include "interpreters.hpp"
+
+namespace rbdxx::python {
+
+namespace {
 
 // A contents page: what a name of rbd._core does stands in the file of its topic.
-PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
-    using namespace rbdxx::python;
+void contents(py::module_& m) {
     // Signatures are composed by define(), in the form that inspect reads.
-    pybind11::options options;
+    py::options options;
     options.disable_function_signatures();
 
     bind_errors(m);
@@ -49,3 +53,18 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_files(image);
     bind_pipeline(m);
 }
+
+}  // namespace
+
+}  // namespace rbdxx::python
+
+#if PY_VERSION_HEX >= 0x030C0000
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used(),
+                pybind11::multiple_interpreters::shared_gil()) {
+    rbdxx::python::contents(m);
+}
+#else
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+    return rbdxx::python::shared_module("rbd._core", rbdxx::python::contents);
+}
+#endif

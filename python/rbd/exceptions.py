@@ -338,3 +338,10 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
         "library": LibraryNotFound,
     }
     return simple[kind](message)
+
+
+# Tracebacks and pickles name them as programs do, and as the stock module does.
+for _name in __all__:
+    if _name != "make_ex":
+        globals()[_name].__module__ = "rbd"
+del _name

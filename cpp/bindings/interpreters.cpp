@@ -1,0 +1,51 @@
+#include "interpreters.hpp"
+
+#include <thread>
+
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+PyObject* make(const char* name, void (*fill)(py::module_& m)) {
+    // Of static storage, as Python keeps it; without state of its own, it hands each further
+    // interpreter a copy of the module's names.
+    static PyModuleDef definition;
+    try {
+        py::detail::ensure_internals();
+        auto module = py::module_::create_extension_module(name, nullptr, &definition);
+        // Bindings look the module up by its name while it is filled.
+        auto modules = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict());
+        modules[name] = module;
+        fill(module);
+        modules.attr("pop")(name);
+        return module.release().ptr();
+    }
+    PYBIND11_CATCH_INIT_EXCEPTIONS
+    return nullptr;
+}
+
+}  // namespace
+
+PyObject* shared_module(const char* name, void (*fill)(py::module_& m)) {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
+        return make(name, fill);
+    }
+    // pybind11 takes the GIL for this thread's first interpreter, for ever where this one holds it.
+    // A new thread has the main interpreter to itself.
+    PyObject* module = nullptr;
+    PyObject* error[3] = {};
+    without_gil([&] {
+        std::thread([&] {
+            PyGILState_STATE state = PyGILState_Ensure();
+            module = make(name, fill);
+            PyErr_Fetch(&error[0], &error[1], &error[2]);
+            PyGILState_Release(state);
+        }).join();
+    });
+    PyErr_Restore(error[0], error[1], error[2]);
+    return module;
+}
+
+}  // namespace rbdxx::python
