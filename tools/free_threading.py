@@ -20,7 +20,7 @@ set -eu
 [ ! -e {PREFIX}/.ready ] || exit 0
 sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >/etc/apt/sources.list.d/sources.list
 apt-get update -q
-apt-get install -y -q dpkg-dev make {LIBRARIES}
+apt-get install -y -q dpkg-dev {LIBRARIES}
 rm -rf {PREFIX} /usr/src/python
 mkdir /usr/src/python
 cd /usr/src/python

@@ -53,8 +53,13 @@ print(json.dumps({
 }))
 """
 
-# What `./dev test` does before the tests, in an environment that is kept beside the source.
-SET_UP = ["bash", "-euo", "pipefail", "-c", ". tools/setup.sh; setup"]
+# What `./dev test` does before the tests, in an environment that is kept beside the source; and a
+# worker for them (xdist), so that one that ends the process is a failure like others.
+SET_UP = ". tools/setup.sh; setup; quietly $python -m pip install pytest-xdist"
+WORKER = ["-n", "1", "-p", "no:cacheprovider"]
+
+# The tests of the repository rather than of the package; they need its tools.
+LEFT_OUT = ["benchmarks", "checks", "coverage", "docs", "manual", "matrix"]
 
 
 def make_sdist(directory: Path) -> Path:
@@ -109,9 +114,9 @@ def run_tests(
     report, log = directory / f"{label}.xml", directory / f"{label}.log"
     report.unlink(missing_ok=True)
     facts = with_settings(settings, [str(python), "-c", FACTS])
-    # More than one release reads this source at a time.
-    pytest = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    line = with_settings(settings, [*pytest, *arguments])
+    pytest = [str(python), "-m", "pytest", "-q", *WORKER, f"--junitxml={report}"]
+    left_out = [f"--ignore=tests/test_{topic}.py" for topic in LEFT_OUT]
+    line = with_settings(settings, [*pytest, *left_out, *arguments])
     try:
         for key, value in json.loads(roots.run_inside(result.suite, facts, directory)).items():
             setattr(result, key, value)
@@ -153,7 +158,7 @@ def run_source(
     unpack(sdist, directory / "source")
     settings = {"RBD_VENV": "../venv", "RBD_PYTHON": interpreter}
     try:
-        command = with_settings(settings, SET_UP)
+        command = with_settings(settings, ["bash", "-euo", "pipefail", "-c", SET_UP])
         roots.run_inside(result.suite, command, directory / "source", binds=[directory])
     except (roots.RootError, subprocess.TimeoutExpired) as error:
         result.status, result.reason = "not installed", str(error)
