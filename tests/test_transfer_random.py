@@ -50,7 +50,9 @@ def apply(image: rbd.Image, step: Any, taken: List[str]) -> None:
 
 @st.composite
 def histories(draw: Any) -> Any:
-    stripes = draw(st.sampled_from([None, (4096, 3), (65536, 2)]))
+    layouts = [None, (4096, 3), (65536, 2)]
+    # Ceph 14 tells the differences of striped clones wrongly.
+    stripes = draw(st.sampled_from(layouts if rbd.supports("rbd_snap_create2") else [None]))
     return (
         draw(st.integers(1, LIMIT)),
         stripes,
