@@ -73,7 +73,8 @@ def test_every_call(run: Run, rbd_image: rbd.Image) -> None:
         assert await image.write_same(b"xy" * 256, 1024, 2048) == 2048
         assert await image.read(1024, 2049) == b"xy" * 1024 + b"\0"
         assert await image.compare_and_write(b"xy" * 256, b"zz" * 256, 2048) == 512
-        assert await image.read(2048, 512) == b"zz" * 256
+        # Through another handle: Ceph 14's cache goes on with what it read before.
+        assert rbd_image.read(2048, 512) == b"zz" * 256
         # librbd discards in units of 64 KiB, or of objects.
         assert await image.discard(0, 1 << 20) == 1 << 20
         assert await image.read(0, 4096) == bytes(4096)

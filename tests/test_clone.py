@@ -102,14 +102,6 @@ def test_by_snapshot_id(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
         rbd.RBD().clone(rbd_ioctx, parent.name, 1 << 40, rbd_ioctx, "other", clone_format=2)
 
 
-def test_by_snapshot_id_without_the_function(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    if rbd.supports("rbd_clone4"):
-        pytest.skip("the loaded librbd clones by snapshot id")
-    (snapshot,) = parent.list_snaps()
-    with pytest.raises(rbd.FunctionNotSupported, match="rbd_clone4"):
-        rbd.RBD().clone(rbd_ioctx, parent.name, snapshot["id"], rbd_ioctx, "clone")
-
-
 @pytest.mark.parametrize(
     ("changed", "error"),
     [

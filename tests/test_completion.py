@@ -338,8 +338,9 @@ def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) ->
 
 @pytest.mark.needs("rbd_aio_mirror_image_get_mode", "rbd_aio_mirror_image_create_snapshot")
 def test_mirror_snapshot_calls(rbd_image: rbd.Image) -> None:
-    mode = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
-    assert run(rbd_image.aio_mirror_image_get_mode) == (0, (mode,))
+    # Of an image that is not mirrored, Ceph 20 tells no mode; before, it is the first.
+    told = (-22, (None,)) if rbd.supports("rbd_clone4") else (0, (0,))
+    assert run(rbd_image.aio_mirror_image_get_mode) == told
     # Not mirrored by snapshots.
     assert run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(0, cb)) == (-22, (None,))
     answer = run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(flags=0, oncomplete=cb))

@@ -66,7 +66,7 @@ private:
 
 }  // namespace
 
-PYBIND11_MODULE(numpy_module, m) {
+PYBIND11_MODULE(numpy_module, m, pybind11::mod_gil_not_used()) {
     py::register_exception<rbdxx::Error>(m, "ReadError", PyExc_RuntimeError);
     py::class_<Reader>(m, "Reader")
         .def(py::init<const py::object&>(), py::arg("image"))
