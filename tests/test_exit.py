@@ -10,8 +10,11 @@ import os
 import random
 import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from statistics import median
 from typing import Any, Callable, Dict, List
 
@@ -23,6 +26,7 @@ import rbd
 import rbd.aio
 import rbd.transfer
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
+from rbd.testing import LocalCluster
 
 ROUNDS = 1000 if SOAK else 3
 
@@ -38,6 +42,37 @@ def exit_with_open_handles(where: Where) -> None:
     KEPT.extend(open_all(where))
     KEPT.append(KEPT)
     KEPT[2].write(b"F" * 4096, 4096)
+
+
+@pytest.mark.slow
+def test_exit_over_a_dead_cluster(tmp_path: Path) -> None:
+    """Images left open must not wait for an answer for ever: the close gives up after ten seconds."""
+    code = """
+import sys, rbd
+cluster = rbd.connect(sys.argv[1])
+ioctx = cluster.open_ioctx("rbd")
+rbd.RBD().create(ioctx, "left", 1 << 24)
+images = [rbd.Image(ioctx, "left"), rbd.Image(ioctx, "left", read_only=True)]
+images[0].write(b"A" * 4096, 0)
+print("open", flush=True)
+sys.stdin.readline()
+"""
+    with LocalCluster(tmp_path / "cluster") as cluster:
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, cluster.conffile],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "open\n"
+            cluster.stop()
+            try:
+                child.communicate("\n", timeout=60)
+            finally:
+                child.kill()
+        assert child.returncode == 0
 
 
 def exit_with_daemon_threads(where: Where) -> None:

@@ -12,7 +12,7 @@ namespace rbdxx::python {
 namespace {
 
 // How many entries the stock iterators take at a time.
-constexpr std::size_t chunk = 32;
+constexpr std::size_t stock_chunk = 32;
 
 struct ChunkedListing : Listing {
     std::size_t start = 0;
@@ -37,7 +37,7 @@ void bind_chunked(py::module_& m, const char* name, List list, const char* doc,
     auto cls = bind_listing<Iterator, Argument>(m, name, list, doc, py::arg(argument));
     define(
         cls, "get_next_chunk",
-        [](Iterator& self) { self.start = std::min(self.start + chunk, self.items.size()); },
+        [](Iterator& self) { self.start = std::min(self.start + stock_chunk, self.items.size()); },
         "Goes 32 entries on: iterating starts with those that follow.");
     // In place of the listing's own: from the present chunk on.
     cls.attr("__iter__") = py::cpp_function(

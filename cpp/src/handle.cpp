@@ -15,6 +15,9 @@ std::atomic<unsigned> generation{0};
 std::atomic<bool> ending{false};
 // How long a close at the end of the process waits for calls under way.
 constexpr auto last_wait = std::chrono::milliseconds(500);
+// How long all closes at the end of the process wait for the cluster.
+constexpr auto last_answers = std::chrono::seconds(10);
+std::atomic<std::chrono::steady_clock::time_point> deadline{};
 constexpr auto look_interval = std::chrono::milliseconds(100);
 thread_local int callbacks = 0;
 
@@ -32,6 +35,7 @@ unsigned fork_generation() noexcept {
 }
 
 void end_of_process() noexcept {
+    deadline.store(std::chrono::steady_clock::now() + last_answers);
     ending.store(true);
 }
 
@@ -143,6 +147,23 @@ void Handle::finish() noexcept {
     if (forked()) {
         return;
     }
+    std::shared_ptr<Handle> self = ending.load() ? weak_from_this().lock() : nullptr;
+    if (self == nullptr) {
+        free_handle();
+        return;
+    }
+    // The library waits for the cluster without an end: it does so in a thread that the end of the
+    // process takes along.
+    try {
+        std::thread([self] { self->free_handle(); }).detach();
+    } catch (const std::system_error&) {
+        return;
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_until(lock, deadline.load(), [this] { return done_; });
+}
+
+void Handle::free_handle() noexcept {
     int result = abandoned_.load() ? 0 : destroy();
     release();
     std::lock_guard<std::mutex> lock(mutex_);

@@ -508,10 +508,10 @@ class Image(metaclass=_Type):
     def aio_mirror_image_demote(self, oncomplete: Optional[OnComplete]) -> Completion: ...
     def aio_compare_and_writev(
         self,
-        compare: Any,
-        data: Any,
+        compare: Sequence[AnyBuffer],
+        data: Sequence[AnyBuffer],
         offset: SupportsIndex,
-        oncomplete: Optional[Callable[..., object]],
+        oncomplete: Optional[Callable[[Completion, Optional[int]], object]],
         fadvise_flags: SupportsIndex = 0,
     ) -> Completion: ...
     def aio_write_with_crc32c(
@@ -523,10 +523,13 @@ class Image(metaclass=_Type):
         fadvise_flags: SupportsIndex = 0,
     ) -> Completion: ...
     def set_image_notification(self, fd: SupportsIndex, type: SupportsIndex = 2) -> None: ...
-    def poll_io_events(self, limit: SupportsIndex = 1024) -> List[Completion]: ...
+    def poll_io_events(self, limit: SupportsIndex = 1024) -> int: ...
     def read_iterate(
-        self, offset: SupportsIndex, length: SupportsIndex, callback: Callable[..., Any]
-    ) -> Any: ...
+        self,
+        offset: SupportsIndex,
+        length: SupportsIndex,
+        callback: Callable[[int, int, Optional[bytes]], Optional[int]],
+    ) -> None: ...
     # snapshot
     def list_snaps(self) -> SnapIterator: ...
     def create_snap(

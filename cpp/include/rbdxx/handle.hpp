@@ -29,8 +29,8 @@ public:
     static bool active() noexcept;
 };
 
-// Tells that the process is about to end: from now on, close() gives up on what does not end within
-// a moment, and leaks it, instead of waiting for a cluster that may never answer.
+// Tells that the process is about to end: from now on, close() gives up on calls that do not end
+// within a moment, and on a cluster that has not answered after ten seconds in all, and leaks them.
 void end_of_process() noexcept;
 
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
@@ -39,7 +39,7 @@ void end_of_process() noexcept;
 // the uses under way and then frees the handle on its own thread: leave() is cheap and may be
 // called from the C library's threads. Freed exactly once; never in a process that merely inherited
 // it.
-class Handle {
+class Handle : public std::enable_shared_from_this<Handle> {
 public:
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
@@ -109,6 +109,7 @@ private:
     // False where the process ends before it comes true.
     bool wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept;
     void finish() noexcept;
+    void free_handle() noexcept;
 
     const unsigned generation_;
     std::atomic<uint32_t> users_{0};
