@@ -46,7 +46,7 @@ def exit_with_open_handles(where: Where) -> None:
 
 @pytest.mark.slow
 def test_exit_over_a_dead_cluster(tmp_path: Path) -> None:
-    """Images left open must not wait for an answer for ever: the close gives up after ten seconds."""
+    """Images left open must not wait for an answer for ever: their close gives up after a while."""
     code = """
 import sys, rbd
 cluster = rbd.connect(sys.argv[1])

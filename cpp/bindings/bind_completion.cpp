@@ -138,8 +138,7 @@ py::object open_later(const py::object& image, PyImage& target, const py::object
 void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     m.def("_run_callbacks", [] { Callbacks::get().run(); });
     m.def("_stop_callbacks", [] { Callbacks::stop(); });
-    // In each interpreter that makes the module, asynchronous calls or not: closes must come to know
-    // of its end.
+    // Asynchronous calls or not: closes must come to know of the interpreter's end.
     py::module_::import("atexit").attr("register")(m.attr("_stop_callbacks"));
 
     py::class_<Completion> completion(
