@@ -35,6 +35,11 @@ def without_snapshots(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Any:
             image.remove_snap(snapshot["name"])
 
 
+def gone() -> int:
+    """How many objects Ceph 14 tells of that are gone, where nothing was at the beginning."""
+    return 0 if rbd.supports("rbd_snap_create2") else 1
+
+
 def iterated(image: rbd.Image, *arguments: Any, **keywords: Any) -> List[Extent]:
     found: List[Extent] = []
     image.diff_iterate(*arguments, lambda *extent: found.append(extent), **keywords)
@@ -112,14 +117,14 @@ def test_extents_are_a_sequence(changed: rbd.Image) -> None:
     changed.write(b"e" * 4096, 7 * OBJECT)
     extents = changed.diff(whole_object=True)
     whole = list(extents)
-    assert len(extents) == len(whole) == 3
-    assert [extents[i] for i in range(3)] == whole
+    assert len(extents) == len(whole) == 3 + gone()
+    assert [extents[i] for i in range(len(whole))] == whole
     assert extents[-1] == whole[-1]
     for index in (slice(1, None), slice(None, None, -1), slice(0, 2), slice(5, 9), slice(-2, None)):
         part = extents[index]
         assert type(part) is rbd.Extents
         assert list(part) == whole[index]
-    for beyond in (3, -4, 1 << 80):
+    for beyond in (len(whole), -len(whole) - 1, 1 << 80):
         with pytest.raises(IndexError):
             extents[beyond]
     with pytest.raises(TypeError):
@@ -177,7 +182,7 @@ def test_what_a_callback_may_return(changed: rbd.Image, answer: Any) -> None:
         return answer
 
     changed.diff_iterate(0, SIZE, None, callback, whole_object=True)
-    assert len(calls) == 2
+    assert len(calls) == 2 + gone()
 
 
 @pytest.mark.parametrize(
