@@ -135,7 +135,7 @@ def test_extents_are_a_sequence(changed: rbd.Image) -> None:
     assert extents != extents[1:]
     assert extents != whole
     assert not changed.diff(3 * OBJECT, OBJECT)
-    assert repr(extents) == "<rbd.Extents: 3>"
+    assert repr(extents) == f"<rbd.Extents: {len(whole)}>"
     with pytest.raises(TypeError):
         hash(extents)
     with pytest.raises(TypeError):

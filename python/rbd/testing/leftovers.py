@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rbd
+
+
+# How long a cluster takes a client that it no longer hears for one that lives, and a bit more.
+_WATCH_SECONDS = 40
 
 
 def _images(ioctx: rbd.rados.Ioctx) -> dict[str, str]:
@@ -42,14 +47,21 @@ def remove_images(ioctx: rbd.rados.Ioctx) -> Iterator[list[str]]:
     The list is filled with the names of those that could not be removed, because somebody still
     has them open, say.
     """
+    import rbd
+
     before = _images(ioctx).keys()
     left: list[str] = []
     try:
         yield left
     finally:
+        # Ceph 14 refuses to remove what a process had open that has died; later ones wait for it.
+        patience = 0 if rbd.supports("rbd_snap_create2") else _WATCH_SECONDS
+        end = time.monotonic() + patience
         while True:
             names = [name for key, name in _images(ioctx).items() if key not in before]
             # A parent can go once its clones have, so as long as one goes, more may.
             if len(names) == len([name for name in names if not _remove(ioctx, name)]):
-                break
+                if not names or time.monotonic() > end:
+                    break
+                time.sleep(1)
         left += names
