@@ -53,11 +53,10 @@ def test_a_diff_is_read_as_it_was_made(made: List[Record], version: int) -> None
 
 def test_protection_is_one_byte_whatever_its_length_says() -> None:
     header = formats.DiffHeader(None, b"s", 5, True)
-    stream = formats.diff_header(2, header) + b"e"
-    assert b"p" + struct.pack("<Q", 8) + b"\1s" in stream
-    assert parse_diff(stream)[0] == header
-    other = stream.replace(b"p" + struct.pack("<Q", 8), b"p" + struct.pack("<Q", 1))
-    assert parse_diff(other)[0] == header
+    for length in (formats.PROTECTION_LENGTH, formats.OLD_PROTECTION_LENGTH):
+        stream = formats.diff_header(2, header, length) + b"e"
+        assert b"p" + struct.pack("<Q", length) + b"\1s" in stream
+        assert parse_diff(stream)[0] == header
 
 
 def test_unknown_records() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from .. import pipeline
+from .. import library_info, pipeline
 from .._core import Image
 from . import formats
 from .extents import changed, check_size
@@ -86,7 +86,10 @@ def write_diff(
         size=size,
         protected=protected,
     )
-    sink.write(formats.diff_header(version, header))
+    # As the command line of the loaded librbd's release has it, to the byte.
+    old = library_info().version < (1, 18, 0)
+    length = formats.OLD_PROTECTION_LENGTH if old else formats.PROTECTION_LENGTH
+    sink.write(formats.diff_header(version, header, length))
     describe = formats.extent_header(version)
     extents = (
         (offset, min(length, size - offset), exists)

@@ -22,9 +22,10 @@ _EXTENT = struct.Struct("<QQ")
 # The longest snapshot name and the longest metadata record that a sound stream has, and then some.
 _NAME_LIMIT = 1 << 16
 _METADATA_LIMIT = 1 << 28
-# What the command line says about the length of the `p` record, whose body is one byte all the
-# same.
-_PROTECTION_LENGTH = 8
+# The length of the `p` record, and what the command line of Ceph 14 and 16 says it is; its body is
+# one byte all the same.
+PROTECTION_LENGTH = 1
+OLD_PROTECTION_LENGTH = 8
 
 
 class Extent(NamedTuple):
@@ -101,7 +102,9 @@ def _record(version: int, tag: bytes, body: bytes) -> bytes:
     return tag + (_U64.pack(len(body)) if version == 2 else b"") + body
 
 
-def diff_header(version: int, header: DiffHeader) -> bytes:
+def diff_header(
+    version: int, header: DiffHeader, protection_length: int = PROTECTION_LENGTH
+) -> bytes:
     """Banner and header records of a diff."""
     parts = [DIFF_BANNERS[version]]
     if header.from_snapshot is not None:
@@ -109,7 +112,7 @@ def diff_header(version: int, header: DiffHeader) -> bytes:
     if header.to_snapshot is not None:
         parts.append(_record(version, b"t", string(header.to_snapshot)))
     if header.protected is not None:
-        parts.append(b"p" + _U64.pack(_PROTECTION_LENGTH) + bytes([header.protected]))
+        parts.append(b"p" + _U64.pack(protection_length) + bytes([header.protected]))
     if header.size is not None:
         parts.append(_record(version, b"s", _U64.pack(header.size)))
     return b"".join(parts)
