@@ -8,10 +8,23 @@ namespace rbdxx::python {
 
 namespace {
 
+// What Python keeps of a module without state of its own.
+PyModuleDef definition;
+// The module as it was made, for ever.
+PyObject* first = nullptr;
+
+// Another module of the same names. Later Pythons make it themselves, 3.9 only of a module that the
+// main interpreter has imported.
+PyObject* copy() {
+    PyObject* module = PyModule_Create(&definition);
+    if (module != nullptr &&
+        PyDict_Update(PyModule_GetDict(module), PyModule_GetDict(first)) != 0) {
+        Py_CLEAR(module);
+    }
+    return module;
+}
+
 PyObject* make(const char* name, void (*fill)(py::module_& m)) {
-    // Of static storage, as Python keeps it; without state of its own, it hands each further
-    // interpreter a copy of the module's names.
-    static PyModuleDef definition;
     try {
         py::detail::ensure_internals();
         auto module = py::module_::create_extension_module(name, nullptr, &definition);
@@ -20,6 +33,7 @@ PyObject* make(const char* name, void (*fill)(py::module_& m)) {
         modules[name] = module;
         fill(module);
         modules.attr("pop")(name);
+        first = module.inc_ref().ptr();
         return module.release().ptr();
     }
     PYBIND11_CATCH_INIT_EXCEPTIONS
@@ -29,6 +43,9 @@ PyObject* make(const char* name, void (*fill)(py::module_& m)) {
 }  // namespace
 
 PyObject* shared_module(const char* name, void (*fill)(py::module_& m)) {
+    if (first != nullptr) {
+        return copy();
+    }
     if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
         return make(name, fill);
     }
