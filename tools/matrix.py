@@ -193,7 +193,7 @@ def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None
 
 
 def run_older(directory: Path, python: Path, arguments: Sequence[str]) -> results.Result:
-    """Test the wheel over the librbd of the oldest release, in the newest root that can serve it."""
+    """Test the wheel over the oldest librbd, in the newest root that can serve it."""
     # Ceph 20's monitors refuse the cipher that its cryptography is made for.
     oldest, newer = roots.releases()[0], roots.releases()[-2]
     result = results.Result(**asdict(replace(oldest, suite=newer.suite)))

@@ -131,7 +131,8 @@ def take_librbd(release: roots.Release, target: Path) -> dict[str, str]:
     needed = dict(re.findall(r"(\S+) => (\S+)", roots.run_inside(suite, line, Path("/tmp"))))
     needed[library.name] = line[1]
     # What Ceph 14's cryptography opens by name.
-    for path in [*library.parent.glob("nss/*.so"), *library.parent.glob("libsqlite3.so.0")]:
+    opened = ("nss/*.so", "libsqlite3.so.0")
+    for path in (path for pattern in opened for path in library.parent.glob(pattern)):
         needed[path.name] = f"/{path.relative_to(roots.root_of(suite))}"
     for soname, path in needed.items():
         if soname not in ALLOWED:
