@@ -204,7 +204,7 @@ def test_main_passes_signals_on(number: signal.Signals) -> None:
     script = f"""
 import os, signal, sys, time
 def answer(*_):
-    os.write(1, b"heard\n")
+    os.write(1, b"heard\\n")
     sys.exit(9)
 signal.signal({int(number)}, answer)
 print(os.environ["CEPH_CONF"], flush=True)
