@@ -309,6 +309,7 @@ int poll_events(const Image& image, int most) {
     for (int i = 0; i < count; ++i) {
         use->rbd_aio_release(completions[static_cast<std::size_t>(i)]);
     }
+    use.state().untold.fetch_sub(count);
     return count;
 }
 

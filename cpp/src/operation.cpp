@@ -16,7 +16,9 @@ void require(const abi::Functions& functions) {
 }
 
 void release(const ImageState& image, abi::rbd_completion_t completion) noexcept {
-    if (!image.notifies.load(std::memory_order_relaxed)) {
+    if (image.notifies.load(std::memory_order_relaxed)) {
+        image.untold.fetch_add(1);
+    } else {
         image.functions->rbd_aio_release(completion);
     }
 }

@@ -49,10 +49,13 @@ struct ImageState final : Handle {
     std::mutex closer_mutex;
     // Whether librbd lists the completions of this image for poll_events().
     std::atomic<bool> notifies{false};
+    // How many have completed that poll_events() has not given yet.
+    mutable std::atomic<int64_t> untold{0};
     // What librbd calls back must live until it is told to stop, which it is before the image goes.
     std::vector<std::shared_ptr<watch::Watch>> watches;
     std::mutex watches_mutex;
     void forget(const watch::Watch* watch) noexcept;
+    void drain_events() noexcept;
 };
 
 // How to open an image: by name, or by id where `by_id` is set.
