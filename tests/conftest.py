@@ -17,9 +17,14 @@ import rbd.rados
 from rbd.testing import Cluster
 from rbd.testing.leftovers import remove_images
 
-# A background job of a shell ignores it, and so would each process that a test starts.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A background job of a shell ignores the one, a job under nohup the other, and so would each
+# process that a test starts.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def pytest_report_header() -> List[str]:

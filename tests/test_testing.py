@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -166,7 +167,8 @@ def test_options_reach_daemons_and_clients(tmp_path: Path) -> None:
             cluster.command("osd", "pool", "delete", "b", "b", "--yes-i-really-really-mean-it")
 
 
-def test_manager(tmp_path: Path) -> None:
+@pytest.mark.skipif(shutil.which("ceph-mgr") is None, reason="there is no ceph-mgr")
+def test_manager() -> None:
     with LocalCluster(mgr=True) as cluster:
         assert json.loads(cluster.command("mgr", "dump", "--format", "json"))["available"]
         # This one is for the manager to answer.

@@ -132,6 +132,8 @@ def test_errors_pickle() -> None:
         assert str(copy) == "m"
         assert vars(copy) == vars(error)
         assert isinstance(copy, ClusterError)
+        # As pickles of tblib do, which other packages install for all exceptions.
+        assert str(type(error).__new__(type(error), "m")) == "m"
     assert isinstance(errors[-1], TimeoutError)
 
 

@@ -19,6 +19,7 @@ die() {
 # one), one that ends in .so.N a shared library, anything else a command.
 SYSTEM=(
     'c++=g++'
+    'make=make'
     'ceph-mon=ceph-mon'
     'ceph-osd=ceph-osd'
     'rbd=ceph-common'

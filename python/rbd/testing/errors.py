@@ -55,5 +55,6 @@ class CommandError(ClusterError):
         self.stderr = stderr
 
 
-class ClusterTimeout(ClusterError, TimeoutError):
+# The builtin first: it is its memory layout that `__new__` has to make, also when called by name.
+class ClusterTimeout(TimeoutError, ClusterError):
     """A local cluster did not get to the state waited for in the time given."""
