@@ -129,7 +129,7 @@ def run_tests(
         result.status = "tested"
     # Failed tests are in the report; without one, pytest itself did not run.
     if report.exists() and result.status != "hung":
-        result.status = "tested"
+        result.status, result.reason = "tested", ""
         results.read_report(result, report)
     print(f"{directory.name}, Ceph {result.ceph}: {result.counts()} ({log})", flush=True)
     return result

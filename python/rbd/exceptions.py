@@ -340,8 +340,11 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
     return simple[kind](message)
 
 
-# Tracebacks and pickles name them as programs do, and as the stock module does.
-for _name in __all__:
-    if _name != "make_ex":
-        globals()[_name].__module__ = "rbd"
-del _name
+def _name_as_users_do() -> None:
+    """Tracebacks and pickles name the exceptions as programs do, and as the stock module does."""
+    for name in __all__:
+        if name != "make_ex":
+            globals()[name].__module__ = "rbd"
+
+
+_name_as_users_do()
