@@ -27,6 +27,7 @@ import rbd
 import rbd.aio
 import rbd.rados
 import rbd.transfer
+import resident
 import surface
 from rbd.testing import LocalCluster
 
@@ -322,12 +323,11 @@ def drive(note: str, seed: int, examples: int) -> Dict[str, Any]:
         methods = len(targets)
         targets.clear()
         stage.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "methods": methods,
         "calls": run.calls,
         "raised": run.raised,
-        "peak_kib": peak,
+        "peak_kib": resident.peak(),
         "wrong": run.wrong,
     }
 

@@ -11,7 +11,6 @@ import gc
 import itertools
 import random
 import re
-import resource
 import threading
 import time
 from typing import Any, Callable, List, Set, Tuple
@@ -20,6 +19,7 @@ import pytest
 
 import fakerbd
 import rbd
+import resident
 from fakerbd import Kind, Shim
 from fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all
@@ -257,12 +257,6 @@ def test_without_what_frees(shimmed: Callable[..., Any]) -> None:
 # Leaks and load
 
 
-def rss() -> int:
-    """This process's resident memory, in KiB."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() // 1024
-
-
 def fail_many_times(where: Where, rounds: int) -> List[Any]:
     """Memory does not grow with the number of failures."""
     shim = Shim()
@@ -277,12 +271,12 @@ def fail_many_times(where: Where, rounds: int) -> List[Any]:
         gc.collect()
 
     round_of_failures(max(rounds // 4, 2))
-    handles, memory = balance(shim), rss()
+    handles, memory = balance(shim), resident.now()
     threads = threading.active_count()
     round_of_failures(rounds)
     assert balance(shim) == handles
     assert threading.active_count() <= threads + 1
-    return [len(cheap) * rounds, rss() - memory]
+    return [len(cheap) * rounds, resident.now() - memory]
 
 
 def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:

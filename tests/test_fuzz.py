@@ -7,7 +7,6 @@ made it fail once.
 from __future__ import annotations
 
 import random
-import resource
 import secrets
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -15,6 +14,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 import isolated
+import resident
 from fuzz import mutate, targets
 from place import LIMIT, SOAK
 from rbd import StreamError
@@ -57,8 +57,8 @@ def damage(name: str, seed: int, rounds: int) -> Dict[str, Any]:
     for number in range(rounds):
         targets.check(name, mutate.mutated(chosen, corpus))
         if number == rounds // 10:
-            first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"grown": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first}
+            first = resident.peak()
+    return {"grown": resident.peak() - first}
 
 
 @pytest.mark.timeout(LIMIT + 60)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
+import mmap
 import os
-import resource
 import sys
 import threading
 from typing import Any, Callable, Dict, List
@@ -16,8 +15,10 @@ import pytest
 
 import fakerbd
 import figures
+import isolated
 import rbd
 import rbd.aio
+import resident
 from fakerbd import Shim
 from fakerbd.driving import balance
 from place import LIMIT, SIZE, SOAK, Where, connect
@@ -29,14 +30,6 @@ OFTEN, SELDOM = (100_000, 2_000) if SOAK else (400, 20)
 #: What may come and go by itself (arenas, caches of librbd), in KiB.
 SLACK = 8192
 BLOCK = 4096
-
-
-def rss() -> int:
-    """This process's resident memory, in KiB, with what is free given back."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() // 1024
 
 
 def counts(shim: Shim) -> List[Any]:
@@ -149,10 +142,10 @@ def stays(where: Where, many: int, few: int) -> Dict[str, List[Any]]:
     for name, (count, run) in runs.items():
         run(max(count // 10, 100 if count == many else 5))
         image.flush()
-        before, memory = counts(shim), rss()
+        before, memory = counts(shim), resident.now()
         run(count)
         image.flush()
-        found[name] = [count, rss() - memory, before, counts(shim)]
+        found[name] = [count, resident.now() - memory, before, counts(shim)]
         print(name, found[name], file=sys.stderr, flush=True)
     return found
 
@@ -166,3 +159,20 @@ def test_nothing_grows(shimmed: Callable[..., Any]) -> None:
         figures.note("operations", count)
     figures.note("kinds of them", len(found))
     figures.note("growth of the kind that grew most, KiB", max(one[1] for one in found.values()))
+
+
+def own_peak() -> int:
+    return resident.peak()
+
+
+def test_a_process_does_not_answer_for_its_parent() -> None:
+    """What measures the others: a parent's memory is not counted as its child's."""
+    size = 600 << 20
+    ballast = mmap.mmap(-1, size)
+    for at in range(0, size, mmap.PAGESIZE):
+        ballast[at] = 1
+    assert resident.peak() > size >> 10
+    assert isolated.run(own_peak) < size >> 11
+    ballast.close()
+    resident.forget_peak()
+    assert resident.peak() < size >> 10

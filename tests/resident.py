@@ -1,0 +1,35 @@
+"""How much memory this process holds, in KiB.
+
+The kernel's account of the address space, and not getrusage: a child started by vfork takes over
+its parent's ru_maxrss.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+from pathlib import Path
+
+
+def _status(field: str) -> int:
+    found = re.search(rf"^{field}:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+    assert found, field
+    return int(found.group(1))
+
+
+def now() -> int:
+    """What is resident, with what is free given back to the system."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _status("VmRSS")
+
+
+def peak() -> int:
+    """The most that was resident since the process began, or since the last `forget_peak`."""
+    return _status("VmHWM")
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew at what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
