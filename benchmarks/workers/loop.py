@@ -34,10 +34,14 @@ class Stock:
         return await future
 
 
-async def move(images, everywhere, op, block, end, most):
-    """How many operations are done until the clock says `end`, at most `most`."""
+async def move(images, everywhere, op, block, seconds, most):
+    """How many operations are done in so many seconds, at most `most`."""
     data = b"d" * block
     done = 0
+
+    def stop():
+        nonlocal most
+        most = 0
 
     async def work(number, places):
         nonlocal done
@@ -45,18 +49,20 @@ async def move(images, everywhere, op, block, end, most):
         while True:
             if op == "read":
                 for place in places:
-                    if done >= most or time.perf_counter() > end:
+                    if done >= most:
                         return
                     done += 1
                     await image.read(place, block)
             else:
                 for place in places:
-                    if done >= most or time.perf_counter() > end:
+                    if done >= most:
                         return
                     done += 1
                     await image.write(data, place)
 
+    clock = asyncio.get_running_loop().call_later(seconds, stop)
     await asyncio.gather(*(work(number, places) for number, places in enumerate(everywhere)))
+    clock.cancel()
     return done
 
 
@@ -88,7 +94,7 @@ def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0,
             end = time.perf_counter() + seconds
             while not done or (burst and time.perf_counter() < end):
                 start = time.perf_counter()
-                limit = start + 3600 if burst or total else end
+                limit = 3600 if burst or total else seconds
                 moved = await move(wrapped, everywhere, op, block, limit, most)
                 took = time.perf_counter() - start
                 taken += took

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <exception>
+#include <string>
 
 #include <rbdxx/io.hpp>
 
@@ -84,17 +85,22 @@ int flags_of(PyObject* argument) {
     return argument != nullptr ? convert_flags(argument) : 0;
 }
 
-// The descriptor has seen to it that `self` is an Image.
-const Image& image_of(PyObject* self) {
+// What is in an instance; its descriptor has seen to it that `self` is a T.
+template <class T>
+T& value_of(PyObject* self) {
     auto* instance = reinterpret_cast<py::detail::instance*>(self);
-    void* value = instance->simple_layout
-                      ? instance->simple_value_holder[0]
-                      : instance->get_value_and_holder(py::detail::get_type_info(typeid(PyImage)))
-                            .value_ptr();
+    void* value =
+        instance->simple_layout
+            ? instance->simple_value_holder[0]
+            : instance->get_value_and_holder(py::detail::get_type_info(typeid(T))).value_ptr();
     if (value == nullptr) {
-        throw py::type_error("Image.__init__() was not called");
+        throw py::type_error(std::string(Py_TYPE(self)->tp_name) + ".__init__() was not called");
     }
-    return static_cast<const PyImage*>(value)->get();
+    return *static_cast<T*>(value);
+}
+
+const Image& image_of(PyObject* self) {
+    return value_of<const PyImage>(self).get();
 }
 
 // Sets the Python exception for whatever `call()` throws.
@@ -174,15 +180,69 @@ PyObject* size(PyObject* self, PyObject*) {
     });
 }
 
+// The same of rbd.aio: a future in place of the answer.
+
+PyObject* start_read(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                     PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(read_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        auto& calls = value_of<AsyncCalls>(self);
+        uint64_t offset = number(found[0]);
+        uint64_t length = number(found[1]);
+        return calls.read(offset, length, flags_of(found[2])).release().ptr();
+    });
+}
+
+PyObject* start_readinto(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(readinto_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        auto& calls = value_of<AsyncCalls>(self);
+        uint64_t offset = number(found[1]);
+        return calls.readinto(found[0], offset, flags_of(found[2])).release().ptr();
+    });
+}
+
+PyObject* start_write(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                      PyObject* keywords) {
+    PyObject* found[3] = {};
+    if (!parse(write_parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] {
+        auto& calls = value_of<AsyncCalls>(self);
+        uint64_t offset = number(found[1]);
+        return calls.write(found[0], offset, flags_of(found[2])).release().ptr();
+    });
+}
+
 PyCFunction function(PyObject* (*call)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call));
+}
+
+constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
+
+// Descriptors point to the definitions for as long as there are any.
+template <std::size_t count>
+void define(py::object& type, PyMethodDef (&methods)[count]) {
+    for (PyMethodDef& method : methods) {
+        PyObject* made = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method);
+        if (made == nullptr) {
+            throw py::error_already_set();
+        }
+        type.attr(method.ml_name) = py::reinterpret_steal<py::object>(made);
+    }
 }
 
 }  // namespace
 
 void bind_fastcall(ImageClass& image) {
-    constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
-    // Descriptors point to it for as long as there are any.
     static PyMethodDef methods[] = {
         {"read", function(read), with_keywords,
          "read($self, offset, length, fadvise_flags=0)\n--\n\n"
@@ -202,13 +262,16 @@ void bind_fastcall(ImageClass& image) {
         {"size", size, METH_NOARGS,
          "size($self)\n--\n\nThe size in bytes.\n\nImplements: rbd_get_size"},
     };
-    for (PyMethodDef& method : methods) {
-        PyObject* made = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(image.ptr()), &method);
-        if (made == nullptr) {
-            throw py::error_already_set();
-        }
-        image.attr(method.ml_name) = py::reinterpret_steal<py::object>(made);
-    }
+    define(image, methods);
+}
+
+void bind_fastcall(AsyncCallsClass& calls) {
+    static PyMethodDef methods[] = {
+        {"read", function(start_read), with_keywords, nullptr},
+        {"readinto", function(start_readinto), with_keywords, nullptr},
+        {"write", function(start_write), with_keywords, nullptr},
+    };
+    define(calls, methods);
 }
 
 }  // namespace rbdxx::python

@@ -61,10 +61,6 @@ LoopQueue::~LoopQueue() {
     }
 }
 
-void LoopQueue::resolve(const py::object& future, const py::object& value) {
-    tell(future, set_result_, value);
-}
-
 void LoopQueue::drain() {
     queue_->acknowledge();
     aio::Operation* settled = queue_->take();

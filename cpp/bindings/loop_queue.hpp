@@ -58,9 +58,6 @@ public:
         ++in_flight_;
     }
 
-    // Gives a future its value without any I/O.
-    void resolve(const py::object& future, const py::object& value);
-
     // Resolves the futures of all that has settled. The loop's reader.
     void drain();
 

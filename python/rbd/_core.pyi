@@ -847,94 +847,13 @@ class MirrorImageInfoIterator(_Chunks):
     def __iter__(self) -> Iterator[Tuple[str, MirrorInfoEntry]]: ...
     def get_next_chunk(self) -> None: ...
 
-# aio: each call settles `future`, which it is given
+# aio
 
 class _LoopQueue(metaclass=_Type):
     def fileno(self) -> int: ...
     def drain(self) -> None: ...
     @property
     def in_flight(self) -> int: ...
-    def read(
-        self,
-        future: asyncio.Future[bytes],
-        image: Image,
-        offset: SupportsIndex,
-        length: SupportsIndex,
-        flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def readinto(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        buffer: AnyBuffer,
-        offset: SupportsIndex,
-        flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def write(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        data: AnyBuffer,
-        offset: SupportsIndex,
-        flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def readv(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        buffers: Sequence[AnyBuffer],
-        offset: SupportsIndex,
-        /,
-    ) -> None: ...
-    def writev(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        buffers: Sequence[AnyBuffer],
-        offset: SupportsIndex,
-        /,
-    ) -> None: ...
-    def discard(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        offset: SupportsIndex,
-        length: SupportsIndex,
-        /,
-    ) -> None: ...
-    def write_zeroes(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        offset: SupportsIndex,
-        length: SupportsIndex,
-        zero_flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def write_same(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        data: AnyBuffer,
-        offset: SupportsIndex,
-        length: SupportsIndex,
-        flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def compare_and_write(
-        self,
-        future: asyncio.Future[int],
-        image: Image,
-        compare: AnyBuffer,
-        data: AnyBuffer,
-        offset: SupportsIndex,
-        flags: SupportsIndex,
-        /,
-    ) -> None: ...
-    def flush(self, future: asyncio.Future[None], image: Image, /) -> None: ...
     def open(
         self,
         future: asyncio.Future[Image],
@@ -945,7 +864,38 @@ class _LoopQueue(metaclass=_Type):
         image_id: Optional[Text],
         /,
     ) -> None: ...
-    def close(self, future: asyncio.Future[None], image: Image, /) -> None: ...
+
+class _AsyncCalls(metaclass=_Type):
+    def __init__(
+        self, image: Image, queue_of: Callable[[asyncio.AbstractEventLoop], _LoopQueue], /
+    ) -> None: ...
+    def read(
+        self, offset: SupportsIndex, length: SupportsIndex, fadvise_flags: SupportsIndex
+    ) -> asyncio.Future[bytes]: ...
+    def readinto(
+        self, buffer: AnyBuffer, offset: SupportsIndex, fadvise_flags: SupportsIndex
+    ) -> asyncio.Future[int]: ...
+    def write(
+        self, data: AnyBuffer, offset: SupportsIndex, fadvise_flags: SupportsIndex
+    ) -> asyncio.Future[int]: ...
+    def readv(
+        self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /
+    ) -> asyncio.Future[int]: ...
+    def writev(
+        self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /
+    ) -> asyncio.Future[int]: ...
+    def discard(self, offset: SupportsIndex, length: SupportsIndex, /) -> asyncio.Future[int]: ...
+    def write_zeroes(
+        self, offset: SupportsIndex, length: SupportsIndex, zero_flags: SupportsIndex, /
+    ) -> asyncio.Future[int]: ...
+    def write_same(
+        self, data: AnyBuffer, offset: SupportsIndex, length: SupportsIndex, flags: SupportsIndex, /
+    ) -> asyncio.Future[int]: ...
+    def compare_and_write(
+        self, compare: AnyBuffer, data: AnyBuffer, offset: SupportsIndex, flags: SupportsIndex, /
+    ) -> asyncio.Future[int]: ...
+    def flush(self) -> asyncio.Future[None]: ...
+    def close(self) -> asyncio.Future[None]: ...
 
 # pipeline
 

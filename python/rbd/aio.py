@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Generator, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Generator, Optional, Sequence, Type, Union
 
 from . import _core
 from .exceptions import Error
@@ -55,12 +55,11 @@ class AsyncImage:
     image: an open `rbd.Image`, which is closed with this one. `rbd.aio.open` makes both.
     """
 
-    __slots__ = ("__weakref__", "_closing", "_image", "_last")
+    __slots__ = ("__weakref__", "_calls", "_closing", "_image")
 
     def __init__(self, image: _core.Image) -> None:
         self._image = image
-        # Most images live in one loop: remembered, so that no lookup is needed.
-        self._last: Optional[Tuple[weakref.ref[asyncio.AbstractEventLoop], _core._LoopQueue]] = None
+        self._calls = _core._AsyncCalls(image, _queue_of)
         self._closing: Optional[asyncio.Future[None]] = None
 
     @property
@@ -76,75 +75,54 @@ class AsyncImage:
     def __repr__(self) -> str:
         return f"<rbd.aio.AsyncImage of {self._image!r}>"
 
-    def _start(self) -> Tuple[asyncio.Future[Any], _core._LoopQueue]:
-        loop = asyncio.get_running_loop()
-        last = self._last
-        if last is None or last[0]() is not loop:
-            last = self._last = (weakref.ref(loop), _queue_of(loop))
-        return loop.create_future(), last[1]
-
     async def read(self, offset: int, length: int, fadvise_flags: int = 0) -> bytes:
         """The `length` bytes from `offset`; fewer only at the end of the image.
 
         Implements: rbd_aio_read, rbd_aio_read2
         """
-        future, queue = self._start()
-        queue.read(future, self._image, offset, length, fadvise_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.read(offset, length, fadvise_flags)
 
     async def readinto(self, buffer: AnyBuffer, offset: int, fadvise_flags: int = 0) -> int:
         """Reads into a writable buffer, as many bytes as it has; gives how many came.
 
         Implements: rbd_aio_read, rbd_aio_read2
         """
-        future, queue = self._start()
-        queue.readinto(future, self._image, buffer, offset, fadvise_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.readinto(buffer, offset, fadvise_flags)
 
     async def write(self, data: AnyBuffer, offset: int, fadvise_flags: int = 0) -> int:
         """Writes a buffer at `offset`; gives how many bytes.
 
         Implements: rbd_aio_write, rbd_aio_write2
         """
-        future, queue = self._start()
-        queue.write(future, self._image, data, offset, fadvise_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.write(data, offset, fadvise_flags)
 
     async def readv(self, buffers: Sequence[AnyBuffer], offset: int) -> int:
         """Reads into one writable buffer after the other; gives how many bytes came.
 
         Implements: rbd_aio_readv
         """
-        future, queue = self._start()
-        queue.readv(future, self._image, buffers, offset)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.readv(buffers, offset)
 
     async def writev(self, buffers: Sequence[AnyBuffer], offset: int) -> int:
         """Writes one buffer after the other; gives how many bytes.
 
         Implements: rbd_aio_writev
         """
-        future, queue = self._start()
-        queue.writev(future, self._image, buffers, offset)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.writev(buffers, offset)
 
     async def discard(self, offset: int, length: int) -> int:
         """Frees `length` bytes from `offset`, which then read as zeroes; gives `length`.
 
         Implements: rbd_aio_discard
         """
-        future, queue = self._start()
-        queue.discard(future, self._image, offset, length)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.discard(offset, length)
 
     async def write_zeroes(self, offset: int, length: int, zero_flags: int = 0) -> int:
         """Writes zeroes over `length` bytes from `offset`; gives `length`.
 
         zero_flags: RBD_WRITE_ZEROES_FLAG_*. Implements: rbd_aio_write_zeroes
         """
-        future, queue = self._start()
-        queue.write_zeroes(future, self._image, offset, length, zero_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.write_zeroes(offset, length, zero_flags)
 
     async def write_same(
         self, data: AnyBuffer, offset: int, length: int, *, fadvise_flags: int = 0
@@ -153,9 +131,7 @@ class AsyncImage:
 
         Implements: rbd_aio_writesame
         """
-        future, queue = self._start()
-        queue.write_same(future, self._image, data, offset, length, fadvise_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.write_same(data, offset, length, fadvise_flags)
 
     async def compare_and_write(
         self, compare: AnyBuffer, data: AnyBuffer, offset: int, *, fadvise_flags: int = 0
@@ -166,18 +142,14 @@ class AsyncImage:
 
         Implements: rbd_aio_compare_and_write
         """
-        future, queue = self._start()
-        queue.compare_and_write(future, self._image, compare, data, offset, fadvise_flags)
-        return await future  # type: ignore[no-any-return]
+        return await self._calls.compare_and_write(compare, data, offset, fadvise_flags)
 
     async def flush(self) -> None:
         """Returns when every write that has returned is safe in the cluster.
 
         Implements: rbd_aio_flush
         """
-        future, queue = self._start()
-        queue.flush(future, self._image)
-        await future
+        await self._calls.flush()
 
     async def close(self) -> None:
         """Closes the image, once what is in flight is done; later calls raise InvalidArgument.
@@ -186,9 +158,7 @@ class AsyncImage:
         """
         closing = self._closing
         if closing is None or closing.get_loop() is not asyncio.get_running_loop():
-            closing, queue = self._start()
-            queue.close(closing, self._image)
-            self._closing = closing
+            self._closing = closing = self._calls.close()
         await asyncio.shield(closing)
 
     async def __aenter__(self) -> AsyncImage:

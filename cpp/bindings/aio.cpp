@@ -1,0 +1,416 @@
+#include "aio.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rbdxx/aio.hpp>
+#include <rbdxx/batch.hpp>
+#include <rbdxx/io.hpp>
+
+#include "buffer.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+using Queue = std::shared_ptr<aio::Queue>;
+
+// One stretch of the image, from or to one stretch of memory.
+struct Transfer final : LoopOperation {
+    void start(const Queue& queue) {
+        uint64_t size = std::min(length - done, io::piece);
+        without_gil([&] {
+            if (writes) {
+                aio::write(*this, queue, *image, data + done, offset + done, size, flags);
+            } else {
+                aio::read(*this, queue, *image, data + done, offset + done, size, flags);
+            }
+        });
+    }
+    bool again(const Queue& queue) override {
+        if (result() < 0) {
+            throw Error(static_cast<int>(-result()), region());
+        }
+        uint64_t asked = std::min(length - done, io::piece);
+        uint64_t got = writes ? asked : static_cast<uint64_t>(result());
+        done += got;
+        if (got < asked || done == length) {
+            return false;
+        }
+        finish();
+        start(queue);
+        return true;
+    }
+    py::object value() override {
+        if (bytes) {
+            return bytes->take(done);
+        }
+        // librbd cuts an asynchronous write at the end of the image without a word.
+        if (writes && offset < image_size && image_size - offset < length) {
+            throw IncompleteWrite(region() + ": only " + std::to_string(image_size - offset) +
+                                  " bytes were written");
+        }
+        return py::int_(done);
+    }
+    void reset() override {
+        bytes.reset();
+        buffer.release();
+        done = 0;
+        image_size = 0;
+        LoopOperation::reset();
+    }
+    bool reusable() const override { return true; }
+    std::string region() const {
+        return io::region(writes ? "writing" : "reading", *image, offset, length);
+    }
+
+    const Image* image = nullptr;  // the owner's
+    std::optional<NewBytes> bytes;
+    Buffer buffer;
+    char* data = nullptr;
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    uint64_t done = 0;
+    uint64_t image_size = 0;
+    int flags = 0;
+    bool writes = false;
+};
+
+// One stretch of the image, from or to many pieces of memory.
+struct VectorTransfer final : LoopOperation {
+    void start(const Queue& queue) {
+        const ImageState& state = *image->state();
+        of_image(state);
+        LoopOperation::start(
+            queue, image->state(), *state.functions,
+            [&](abi::rbd_completion_t made) {
+                return without_gil(
+                    [&] { return plan->submit(*state.functions, state.raw, index, made); });
+            },
+            [&] { return region(); });
+    }
+    bool again(const Queue& queue) override {
+        int code = plan->settle(index, result());
+        if (code == batch::incomplete) {
+            throw IncompleteWrite(region() + ": it goes across the end of the image");
+        }
+        if (code < 0) {
+            throw Error(-code, region());
+        }
+        if (++index == plan->count()) {
+            return false;
+        }
+        finish();
+        start(queue);
+        return true;
+    }
+    py::object value() override { return py::int_(plan->done()); }
+    void reset() override {
+        buffers.clear();
+        LoopOperation::reset();
+    }
+    std::string region() const {
+        uint64_t at = std::min(index, plan->count() - 1);
+        return io::region(plan->verb(), *image, plan->offset(at), plan->length(at));
+    }
+
+    const Image* image = nullptr;
+    std::vector<Buffer> buffers;
+    std::shared_ptr<batch::Vectors> plan;
+    uint64_t index = 0;
+};
+
+// A call that answers with nothing but success; the future gets `answer`.
+struct Plain final : LoopOperation {
+    py::object value() override {
+        if (result() == -EILSEQ && difference) {
+            mismatch = difference->place(mismatch);
+            throw CompareMismatch(mismatch,
+                                  message + ": other data from " + std::to_string(mismatch));
+        }
+        if (result() < 0) {
+            throw Error(static_cast<int>(-result()), message);
+        }
+        return answer;
+    }
+    void reset() override {
+        first.release();
+        second.release();
+        // The connection may go with the last share of it.
+        without_gil([&] { finish(); });
+        LoopOperation::reset();
+    }
+
+    Buffer first;
+    Buffer second;
+    py::object answer = py::none();
+    std::string message;
+    uint64_t mismatch = 0;
+    std::optional<io::Difference> difference;  // of a comparison
+};
+
+struct Opening final : LoopOperation {
+    explicit Opening(PyImage& image)
+        : target(image), cluster(image.ioctx().ioctx->use().state().cluster) {}
+    py::object value() override {
+        if (result() < 0) {
+            throw Error(static_cast<int>(-result()),
+                        "error opening " + target.options().describe());
+        }
+        target.adopt(raw, std::move(cluster));
+        return owner;
+    }
+    void unwanted() override {
+        if (result() < 0) {
+            return;
+        }
+        try {
+            if (target.closed()) {
+                target.adopt(raw, std::move(cluster));
+            }
+            // Closing waits for the cluster, which a loop must not.
+            owner.attr("aio_close")(py::none());
+        } catch (py::error_already_set& error) {
+            error.discard_as_unraisable("closing an image that nobody waited for");
+        }
+    }
+    void reset() override {
+        without_gil([&] {
+            finish();
+            cluster.reset();
+        });
+        LoopOperation::reset();
+    }
+
+    PyImage& target;
+    std::shared_ptr<ClusterState> cluster;
+    abi::rbd_image_t raw = nullptr;
+};
+
+std::unique_ptr<Transfer> transfer(LoopQueue& queue, const Image& image, uint64_t offset,
+                                   uint64_t length, int flags, bool writes) {
+    auto made = queue.reused<Transfer>();
+    if (!made) {
+        made = std::make_unique<Transfer>();
+    }
+    made->image = &image;
+    made->offset = offset;
+    made->length = length;
+    made->flags = flags;
+    made->writes = writes;
+    return made;
+}
+
+void start(Transfer& operation, const Queue& queue) {
+    operation.start(queue);
+}
+
+std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t offset,
+                                 uint64_t length) {
+    auto made = std::make_unique<Plain>();
+    made->message = io::region(verb, image, offset, length);
+    made->answer = py::int_(length);
+    return made;
+}
+
+// Whether a weak reference still refers to this object.
+bool refers(const py::object& weak, const py::object& object) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject* found = nullptr;
+    PyWeakref_GetRef(weak.ptr(), &found);
+    Py_XDECREF(found);
+    return found == object.ptr();
+#else
+    return PyWeakref_GetObject(weak.ptr()) == object.ptr();
+#endif
+}
+
+py::object checked(PyObject* made) {
+    if (made == nullptr) {
+        throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::object>(made);
+}
+
+}  // namespace
+
+AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
+    : image_(std::move(image)),
+      target_(&image_.cast<PyImage&>()),
+      queue_of_(std::move(queue_of)),
+      get_running_loop_(py::module_::import("asyncio").attr("get_running_loop")),
+      create_future_(checked(PyUnicode_InternFromString("create_future"))) {}
+
+AsyncCalls::Here AsyncCalls::here() {
+    Here found;
+    found.loop = checked(PyObject_CallNoArgs(get_running_loop_.ptr()));
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (last_queue_ != nullptr && refers(last_loop_, found.loop)) {
+            found.owner = last_owner_;
+            found.queue = last_queue_;
+            return found;
+        }
+    }
+    found.owner = queue_of_(found.loop);
+    found.queue = &found.owner.cast<LoopQueue&>();
+    py::object loop = py::weakref(found.loop);
+    py::object owner = found.owner;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        std::swap(last_loop_, loop);
+        std::swap(last_owner_, owner);
+        last_queue_ = found.queue;
+    }
+    // The former ones go here, without the lock.
+    return found;
+}
+
+py::object AsyncCalls::future_of(const Here& here) const {
+    PyObject* arguments[] = {here.loop.ptr()};
+    return checked(PyObject_VectorcallMethod(create_future_.ptr(), arguments, 1, nullptr));
+}
+
+template <class Made, class Start>
+py::object AsyncCalls::launch(const Here& here, std::unique_ptr<Made> operation,
+                              const Start& start) {
+    py::object future = future_of(here);
+    here.queue->launch(std::move(operation), future, image_, start);
+    return future;
+}
+
+template <class Made, class Start>
+py::object AsyncCalls::plain(std::unique_ptr<Made> operation, const Start& start) {
+    const Image& on = target_->get();
+    return launch(here(), std::move(operation), [&](Made& made, const Queue& queue) {
+        without_gil([&] { start(made, queue, on); });
+    });
+}
+
+py::object AsyncCalls::settled(const py::object& value) {
+    py::object future = future_of(here());
+    future.attr("set_result")(value);
+    return future;
+}
+
+py::object AsyncCalls::read(uint64_t offset, uint64_t length, int flags) {
+    const Image& from = target_->get();
+    length = memory_for(from, offset, length);
+    Here at = here();
+    auto made = transfer(*at.queue, from, offset, length, flags, false);
+    made->bytes.emplace(length);
+    made->data = made->bytes->data();
+    return launch(at, std::move(made), start);
+}
+
+py::object AsyncCalls::readinto(py::handle target, uint64_t offset, int flags) {
+    const Image& from = target_->get();
+    Buffer buffer(target, Buffer::Access::write);
+    Here at = here();
+    auto made = transfer(*at.queue, from, offset, buffer.size(), flags, false);
+    made->data = buffer.data();
+    made->buffer = std::move(buffer);
+    return launch(at, std::move(made), start);
+}
+
+py::object AsyncCalls::write(py::handle data, uint64_t offset, int flags) {
+    const Image& to = target_->get();
+    Buffer buffer(data, Buffer::Access::read);
+    Here at = here();
+    auto made = transfer(*at.queue, to, offset, buffer.size(), flags, true);
+    made->image_size = to.size();
+    made->data = buffer.data();
+    made->buffer = std::move(buffer);
+    return launch(at, std::move(made), start);
+}
+
+py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool writes) {
+    const Image& on = target_->get();
+    auto made = std::make_unique<VectorTransfer>();
+    made->image = &on;
+    made->buffers = all_buffers(buffers, writes ? Buffer::Access::read : Buffer::Access::write);
+    auto vectors = vectors_of(made->buffers);
+    made->plan = writes ? std::make_shared<batch::Vectors>(on, std::move(vectors), offset)
+                        : std::make_shared<batch::Vectors>(std::move(vectors), offset);
+    made->plan->require(on.use().functions());
+    if (made->plan->count() == 0) {
+        return settled(py::int_(0));
+    }
+    return launch(here(), std::move(made),
+                  [](VectorTransfer& operation, const Queue& queue) { operation.start(queue); });
+}
+
+py::object AsyncCalls::discard(uint64_t offset, uint64_t length) {
+    return plain(on_region("discarding", target_->get(), offset, length),
+                 [&](Plain& operation, const Queue& queue, const Image& on) {
+                     aio::discard(operation, queue, on, offset, length);
+                 });
+}
+
+py::object AsyncCalls::write_zeroes(uint64_t offset, uint64_t length, int zero_flags) {
+    return plain(on_region("zeroing", target_->get(), offset, length),
+                 [&](Plain& operation, const Queue& queue, const Image& on) {
+                     aio::write_zeroes(operation, queue, on, offset, length, zero_flags);
+                 });
+}
+
+py::object AsyncCalls::write_same(py::handle data, uint64_t offset, uint64_t length, int flags) {
+    auto made = on_region("writing", target_->get(), offset, length);
+    made->first = Buffer(data, Buffer::Access::read);
+    return plain(std::move(made), [&](Plain& operation, const Queue& queue, const Image& on) {
+        aio::write_same(operation, queue, on, operation.first.data(), operation.first.size(),
+                        offset, length, flags);
+    });
+}
+
+py::object AsyncCalls::compare_and_write(py::handle compare, py::handle data, uint64_t offset,
+                                         int flags) {
+    Buffer expected(compare, Buffer::Access::read);
+    Buffer buffer(data, Buffer::Access::read);
+    if (expected.size() != buffer.size()) {
+        throw py::value_error("compare and data must be of one size");
+    }
+    auto made = on_region("comparing and writing", target_->get(), offset, buffer.size());
+    made->first = std::move(expected);
+    made->second = std::move(buffer);
+    return plain(std::move(made), [&](Plain& operation, const Queue& queue, const Image& on) {
+        operation.difference.emplace(on, offset, operation.second.size());
+        aio::compare_and_write(operation, queue, on, operation.first.data(),
+                               operation.second.data(), offset, operation.second.size(),
+                               &operation.mismatch, flags);
+    });
+}
+
+py::object AsyncCalls::flush() {
+    auto made = std::make_unique<Plain>();
+    made->message = "error flushing " + target_->get().describe();
+    return plain(std::move(made), aio::flush);
+}
+
+py::object AsyncCalls::close() {
+    if (target_->closed() || target_->abandon_if_disconnected()) {
+        target_->close();
+        return settled(py::none());
+    }
+    auto made = std::make_unique<Plain>();
+    made->message = "error closing " + target_->get().describe();
+    return plain(std::move(made), aio::close);
+}
+
+void open_in_loop(LoopQueue& queue, const py::object& future, const IoCtxArgument& ioctx,
+                  const OpenOptions& options) {
+    auto target = std::make_unique<PyImage>(PyImage::Later{}, ioctx, options);
+    PyImage& opened = *target;
+    py::object image = py::cast(std::move(target));
+    queue.launch(std::make_unique<Opening>(opened), future, image,
+                 [&](Opening& operation, const Queue& settles) {
+                     without_gil([&] {
+                         aio::open(operation, settles, *opened.ioctx().ioctx, opened.options(),
+                                   &operation.raw);
+                     });
+                 });
+}
+
+}  // namespace rbdxx::python

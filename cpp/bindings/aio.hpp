@@ -1,0 +1,73 @@
+// What rbd.aio starts: each call gives an asyncio future of the loop that runs.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "image.hpp"
+#include "loop_queue.hpp"
+
+namespace rbdxx::python {
+
+// The asynchronous calls on one image, from any loop.
+class AsyncCalls {
+public:
+    // `queue_of(loop)` gives the _LoopQueue of a loop, always the same. TypeError for no Image.
+    AsyncCalls(py::object image, py::object queue_of);
+
+    // From and to memory, as Image.read, readinto and write.
+    py::object read(uint64_t offset, uint64_t length, int flags);
+    py::object readinto(py::handle target, uint64_t offset, int flags);
+    py::object write(py::handle data, uint64_t offset, int flags);
+    // From or to one buffer after the other.
+    py::object vectored(const py::object& buffers, uint64_t offset, bool writes);
+    py::object discard(uint64_t offset, uint64_t length);
+    py::object write_zeroes(uint64_t offset, uint64_t length, int zero_flags);
+    py::object write_same(py::handle data, uint64_t offset, uint64_t length, int flags);
+    py::object compare_and_write(py::handle compare, py::handle data, uint64_t offset, int flags);
+    py::object flush();
+    py::object close();
+
+private:
+    // The running loop, and where what is started from it settles.
+    struct Here {
+        py::object loop;
+        py::object owner;  // of the queue
+        LoopQueue* queue = nullptr;
+    };
+    Here here();
+    py::object future_of(const Here& here) const;
+
+    // Starts an operation by `start(operation, queue)`; gives its future.
+    template <class Made, class Start>
+    py::object launch(const Here& here, std::unique_ptr<Made> operation, const Start& start);
+    // `start(operation, queue, image)` of a call that answers with nothing but success.
+    template <class Made, class Start>
+    py::object plain(std::unique_ptr<Made> operation, const Start& start);
+    // The future of what needs no I/O.
+    py::object settled(const py::object& value);
+
+    py::object image_;
+    PyImage* target_;
+    py::object queue_of_;
+    py::object get_running_loop_;
+    py::object create_future_;
+
+    // Most images live in one loop: remembered, so that nothing is looked up. Weakly: an image must
+    // not keep a loop that has ended.
+    std::mutex mutex_;
+    py::object last_loop_;
+    py::object last_owner_;
+    LoopQueue* last_queue_ = nullptr;
+};
+
+using AsyncCallsClass = py::class_<AsyncCalls>;
+
+// Starts to open an image in the queue's loop; `future` gives the Image.
+void open_in_loop(LoopQueue& queue, const py::object& future, const IoCtxArgument& ioctx,
+                  const OpenOptions& options);
+
+}  // namespace rbdxx::python
