@@ -113,7 +113,8 @@ void define_configuration(py::class_<Cluster>& cluster) {
             std::optional<std::string> value = without_gil([&] { return self.get(option); });
             py::object result = text_or_none(value);
             if (value) {
-                Secret::wipe(value->data(), value->size());
+                std::string& text = *value;
+                Secret::wipe(text.data(), text.size());
             }
             return result;
         },

@@ -27,7 +27,7 @@ void open(py::detail::value_and_holder& place, const IoCtxArgument& ioctx,
         place.value_ptr() = nullptr;
         throw;
     }
-    image.release();
+    image.release();  // NOLINT(bugprone-unused-return-value): the Python object has it
 }
 
 py::dict stat(const PyImage& self) {

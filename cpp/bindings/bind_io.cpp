@@ -23,8 +23,9 @@ void read_iterate(const PyImage& self, const U64& offset, const U64& length,
         throw py::type_error("callback must be callable");
     }
     std::exception_ptr raised;
+    PyThreadState* const state = PyThreadState_Get();
     auto visit = [&](uint64_t at, const char* data, std::size_t size) {
-        py::gil_scoped_acquire acquire;
+        GilReacquire acquire(state);
         CallbackScope scope;
         try {
             py::object piece = data != nullptr ? py::object(py::bytes(data, size)) : py::none();

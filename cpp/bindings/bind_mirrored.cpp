@@ -150,7 +150,7 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
         .def("__iter__", [](py::object self) { return self; })
         .def("__next__",
              [](ChunkIterator& self) { return self.chunks.cast<Chunks&>().at(self.next++); });
-    py::class_<Chunks>(m, "_Chunks", "A list that is read in chunks.");
+    const py::class_<Chunks> base(m, "_Chunks", "A list that is read in chunks.");
     py::class_<MirrorImageStatusIterator, Chunks> statuses(
         m, "MirrorImageStatusIterator",
         "How the pool's mirrored images fare, each a dict as Image.mirror_image_get_status() "

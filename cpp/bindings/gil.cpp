@@ -145,7 +145,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
                 answer = ask(on_progress, exchange.done, exchange.total);
             }
         } catch (py::error_already_set& error) {
-            raised.emplace(std::move(error));
+            raised.emplace(error);
         } catch (const py::cast_error&) {
             try {
                 throw py::type_error("on_progress must return an int or None");

@@ -49,10 +49,10 @@ public:
 
     // Starts an operation by `start(operation, queue)`; gives it up where that throws.
     template <class Made, class Start>
-    void launch(std::unique_ptr<Made> operation, py::object future, py::object owner,
+    void launch(std::unique_ptr<Made> operation, const py::object& future, const py::object& owner,
                 const Start& start) {
-        operation->future = std::move(future);
-        operation->owner = std::move(owner);
+        operation->future = future;
+        operation->owner = owner;
         start(*operation, queue_);
         operation.release();  // NOLINT(bugprone-unused-return-value): it comes back by the queue
         ++in_flight_;

@@ -64,6 +64,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used(),
     rbdxx::python::contents(m);
 }
 #else
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is CPython's to choose
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
     return rbdxx::python::shared_module("rbd._core", rbdxx::python::contents);
 }

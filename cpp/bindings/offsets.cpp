@@ -22,6 +22,8 @@ bool copy(const Py_buffer& view, std::vector<uint64_t>& offsets) {
         if constexpr (std::is_signed_v<Number>) {
             negative |= number < 0;
         }
+        // A negative one is refused by the caller, whatever becomes of its sign here.
+        // NOLINTNEXTLINE(bugprone-signed-char-misuse)
         offsets[static_cast<std::size_t>(i)] = static_cast<uint64_t>(number);
     }
     return !negative;

@@ -2,9 +2,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 
-#include <algorithm>
-#include <vector>
-
 namespace rbdxx::aio {
 
 namespace {
@@ -303,23 +300,14 @@ void set_notification(const Image& image, int descriptor, int type) {
 }
 
 int poll_events(const Image& image, int most) {
-    // However many are asked for, few are there: no memory for all.
-    constexpr int at_a_time = 1024;
     auto use = image.use();
-    std::vector<abi::rbd_completion_t> completions(
-        static_cast<std::size_t>(std::min(most, at_a_time)));
     int total = 0;
     int count = 0;
     do {
-        count = check(use->rbd_poll_io_events(use.get(), completions.data(),
-                                              std::min(most - total, at_a_time)),
+        count = check(use.state().take_events(most - total),
                       [&] { return "error polling the completions of " + image.describe(); });
-        for (int i = 0; i < count; ++i) {
-            use->rbd_aio_release(completions[static_cast<std::size_t>(i)]);
-        }
-        use.state().untold.fetch_sub(count);
         total += count;
-    } while (count == at_a_time && total < most);
+    } while (count == ImageState::events_at_a_time && total < most);
     return total;
 }
 

@@ -55,6 +55,11 @@ struct ImageState final : Handle {
     std::vector<std::shared_ptr<watch::Watch>> watches;
     std::mutex watches_mutex;
     void forget(const watch::Watch* watch) noexcept;
+    // Takes up to `most` completions that librbd has listed, but no more than events_at_a_time, and
+    // frees them; gives how many, or librbd's error.
+    int take_events(int most) noexcept;
+    static constexpr int events_at_a_time = 256;
+    // Takes what nobody has polled: it keeps its memory, and Ceph 14 does not close over it.
     void drain_events() noexcept;
 };
 

@@ -62,8 +62,8 @@ private:
     static std::shared_ptr<Watch> open(const Image& image, Hooks hooks, bool quiesces,
                                        const Register& call);
     static void changed(void* watch) noexcept;
-    static void quiesce(void* watch) noexcept;
-    static void unquiesce(void* watch) noexcept;
+    static void quiesce(void* argument) noexcept;
+    static void unquiesce(void* argument) noexcept;
 
     const Hooks hooks_;
     const bool quiesces_;
