@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import pytest
 
@@ -24,41 +24,36 @@ def compared(model: Model, step: Step) -> bytes:
     return there if step.kind != MISMATCH else there[:-1] + bytes([there[-1] ^ 0xFF])
 
 
-def synchronous(image: rbd.Image, model: Model, step: Step) -> Any:
-    """Makes the step on the image by the call of its name."""
+def request(model: Model, step: Step) -> Tuple[str, Tuple[Any, ...]]:
+    """The method that makes the step, and its arguments."""
     kind, offset, length, _ = step
     data = step.data()
-    if kind == "write":
-        return image.write(data, offset)
     if kind == "writev":
-        return image.writev(parts(data), offset)
+        return kind, (parts(data), offset)
     if kind == "write_blocks":
         block = length // 3
-        return image.write_blocks(data, [offset + block * index for index in range(3)])
+        return kind, (data, [offset + block * index for index in range(3)])
     if kind == "write_same":
-        return image.write_same(data[:SECTOR], offset, length)
+        return kind, (data[:SECTOR], offset, length)
     if kind in ("compare_and_write", MISMATCH):
-        return image.compare_and_write(compared(model, step), data, offset)
-    if kind == "discard":
-        return image.discard(offset, length)
-    return image.write_zeroes(offset, length)
+        return "compare_and_write", (compared(model, step), data, offset)
+    if kind in ("discard", "write_zeroes"):
+        return kind, (offset, length)
+    return "write", (data, offset)
+
+
+def synchronous(image: rbd.Image, model: Model, step: Step) -> Any:
+    """Makes the step on the image."""
+    method, arguments = request(model, step)
+    return getattr(image, method)(*arguments)
 
 
 def coroutine(image: rbd.aio.AsyncImage, model: Model, step: Step) -> Any:
-    """The step as a coroutine."""
-    kind, offset, length, _ = step
-    data = step.data()
-    if kind == "writev":
-        return image.writev(parts(data), offset)
-    if kind == "write_same":
-        return image.write_same(data[:SECTOR], offset, length)
-    if kind in ("compare_and_write", MISMATCH):
-        return image.compare_and_write(compared(model, step), data, offset)
-    if kind == "discard":
-        return image.discard(offset, length)
-    if kind == "write_zeroes":
-        return image.write_zeroes(offset, length)
-    return image.write(data, offset)
+    """The step as a coroutine; for one that is none in asyncio, a write of the same data."""
+    method, arguments = request(model, step)
+    if not hasattr(image, method):
+        method, arguments = "write", (step.data(), step.offset)
+    return getattr(image, method)(*arguments)
 
 
 def with_callback(image: rbd.Image, step: Step, callback: Callable[..., Any]) -> rbd.Completion:

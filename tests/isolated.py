@@ -28,7 +28,9 @@ arguments = json.loads(sys.argv[1])
 answer = getattr(importlib.import_module({module!r}), {function!r})(*arguments)
 if {watched}:
     faulthandler.cancel_dump_traceback_later()
-print("answer:" + json.dumps(answer), flush=True)
+# Whole lines, though several processes may write at the same time.
+sys.stdout.write(f"answer:{{json.dumps(answer)}}\\n")
+sys.stdout.flush()
 """
 
 

@@ -66,7 +66,8 @@ def expected(name: str, function: str, code: int) -> Tuple[Optional[Type[BaseExc
         own = {rbd.FunctionNotSupported: errno.ENOSYS, rbd.CompareMismatch: code}
         return kind, own.get(kind) if kind is not None else None
     table = exceptions.errno_to_exception
-    if "group" in name.lower():
+    # As in the stock module: an image tells of its group in its own errors.
+    if "group" in name.lower() and not name.startswith("Image."):
         table = exceptions.group_errno_to_exception
     return table.get(code, rbd.OSError), code
 

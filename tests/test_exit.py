@@ -29,6 +29,8 @@ from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refuse
 from rbd.testing import LocalCluster
 
 ROUNDS = 1000 if SOAK else 3
+#: How many interpreters end at the same time.
+AT_ONCE = 3
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
@@ -148,18 +150,27 @@ def exit_with_finalizers(where: Where) -> None:
 
 def exits(where: Where, scenario: str, rounds: int) -> None:
     """Interpreters without a connection as yet, each of which makes one and goes to its end."""
-    for _ in range(rounds):
-        pid = os.fork()
-        if not pid:
-            globals()[scenario](where)
-            return
-        deadline = time.monotonic() + 60
-        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-            if time.monotonic() > deadline:
+    begun = 0
+    running: Dict[int, float] = {}
+    while begun < rounds or running:
+        # Some at once, since the end of one that has calls in flight takes a second.
+        if begun < rounds and len(running) < AT_ONCE:
+            pid = os.fork()
+            if not pid:
+                globals()[scenario](where)
+                return
+            begun += 1
+            running[pid] = time.monotonic() + 60
+            continue
+        for pid, deadline in list(running.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                assert status == 0, status
+                del running[pid]
+            elif time.monotonic() > deadline:
                 os.kill(pid, signal.SIGABRT)
                 raise AssertionError("an interpreter hung at its end")
-            time.sleep(0.005)
-        assert ended[1] == 0, ended
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
@@ -221,8 +232,20 @@ class File(io.RawIOBase):
         return len(buffer)
 
 
-def endless(image: Any, ioctx: Any, name: str) -> Dict[str, Callable[[], Any]]:
-    """Calls that go on for many seconds unless they are stopped; the image is large and empty."""
+class Sink(io.RawIOBase):
+    """A stream that takes everything."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def endless(
+    image: Any, parent: Any, clone: Any, ioctx: Any, name: str
+) -> Dict[str, Callable[[], Any]]:
+    """Calls that go on for many seconds unless they are stopped; the images are large and empty."""
     offsets = array.array("Q", bytes(8 * 20_000_000))
     wrapped = rbd.aio.AsyncImage(image)
 
@@ -245,6 +268,14 @@ def endless(image: Any, ioctx: Any, name: str) -> Dict[str, Callable[[], Any]]:
         "write_blocks": lambda: image.write_blocks(bytes(len(offsets)), offsets),
         "asyncio": lambda: asyncio.run(read_on()),
         "wait_for_complete_and_cb": wait,
+        "flatten": clone.flatten,
+        "flatten with on_progress": lambda: clone.flatten(on_progress=lambda *_: 0),
+        "rollback": lambda: parent.rollback_to_snap("base"),
+        "rollback with on_progress": lambda: parent.rollback_to_snap(
+            "base", on_progress=lambda *_: 0
+        ),
+        "export_image": lambda: rbd.transfer.export_image(image, Sink()),
+        "export_diff": lambda: rbd.transfer.export_diff(image, Sink()),
         "import_image": lambda: rbd.transfer.import_image(File(), ioctx, name),
     }
 
@@ -255,10 +286,16 @@ def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
     name = f"{where[3]}-large"
     # So many objects that going through them takes seconds; none of them exists.
     size = 32 << 30
-    rbd.RBD().create(ioctx, name, size, 20, features=rbd.RBD_FEATURE_LAYERING)
+    features = rbd.RBD_FEATURE_LAYERING
+    rbd.RBD().create(ioctx, name, size, 20, features=features)
+    rbd.RBD().create(ioctx, f"{name}-parent", size // 4, 20, features=features)
     waits: Dict[str, List[float]] = {}
-    with rbd.Image(ioctx, name) as large:
-        for kind, call in endless(large, ioctx, f"{name}-imported").items():
+    with rbd.Image(ioctx, name) as large, rbd.Image(ioctx, f"{name}-parent") as parent:
+        parent.create_snap("base")
+        parent.protect_snap("base")
+        rbd.RBD().clone(ioctx, f"{name}-parent", "base", ioctx, f"{name}-clone", features, order=20)
+        clone = rbd.Image(ioctx, f"{name}-clone")
+        for kind, call in endless(large, parent, clone, ioctx, f"{name}-imported").items():
             for _ in range(rounds):
                 waits.setdefault(kind, []).append(interrupted(call))
                 if large.size() != size:
@@ -266,8 +303,13 @@ def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
                 if f"{name}-imported" in rbd.RBD().list(ioctx):
                     rbd.RBD().remove(ioctx, f"{name}-imported")
                 assert large.read(0, 4) == bytes(4), kind
-        large.resize(0)
-    rbd.RBD().remove(ioctx, name)
+                assert clone.parent_info()[2] == "base", kind
+        clone.close()
+        rbd.RBD().remove(ioctx, f"{name}-clone")
+        parent.unprotect_snap("base")
+        parent.remove_snap("base")
+    for one in (name, f"{name}-parent"):
+        rbd.RBD().remove(ioctx, one)
     cluster.shutdown()
     return waits
 

@@ -18,6 +18,7 @@ from typing import Any, Callable, List, Set, Tuple
 import pytest
 
 import fakerbd
+import figures
 import rbd
 import resident
 from fakerbd import Kind, Shim
@@ -145,6 +146,7 @@ def exit_in_slow_call(where: Where) -> None:
 def test_exit_with_slow_calls(shimmed: Callable[..., Any]) -> None:
     for _ in range(50 if SOAK else 3):
         shimmed(exit_in_slow_call)
+        figures.note("exits in slow calls", 1)
 
 
 # Missing functions
@@ -282,6 +284,7 @@ def fail_many_times(where: Where, rounds: int) -> List[Any]:
 def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:
     calls, grown = shimmed(fail_many_times, 1500 if SOAK else 25, timeout=LIMIT)
     assert calls > 500
+    figures.note("failed calls that leaked nothing", calls)
     assert grown < 4096 + calls // 40, f"{grown} KiB over {calls} failed calls"
 
 
@@ -354,4 +357,6 @@ def random_faults(where: Where, seconds: float) -> int:
 
 
 def test_random_faults_under_load(shimmed: Callable[..., Any]) -> None:
-    assert shimmed(random_faults, 600 if SOAK else 3, timeout=LIMIT) > 0
+    total = shimmed(random_faults, 300 if SOAK else 3, timeout=LIMIT)
+    assert total > 0
+    figures.note("calls of six threads while anything may fail", total)

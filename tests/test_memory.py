@@ -7,8 +7,10 @@ import contextlib
 import gc
 import mmap
 import os
+import resource
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import pytest
@@ -21,7 +23,7 @@ import rbd.aio
 import resident
 from fakerbd import Shim
 from fakerbd.driving import balance
-from place import LIMIT, SIZE, SOAK, Where, connect
+from place import LIMIT, SIZE, SOAK, Where, connect, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -159,6 +161,32 @@ def test_nothing_grows(shimmed: Callable[..., Any]) -> None:
         figures.note("operations", count)
     figures.note("kinds of them", len(found))
     figures.note("growth of the kind that grew most, KiB", max(one[1] for one in found.values()))
+
+
+def too_much(where: Where) -> int:
+    """What a process is not allowed to have, it is told so, and lives."""
+    _cluster, _ioctx, image = open_all(where)
+    image.resize(1 << 40)
+    wrapped = rbd.aio.AsyncImage(image)
+    huge = 1 << 34
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + (1 << 30), resource.RLIM_INFINITY))
+    requests: List[Callable[[], Any]] = [
+        lambda: image.read(0, huge),
+        lambda: image.aio_read(0, huge, lambda *_: None),
+        lambda: image.read_blocks(range(0, huge, 1 << 20), 1 << 20),
+        lambda: asyncio.run(wrapped.read(0, huge)),
+        lambda: image.open_file("rb").read(huge),
+    ]
+    for request in requests:
+        with pytest.raises(MemoryError):
+            request()
+        assert image.read(100, 4) == b"AAAA"
+    return len(requests)
+
+
+def test_more_than_the_process_may_have(where: Where) -> None:
+    assert isolated.run(too_much, where, development=False) > 3
 
 
 def own_peak() -> int:

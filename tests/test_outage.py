@@ -5,6 +5,7 @@ Three bluestore OSDs, whose data survives a kill -9, and two copies of everythin
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import errno
 import json
@@ -34,7 +35,12 @@ PATIENT, HASTY = 60, 1
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    conf = {"bluestore_block_size": 1 << 30}
+    conf = {
+        "bluestore_block_size": 1 << 30,
+        # For so much of the grace for an OSD's heartbeat (20 s) may a dead one have let clients
+        # read: until then the next one that has its data serves nobody.
+        "osd_pool_default_read_lease_ratio": 0.05,
+    }
     with LocalCluster(osds=OSDS, objectstore="bluestore", conf=conf) as cluster:
         yield cluster
 
@@ -65,6 +71,12 @@ class Client:
         self.connection.shutdown()
 
 
+def start_all(cluster: LocalCluster) -> None:
+    """Start those OSDs that do not run, at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(OSDS) as pool:
+        list(pool.map(cluster.start_osd, range(OSDS)))
+
+
 @pytest.fixture
 def name(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """An image of this test's."""
@@ -73,8 +85,7 @@ def name(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[str]
         rbd.RBD().create(ioctx, name, SIZE, 20)
         yield name
         # Whatever a test did, the cluster is whole again before the next.
-        for number in range(OSDS):
-            cluster.start_osd(number)
+        start_all(cluster)
         cluster.wait_clean(PATIENCE)
 
 
@@ -181,8 +192,7 @@ def test_all_osds_are_killed_under_load(
                 cluster.kill_osd(number)
             failing.go_on(1)
             give_up(hasty)
-            for number in range(OSDS):
-                cluster.start_osd(number)
+            start_all(cluster)
             waiting.go_on(3)
             failing.go_on(3)
     assert not waiting.errors, "librbd retries"

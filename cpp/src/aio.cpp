@@ -202,12 +202,14 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
     if (!borrowed) {
         functions.rbd_aio_close.require();
     }
-    std::unique_lock<std::mutex> lock(state->closer_mutex);
+    // Held until the end, so that no other close can come to its own end with a closer half set.
+    auto use = image.use();
+    std::lock_guard<std::mutex> lock(state->closer_mutex);
     if (state->closer) {
         throw ClosedError(image.describe() + " is closed");
     }
-    operation.prepare(std::move(queue), std::make_shared<Closing>(state), functions);
-    state->closer = [&operation, &functions, borrowed](abi::rbd_image_t raw) noexcept {
+    std::function<int(abi::rbd_image_t)> closer = [&operation, &functions,
+                                                   borrowed](abi::rbd_image_t raw) noexcept {
         if (borrowed) {
             operation.fail(0);  // another module's to close
             return 0;
@@ -218,10 +220,12 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         }
         return 0;
     };
-    lock.unlock();
+    operation.prepare(std::move(queue), std::make_shared<Closing>(state), functions);
+    state->closer = std::move(closer);
     try {
         state->close_later();
     } catch (...) {
+        state->closer = nullptr;
         operation.abort();
         throw;
     }

@@ -25,12 +25,21 @@ Version rados_version() {
     return version;
 }
 
+namespace {
+
+std::shared_ptr<ClusterState> state_of(const abi::Functions& table, abi::rados_t raw) {
+    return owned([&] { return std::make_shared<ClusterState>(table, raw); },
+                 [&] { table.rados_shutdown(raw); });
+}
+
+}  // namespace
+
 Cluster Cluster::create(const std::string& cluster_name, const std::string& name, uint64_t flags) {
     const abi::Functions& table = rbdxx::functions();
     abi::rados_t raw = nullptr;
     check<RadosError>(table.rados_create2(&raw, cluster_name.c_str(), name.c_str(), flags),
                       [&] { return "error creating client " + quoted(name); });
-    auto state = std::make_shared<ClusterState>(table, raw);
+    auto state = state_of(table, raw);
     state->client = name;
     return Cluster(std::move(state));
 }
@@ -40,7 +49,7 @@ Cluster Cluster::create_with_id(const char* id) {
     abi::rados_t raw = nullptr;
     check<RadosError>(table.rados_create(&raw, id),
                       [&] { return "error creating client " + quoted(id); });
-    return Cluster(std::make_shared<ClusterState>(table, raw));
+    return Cluster(state_of(table, raw));
 }
 
 void Cluster::read_config(const char* path) {

@@ -92,8 +92,17 @@ Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
 
 Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
                    const OpenOptions& options) {
-    return Image(std::make_shared<ImageState>(rbdxx::functions(), raw, std::move(cluster),
-                                              "image " + quoted(options.name)));
+    const abi::Functions& functions = rbdxx::functions();
+    return owned(
+        [&] {
+            return Image(std::make_shared<ImageState>(functions, raw, std::move(cluster),
+                                                      "image " + quoted(options.name)));
+        },
+        [&] {
+            if (functions.rbd_close) {
+                functions.rbd_close(raw);
+            }
+        });
 }
 
 Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {

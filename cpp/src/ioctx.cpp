@@ -27,6 +27,14 @@ std::string text_of_length(const Call& call, const Describe& describe) {
     return text;
 }
 
+std::shared_ptr<IoCtxState> state_of(const Use<ClusterState>& cluster,
+                                     const std::shared_ptr<ClusterState>& owner,
+                                     abi::rados_ioctx_t raw) {
+    return owned(
+        [&] { return std::make_shared<IoCtxState>(cluster.functions(), raw, owner, true); },
+        [&] { cluster->rados_ioctx_destroy(raw); });
+}
+
 }  // namespace
 
 IoCtx IoCtx::open(const Cluster& cluster, const std::string& pool) {
@@ -34,7 +42,7 @@ IoCtx IoCtx::open(const Cluster& cluster, const std::string& pool) {
     abi::rados_ioctx_t raw = nullptr;
     check<RadosError>(call->rados_ioctx_create(call.get(), pool.c_str(), &raw),
                       [&] { return "error opening pool " + quoted(pool); });
-    return IoCtx(std::make_shared<IoCtxState>(call.functions(), raw, cluster.state(), true));
+    return IoCtx(state_of(call, cluster.state(), raw));
 }
 
 IoCtx IoCtx::open(const Cluster& cluster, int64_t pool_id) {
@@ -42,7 +50,7 @@ IoCtx IoCtx::open(const Cluster& cluster, int64_t pool_id) {
     abi::rados_ioctx_t raw = nullptr;
     check<RadosError>(call->rados_ioctx_create2(call.get(), pool_id, &raw),
                       [&] { return "error opening pool " + std::to_string(pool_id); });
-    return IoCtx(std::make_shared<IoCtxState>(call.functions(), raw, cluster.state(), true));
+    return IoCtx(state_of(call, cluster.state(), raw));
 }
 
 IoCtx IoCtx::borrow(abi::rados_ioctx_t raw) {

@@ -26,6 +26,7 @@ class Kind(enum.IntEnum):
     SIZES = 5
     ENLARGE = 6
     AFTER = 7
+    GROW = 8
 
 
 def compiler() -> Optional[str]:

@@ -50,10 +50,11 @@ enum Kind {
     kind_sizes = 5,    // writes `value` through every count argument, answers 0
     kind_enlarge = 6,  // writes `value` through every count argument, answers -ERANGE
     kind_after = 7,    // makes the real call, then answers -value all the same
+    kind_grow = 8,     // adds `value` to every count argument, answers -ERANGE
 };
 
 struct Fault {
-    int index = -1;  // -1: any function that answers a code
+    int index = -1;  // -1: any function that answers a code, and has a count where that is spoiled
     int kind = kind_none;
     long long value = 0;
     long long skip = 0;   // leave so many calls alone first
@@ -96,13 +97,18 @@ bool spared(int index) {
            index == index_rbd_aio_wait_for_complete;
 }
 
-Fault fault_for(int index, bool answers_code) {
+bool spoils_counts(int kind) {
+    return kind == kind_enlarge || kind == kind_grow;
+}
+
+Fault fault_for(int index, bool answers_code, bool has_count) {
     if (!armed.load(std::memory_order_acquire)) {
         return {};
     }
     std::lock_guard<std::mutex> lock(mutex);
     for (Fault& fault : faults) {
-        bool any = fault.index < 0 && answers_code && !spared(index);
+        bool any = fault.index < 0 && answers_code && !spared(index) &&
+                   (has_count || !spoils_counts(fault.kind));
         if ((fault.index != index && !any) || fault.count == 0) {
             continue;
         }
@@ -196,11 +202,15 @@ void complete_late(rbd_completion_t completion, void* call) {
 }
 
 template <class Argument>
-void spoil_count(Argument argument, long long value) {
-    if constexpr (std::is_same_v<Argument, std::size_t*> || std::is_same_v<Argument, int*> ||
-                  std::is_same_v<Argument, unsigned int*>) {
+constexpr bool is_count = std::is_same_v<Argument, std::size_t*> ||
+                          std::is_same_v<Argument, int*> || std::is_same_v<Argument, unsigned int*>;
+
+template <class Argument>
+void spoil_count(Argument argument, const Fault& fault) {
+    if constexpr (is_count<Argument>) {
         if (argument != nullptr) {
-            *argument = static_cast<std::remove_pointer_t<Argument>>(value);
+            long long before = fault.kind == kind_grow ? static_cast<long long>(*argument) : 0;
+            *argument = static_cast<std::remove_pointer_t<Argument>>(before + fault.value);
         }
     }
 }
@@ -215,7 +225,7 @@ struct Stub<Result(Args...), index> {
     static Result call(Args... args) {
         ++counts[index].calls;
         constexpr bool answers_code = std::is_integral_v<Result> && std::is_signed_v<Result>;
-        Fault fault = fault_for(index, answers_code);
+        Fault fault = fault_for(index, answers_code, (is_count<Args> || ...));
         if (fault.kind == kind_delay) {
             std::this_thread::sleep_for(std::chrono::milliseconds(fault.value));
         }
@@ -229,8 +239,8 @@ struct Stub<Result(Args...), index> {
                 (fault.kind == kind_sizes || (fault.kind == kind_error && fault.value == 0))) {
                 return -EIO;
             }
-            if (fault.kind == kind_sizes || fault.kind == kind_enlarge) {
-                (spoil_count(args, fault.value), ...);
+            if (fault.kind == kind_sizes || spoils_counts(fault.kind)) {
+                (spoil_count(args, fault), ...);
                 return fault.kind == kind_sizes ? 0 : -ERANGE;
             }
             Result result = fault.kind == kind_error ? 0 : pass_on(args...);

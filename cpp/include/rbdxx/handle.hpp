@@ -124,6 +124,18 @@ private:
     std::condition_variable changed_;
 };
 
+// What `make()` gives, the owner of a C handle; where there is no memory for it, `give_back()`
+// frees the handle.
+template <class Make, class GiveBack>
+auto owned(const Make& make, const GiveBack& give_back) {
+    try {
+        return make();
+    } catch (...) {
+        give_back();
+        throw;
+    }
+}
+
 // One use of a handle: entered while it lives. `use->rbd_x(use.get(), ...)` calls the C function.
 template <class State>
 class Use {

@@ -276,3 +276,24 @@ TEST_CASE("many threads submit, one collects, one closes in the middle") {
         consumer.join();
     }
 }
+
+TEST_CASE_FIXTURE(Place, "an asynchronous close that comes while another one waits is refused") {
+    auto queue = std::make_shared<aio::Queue>();
+    std::vector<char> data(512);
+    Numbered read;
+    rbdxx::Image other = open();
+    std::thread closing;
+    {
+        memory::Hold hold;
+        aio::read(read, queue, other, data.data(), 0, data.size());
+        closing = std::thread([&] { other.close(); });
+        while (!other.closed()) {
+            std::this_thread::yield();
+        }
+        auto operation = std::make_unique<Numbered>();
+        CHECK_THROWS_AS(aio::close(*operation, queue, other), ClosedError);
+    }
+    collect(*queue, 1);
+    closing.join();
+    CHECK(queue->take() == nullptr);
+}

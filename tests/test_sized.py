@@ -1,0 +1,113 @@
+"""Calls that answer ERANGE: asked again with more room, and not for ever.
+
+The shim of fakerbd stands between the package and the real librbd.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, Callable, List, Tuple
+
+import pytest
+
+import fakerbd
+import figures
+import rbd
+import resident
+from fakerbd import Kind, Shim
+from fakerbd.driving import Driven, balance, everything
+from place import LIMIT, SIZE, SOAK, Where, open_all
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
+
+# What each further answer says of the room that is needed: as much as there was, a little more,
+# much more, nothing, and what no machine and no number holds.
+STORMS = [
+    (Kind.GROW, 0),
+    (Kind.GROW, 1),
+    (Kind.GROW, 1 << 26),
+    (Kind.GROW, -1),
+    (Kind.ENLARGE, 0),
+    (Kind.ENLARGE, (1 << 31) - 1),
+    (Kind.ENLARGE, 1 << 62),
+    (Kind.ENLARGE, -1),
+]
+#: The short form drives a method through so many of them, in turn.
+SHORT = 1
+#: Calls after which the loop has to give up, and what it may have taken by then, in KiB.
+ATTEMPTS, MEMORY = 65, 1 << 20
+
+
+def fill(where: Where, ioctx: Any, image: Any) -> None:
+    """Something to list, and some of it too long for the first attempt."""
+    for number in range(40):
+        image.metadata_set(f"key-{number}", "v" * 200)
+        image.create_snap(f"snapshot-{number}")
+        rbd.RBD().create(ioctx, f"{where[3]}-{number:0230}", SIZE)
+    image.protect_snap("snap")
+    for number in range(3):
+        rbd.RBD().clone(ioctx, where[3], "snap", ioctx, f"{where[3]}-clone-{number}")
+        rbd.RBD().group_create(ioctx, f"group-{number}")
+    rbd.RBD().trash_move(ioctx, f"{where[3]}-{39:0230}")
+
+
+def result(call: Driven) -> Any:
+    """What comes of a call, to be compared."""
+    try:
+        got = call()
+        return list(got) if hasattr(got, "__iter__") else got
+    except Exception as error:
+        return type(error), getattr(error, "errno", None)
+
+
+def storm(shim: Shim, call: Driven, kind: Kind, value: int) -> Tuple[Any, int]:
+    """What comes of it where room never suffices, and how often that was said."""
+    # Other calls fail, so that nothing is done in earnest.
+    shim.arm("*", kind, value)
+    shim.arm("*", Kind.ERROR, errno.EIO)
+    got = result(call)
+    return got, shim.disarm()
+
+
+def endless(where: Where) -> List[Any]:
+    """Every method that asks for something of unknown size; how many, how often, what is wrong."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    fill(where, ioctx, image)
+    calls = [
+        call
+        for call in everything(shim, ioctx, image)
+        # Others take a number from librbd, and that of one size.
+        if storm(shim, call, Kind.GROW, 1)[1] > 1
+    ]
+    strange: List[str] = []
+    said = 0
+    handles = balance(shim)
+    for index, call in enumerate(calls):
+        expected = result(call)
+        storms = STORMS
+        if not SOAK:
+            storms = [STORMS[(index * SHORT + more) % len(STORMS)] for more in range(SHORT)]
+        for kind, value in storms:
+            got, count = storm(shim, call, kind, value)
+            said += count
+            if got != (rbd.OSError, errno.ERANGE) or count > ATTEMPTS:
+                strange.append(f"{call.name}, {kind.name} {value}: {got!r} after {count}")
+            # Three times too little, and then what it is.
+            with shim.fault("*", kind, value, count=3):
+                got = result(call)
+            gave_up = got == (rbd.OSError, errno.ERANGE) and value not in (0, 1)
+            if got != expected and not gave_up:
+                strange.append(f"{call.name}, {kind.name} {value}: {got!r}, not {expected!r}")
+    if balance(shim) != handles:
+        strange.append(f"handles: {handles}, {balance(shim)}")
+    return [len(calls), said, resident.peak(), strange]
+
+
+def test_storms_of_erange(shimmed: Callable[..., Any]) -> None:
+    methods, said, peak, strange = shimmed(endless, timeout=LIMIT, development=False)
+    assert not strange, "\n".join(strange)
+    assert methods > 20
+    assert peak < MEMORY
+    figures.note("methods asked for more room", methods)
+    figures.note("times they were", said)
