@@ -75,6 +75,64 @@ def test_format_1(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> N
     assert contents(rbd_ioctx, f"{image}-theirs") == contents(rbd_ioctx, f"{image}-ours")
 
 
+JOURNALING = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
+#: What gives an image features that no create() takes, or snapshots of librbd's own.
+INTERNAL = [
+    *("data pool", "journal", "clone", "snapshot in the trash", "group"),
+    pytest.param("mirror", marks=pytest.mark.needs("rbd_mirror_image_enable2")),
+]
+
+
+def internal(kind: str, ioctx: Any, name: str) -> None:
+    """Makes an image with a history and with what the kind says."""
+    options: Any = {
+        "data pool": {"data_pool": ioctx.get_pool_name()},
+        "journal": {"features": rbd.RBD_FEATURE_LAYERING | JOURNALING},
+    }.get(kind, {})
+    rbd.RBD().create(ioctx, name, 4 * MIB, 20, **options)
+    with rbd.Image(ioctx, name) as image:
+        image.write(os.urandom(300_000), 0)
+        image.create_snap("one")
+        image.write(os.urandom(5000), 3 * MIB)
+        image.create_snap("two")
+        image.discard(0, MIB)
+        if kind in ("clone", "snapshot in the trash"):
+            rbd.RBD().clone(ioctx, name, "one", ioctx, f"{name}-child", clone_format=2)
+        if kind == "snapshot in the trash":
+            image.remove_snap("one")
+        elif kind == "group":
+            rbd.RBD().group_create(ioctx, f"{name}-group")
+            group = rbd.Group(ioctx, f"{name}-group")
+            group.add_image(ioctx, name)
+            group.create_snap("three")
+        elif kind == "mirror":
+            rbd.RBD().mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+            image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+
+
+@pytest.mark.parametrize("kind", INTERNAL)
+def test_what_is_internal_stays_behind(
+    kind: str, command: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
+    """A stream has a user's snapshots and features alone, and makes the image again."""
+    name, ours = kind.replace(" ", "-"), tmp_path / "ours"
+    internal(kind, rbd_ioctx, name)
+    with rbd.Image(rbd_ioctx, name) as image:
+        transfer.export_image(image, ours, export_format=2)
+    command("import", "--export-format", 2, ours, f"<{name}-theirs>")
+    transfer.import_image(ours, rbd_ioctx, f"{name}-ours")
+    users = {"two": None} if kind == "snapshot in the trash" else {"one": None, "two": None}
+    for new in (f"{name}-theirs", f"{name}-ours"):
+        with rbd.Image(rbd_ioctx, new) as image:
+            assert [snap["name"] for snap in image.list_snaps()] == list(users)
+        for at in (*users, None):
+            assert contents(rbd_ioctx, new, at) == contents(rbd_ioctx, name, at)
+    if kind == "mirror":
+        with rbd.Image(rbd_ioctx, name) as image:
+            image.mirror_image_disable(True)
+        rbd.RBD().mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
+
+
 def test_format_2(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     with rbd.Image(rbd_ioctx, image) as opened:
