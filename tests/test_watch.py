@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import threading
+import time
 from typing import Any, Callable, Iterator, List
 
 import pytest
@@ -196,6 +197,93 @@ def test_quiesce_alone_and_unquiesce_alone(rbd_image: rbd.Image, other: rbd.Imag
         other.create_snap("one")
         assert quiesced.is_set()
         assert unquiesced.wait(30)
+
+
+@quiesces
+def test_a_quiesce_may_write_where_it_has_the_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    def quiesce() -> None:
+        assert rbd_image.is_exclusive_lock_owner()
+        rbd_image.write(b"quiesced", 0)
+        rbd_image.flush()
+        seen.append(rbd_image.read(0, 8))
+
+    seen: List[bytes] = []
+    rbd_image.write(b"before", 0)
+    with rbd_image.on_quiesce(quiesce):
+        other.create_snap("one")
+    assert seen == [b"quiesced"]
+    other.set_snap("one")
+    assert other.read(0, 8) == b"quiesced"
+
+
+@quiesces
+def test_a_quiesce_that_waits_for_the_lock_fails_the_snapshot(
+    rbd_image: rbd.Image, other: rbd.Image
+) -> None:
+    def quiesce() -> None:
+        assert rbd_image.read(0, 4) == b"last"
+        rbd_image.flush()
+        flushed.append(True)
+
+    flushed: List[bool] = []
+    rbd_image.write(b"first", 0)
+    # Who takes a snapshot keeps the lock meanwhile.
+    other.write(b"last", 0)
+    with rbd_image.on_quiesce(quiesce, timeout=0.3):
+        with pytest.raises(rbd.ImageBusy):
+            other.create_snap("one")
+        assert eventually(lambda: bool(flushed))
+        assert not other.snap_exists("one")
+        # Now the flush has taken the lock.
+        other.create_snap("one")
+    assert flushed == [True, True]
+    other.create_snap("two")
+
+
+@quiesces
+def test_a_late_answer_is_not_the_next_quiesce_s(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    def quiesce() -> None:
+        starts.append(1)
+        if len(starts) == 1:
+            assert release.wait(30)
+        else:
+            time.sleep(0.2)
+        ends.append(1)
+
+    starts: List[int] = []
+    ends: List[int] = []
+    release = threading.Event()
+    with rbd_image.on_quiesce(quiesce, timeout=0.5):
+        with pytest.raises(rbd.ImageBusy):
+            other.create_snap("one")
+        assert (starts, ends) == ([1], [])
+        release.set()
+        other.create_snap("one")
+        assert ends == [1, 1]
+
+
+@quiesces
+@pytest.mark.parametrize("code", [errno.ETIMEDOUT, errno.ERESTART])
+def test_a_refusal_that_librbd_would_misread(
+    rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any], code: int
+) -> None:
+    def refuse() -> None:
+        raise OSError(code, "not now")
+
+    # The snapshot is taken by the client that has the lock, which asks itself.
+    rbd_image.write(b"x", 0)
+    with rbd_image.on_quiesce(refuse), pytest.raises(rbd.ImageBusy):
+        other.create_snap("one")
+    assert [error.errno for error in unraisable] == [code]
+
+
+@quiesces
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1", []])
+def test_what_is_no_timeout(rbd_image: rbd.Image, timeout: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        rbd_image.on_quiesce(print, timeout=timeout)
+    rbd_image.on_quiesce(print, timeout=None).close()
+    rbd_image.on_quiesce(print, timeout=float("inf")).close()
 
 
 class Refusal(Exception):

@@ -1,7 +1,12 @@
+#include <pybind11/stl.h>
+
 #include <rbdxx/watch.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,8 +43,10 @@ public:
     explicit Event(py::object callback)
         : callback_(std::move(callback)), queue_(Callbacks::get().queue()) {}
 
-    // `waiting`: whom to tell that the callback is over.
-    void post(const std::shared_ptr<watch::Watch>& waiting = nullptr) noexcept {
+    // `waiting`: whom to tell that the callback is over, which answers the quiesce of that number.
+    void post(const std::shared_ptr<watch::Watch>& waiting = nullptr,
+              uint64_t number = 0) noexcept {
+        number_.store(number);
         if (!posted_.exchange(true)) {
             self_ = shared_from_this();
             waiting_ = waiting;
@@ -51,6 +58,7 @@ public:
         std::shared_ptr<Event> self = std::move(self_);
         std::shared_ptr<watch::Watch> waiting = std::move(waiting_);
         posted_.store(false);
+        const uint64_t number = number_.load();
         int result = 0;
         try {
             callback_();
@@ -58,7 +66,7 @@ public:
             result = failure();
         }
         if (waiting != nullptr) {
-            without_gil([&] { waiting->complete(result); });
+            without_gil([&] { waiting->complete(number, result); });
         }
     }
 
@@ -77,6 +85,7 @@ private:
     const py::object callback_;
     const std::shared_ptr<aio::Queue> queue_;
     std::atomic<bool> posted_{false};
+    std::atomic<uint64_t> number_{0};
     std::shared_ptr<Event> self_;
     std::shared_ptr<watch::Watch> waiting_;
 };
@@ -128,18 +137,31 @@ std::shared_ptr<watch::Watch> on_update(const PyImage& image, const py::object& 
 }
 
 std::shared_ptr<watch::Watch> on_quiesce(const PyImage& image, const py::object& quiesce,
-                                         const py::object& unquiesce) {
+                                         const py::object& unquiesce,
+                                         std::optional<double> timeout) {
+    if (timeout && !(*timeout > 0)) {
+        throw py::value_error("timeout must be more than 0 seconds, or None");
+    }
+    // A day is as good as no limit, and no number of nanoseconds too large.
+    const std::chrono::duration<double> limit(std::min(timeout.value_or(0), 86400.0));
     auto subscription = std::make_unique<Subscription>();
     auto before = event(*subscription, quiesce, "quiesce");
     auto after = event(*subscription, unquiesce, "unquiesce");
     watch::Hooks hooks;
     if (before != nullptr) {
-        hooks.quiesce = [raw = before.get()](const auto& waiting) { raw->post(waiting); };
+        hooks.quiesce = [raw = before.get()](const auto& waiting, uint64_t number) {
+            raw->post(waiting, number);
+        };
     }
     if (after != nullptr) {
         hooks.unquiesce = [raw = after.get()] { raw->post(); };
     }
-    return subscribe(image, std::move(subscription), std::move(hooks), watch::Watch::on_quiesce);
+    return subscribe(image, std::move(subscription), std::move(hooks),
+                     [&](const Image& open, watch::Hooks made) {
+                         return watch::Watch::on_quiesce(
+                             open, std::move(made),
+                             std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+                     });
 }
 
 }  // namespace
@@ -191,8 +213,18 @@ void bind_watch(py::module_& m, ImageClass& image) {
         "Where quiesce raises, the snapshot fails with the exception's errno (EIO where it has\n"
         "none), unless it is taken with RBD_SNAP_CREATE_IGNORE_QUIESCE_ERROR. They run in the\n"
         "thread of asynchronous callbacks; what they raise goes to sys.unraisablehook.\n\n"
+        "quiesce may read, and may write and flush where is_exclusive_lock_owner() says so. Who\n"
+        "takes a snapshot keeps the lock: without it, a write or flush waits for the end of the\n"
+        "snapshot, and that for quiesce. There is nothing to flush then either: what this client\n"
+        "wrote went to the cluster with the lock. Nor may it change the image's snapshots.\n\n"
+        "timeout: how many seconds quiesce may take, after which the snapshot fails with "
+        "ImageBusy\n"
+        "and quiesce goes on; None for no limit. Keep it below 5 seconds for each of the attempts\n"
+        "in rbd_quiesce_notification_attempts, 10 by default: librbd's own limit leaves the image\n"
+        "without snapshots for minutes.\n\n"
         "Implements: rbd_quiesce_watch, rbd_quiesce_complete",
-        py::arg("quiesce"), py::arg("unquiesce") = py::none());
+        py::arg("quiesce"), py::arg("unquiesce") = py::none(), py::kw_only(),
+        py::arg("timeout") = 40.0);
 }
 
 }  // namespace rbdxx::python

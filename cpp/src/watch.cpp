@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
+#include <thread>
 
 namespace rbdxx::watch {
 
@@ -25,9 +27,10 @@ std::vector<Watcher> list(const Image& image) {
 
 template <class Register>
 std::shared_ptr<Watch> Watch::open(const Image& image, Hooks hooks, bool quiesces,
-                                   const Register& call) {
+                                   std::chrono::nanoseconds limit, const Register& call) {
     auto use = image.use();
     std::shared_ptr<Watch> watch(new Watch(image, std::move(hooks), quiesces));
+    watch->limit_ = limit;
     watch->functions_ = &use.functions();
     watch->raw_ = use.get();
     ImageState& state = use.state();
@@ -53,15 +56,16 @@ std::shared_ptr<Watch> Watch::open(const Image& image, Hooks hooks, bool quiesce
 }
 
 std::shared_ptr<Watch> Watch::on_update(const Image& image, Hooks hooks) {
-    return open(image, std::move(hooks), false,
+    return open(image, std::move(hooks), false, {},
                 [](const abi::Functions& functions, abi::rbd_image_t raw, Watch* watch) {
                     functions.rbd_update_unwatch.require();
                     return functions.rbd_update_watch(raw, &watch->handle_, changed, watch);
                 });
 }
 
-std::shared_ptr<Watch> Watch::on_quiesce(const Image& image, Hooks hooks) {
-    return open(image, std::move(hooks), true,
+std::shared_ptr<Watch> Watch::on_quiesce(const Image& image, Hooks hooks,
+                                         std::chrono::nanoseconds limit) {
+    return open(image, std::move(hooks), true, limit,
                 [](const abi::Functions& functions, abi::rbd_image_t raw, Watch* watch) {
                     functions.rbd_quiesce_unwatch.require();
                     functions.rbd_quiesce_complete.require();
@@ -76,14 +80,35 @@ void Watch::changed(void* watch) noexcept {
 
 void Watch::quiesce(void* argument) noexcept {
     auto* watch = static_cast<Watch*>(argument);
+    uint64_t number = 0;
     {
         std::lock_guard<std::mutex> lock(watch->mutex_);
-        watch->waiting_ = true;
+        number = ++watch->quiesces_seen_;
+        watch->waiting_ = number;
     }
     if (watch->hooks_.quiesce) {
-        watch->hooks_.quiesce(watch->shared_from_this());
+        watch->limit_wait(number);
+        watch->hooks_.quiesce(watch->shared_from_this(), number);
     } else {
-        watch->complete(0);
+        watch->complete(number, 0);
+    }
+}
+
+void Watch::limit_wait(uint64_t number) noexcept {
+    if (limit_ == std::chrono::nanoseconds{0}) {
+        return;
+    }
+    try {
+        std::thread([self = shared_from_this(), number] {
+            {
+                std::unique_lock<std::mutex> lock(self->mutex_);
+                self->answered_.wait_for(lock, self->limit_,
+                                         [&] { return self->waiting_ != number; });
+            }
+            self->complete(number, -EBUSY);
+        }).detach();
+    } catch (
+        const std::system_error&) {  // NOLINT(bugprone-empty-catch): librbd's own limit is left
     }
 }
 
@@ -94,13 +119,20 @@ void Watch::unquiesce(void* argument) noexcept {
     }
 }
 
-void Watch::complete(int result) noexcept {
+void Watch::complete(uint64_t number, int result) noexcept {
     // Locked over the call: with the watch, the image may go.
     std::lock_guard<std::mutex> lock(mutex_);
-    if (waiting_) {
-        waiting_ = false;
-        functions_->rbd_quiesce_complete(raw_, handle_, result);
+    if (number != 0 && waiting_ == number) {
+        answer(result);
     }
+}
+
+void Watch::answer(int result) noexcept {
+    waiting_ = 0;
+    answered_.notify_all();
+    // Who asked takes these two for a lost message, and asks again without an end.
+    const bool misread = result == -ETIMEDOUT || result == -ERESTART;
+    functions_->rbd_quiesce_complete(raw_, handle_, misread ? -EBUSY : result);
 }
 
 int Watch::end() noexcept {
@@ -113,8 +145,13 @@ int Watch::end() noexcept {
     if (!open) {
         return 0;
     }
-    // librbd waits for the answer to a quiesce before it lets a watch go.
-    complete(-ESHUTDOWN);
+    {
+        // librbd waits for the answer to a quiesce before it lets a watch go.
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (waiting_ != 0) {
+            answer(-ESHUTDOWN);
+        }
+    }
     int result = quiesces_ ? functions_->rbd_quiesce_unwatch(raw_, handle_)
                            : functions_->rbd_update_unwatch(raw_, handle_);
     ended_.store(true);

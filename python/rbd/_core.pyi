@@ -650,6 +650,8 @@ class Image(metaclass=_Type):
         self,
         quiesce: Optional[Callable[[], object]],
         unquiesce: Optional[Callable[[], object]] = None,
+        *,
+        timeout: Optional[float] = 40.0,
     ) -> Watch: ...
     # group
     def group(self) -> ImageGroup: ...

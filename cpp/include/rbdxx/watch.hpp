@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,7 +30,8 @@ std::vector<Watcher> list(const Image& image);
 // What a watch calls, in librbd's threads, which must not be kept: all may be empty.
 struct Hooks {
     std::function<void()> changed;
-    std::function<void(const std::shared_ptr<Watch>&)> quiesce;  // its complete() must follow
+    // complete() with the watch and the number given must follow.
+    std::function<void(const std::shared_ptr<Watch>&, uint64_t)> quiesce;
     std::function<void()> unquiesce;
     std::function<void()> ended;  // no other hook is called afterwards
 };
@@ -40,12 +43,15 @@ public:
     // Implements: rbd_update_watch
     static std::shared_ptr<Watch> on_update(const Image& image, Hooks hooks);
     // Calls `quiesce` before a snapshot is taken, which waits for complete(), and `unquiesce`
-    // afterwards. Implements: rbd_quiesce_watch
-    static std::shared_ptr<Watch> on_quiesce(const Image& image, Hooks hooks);
+    // afterwards. Where no answer comes within `limit` (zero: no limit), the snapshot fails with
+    // EBUSY: librbd itself gives up only after rbd_quiesce_notification_attempts times 5 seconds,
+    // and may then ask again without an end. Implements: rbd_quiesce_watch
+    static std::shared_ptr<Watch> on_quiesce(const Image& image, Hooks hooks,
+                                             std::chrono::nanoseconds limit);
 
-    // Answers a quiesce: 0, or the negative errno with which taking the snapshot is to fail.
-    // Does nothing where none waits. Implements: rbd_quiesce_complete
-    void complete(int result) noexcept;
+    // Answers the quiesce of that number: 0, or the negative errno with which taking the snapshot
+    // is to fail. Does nothing where it does not wait any more. Implements: rbd_quiesce_complete
+    void complete(uint64_t number, int result) noexcept;
 
     // Ends it; closing twice is no error. Throws what librbd reports.
     // Implements: rbd_update_unwatch, rbd_quiesce_unwatch
@@ -60,10 +66,12 @@ private:
         : hooks_(std::move(hooks)), quiesces_(quiesces), image_(image.state()) {}
     template <class Register>
     static std::shared_ptr<Watch> open(const Image& image, Hooks hooks, bool quiesces,
-                                       const Register& call);
+                                       std::chrono::nanoseconds limit, const Register& call);
     static void changed(void* watch) noexcept;
     static void quiesce(void* argument) noexcept;
     static void unquiesce(void* argument) noexcept;
+    void limit_wait(uint64_t number) noexcept;
+    void answer(int result) noexcept;
 
     const Hooks hooks_;
     const bool quiesces_;
@@ -72,7 +80,10 @@ private:
     abi::rbd_image_t raw_ = nullptr;
     uint64_t handle_ = 0;
     std::mutex mutex_;
-    bool waiting_ = false;  // a quiesce waits for its answer
+    std::condition_variable answered_;
+    std::chrono::nanoseconds limit_{0};
+    uint64_t quiesces_seen_ = 0;
+    uint64_t waiting_ = 0;  // the number of the quiesce that waits for its answer; 0: none does
     bool open_ = false;     // librbd knows it
     std::atomic<bool> ended_{false};
 };
