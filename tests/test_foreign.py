@@ -96,8 +96,30 @@ def test_a_ctypes_ioctx(rbd_cluster: Any) -> None:
     library.rados_shutdown(cluster)
 
 
-@pytest.mark.parametrize("impostor", [{"io": 5}, {"io": None}, {"io": "x"}, {"other": 1}])
-def test_impostors(impostor: Any) -> None:
-    fake = type("Ioctx", (), {"__module__": "rados", **impostor})()
-    with pytest.raises(TypeError, match="ioctx"):
-        rbd.RBD().list(fake)
+#: Heap memory that is no context, and an address at which there is nothing.
+HEAP = ctypes.create_string_buffer(4096)
+NOWHERE = 1 << 46
+
+
+class Valued:
+    """As a c_void_p, to look at."""
+
+    value = ctypes.addressof(HEAP)
+
+
+@pytest.mark.parametrize(
+    "io",
+    [
+        *(None, 5, "x", b"x", 1.5, True, -1, 1 << 70, object(), Valued(), id(HEAP)),
+        *(ctypes.addressof(HEAP), ctypes.c_ulong(ctypes.addressof(HEAP)), ctypes.pointer(HEAP)),
+        *(ctypes.c_char_p(b"text"), ctypes.c_void_p, ctypes.c_void_p(), ctypes.c_void_p(0)),
+        *(ctypes.c_void_p(5), ctypes.c_void_p(ctypes.addressof(HEAP) | 1)),
+        *(ctypes.c_void_p(NOWHERE), ctypes.c_void_p(-8)),
+    ],
+    ids=repr,
+)
+def test_impostors(io: Any) -> None:
+    for name in ("io", "other"):
+        fake = type("Ioctx", (), {"__module__": "rados", name: io})()
+        with pytest.raises(TypeError, match="ioctx"):
+            rbd.RBD().list(fake)

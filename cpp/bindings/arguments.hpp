@@ -34,9 +34,9 @@ struct Name {
 
 // An I/O context in any of its forms: ours, the stock module's, or ctypes'.
 struct IoCtxArgument {
-    std::optional<IoCtx> ioctx;
     py::object owner;       // keeps a foreign context alive
     py::object connection;  // the stock Rados behind it, where it is known
+    std::optional<IoCtx> ioctx;
     operator const IoCtx&() const { return *ioctx; }  // NOLINT: stands for its context
 };
 

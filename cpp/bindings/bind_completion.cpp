@@ -115,7 +115,8 @@ py::object aio_compare_and_writev(const py::object& self, const py::object& comp
 py::object aio_close(const py::object& self, const py::object& oncomplete) {
     auto& image = self.cast<PyImage&>();
     if (image.abandon_if_disconnected()) {
-        throw ClosedError("the connection of " + image->describe() + " is closed");
+        throw DisconnectedError("the connection of " + image.options().describe() +
+                                " is shut down");
     }
     return launch_plain(self, oncomplete,
                         [](Completion& made, aio::QueuePointer queue, const Image& open) {

@@ -161,7 +161,7 @@ void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
             throw py::error_already_set();
         }
         if (!done.load() && !operation->settled() && operation->lost()) {
-            throw ClosedError("the connection under the call is shut down");
+            throw DisconnectedError("the connection under the call is shut down");
         }
     }
 }

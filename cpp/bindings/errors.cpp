@@ -54,6 +54,8 @@ bool raise_current() noexcept {
             raise("batch", error, py::make_tuple(error.index(), error.offset()));
         } catch (const CompareMismatch& error) {
             raise("mismatch", error, py::make_tuple(error.offset()));
+        } catch (const DisconnectedError& error) {
+            raise("disconnected", error, py::make_tuple(static_cast<int>(error.subject())));
         } catch (const ClosedError& error) {
             raise("closed", error, py::make_tuple(static_cast<int>(error.subject())));
         } catch (const ArgumentError& error) {

@@ -1,5 +1,9 @@
 #include "foreign.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -49,24 +53,33 @@ void* plausible(void* pointer) {
     return address >= 4096 && address % alignof(void*) == 0 ? pointer : nullptr;
 }
 
+// What stands in a Cython object after its head.
+struct Slots {
+    explicit Slots(py::handle source)
+        : first(reinterpret_cast<void* const*>(reinterpret_cast<const char*>(source.ptr()) +
+                                               sizeof(PyObject))),
+          count((static_cast<std::size_t>(Py_TYPE(source.ptr())->tp_basicsize) - sizeof(PyObject)) /
+                sizeof(void*)) {}
+    void* const* const first;
+    const std::size_t count;
+};
+
 // The C handle in a Cython object: the first pointer after the head that is not a Python object
 // among its referents; a virtual table, where the type has one, takes the first slot.
 void* handle_in(py::handle source) {
     PyTypeObject* type = Py_TYPE(source.ptr());
     py::list referents = py::module_::import("gc").attr("get_referents")(source);
-    auto slots = reinterpret_cast<void* const*>(reinterpret_cast<const char*>(source.ptr()) +
-                                                sizeof(PyObject));
-    std::size_t count =
-        (static_cast<std::size_t>(type->tp_basicsize) - sizeof(PyObject)) / sizeof(void*);
+    const Slots slots(source);
     std::size_t at =
         py::hasattr(py::handle(reinterpret_cast<PyObject*>(type)), "__pyx_vtable__") ? 1 : 0;
-    for (; at < count; ++at) {
-        bool object = slots[at] == Py_None;
+    for (; at < slots.count; ++at) {
+        void* slot = slots.first[at];
+        bool object = slot == Py_None;
         for (py::handle referent : referents) {
-            object = object || referent.ptr() == slots[at];
+            object = object || referent.ptr() == slot;
         }
         if (!object) {
-            return plausible(slots[at]);
+            return plausible(slot);
         }
     }
     return nullptr;
@@ -104,16 +117,38 @@ py::object connection_of(py::handle ioctx) {
     return py::none();
 }
 
-// An object of a ctypes binding: its `io` is a c_void_p, or an integer.
+// The word in a connected Rados that names its state: shutdown() puts another object there.
+Witness witness_of(py::handle connection) {
+    const Slots slots(connection);
+    py::object state = py::getattr(connection, "state", py::none());
+    for (std::size_t at = 0; at < slots.count && !state.is_none(); ++at) {
+        if (slots.first[at] == state.ptr()) {
+            return {slots.first + at, state.ptr()};
+        }
+    }
+    return {};
+}
+
+bool mapped(void* pointer) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    auto start = reinterpret_cast<std::uintptr_t>(pointer) / page * page;
+    return ::msync(reinterpret_cast<void*>(start), page, MS_ASYNC) == 0;
+}
+
+// An object of a ctypes binding: its `io` is a c_void_p. No number is taken for a pointer.
 void* ctypes_handle(py::handle source) {
     py::object io = py::getattr(source, "io", py::none());
-    py::object value = py::getattr(io, "value", io);
-    if (!PyLong_Check(value.ptr())) {
+    py::object ctypes = py::reinterpret_borrow<py::object>(
+        PyDict_GetItemString(PyImport_GetModuleDict(), "ctypes"));
+    if (!ctypes || !py::isinstance(io, ctypes.attr("c_void_p"))) {
         return nullptr;
     }
-    void* pointer = PyLong_AsVoidPtr(value.ptr());
-    PyErr_Clear();  // a number that fits no pointer
-    return plausible(pointer);
+    py::object value = io.attr("value");
+    if (value.is_none()) {
+        return nullptr;
+    }
+    void* pointer = plausible(PyLong_AsVoidPtr(value.ptr()));
+    return pointer != nullptr && mapped(pointer) ? pointer : nullptr;
 }
 
 }  // namespace
@@ -127,6 +162,7 @@ IoCtxArgument foreign_ioctx(py::handle source) {
     argument.owner = py::reinterpret_borrow<py::object>(source);
     argument.connection = py::none();
     void* raw = nullptr;
+    Witness witness;
     if (is_stock(source, "Ioctx")) {
         if (state_of(source) != "open") {
             throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
@@ -137,6 +173,9 @@ IoCtxArgument foreign_ioctx(py::handle source) {
         }
         require_same_rados();
         raw = handle_in(source);
+        if (!argument.connection.is_none()) {
+            witness = witness_of(argument.connection);
+        }
     } else if (py::hasattr(source, "io")) {
         if (py::hasattr(source, "state") && state_of(source) != "open") {
             throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
@@ -146,7 +185,7 @@ IoCtxArgument foreign_ioctx(py::handle source) {
     if (raw == nullptr) {
         not_an_ioctx(source);
     }
-    argument.ioctx = IoCtx::borrow(raw);
+    argument.ioctx = IoCtx::borrow(raw, witness);
     return argument;
 }
 

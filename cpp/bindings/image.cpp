@@ -41,6 +41,7 @@ void PyImage::close() {
 
 void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster) {
     owner_ = std::make_unique<Image>(Image::adopt(std::move(cluster), raw, options_));
+    owner_->state()->set_witness(ioctx_.ioctx->state()->witness());
     image_.store(owner_.get(), std::memory_order_release);
     if (close_asked_.load()) {
         close();

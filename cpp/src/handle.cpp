@@ -176,6 +176,10 @@ void Handle::throw_closed() const {
     throw ClosedError(describe() + " is closed", subject());
 }
 
+void Handle::throw_disconnected() const {
+    throw DisconnectedError("the connection of " + describe() + " is shut down", subject());
+}
+
 void Handle::throw_forked() const {
     throw ForkedError(
         describe() +

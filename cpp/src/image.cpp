@@ -87,7 +87,9 @@ Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
                                    : call->rbd_open(call.get(), name, &raw, snapshot);
     }
     check(result, [&] { return "error opening " + options.describe(); });
-    return adopt(ioctx.state()->cluster, raw, options);
+    Image image = adopt(ioctx.state()->cluster, raw, options);
+    image.state_->set_witness(ioctx.state()->witness());
+    return image;
 }
 
 Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,

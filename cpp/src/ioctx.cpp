@@ -53,8 +53,10 @@ IoCtx IoCtx::open(const Cluster& cluster, int64_t pool_id) {
     return IoCtx(state_of(call, cluster.state(), raw));
 }
 
-IoCtx IoCtx::borrow(abi::rados_ioctx_t raw) {
-    return IoCtx(std::make_shared<IoCtxState>(rbdxx::functions(), raw, nullptr, false));
+IoCtx IoCtx::borrow(abi::rados_ioctx_t raw, const Witness& witness) {
+    IoCtx borrowed(std::make_shared<IoCtxState>(rbdxx::functions(), raw, nullptr, false));
+    borrowed.state_->set_witness(witness);
+    return borrowed;
 }
 
 void IoCtx::set_namespace(const std::string& name) const {

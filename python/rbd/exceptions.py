@@ -169,7 +169,11 @@ class ArgumentOutOfRange(OSError):
 
 
 class ConnectionShutdown(OSError):
-    """The client was shut down or blocklisted (ESHUTDOWN), or inherited through fork() (None)."""
+    """The client was shut down or blocklisted (ESHUTDOWN).
+
+    errno is None where the handle came through fork(), or where the stock module's connection under
+    an open image was shut down.
+    """
 
     _text = "RBD connection was shutdown (%s)"
 
@@ -216,6 +220,10 @@ class CompareMismatch(OSError):
 
     _text = "RBD compare mismatch (%s)"
     offset: Optional[int] = None
+
+
+class _Disconnected(ConnectionShutdown, InvalidArgument):
+    """The connection under an open image is shut down: as good as closed."""
 
 
 class LibraryNotFound(ImportError, Error):
@@ -327,7 +335,9 @@ def _from_core(kind: str, code: int, message: str, *details: int) -> BaseExcepti
         return FunctionNotSupported(message, errno=code)
     if kind == "absent":
         return _AbsentFunction(message, errno=code)
-    if kind == "closed":
+    if kind == "disconnected" and details == (0,):
+        return _Disconnected(message)
+    if kind in ("closed", "disconnected"):
         return _closed(message, *details)
     simple: Dict[str, Type[Error]] = {
         "argument": InvalidArgument,

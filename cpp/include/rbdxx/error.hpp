@@ -44,6 +44,12 @@ private:
     Subject subject_;
 };
 
+// The connection under the handle, another library's, was shut down before the call.
+class DisconnectedError : public ClosedError {
+public:
+    using ClosedError::ClosedError;
+};
+
 // Arguments that make no sense together, refused before anything is asked of the library.
 class ArgumentError : public Error {
 public:

@@ -33,6 +33,16 @@ public:
 // within a moment, and on a cluster that has not answered after ten seconds in all, and leaks them.
 void end_of_process() noexcept;
 
+// A word in memory that changes when the connection under a handle goes, for one of another
+// library, which tells nobody. Empty where there is none to be watched.
+struct Witness {
+    const void* const* place = nullptr;
+    const void* connected = nullptr;
+    bool gone() const noexcept {
+        return place != nullptr && __atomic_load_n(place, __ATOMIC_RELAXED) != connected;
+    }
+};
+
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
 //
 // enter() and leave() bracket each use of the C handle. close() refuses further entries, waits for
@@ -52,6 +62,11 @@ public:
         if ((users_.fetch_add(1, std::memory_order_acquire) & closed_bit) != 0) {
             leave();
             throw_closed();
+        }
+        // Last: the word need not be there any more once the handle is closed.
+        if (witness_.gone()) {
+            leave();
+            throw_disconnected();
         }
     }
 
@@ -84,6 +99,11 @@ public:
     bool closed() const noexcept { return (users_.load() & closed_bit) != 0; }
     bool forked() const noexcept { return generation_ != fork_generation(); }
 
+    // What tells whether the connection is still there; set before the handle is shared. Its word
+    // must stay readable until the handle is closed.
+    void set_witness(const Witness& witness) noexcept { witness_ = witness; }
+    const Witness& witness() const noexcept { return witness_; }
+
     // Lets go of the C handle without ever calling the library for it: the connection under it is
     // gone.
     void abandon() noexcept { abandoned_.store(true); }
@@ -105,6 +125,7 @@ private:
 
     [[noreturn]] void throw_closed() const;
     [[noreturn]] void throw_forked() const;
+    [[noreturn]] void throw_disconnected() const;
     void last_out() noexcept;
     // False where the process ends before it comes true.
     bool wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept;
@@ -113,6 +134,7 @@ private:
 
     const unsigned generation_;
     std::atomic<uint32_t> users_{0};
+    Witness witness_;
     std::atomic<uint32_t> lent_{0};
     std::atomic<bool> finished_{false};
     std::atomic<bool> abandoned_{false};

@@ -39,8 +39,9 @@ public:
     static IoCtx open(const Cluster& cluster, const std::string& pool);
     static IoCtx open(const Cluster& cluster, int64_t pool_id);
     // Another library's context, which stays that library's: never destroyed here. The caller keeps
-    // it and its connection open for as long as this and what is opened through it live.
-    static IoCtx borrow(abi::rados_ioctx_t raw);
+    // it and its connection open for as long as this and what is opened through it live; where it
+    // cannot, `witness` makes later calls throw DisconnectedError.
+    static IoCtx borrow(abi::rados_ioctx_t raw, const Witness& witness = {});
 
     void close() noexcept { state_->close(); }
     bool closed() const noexcept { return state_->closed(); }

@@ -162,6 +162,22 @@ TEST_CASE("an abandoned handle never reaches the library") {
     CHECK(probe.released == 1);
 }
 
+TEST_CASE("a handle over a connection that is gone cannot be used") {
+    int here = 0;
+    const void* word = &here;
+    Probe probe;
+    probe.set_witness({&word, &here});
+    probe.enter();
+    word = nullptr;
+    CHECK_THROWS_AS(probe.enter(), rbdxx::DisconnectedError);
+    probe.leave();
+    probe.close();
+    CHECK(probe.destroyed == 1);
+    // Closed, it does not look at the word any more.
+    probe.set_witness({reinterpret_cast<const void**>(8), nullptr});
+    CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
+}
+
 TEST_CASE("a child process cannot use or free it") {
     Probe probe;
     pid_t child = ::fork();
