@@ -61,7 +61,8 @@ void bind_copy(ImageClass& image) {
                       [&](const Progress& progress) { copy::into(self, destination, progress); });
         },
         "Copies the image's data into another open image, which must be as large at least.\n\n"
-        "Raises InvalidArgument where it is smaller, ReadOnlyImage.\n\n"
+        "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "
+        "ReadOnlyImage.\n\n"
         "Implements: rbd_copy_with_progress2",
         py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none());
     define(

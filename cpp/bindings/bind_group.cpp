@@ -198,8 +198,10 @@ void define_snapshots(py::module_& m, GroupClass& cls) {
             });
         },
         "Makes every image what it was at the snapshot.\n\n"
-        "Raises ObjectNotFound; InvalidArgument where the group's images are no longer those of\n"
-        "the snapshot.\n\nImplements: rbd_group_snap_rollback_with_progress",
+        "on_progress(done, total) may return -rbd.ECANCELED to stop: images then hold something "
+        "of\n"
+        "both. Raises ObjectNotFound, OperationCanceled; InvalidArgument where the group's images\n"
+        "are no longer those of the snapshot.\n\nImplements: rbd_group_snap_rollback_with_progress",
         py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
 }
 

@@ -164,7 +164,9 @@ void bind_image(ImageClass& image) {
             });
         },
         "Changes the size to `size` bytes; shrinking discards what is beyond.\n\n"
-        "Raises InvalidArgument for a shrink without allow_shrink.\n\nImplements: rbd_resize2",
+        "on_progress(done, total) may return -rbd.ECANCELED to stop a shrink. Raises\n"
+        "InvalidArgument for a shrink without allow_shrink, OperationCanceled.\n\n"
+        "Implements: rbd_resize2",
         py::arg("size"), py::arg("allow_shrink") = true, py::kw_only(),
         py::arg("on_progress") = py::none());
     define(
@@ -173,6 +175,10 @@ void bind_image(ImageClass& image) {
             long_call(on_progress, [&](const Progress& progress) { self->flatten(progress); });
         },
         "Copies the parent's data into the clone, which then has no parent.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop: the parent is still there, "
+        "and\n"
+        "what was copied stays. Raises InvalidArgument where there is no parent, "
+        "OperationCanceled.\n\n"
         "Implements: rbd_flatten_with_progress",
         py::arg("on_progress") = py::none());
     define(
@@ -183,6 +189,8 @@ void bind_image(ImageClass& image) {
         },
         "Gives the space of runs of zeroes back; sparse_size in bytes, a power of two of 4096 or "
         "more.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop. Raises InvalidArgument,\n"
+        "OperationCanceled.\n\n"
         "Implements: rbd_sparsify_with_progress",
         py::arg("sparse_size"), py::kw_only(), py::arg("on_progress") = py::none());
     define(
@@ -192,6 +200,8 @@ void bind_image(ImageClass& image) {
                       [&](const Progress& progress) { self->rebuild_object_map(progress); });
         },
         "Makes the object map anew, where a flag says that it is invalid.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop: the flag stays. Raises\n"
+        "InvalidArgument where there is no object map, OperationCanceled.\n\n"
         "Implements: rbd_rebuild_object_map",
         py::kw_only(), py::arg("on_progress") = py::none());
     define(

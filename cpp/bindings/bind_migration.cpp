@@ -88,17 +88,23 @@ void bind_migration(RbdClass& rbd, ImageClass& image) {
                  py::arg("data_pool") = py::none());
     define_step(rbd, "migration_execute", migration::execute,
                 "Copies the data of an image in migration; it may be in use.\n\n"
-                "Raises ImageNotFound, InvalidArgument where it is not in migration, "
-                "OperationCanceled.\n\n"
+                "on_progress(done, total) cannot stop it. Raises ImageNotFound, InvalidArgument "
+                "where it is not in\nmigration.\n\n"
                 "Implements: rbd_migration_execute_with_progress");
-    define_step(rbd, "migration_commit", migration::commit,
-                "Ends a migration whose data is copied: the source is removed.\n\n"
-                "Raises ImageNotFound, InvalidArgument, ImageBusy.\n\n"
-                "Implements: rbd_migration_commit_with_progress");
-    define_step(rbd, "migration_abort", migration::abort,
-                "Takes a migration back: the destination is removed, the source is there again.\n\n"
-                "Raises ImageNotFound, InvalidArgument, ImageBusy.\n\n"
-                "Implements: rbd_migration_abort_with_progress");
+    define_step(
+        rbd, "migration_commit", migration::commit,
+        "Ends a migration whose data is copied: the source is removed.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop, but should not: the image "
+        "is whole, yet\nwhat is left of the source stays in the trash, and librbd never "
+        "removes it.\n\n"
+        "Raises ImageNotFound, InvalidArgument, ImageBusy, OperationCanceled.\n\n"
+        "Implements: rbd_migration_commit_with_progress");
+    define_step(
+        rbd, "migration_abort", migration::abort,
+        "Takes a migration back: the destination is removed, the source is there again.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop; another call goes on.\n\n"
+        "Raises ImageNotFound, InvalidArgument, ImageBusy, OperationCanceled.\n\n"
+        "Implements: rbd_migration_abort_with_progress");
     define(
         rbd, "migration_status", status,
         "How far the migration of an image is: a dict of state (RBD_IMAGE_MIGRATION_STATE_*),\n"

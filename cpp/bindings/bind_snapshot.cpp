@@ -184,7 +184,10 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
             });
         },
         "Takes a snapshot.\n\n"
-        "flags: RBD_SNAP_CREATE_*. Raises ImageExists, ReadOnlyImage, DiskQuotaExceeded.\n\n"
+        "flags: RBD_SNAP_CREATE_*. on_progress(done, total) is called before each attempt to "
+        "quiesce\n"
+        "the image's other users, and cannot stop it. Raises ImageExists, ReadOnlyImage,\n"
+        "DiskQuotaExceeded.\n\n"
         "Implements: rbd_snap_create2, rbd_snap_create",
         py::arg("name"), py::arg("flags") = 0, py::kw_only(), py::arg("on_progress") = py::none());
     define_by_name(
@@ -201,7 +204,8 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
             });
         },
         "Removes a snapshot.\n\n"
-        "flags: RBD_SNAP_REMOVE_UNPROTECT, _FLATTEN (its clones first), _FORCE (both).\n\n"
+        "flags: RBD_SNAP_REMOVE_UNPROTECT, _FLATTEN (its clones first), _FORCE (both).\n"
+        "on_progress(done, total) cannot stop it.\n\n"
         "Raises ImageNotFound, ImageBusy where it is protected.\n\nImplements: rbd_snap_remove2",
         py::arg("name"), py::arg("flags"), py::kw_only(), py::arg("on_progress") = py::none());
     define(
@@ -226,7 +230,10 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
             long_call(on_progress,
                       [&](const Progress& progress) { snapshot::rollback(self, name, progress); });
         },
-        "Makes the image what it was at the snapshot.\n\nRaises ImageNotFound, IOError.\n\n"
+        "Makes the image what it was at the snapshot.\n\n"
+        "on_progress(done, total) may return -rbd.ECANCELED to stop: the image then holds "
+        "something\n"
+        "of both. Raises ImageNotFound, IOError, OperationCanceled.\n\n"
         "Implements: rbd_snap_rollback_with_progress",
         py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
     define_by_name(image, "protect_snap", snapshot::protect,
