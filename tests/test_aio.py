@@ -334,3 +334,24 @@ def test_without_a_running_loop(rbd_image: rbd.Image) -> None:
     coroutine = rbd.aio.AsyncImage(rbd_image).read(0, 1)
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
+
+
+@pytest.mark.parametrize(
+    "image", [None, 7, "image", rbd.RBD()], ids=lambda image: type(image).__name__
+)
+def test_only_images_are_wrapped(image: Any) -> None:
+    with pytest.raises(TypeError, match=r"image must be an rbd\.Image"):
+        rbd.aio.AsyncImage(image)
+
+
+def test_one_image_in_one_loop_after_another(rbd_image: rbd.Image) -> None:
+    """Also where a later loop lies where one that has ended was."""
+    wrapped = rbd.aio.AsyncImage(rbd_image)
+    rbd_image.write(b"x" * 10, 0)
+
+    async def read() -> bytes:
+        return await asyncio.wait_for(wrapped.read(0, 10), 30)
+
+    for _ in range(20):
+        assert asyncio.run(read()) == b"x" * 10
+        gc.collect()

@@ -227,6 +227,13 @@ bool refers(const py::object& weak, const py::object& object) {
 #endif
 }
 
+PyImage& image_of(const py::object& image) {
+    if (!py::isinstance<PyImage>(image)) {
+        throw py::type_error("image must be an rbd.Image");
+    }
+    return image.cast<PyImage&>();
+}
+
 py::object checked(PyObject* made) {
     if (made == nullptr) {
         throw py::error_already_set();
@@ -238,7 +245,7 @@ py::object checked(PyObject* made) {
 
 AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
     : image_(std::move(image)),
-      target_(&image_.cast<PyImage&>()),
+      target_(&image_of(image_)),
       queue_of_(std::move(queue_of)),
       get_running_loop_(py::module_::import("asyncio").attr("get_running_loop")),
       create_future_(checked(PyUnicode_InternFromString("create_future"))) {}
