@@ -305,6 +305,7 @@ void set_notification(const Image& image, int descriptor, int type) {
 
 int poll_events(const Image& image, int most) {
     auto use = image.use();
+    use.functions().rbd_poll_io_events.require();
     int total = 0;
     int count = 0;
     do {
