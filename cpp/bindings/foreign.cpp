@@ -107,14 +107,38 @@ void require_same_rados() {
     }
 }
 
-py::object connection_of(py::handle ioctx) {
+// The stock Rados that has this handle, where one is still there.
+py::object connection_with(abi::rados_t cluster) {
+    py::object found = py::none();
+    py::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "rados");
+    py::object type = module ? py::getattr(module, "Rados", py::none()) : py::none();
+    if (!PyType_Check(type.ptr())) {
+        return found;
+    }
+    py::list objects = py::module_::import("gc").attr("get_objects")();
+    for (py::handle object : objects) {
+        if (PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr())) != 0 &&
+            handle_in(object) == cluster) {
+            found = py::reinterpret_borrow<py::object>(object);
+            // One that is shut down may have had the address before.
+            if (state_of(found) == "connected") {
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+// The stock Rados that the Ioctx was opened with.
+py::object connection_of(py::handle ioctx, abi::rados_ioctx_t raw) {
     py::list referents = py::module_::import("gc").attr("get_referents")(ioctx);
     for (py::handle referent : referents) {
         if (is_stock(referent, "Rados")) {
             return py::reinterpret_borrow<py::object>(referent);
         }
     }
-    return py::none();
+    // Ceph 14's does not refer to it. The question only reads what the context remembers.
+    return connection_with(functions().rados_ioctx_get_cluster(raw));
 }
 
 // The word in a connected Rados that names its state: shutdown() puts another object there.
@@ -167,12 +191,14 @@ IoCtxArgument foreign_ioctx(py::handle source) {
         if (state_of(source) != "open") {
             throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
         }
-        argument.connection = connection_of(source);
+        require_same_rados();
+        raw = handle_in(source);
+        if (raw != nullptr) {
+            argument.connection = connection_of(source, raw);
+        }
         if (!foreign_connected(argument.connection)) {
             throw ClosedError("the ioctx's connection is shut down", ClosedError::Subject::ioctx);
         }
-        require_same_rados();
-        raw = handle_in(source);
         if (!argument.connection.is_none()) {
             witness = witness_of(argument.connection);
         }
