@@ -174,8 +174,10 @@ def test_diffs(
         assert parse_diff(ours.read_bytes())[0] == parse_diff(theirs.read_bytes())[0]
         # What one wrote the other reads.
         command("import-diff", ours, f"<{image}-theirs>")
+        # Ceph 14's command puts whole objects of a striped image in wrong places.
+        wrong = whole_object and "striped" in image and not rbd.supports("rbd_quiesce_watch")
         with rbd.Image(rbd_ioctx, f"{image}-ours") as opened:
-            transfer.import_diff(theirs, opened)
+            transfer.import_diff(ours if wrong else theirs, opened)
         start = end
     expected = states(rbd_ioctx, image)
     assert states(rbd_ioctx, f"{image}-ours") == expected

@@ -70,7 +70,9 @@ void bind_migration(RbdClass& rbd, ImageClass& image) {
         "Starts to move an image to another place, name or layout: from now on it is opened at the "
         "destination,\nand the source is hidden in the trash.\n\n"
         "The options are as in create() and clone(); None: as the image's. Nobody may have the "
-        "image open.\nRaises ImageNotFound, ImageExists, ImageBusy, InvalidArgument.\n\n"
+        "image open.\nflatten: a clone copies what it reads from its parent and leaves it; Ceph 14 "
+        "would lose that, hence FunctionNotSupported there.\nRaises ImageNotFound, ImageExists, "
+        "ImageBusy, InvalidArgument.\n\n"
         "Implements: rbd_migration_prepare",
         py::arg("ioctx"), py::arg("image_name"), py::arg("dest_ioctx"), py::arg("dest_image_name"),
         py::arg("features") = py::none(), py::arg("order") = py::none(),

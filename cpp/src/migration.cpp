@@ -1,3 +1,4 @@
+#include <rbdxx/api.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/migration.hpp>
 #include <rbdxx/sized.hpp>
@@ -19,6 +20,10 @@ void step(const Use<IoCtxState>& use, const Function& function, const char* verb
 void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destination_ioctx,
              const std::string& destination, const ImageOptions& options) {
     auto use = ioctx.use();
+    if (options.flatten.value_or(0) != 0 && library_info().release < 16) {
+        // It would leave the parent without having copied what is read from there.
+        throw MissingFunction("flattening in a migration is not known to the loaded librbd");
+    }
     auto destination_use = destination_ioctx.use();
     OptionsHandle handle(options);
     check(use->rbd_migration_prepare(use.get(), name.c_str(), destination_use.get(),

@@ -22,10 +22,14 @@ ExtentTuple = Tuple[int, int, bool]
 Found = Iterable[ExtentTuple]
 
 
+def _misplaces_objects(image: Image) -> bool:
+    """Whether librbd tells wrong places of whole objects: that of Ceph 14, of a striped image's."""
+    return image.stripe_count() > 1 and not supports("rbd_snap_create2")
+
+
 def has_map(image: Image) -> bool:
     """Whether there are object maps, to tell in no time which objects there are or have changed."""
-    if image.stripe_count() > 1 and not supports("rbd_snap_create2"):
-        # Ceph 14 tells wrong places of a striped image's whole objects.
+    if _misplaces_objects(image):
         return False
     invalid = constants["RBD_FLAG_OBJECT_MAP_INVALID"] | constants["RBD_FLAG_FAST_DIFF_INVALID"]
     return bool(
@@ -41,6 +45,8 @@ class _Differ:
     ) -> None:
         self._image = image
         self._from = from_snapshot
+        # Less than whole objects is as good: it is all that has changed.
+        whole_object = whole_object and not _misplaces_objects(image)
         self._whole_object = whole_object
         stripes = image.stripe_count()
         # Of what is striped over some objects librbd tells object by object, set by set.
