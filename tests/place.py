@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import threading
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import rbd
 
@@ -27,6 +27,14 @@ def in_utc(stamp: datetime.datetime) -> datetime.datetime:
         return stamp
     assert stamp.tzinfo is None
     return stamp.replace(tzinfo=datetime.timezone.utc)
+
+
+def without_stale_cache() -> Dict[str, str]:
+    """Configuration: no cache where librbd's is that of Ceph 14.
+
+    That one goes on giving what was there before compare_and_write, or another client, changed it.
+    """
+    return {} if rbd.supports("rbd_quiesce_watch") else {"rbd_cache": "false"}
 
 
 def connect(where: Where) -> Tuple[Any, Any]:

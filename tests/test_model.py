@@ -26,7 +26,7 @@ import figures
 import rbd
 from disks import WAYS, Disk, apart, call_each
 from model import KINDS, SECTOR, Layout, Step
-from place import LIMIT, SOAK
+from place import LIMIT, SOAK, without_stale_cache
 from rbd.testing import Cluster
 
 pytestmark = [
@@ -169,6 +169,9 @@ class Images(RuleBasedStateMachine):
         size = len(model.at(last))
         if not size:
             return
+        if model.layout.stripe_count > 1 and not rbd.supports("rbd_quiesce_watch"):
+            # Ceph 14 reports wrong places of a striped image.
+            return
         region = (0, size) if length is None else (offset % size, length)
         image.set_snap(last)
         try:
@@ -207,7 +210,9 @@ class Alone(Images):
         parent = self.disk(disk)
         name = self.snapshot_of(parent, number)
         if name is not None:
-            self.disks.append(parent.clone(name, next(self.names), layout))
+            made = parent.clone(name, next(self.names), layout)
+            if made is not None:
+                self.disks.append(made)
 
     @rule(disk=numbers)
     def flatten(self, disk: int) -> None:
@@ -252,7 +257,7 @@ class Together(Images):
 @pytest.fixture
 def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[List[rbd.rados.Ioctx]]:
     """Two connections' ioctxs to the same place."""
-    connections = [rbd_cluster.connect(conf=CONF) for _ in range(2)]
+    connections = [rbd_cluster.connect(conf={**CONF, **without_stale_cache()}) for _ in range(2)]
     ioctxs = []
     for connection in connections:
         ioctx = connection.open_ioctx(rbd_ioctx.get_pool_name())

@@ -242,7 +242,7 @@ BY_ID = [
 
 def method(image: rbd.Image, name: str) -> Any:
     if not hasattr(image, name):
-        pytest.skip(f"the loaded librbd has no {name}")
+        pytest.skip(f"the loaded librbd has no rbd_{name}")
     return getattr(image, name)
 
 

@@ -1,7 +1,8 @@
 """Runs the steps with whichever `rbd` the interpreter finds, and prints what each came to, as JSON.
 
-usage: runner.py MODULES CONFFILE, where MODULES is "stock" or "ours". Kept to what Python 3.9 and
-either module know: it runs in the distribution's interpreter too.
+usage: runner.py MODULES CONFFILE ENDED, where MODULES is "stock" or "ours", and ENDED a JSON list
+of numbers: the steps to leave out, since they end the process. Kept to what Python 3.9 and either
+module know: it runs in the distribution's interpreter too.
 """
 
 import datetime
@@ -93,8 +94,10 @@ def main():
     scope["io"] = cluster.open_ioctx("rbd")
     scope["io2"] = cluster.open_ioctx("two")
     # Line by line, so that a crash tells where it was.
-    for step in [*steps.STEPS, *edges.STEPS]:
-        print(json.dumps([step, run(step, scope)]), flush=True)
+    ended = json.loads(sys.argv[3])
+    for number, step in enumerate([*steps.STEPS, *edges.STEPS]):
+        outcome = {"error": "end of the process"} if number in ended else run(step, scope)
+        print(json.dumps([step, outcome]), flush=True)
 
 
 if __name__ == "__main__":
