@@ -92,6 +92,13 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     assert "Free-threaded CPython 3.14.7 with Ceph 20.2.2: 3 / 0 / 0" in text
     assert results.load(kept) == run
     assert run.into(text) == text
+    # One part alone leaves what is known of the others.
+    again = results.Run([good_result(passed=7)])
+    results.keep(again, ["releases"], kept, page)
+    assert results.load(kept) == results.Run(again.releases, one, older, free)
+    assert "7 / 0 / 0" in page.read_text()
+    results.keep(results.Run([], one, older, older), ["free-threading"], kept, page)
+    assert results.load(kept) == results.Run(again.releases, one, older, older)
 
 
 def test_page_without_marks_is_refused() -> None:

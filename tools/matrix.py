@@ -2,7 +2,7 @@
 
 Usage:
     python -m tools.matrix [--part PART ...] [RELEASE ...] [-- PYTEST ARGUMENT ...]
-    python -m tools.matrix --table      print the table of the last whole run
+    python -m tools.matrix --table      print the table of the last whole runs
     python -m tools.matrix --check      fail where README's table is not that one
 
 A release is named by its Ceph version (`14.2`) or Debian suite; without one, all are run. Each has
@@ -14,8 +14,8 @@ serves is reported and left out of the count. The parts, all of them unless some
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
 
-Whole runs are kept in docs/_data/matrix.json, and README's table is made from it. What pytest
-prints goes to a file beside each environment.
+Whole runs of each part are kept in docs/_data/matrix.json, and README's table is made from it. What
+pytest prints goes to a file beside each environment.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def run_parts(
 
 
 def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[str]) -> int:
-    """Run the matrix and print its table; a whole run is kept."""
+    """Run the matrix and print its table; the parts that were run whole are kept."""
     run = run_parts(chosen(names), arguments, parts)
     print(run.table())
     for one in run.releases:
@@ -260,8 +260,8 @@ def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[s
             print(f"Ceph {one.ceph}: {count} skipped: {why}")
         if one.status == "unreachable":
             print(f"Ceph {one.ceph}: unreachable: {one.reason}")
-    if set(parts) == set(PARTS) and not names and not arguments:
-        run.save()
+    if not names and not arguments:
+        results.keep(run, parts)
     for problem in run.problems():
         print(problem, file=sys.stderr)
     return 1 if run.problems() else 0

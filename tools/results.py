@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -154,6 +155,20 @@ def load(file: Path = FILE) -> Run:
         wheel = Wheel(**{**wheel, "results": [Result(**one) for one in wheel["results"]]})
     older, free = (data[part] and Result(**data[part]) for part in ("older", "free_threading"))
     return Run([Result(**one) for one in data["releases"]], wheel, older, free)
+
+
+def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = README) -> None:
+    """Keep the parts that were run, beside what was kept of the others."""
+    kept = load(file) if file.exists() else Run([])
+    if "releases" in parts:
+        kept.releases = run.releases
+    if "wheel" in parts:
+        kept.wheel = run.wheel
+    if "older" in parts:
+        kept.older = run.older
+    if "free-threading" in parts:
+        kept.free_threading = run.free_threading
+    kept.save(file, readme)
 
 
 def unexplained(result: Result) -> list[str]:
