@@ -294,6 +294,7 @@ void mirror_image_get_status(Operation& operation, QueuePointer queue, const Ima
 void set_notification(const Image& image, int descriptor, int type) {
     auto use = image.use();
     use.functions().rbd_poll_io_events.require();
+    use.functions().rbd_set_image_notification.require();
     // Before librbd lists the first of them, which must still be there when it is told of.
     const bool before = use.state().notifies.exchange(true);
     int result = use->rbd_set_image_notification(use.get(), descriptor, type);
