@@ -28,9 +28,9 @@ import rbd.transfer
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
 from rbd.testing import LocalCluster
 
-ROUNDS = 1000 if SOAK else 3
-#: How many interpreters end at the same time.
-AT_ONCE = 3
+ROUNDS = 400 if SOAK else 3
+#: The same for what takes seconds.
+FEW = 100 if SOAK else 1
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
@@ -148,13 +148,12 @@ def exit_with_finalizers(where: Where) -> None:
     KEPT.append(AtExit(image))
 
 
-def exits(where: Where, scenario: str, rounds: int) -> None:
+def exits(where: Where, scenario: str, rounds: int, at_once: int) -> None:
     """Interpreters without a connection as yet, each of which makes one and goes to its end."""
     begun = 0
     running: Dict[int, float] = {}
     while begun < rounds or running:
-        # Some at once, since the end of one that has calls in flight takes a second.
-        if begun < rounds and len(running) < AT_ONCE:
+        if begun < rounds and len(running) < at_once:
             pid = os.fork()
             if not pid:
                 globals()[scenario](where)
@@ -185,6 +184,10 @@ def exits(where: Where, scenario: str, rounds: int) -> None:
 )
 def test_interpreter_exit(where: Where, scenario: Callable[..., None]) -> None:
     isolated.run(scenario, where)
+    # Those with calls in flight wait a second for callbacks. The others come one by one: librbd 16
+    # has an assertion of its own that fails where a client closes an image just when another one
+    # asks for its lock, once in a thousand times.
+    at_once = 8 if scenario is exit_with_calls_in_flight else 1
     # Python 3.9's development mode crashes by itself where a forked child goes to its end.
     development = sys.version_info >= (3, 10)
     watched = isolated.start(
@@ -192,6 +195,7 @@ def test_interpreter_exit(where: Where, scenario: Callable[..., None]) -> None:
         where,
         scenario.__name__,
         ROUNDS,
+        at_once,
         watched=False,
         development=development,
         timeout=LIMIT,
@@ -338,8 +342,7 @@ def interrupted(call: Callable[[], Any]) -> float:
 
 
 def test_ctrl_c(where: Where) -> None:
-    rounds = 50 if SOAK else 1
-    waits = isolated.run(interrupt, where, rounds, timeout=LIMIT)
+    waits = isolated.run(interrupt, where, 10 if SOAK else 1, timeout=LIMIT)
     figures.note("Ctrl-C in long calls", sum(map(len, waits.values())))
     for kind, seconds in waits.items():
         if SOAK:
@@ -375,7 +378,7 @@ def close_in_signal_handler(where: Where) -> None:
 
 
 def test_close_in_a_signal_handler(where: Where) -> None:
-    isolated.repeat(close_in_signal_handler, where, rounds=ROUNDS, timeout=LIMIT)
+    isolated.repeat(close_in_signal_handler, where, rounds=FEW, timeout=LIMIT)
 
 
 def handlers_run_during_io(where: Where) -> int:

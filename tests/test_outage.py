@@ -11,7 +11,8 @@ import errno
 import json
 import random
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Type
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 
@@ -156,6 +157,14 @@ def eventually_raises(error: Type[BaseException], call: Callable[[], Any]) -> An
     raise AssertionError(f"no {error.__name__}")
 
 
+def raise_at_once(*calls: Tuple[Type[BaseException], Callable[[], Any]]) -> None:
+    """Each of the calls, made at the same time, raises its error."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        for error, future in [(error, pool.submit(call)) for error, call in calls]:
+            with pytest.raises(error):
+                future.result(PATIENCE)
+
+
 # Daemons
 
 
@@ -183,13 +192,11 @@ def test_an_osd_is_killed_under_load(
 def give_up(client: Client) -> None:
     """Every way to read ends with Timeout, and so does opening."""
     image = client.image
-    for call in (
-        lambda: image.read(0, SIZE),
-        lambda: image.read_blocks(range(0, SIZE, 1 << 20), BLOCK),
-        lambda: rbd.Image(client.ioctx, image.get_name()),
-    ):
-        with pytest.raises(rbd.Timeout):
-            call()
+    raise_at_once(
+        (rbd.Timeout, lambda: image.read(0, SIZE)),
+        (rbd.Timeout, lambda: image.read_blocks(range(0, SIZE, 1 << 20), BLOCK)),
+        (rbd.Timeout, lambda: rbd.Image(client.ioctx, image.get_name())),
+    )
 
 
 def test_all_osds_are_killed_under_load(
@@ -197,16 +204,17 @@ def test_all_osds_are_killed_under_load(
 ) -> None:
     """Who waits long enough notices nothing; who does not gets Timeout until they are back."""
     patient, hasty = open_client(), open_client(HASTY, name=other_name)
+    idle = open_client(HASTY, name=other_name, read_only=True)
     with Load(patient.image) as waiting, Load(hasty.image) as failing:
         for _ in range(ROUNDS):
             waiting.go_on(3)
             for number in range(OSDS):
                 cluster.kill_osd(number)
+            give_up(idle)
             failing.go_on(1)
-            give_up(hasty)
             start_all(cluster)
-            waiting.go_on(3)
-            failing.go_on(3)
+            waiting.go_on(ROUNDS)
+            failing.go_on(ROUNDS)
     assert not waiting.errors, "librbd retries"
     assert {type(error) for error in failing.errors} == {rbd.Timeout}, failing.errors
     waiting.flush()
@@ -233,13 +241,12 @@ def test_the_monitor_is_paused(cluster: LocalCluster, open_client: Callable[...,
             cluster.pause_mon()
             try:
                 load.go_on(3)
-                with pytest.raises(rbd.Timeout):
-                    client.image.create_snap(f"late-{number}")
                 # The monitor may do it all the same, once it goes on.
-                with pytest.raises(rados.TimedOut):
-                    client.connection.create_pool(f"late-{number}")
-                with pytest.raises(rados.TimedOut):
-                    cluster.connect(timeout=1)
+                raise_at_once(
+                    (rbd.Timeout, partial(client.image.create_snap, f"late-{number}")),
+                    (rados.TimedOut, partial(client.connection.create_pool, f"late-{number}")),
+                    (rados.TimedOut, partial(cluster.connect, timeout=1)),
+                )
             finally:
                 cluster.resume_mon()
             load.go_on(2)
@@ -280,7 +287,11 @@ def pool_is_full(connection: rados.Rados) -> bool:
 
 def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
     """Writes wait for space until the timeout, reads go on, and so do writes once there is some."""
-    open_client().image.resize(1 << 30)
+    wide = open_client()
+    wide.image.resize(1 << 30)
+    # Without the exclusive lock, whose release has to wait for who has missed a message meanwhile.
+    wide.image.update_features(LOCKED, False)
+    wide.close()
     client = open_client(HASTY)
     image = client.image
     set_full_ratio(client.connection, used_ratio(cluster) + 0.02)
@@ -298,7 +309,7 @@ def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) 
             with contextlib.suppress(rbd.Timeout):
                 fill()
         assert written
-        for _ in range(2):
+        for _ in range(ROUNDS):
             error = eventually_raises(rbd.Timeout, fill)
             assert error.errno == errno.ETIMEDOUT
         assert image.read(0, len(data)) == data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from functools import partial
 from typing import Any, Callable, Dict, List
 
@@ -12,9 +13,16 @@ import pytest
 import isolated
 import rbd
 from place import LIMIT, SIZE, SOAK, Where, open_all, raised_by, shrink
+from processes import eventually
 from rbd import transfer
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+
+#: Rounds of each scenario; a watch raises five times in each.
+ROUNDS = {
+    "raise_in_callbacks": 400 if SOAK else 2,
+    "raise_in_watches": 200 if SOAK else 1,
+}
 
 
 class Interruption(BaseException):
@@ -50,11 +58,13 @@ class Made:
         self.clone = rbd.Image(self.ioctx, self.clone_name)
         self.image.create_snap("before")
         self.image.write(b"C" * 4096, 0)
-        first, second = io.BytesIO(), io.BytesIO()
+        first, second, whole = io.BytesIO(), io.BytesIO(), io.BytesIO()
         with rbd.Image(self.ioctx, self.base, "snap") as image:
             transfer.export_diff(image, first)
         transfer.export_diff(self.image, second, "snap")
+        transfer.export_image(self.image, whole)
         self.diffs = first.getvalue(), second.getvalue()
+        self.whole = whole.getvalue()
 
     def make(self, name: str) -> str:
         self.names.append(f"{self.base}-{name}")
@@ -118,8 +128,6 @@ def victim(made: Made) -> str:
 def streaming(made: Made) -> Dict[str, Callable[[Any], Any]]:
     """Calls on streams: the same, but that they care for nothing that the callback answers."""
     image, ioctx = made.image, made.ioctx
-    memory = io.BytesIO()
-    transfer.export_image(image, memory)
     return {
         "export_image": lambda callback: transfer.export_image(
             image, io.BytesIO(), on_progress=callback
@@ -128,12 +136,21 @@ def streaming(made: Made) -> Dict[str, Callable[[Any], Any]]:
             image, io.BytesIO(), on_progress=callback
         ),
         "import_image": lambda callback: transfer.import_image(
-            io.BytesIO(memory.getvalue()), ioctx, made.gone("imported"), on_progress=callback
+            io.BytesIO(made.whole), ioctx, made.gone("imported"), on_progress=callback
         ),
         "merge_diff": lambda callback: transfer.merge_diff(
             *map(io.BytesIO, made.diffs), io.BytesIO(), on_progress=callback
         ),
+        "import_diff": lambda callback: import_diff(made, callback),
     }
+
+
+def import_diff(made: Made, callback: Any) -> None:
+    """A difference to an image that has not got it yet."""
+    name = made.gone("brought")
+    rbd.RBD().create(made.ioctx, name, SIZE, 20)
+    with rbd.Image(made.ioctx, name) as image:
+        transfer.import_diff(io.BytesIO(made.diffs[0]), image, on_progress=callback)
 
 
 def completing(made: Made) -> Dict[str, Callable[[Any], rbd.Completion]]:
@@ -179,5 +196,38 @@ def raise_in_callbacks(where: Where) -> int:
     return tried
 
 
-def test_exceptions_in_callbacks(where: Where) -> None:
-    isolated.repeat(raise_in_callbacks, where, rounds=1000 if SOAK else 2, timeout=LIMIT)
+# Callbacks that no call waits for: what they raise is reported, and the next one comes as ever.
+
+
+def raise_in_watches(where: Where) -> int:
+    made = Made(where)
+    image = made.image
+    _cluster, _ioctx, other = open_all(where)
+    reported: List[Any] = []
+    sys.unraisablehook = lambda what: reported.append(what.exc_type)
+    watches = [image.on_update(raises)]
+    quiesces = rbd.supports("rbd_quiesce_watch")
+    for number in range(5):
+        reported.clear()
+        other.create_snap(f"told-{number}")
+        assert eventually(lambda: Interruption in reported)
+    if quiesces:
+        watches += [image.on_quiesce(raises), image.on_quiesce(None, raises)]
+        for number in range(5):
+            # A snapshot that somebody has refused is not made.
+            with pytest.raises(rbd.Error):
+                other.create_snap(f"refused-{number}")
+            assert not other.snap_exists(f"refused-{number}")
+    for watch in watches:
+        watch.close()
+    for number in range(5):
+        other.remove_snap(f"told-{number}")
+    assert {*reported} <= {Interruption}
+    other.close()
+    made.close()
+    return 10 if quiesces else 5
+
+
+@pytest.mark.parametrize("scenario", [raise_in_callbacks, raise_in_watches])
+def test_exceptions_in_callbacks(where: Where, scenario: Callable[..., int]) -> None:
+    isolated.repeat(scenario, where, rounds=ROUNDS[scenario.__name__], timeout=LIMIT)
