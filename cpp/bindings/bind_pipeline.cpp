@@ -1,4 +1,5 @@
-#include <rbdxx/pipeline.hpp>
+#include <rbdxx/reader.hpp>
+#include <rbdxx/writer.hpp>
 
 #include "bindings.hpp"
 #include "buffer.hpp"

@@ -67,7 +67,12 @@ void Callbacks::start_thread() {
     // Not joined by threading's own exit, which comes before the atexit hook that ends it.
     arguments["daemon"] = true;
     try {
-        py::module_::import("atexit").attr("register")(core.attr("_stop_callbacks"));
+        // The making of the module registered it for the main interpreter. Before Python 3.12
+        // another one has but a copy of that module (interpreters.cpp), whose making registered
+        // nothing.
+        if (interpreter_ != PyInterpreterState_Main()) {
+            py::module_::import("atexit").attr("register")(core.attr("_stop_callbacks"));
+        }
         py::object thread = py::module_::import("threading").attr("Thread")(**arguments);
         thread.attr("start")();
         thread_ = thread.release().ptr();

@@ -10,7 +10,12 @@
 
 namespace rbdxx::aio {
 
-// Each starts `operation` on the image; it reaches `queue` once settled. They return at once.
+// Each starts `operation` on the image; it reaches `queue` once settled. They return at once, but
+// for librbd's own limits, and may be called from any thread. Offsets and lengths are bytes.
+//
+// The caller keeps the operation, the buffers and what results point to until the operation has
+// settled: librbd's threads read and write them. Nothing needs to be kept of the image. Throws
+// ClosedError, MissingFunction, or Error where librbd refuses; the operation then never settles.
 
 // Implements: rbd_aio_read, rbd_aio_read2. Settles with the bytes read.
 void read(Operation& operation, QueuePointer queue, const Image& image, char* data, uint64_t offset,
@@ -22,16 +27,17 @@ void write(Operation& operation, QueuePointer queue, const Image& image, const c
 // Implements: rbd_aio_readv. The vector itself may go when this returns.
 void readv(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
            int count, uint64_t offset);
-// Implements: rbd_aio_writev
+// As readv(), for writing. Implements: rbd_aio_writev
 void writev(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
             int count, uint64_t offset);
 // Implements: rbd_aio_discard
 void discard(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
              uint64_t length);
-// Implements: rbd_aio_write_zeroes
+// `zero_flags`: WRITE_ZEROES_FLAG_*. Implements: rbd_aio_write_zeroes
 void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
                   uint64_t length, int zero_flags);
-// Implements: rbd_aio_writesame
+// Repeats `data` (size bytes) over `length` bytes, a multiple of size. Implements:
+// rbd_aio_writesame
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags = 0);
 // `mismatch` gets the offset of the first difference where it settles with -EILSEQ.
@@ -48,7 +54,7 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags = 0);
-// Implements: rbd_aio_flush
+// Settles when what was written before it is safe. Implements: rbd_aio_flush
 void flush(Operation& operation, QueuePointer queue, const Image& image);
 
 // Opens; `raw` gets the handle for Image::adopt once settled with 0. Implements: rbd_aio_open,
@@ -59,12 +65,16 @@ void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const Op
 // Throws ClosedError where it was closed already. Implements: rbd_aio_close
 void close(Operation& operation, QueuePointer queue, const Image& image);
 
+// Mirroring of the image; what a result holds on the C heap is the caller's, to be freed as librbd
+// says (mirrored::free_info, rbd_mirror_image_global_status_cleanup).
+
 // Implements: rbd_aio_mirror_image_get_info
 void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_info_t* info);
-// Implements: rbd_aio_mirror_image_get_mode
+// Settles with `*mode`, MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode);
+// `flags`: SNAP_CREATE_*. Settles with the new snapshot's id in `*snapshot_id`.
 // Implements: rbd_aio_mirror_image_create_snapshot
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id);
@@ -77,7 +87,8 @@ void mirror_image_get_status(Operation& operation, QueuePointer queue, const Ima
                              abi::rbd_mirror_image_global_status_t* status);
 
 // Has librbd signal `descriptor` (EVENT_TYPE_EVENTFD or _PIPE) for each asynchronous I/O call of
-// the image that completes. Implements: rbd_set_image_notification
+// the image that completes. The descriptor stays the caller's, and must outlive the image's use.
+// Implements: rbd_set_image_notification
 void set_notification(const Image& image, int descriptor, int type);
 // How many such calls have completed and were not yet told of here; at most `most`.
 // Implements: rbd_poll_io_events

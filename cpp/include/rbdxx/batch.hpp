@@ -14,10 +14,12 @@
 
 namespace rbdxx::batch {
 
+// Operations in flight.
 inline constexpr uint64_t default_depth = 64;
 inline constexpr uint64_t max_depth = 65536;
 
-// What the operations of a batch are. Called by librbd's threads, several at once.
+// What the operations of a batch are. Called by librbd's threads, several at once, each index by
+// one at a time.
 class Plan {
 public:
     virtual ~Plan() = default;
@@ -48,7 +50,8 @@ enum class Outcome {
 using Orphan = std::function<void(std::shared_ptr<void>)>;
 
 // Runs every operation of `plan`, whatever becomes of the others, with up to `depth` in flight.
-// Then throws BatchError for the failed one of the lowest index.
+// Then throws BatchError for the failed one of the lowest index. Any thread may run a batch; a
+// close of the image waits for it.
 //
 // `interrupted` is asked every now and then. When it says yes, no more are submitted. Where those
 // in flight take more than a moment to settle, returns all the same: what `orphan()` gives is
@@ -59,7 +62,7 @@ Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t dept
 // Blocks of one length at any offsets, from or to one stretch of memory.
 class Blocks final : public Plan {
 public:
-    // `data` has offsets.size() * length bytes.
+    // `data` has offsets.size() * length bytes and lives as long as the plan; `length` in bytes.
     static std::shared_ptr<Plan> read(char* data, std::vector<uint64_t> offsets, uint64_t length);
     static std::shared_ptr<Plan> write(const Image& image, const char* data,
                                        std::vector<uint64_t> offsets, uint64_t length);

@@ -10,7 +10,7 @@
 namespace rbdxx::children {
 
 struct Child {
-    int64_t pool_id = -1;
+    int64_t pool_id = -1;  // of the clone, as all that follows
     std::string pool_name;
     std::string pool_namespace;
     std::string image_id;

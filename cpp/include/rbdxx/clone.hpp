@@ -9,7 +9,8 @@
 
 namespace rbdxx::clone {
 
-// Implements: rbd_clone3
+// `parent` and its pool first, then where the clone goes. The snapshot has to be protected, unless
+// the clone's format is 2. Implements: rbd_clone3
 void create(const IoCtx& parent_ioctx, const std::string& parent, const std::string& snapshot,
             const IoCtx& ioctx, const std::string& name, const ImageOptions& options);
 

@@ -19,7 +19,7 @@ struct Option {
 std::vector<Option> list(const Image& image);
 std::vector<Option> list(const IoCtx& ioctx);
 
-// Overrides are metadata under this prefix.
+// The metadata key under which an override of the option is kept.
 std::string metadata_key(const std::string& option);
 
 }  // namespace rbdxx::config

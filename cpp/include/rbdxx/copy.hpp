@@ -15,7 +15,8 @@ namespace rbdxx::copy {
 void create(const Image& image, const IoCtx& ioctx, const std::string& name,
             const ImageOptions& options, uint64_t sparse_size, const Progress& progress);
 
-// Into an open image of at least the same size. Implements: rbd_copy_with_progress2
+// Into an open image of at least the same size, which keeps its name and options. Implements:
+// rbd_copy_with_progress2
 void into(const Image& image, const Image& destination, const Progress& progress);
 
 // Into a new image, with the snapshots, and as a clone of the same parent unless flattened.

@@ -72,8 +72,8 @@ struct Request {
     bool whole_object = false;   // extents of whole objects: quick with the object map
 };
 
-// Calls `visit` for each extent, in order; a negative answer ends the iteration with that error.
-// Implements: rbd_diff_iterate2, rbd_diff_iterate3
+// Calls `visit` in this thread for each extent, in order; a negative answer ends the iteration with
+// that error. Implements: rbd_diff_iterate2, rbd_diff_iterate3
 void iterate(const Image& image, const Request& request,
              const std::function<int(const Extent&)>& visit);
 

@@ -12,8 +12,8 @@ namespace rbdxx::group {
 
 struct Member {
     std::string name;
-    int64_t pool = -1;
-    int state = 0;  // RBD_GROUP_IMAGE_STATE_*
+    int64_t pool = -1;  // the image's
+    int state = 0;      // RBD_GROUP_IMAGE_STATE_*
 };
 
 struct MemberSnapshot {
@@ -53,7 +53,7 @@ void rename(const IoCtx& ioctx, const std::string& source, const std::string& de
 // Implements: rbd_group_list
 std::vector<std::string> list(const IoCtx& ioctx);
 
-// One group, by the context and name it was made with.
+// One group, by the context and name it was made with; both must outlive it, as an argument does.
 struct Group {
     const IoCtx& ioctx;
     const std::string& name;
@@ -61,7 +61,7 @@ struct Group {
 
 // Implements: rbd_group_get_id
 std::string id(const Group& group);
-// Implements: rbd_group_image_add
+// `ioctx`: of the image's pool, here and below. Implements: rbd_group_image_add
 void add_image(const Group& group, const IoCtx& ioctx, const std::string& image);
 // Implements: rbd_group_image_remove
 void remove_image(const Group& group, const IoCtx& ioctx, const std::string& image);
@@ -79,7 +79,7 @@ void rename_snapshot(const Group& group, const std::string& source, const std::s
 std::vector<Snapshot> snapshots(const Group& group);
 // Implements: rbd_group_snap_get_info
 Snapshot snapshot_info(const Group& group, const std::string& name);
-// Implements: rbd_group_snap_rollback_with_progress
+// Sets every image of the group back. Implements: rbd_group_snap_rollback_with_progress
 void rollback(const Group& group, const std::string& name, const Progress& progress);
 
 // Implements: rbd_get_group

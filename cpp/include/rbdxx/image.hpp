@@ -20,6 +20,7 @@ namespace watch {
 class Watch;
 }
 
+// What the copies of an Image share.
 struct ImageState final : Handle {
     ImageState(const abi::Functions& table, abi::rbd_image_t image,
                std::shared_ptr<ClusterState> connection, std::string what,
@@ -87,6 +88,8 @@ struct ImageInfo {
 // Copies share one open image, which closes with the last of them or by close(). Thread-safe.
 class Image {
 public:
+    // Owns a share of the connection, not of the context, which may be closed at once. A borrowed
+    // context's connection is the caller's to keep.
     static Image open(const IoCtx& ioctx, const OpenOptions& options);
     // Takes over an image that the C library has opened over the connection of `cluster`, which is
     // null where that is another library's.
@@ -96,8 +99,8 @@ public:
     // Uses an image that stays `lender`'s to close, and keeps `lender` for as long.
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
-    // Closes; throws what rbd_close reports. Later calls throw ClosedError. Closing twice is no
-    // error. `pump`: as for Handle::close().
+    // Closes, for all copies: waits for the calls under way, then throws what rbd_close reports.
+    // Later calls throw ClosedError. Closing twice is no error. `pump`: as for Handle::close().
     void close(const std::function<void()>& pump = {});
     bool closed() const noexcept { return state_->closed(); }
 
@@ -107,25 +110,36 @@ public:
     std::string id() const;
     std::string block_name_prefix() const;
     int64_t data_pool_id() const;
-    uint64_t features() const;
-    uint64_t op_features() const;
-    uint64_t flags() const;
+    uint64_t features() const;     // FEATURE_* bits
+    uint64_t op_features() const;  // OPERATION_FEATURE_* bits
+    uint64_t flags() const;        // FLAG_* bits
     bool old_format() const;
     uint64_t overlap() const;      // bytes shared with the parent
     uint64_t stripe_unit() const;  // bytes
     uint64_t stripe_count() const;
+    // Since 1970; librbd notes access and modification now and then, not each time.
     timespec create_timestamp() const;
     timespec access_timestamp() const;
     timespec modify_timestamp() const;
 
+    // Long ones: they return when all is done, and call `progress` meanwhile.
+
+    // `size` in bytes; throws ArgumentError for a smaller one unless `allow_shrink`.
     void resize(uint64_t size, bool allow_shrink, const Progress& progress) const;
+    // Copies from the parent what the clone has not got, and lets go of the parent.
     void flatten(const Progress& progress) const;
+    // Frees runs of zeroes of `sparse_size` bytes, a power of two of 4096 or more.
     void sparsify(uint64_t sparse_size, const Progress& progress) const;
     void rebuild_object_map(const Progress& progress) const;
+
+    // Switches FEATURE_* bits on or off.
     void update_features(uint64_t features, bool enabled) const;
+    // Returns when everything written before is safe.
     void flush() const;
+    // Drops what this handle has cached of the image's data.
     void invalidate_cache() const;
 
+    // Keeps the image open while the result lives: for calls of the C functions.
     Use<ImageState> use() const { return Use<ImageState>(state_); }
     const std::shared_ptr<ImageState>& state() const { return state_; }
     std::string describe() const { return state_->label; }

@@ -19,13 +19,15 @@ struct Entry {
 // Implements: rbd_list2
 std::vector<Entry> list(const IoCtx& ioctx);
 
-// `size` in bytes. Implements: rbd_create4
+// `size` in bytes. EEXIST where the name is taken. Implements: rbd_create4
 void create(const IoCtx& ioctx, const std::string& name, uint64_t size,
             const ImageOptions& options);
 
-// An image of the old format 1; `order` 0 for the default. Implements: rbd_create
+// An image of the old format 1, of `size` bytes in objects of 1 << order; 0 for the default.
+// Implements: rbd_create
 void create_old(const IoCtx& ioctx, const std::string& name, uint64_t size, int order);
 
+// With its data. EBUSY where somebody has it open, ENOTEMPTY where it has snapshots.
 // Implements: rbd_remove_with_progress
 void remove(const IoCtx& ioctx, const std::string& name, const Progress& progress);
 

@@ -8,6 +8,8 @@
 
 #include <rbdxx/image.hpp>
 
+// Offsets and lengths are bytes, buffers stay the caller's, and each call returns when librbd is
+// done. Any number of threads may call at once. `flags`: LIBRADOS_OP_FLAG_FADVISE_* bits, hints.
 namespace rbdxx::io {
 
 // librbd's synchronous calls answer in an int or refuse 2 GiB and more: longer ones go in pieces.
@@ -24,17 +26,20 @@ uint64_t clip(const Image& image, uint64_t offset, uint64_t length);
 uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length,
                int flags = 0);
 
-// Gives the bytes discarded. Implements: rbd_discard
+// Lets go of the data: it reads as zeroes, but for ends of blocks that librbd may leave as they
+// are. Gives the bytes discarded. Implements: rbd_discard
 uint64_t discard(const Image& image, uint64_t offset, uint64_t length);
 
 // The flags, which a librbd of Ceph 14 cannot take: it would end the process. Throws
 // MissingFunction.
 int known_zero_flags(int zero_flags);
 
+// Unlike discard() always zeroes. Gives `length`.
 // `zero_flags`: WRITE_ZEROES_FLAG_*. Implements: rbd_write_zeroes
 uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int zero_flags);
 
-// Repeats `data` (size bytes) over `length` bytes, a multiple of size. Implements: rbd_writesame
+// Repeats `data` (size bytes) over `length` bytes, a multiple of size. Gives `length`. Implements:
+// rbd_writesame
 uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
                     uint64_t length, int flags = 0);
 

@@ -11,9 +11,9 @@
 namespace rbdxx::lock {
 
 struct Locker {
-    std::string client;
-    std::string cookie;
-    std::string address;
+    std::string client;   // "client.4123"
+    std::string cookie;   // tells the locks of one client apart
+    std::string address;  // of the client's process
 };
 
 struct Lockers {
@@ -22,10 +22,14 @@ struct Lockers {
     std::vector<Locker> lockers;  // empty: nobody holds an advisory lock
 };
 
+// Who holds the exclusive lock, which librbd itself manages.
 struct Owners {
     int mode = 0;  // RBD_LOCK_MODE_*
     std::vector<std::string> names;
 };
+
+// Advisory locks: names on the image that keep nobody from it who does not ask. EBUSY where another
+// kind of lock stands, EEXIST for one's own. They outlive the handle, until unlock() or a break.
 
 // Implements: rbd_list_lockers
 Lockers list(const Image& image);
@@ -37,6 +41,9 @@ void shared(const Image& image, const std::string& cookie, const std::string& ta
 void unlock(const Image& image, const std::string& cookie);
 // Takes another client's advisory lock away. Implements: rbd_break_lock
 void break_advisory(const Image& image, const std::string& client, const std::string& cookie);
+
+// The exclusive lock, without which librbd does not write where the image has that feature. It goes
+// with the handle.
 
 // Whether this very handle holds the exclusive lock. Implements: rbd_is_exclusive_lock_owner
 bool is_owner(const Image& image);

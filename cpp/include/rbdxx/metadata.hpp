@@ -14,7 +14,7 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 // Throws ENOENT for a key that is not there. Implements: rbd_metadata_get, rbd_pool_metadata_get
 std::string get(const Image& image, const std::string& key);
 std::string get(const IoCtx& ioctx, const std::string& key);
-// Implements: rbd_metadata_set, rbd_pool_metadata_set
+// Replaces what is there. Implements: rbd_metadata_set, rbd_pool_metadata_set
 void set(const Image& image, const std::string& key, const std::string& value);
 void set(const IoCtx& ioctx, const std::string& key, const std::string& value);
 // Throws ENOENT for a key that is not there.

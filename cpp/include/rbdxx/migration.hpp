@@ -11,7 +11,7 @@
 namespace rbdxx::migration {
 
 struct End {
-    int64_t pool_id = -1;
+    int64_t pool_id = -1;  // of an image, as all that follows
     std::string pool_namespace;
     std::string image_name;
     std::string image_id;

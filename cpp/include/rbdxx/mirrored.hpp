@@ -41,7 +41,8 @@ ImageStatus status_of(const abi::rbd_mirror_image_status_t& record);
 // Frees what is inside a record of rbd_mirror_image_get_info, in every release.
 void free_info(const abi::Functions& functions, abi::rbd_mirror_image_info_t& record) noexcept;
 
-// How many images are in each state. Implements: rbd_mirror_image_status_summary
+// Pairs of MIRROR_IMAGE_STATUS_STATE_* and how many images are in it. Implements:
+// rbd_mirror_image_status_summary
 std::vector<std::pair<int, int>> summary(const IoCtx& ioctx);
 
 struct StatusEntry {

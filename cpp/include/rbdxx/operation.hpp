@@ -21,9 +21,9 @@ void require(const abi::Functions& functions);
 // then poll_events() does. Implements: rbd_aio_release
 void release(const ImageState& image, abi::rbd_completion_t completion) noexcept;
 
-// Operations that have settled and wait to be taken. Any thread may push; one takes.
-// The descriptor is signalled when the queue stops being empty, so that one event loop, poll or
-// blocked thread serves any number of images.
+// Operations that have settled and wait to be taken, and stay their makers'. Any thread may push;
+// one takes. The descriptor is signalled when the queue stops being empty, so that one event loop,
+// poll or blocked thread serves any number of images.
 class Queue {
 public:
     Queue();

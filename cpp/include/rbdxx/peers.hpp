@@ -20,7 +20,8 @@ struct Peer {
 // A text that lets another cluster make this one its peer; it holds a key.
 // Implements: rbd_mirror_peer_bootstrap_create
 std::string create_token(const IoCtx& ioctx);
-// Implements: rbd_mirror_peer_bootstrap_import
+// `direction`: MIRROR_PEER_DIRECTION_*, here and below. Implements:
+// rbd_mirror_peer_bootstrap_import
 void import_token(const IoCtx& ioctx, int direction, const std::string& token);
 
 // Gives the peer's uuid. Implements: rbd_mirror_peer_site_add, rbd_mirror_peer_add

@@ -6,11 +6,10 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include <rbdxx/image.hpp>
 
@@ -61,12 +60,34 @@ protected:
     };
     // Waits for what is under way: its memory is librbd's until then.
     void settle_all() noexcept;
-    // Starts `submit(functions, raw image, completion)`.
+    // Starts `submit(functions, raw image, completion)`. One that librbd refuses settles at once,
+    // with its answer.
     template <class Submit>
-    void start(Operation& operation, const char* verb, const Submit& submit);
+    void start(Operation& operation, const char* verb, const Submit& submit) {
+        const abi::rbd_completion_t completion = prepare(operation, verb);
+        try {
+            const int answer = submit(operation.use->functions(), operation.use->get(), completion);
+            if (answer < 0) {
+                operation.result = answer;
+                take_back(operation, completion);
+            }
+        } catch (...) {
+            take_back(operation, completion);
+            throw;
+        }
+    }
     // Waits until `ready()`, with the lock held, or for as long; gives what it says.
     template <class Ready>
-    bool wait(Milliseconds time, const Ready& ready);
+    bool wait(Milliseconds time, const Ready& ready) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        return settled_.wait_for(lock, time, ready);
+    }
+    // Whether as many operations are in flight as may be.
+    bool full();
+    bool settled(const Operation& operation);
+
+    // How many operations may be queued, in flight or settled, besides the bound on memory.
+    static constexpr std::size_t most_queued = 4096;
 
     const Image image_;
     char* const memory_;
@@ -77,110 +98,9 @@ protected:
     uint64_t flying_ = 0;
 
 private:
+    abi::rbd_completion_t prepare(Operation& operation, const char* verb);
+    void take_back(Operation& operation, abi::rbd_completion_t completion) noexcept;
     static void settle(void* completion, void* argument) noexcept;
-};
-
-// Data that was read, or zeroes.
-struct Chunk {
-    uint64_t offset = 0;
-    uint64_t length = 0;
-    int64_t start = -1;  // in the ring; -1 for zeroes
-    uint64_t done = 0;   // bytes that the image had: fewer than length where it ended
-};
-
-class Reader final : public Pipeline {
-public:
-    // One operation reads at most `piece` bytes. Zeroes are looked for in blocks of `grain` bytes,
-    // or in whole chunks for 0. Extents of one piece with no more than `gap` bytes between them are
-    // read by one operation: what is between costs less than another operation.
-    Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
-           uint64_t grain, uint64_t gap);
-    ~Reader() { close(); }
-    // Waits for what is under way, and lets go of the image.
-    void close() noexcept;
-
-    // The next extent; false, and nothing is taken, while there is no room for it.
-    bool push(uint64_t offset, uint64_t length, bool exists);
-    // What comes next, in order; nothing where that takes longer than `milliseconds`. Gives back
-    // the memory of what the call before gave. Throws what a read failed with.
-    std::vector<Chunk> pop(unsigned milliseconds);
-    // Whether everything that was pushed has been popped.
-    bool idle() const { return reads_.empty() && left_ == 0 && span_.length == 0; }
-
-private:
-    struct Read : Operation {
-        bool exists = false;
-        Ring::Piece piece;
-        std::size_t parts = 0;  // of parts_ that it is for; 0: for all of itself
-    };
-    struct Part {
-        uint64_t offset = 0;
-        uint64_t length = 0;
-        bool exists = false;
-    };
-    // Extents that one operation is to read.
-    struct Span {
-        uint64_t offset = 0;
-        uint64_t length = 0;  // 0: there is none
-        std::size_t parts = 0;
-        bool closed = false;  // nothing more joins
-    };
-    bool join(const Part& part);
-    bool begin(uint64_t offset, uint64_t length, std::size_t parts);
-    void pump();
-    void deliver(Read& read, std::vector<Chunk>& chunks);
-    void deliver_part(const Read& read, const Part& part, std::vector<Chunk>& chunks);
-
-    const uint64_t piece_;
-    const uint64_t grain_;
-    const uint64_t gap_;
-    const uint64_t longest_span_;
-    std::deque<Read> reads_;
-    std::deque<Part> parts_;       // of reads_ and span_, in order
-    Span span_;                    // after reads_, before what is left
-    std::vector<uint64_t> given_;  // what the pieces cost that the caller has
-    uint64_t next_ = 0;            // of the extent that is not wholly under way
-    uint64_t left_ = 0;
-    bool left_exists_ = false;
-};
-
-class Writer final : public Pipeline {
-public:
-    // Runs of zeroes of `sparse` bytes, at multiples of that, are left out; none for 0.
-    Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse);
-    ~Writer() { close(); }
-    // Waits for what is under way, drops what is not, and lets go of the image.
-    void close() noexcept;
-
-    // Where in the ring `length` bytes are free for write(); -1 where that takes longer.
-    int64_t reserve(uint64_t length, unsigned milliseconds);
-    // Writes the first `length` bytes of what was reserved last.
-    void write(uint64_t offset, uint64_t length);
-    // Makes the image zero there; false, and nothing is done, while there is no room.
-    bool zero(uint64_t offset, uint64_t length, unsigned milliseconds);
-    // Whether everything is written; waits as long for that. Throws what a write failed with.
-    bool drain(unsigned milliseconds);
-
-private:
-    struct Block {
-        uint64_t cost = 0;
-        uint64_t pending = 0;  // operations that still need its memory
-    };
-    struct Write : Operation {
-        const char* data = nullptr;  // null for zeroes
-        Block* block = nullptr;
-        bool started = false;
-    };
-    void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
-    void pump();
-    void collect();
-
-    const uint64_t sparse_;
-    std::deque<Block> blocks_;
-    std::deque<Write> writes_;  // those under way, then those that wait
-    std::size_t started_ = 0;   // how many of them
-    std::optional<uint64_t> reserved_;
-    bool failed_ = false;
 };
 
 }  // namespace rbdxx::pipeline

@@ -11,13 +11,13 @@ namespace rbdxx::replica {
 
 // `mode`: RBD_MIRROR_IMAGE_MODE_*. Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable
 void enable(const Image& image, int mode);
-// Implements: rbd_mirror_image_disable
+// `force`: of a copy, not of the primary. Implements: rbd_mirror_image_disable
 void disable(const Image& image, bool force);
-// Implements: rbd_mirror_image_promote
+// `force`: though the other side was not demoted. Implements: rbd_mirror_image_promote
 void promote(const Image& image, bool force);
 // Implements: rbd_mirror_image_demote
 void demote(const Image& image);
-// Implements: rbd_mirror_image_resync
+// Has the copy thrown away and fetched anew. Implements: rbd_mirror_image_resync
 void resync(const Image& image);
 // Gives the snapshot's id. `flags`: RBD_SNAP_CREATE_*.
 // Implements: rbd_mirror_image_create_snapshot2, rbd_mirror_image_create_snapshot

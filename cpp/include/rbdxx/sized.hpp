@@ -1,4 +1,4 @@
-// The one "call again with a larger buffer" loop.
+// The one "call again with a larger buffer" loop. Sizes are bytes where no `unit` says otherwise.
 #pragma once
 
 #include <cerrno>

@@ -24,11 +24,12 @@ bool exists(const Image& image, const std::string& name);
 uint64_t id(const Image& image, const std::string& name);
 // Implements: rbd_snap_get_name
 std::string name(const Image& image, uint64_t id);
-// When it was taken. Implements: rbd_snap_get_timestamp
+// When it was taken, since 1970. Implements: rbd_snap_get_timestamp
 timespec timestamp(const Image& image, uint64_t id);
-// `flags`: SNAP_CREATE_*. Implements: rbd_snap_create2, rbd_snap_create
+// EEXIST where the name is taken. `flags`: SNAP_CREATE_*.
+// Implements: rbd_snap_create2, rbd_snap_create
 void create(const Image& image, const std::string& name, uint32_t flags, const Progress& progress);
-// Implements: rbd_snap_remove
+// EBUSY where it is protected. Implements: rbd_snap_remove
 void remove(const Image& image, const std::string& name);
 // `flags`: SNAP_REMOVE_*. Implements: rbd_snap_remove2
 void remove_with_flags(const Image& image, const std::string& name, uint32_t flags,
@@ -37,11 +38,11 @@ void remove_with_flags(const Image& image, const std::string& name, uint32_t fla
 void remove_by_id(const Image& image, uint64_t id);
 // Implements: rbd_snap_rename
 void rename(const Image& image, const std::string& source, const std::string& destination);
-// Implements: rbd_snap_rollback_with_progress
+// Writes the snapshot's data over the image's. Implements: rbd_snap_rollback_with_progress
 void rollback(const Image& image, const std::string& name, const Progress& progress);
-// Implements: rbd_snap_protect
+// Clones of format 1 ask for that. Implements: rbd_snap_protect
 void protect(const Image& image, const std::string& name);
-// Implements: rbd_snap_unprotect
+// EBUSY while clones need it. Implements: rbd_snap_unprotect
 void unprotect(const Image& image, const std::string& name);
 // Implements: rbd_snap_is_protected
 bool is_protected(const Image& image, const std::string& name);

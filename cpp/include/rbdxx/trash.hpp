@@ -15,7 +15,7 @@ struct Entry {
     std::string id;
     std::string name;
     unsigned source = 0;            // TRASH_IMAGE_SOURCE_*: who moved it there
-    time_t deletion_time = 0;       // when it was moved there
+    time_t deletion_time = 0;       // when it was moved there; seconds since 1970
     time_t deferment_end_time = 0;  // until when it is kept, but by force
 };
 
@@ -32,7 +32,7 @@ void purge(const IoCtx& ioctx, time_t expires, float threshold, const Progress& 
 // Removes for good; `force` where it is still to be kept. Implements:
 // rbd_trash_remove_with_progress
 void remove(const IoCtx& ioctx, const std::string& id, bool force, const Progress& progress);
-// Implements: rbd_trash_restore
+// An empty `name` is the one it had. Implements: rbd_trash_restore
 void restore(const IoCtx& ioctx, const std::string& id, const std::string& name);
 
 // The name of a TRASH_IMAGE_SOURCE_*, without that prefix: "USER"; "UNKNOWN" for another number.

@@ -18,8 +18,8 @@ namespace rbdxx::watch {
 class Watch;
 
 struct Watcher {
-    std::string address;
-    int64_t id = 0;  // the client's
+    std::string address;  // of the client's process
+    int64_t id = 0;       // the client's
     uint64_t cookie = 0;
 };
 
@@ -27,7 +27,8 @@ struct Watcher {
 // Implements: rbd_watchers_list
 std::vector<Watcher> list(const Image& image);
 
-// What a watch calls, in librbd's threads, which must not be kept: all may be empty.
+// What a watch calls, in librbd's threads, which must not be kept waiting: all may be empty, none
+// may throw. Whatever they refer to must live until `ended`.
 struct Hooks {
     std::function<void()> changed;
     // complete() with the watch and the number given must follow.

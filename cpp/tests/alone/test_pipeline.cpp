@@ -1,7 +1,8 @@
 #include "place.hpp"
 
 #include <rbdxx/io.hpp>
-#include <rbdxx/pipeline.hpp>
+#include <rbdxx/reader.hpp>
+#include <rbdxx/writer.hpp>
 
 #include <algorithm>
 #include <cstring>

@@ -5,7 +5,8 @@
 
 #include <rbdxx/aio.hpp>
 #include <rbdxx/batch.hpp>
-#include <rbdxx/pipeline.hpp>
+#include <rbdxx/reader.hpp>
+#include <rbdxx/writer.hpp>
 
 #include <new>
 

@@ -1,0 +1,79 @@
+// Reading an image's data ahead, in order. Offsets and lengths are bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include <rbdxx/pipeline.hpp>
+
+namespace rbdxx::pipeline {
+
+// Data that was read, or zeroes. The memory is the caller's until the next pop().
+struct Chunk {
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    int64_t start = -1;  // in the ring; -1 for zeroes
+    uint64_t done = 0;   // bytes that the image had: fewer than length where it ended
+};
+
+// Used by one thread, which also destroys it. `memory`, of `capacity` bytes, stays the caller's and
+// must outlive it: librbd reads into it.
+class Reader final : public Pipeline {
+public:
+    // One operation reads at most `piece` bytes. Zeroes are looked for in blocks of `grain` bytes,
+    // or in whole chunks for 0. Extents of one piece with no more than `gap` bytes between them are
+    // read by one operation: what is between costs less than another operation.
+    Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
+           uint64_t grain, uint64_t gap);
+    ~Reader() { close(); }
+    // Waits for what is under way, and lets go of the image.
+    void close() noexcept;
+
+    // The next extent; false, and nothing is taken, while there is no room for it.
+    bool push(uint64_t offset, uint64_t length, bool exists);
+    // What comes next, in order; nothing where that takes longer than `milliseconds`. Gives back
+    // the memory of what the call before gave. Throws what a read failed with.
+    std::vector<Chunk> pop(unsigned milliseconds);
+    // Whether everything that was pushed has been popped.
+    bool idle() const { return reads_.empty() && left_ == 0 && span_.length == 0; }
+
+private:
+    struct Read : Operation {
+        bool exists = false;
+        Ring::Piece piece;
+        std::size_t parts = 0;  // of parts_ that it is for; 0: for all of itself
+    };
+    struct Part {
+        uint64_t offset = 0;
+        uint64_t length = 0;
+        bool exists = false;
+    };
+    // Extents that one operation is to read.
+    struct Span {
+        uint64_t offset = 0;
+        uint64_t length = 0;  // 0: there is none
+        std::size_t parts = 0;
+        bool closed = false;  // nothing more joins
+    };
+    bool join(const Part& part);
+    bool begin(uint64_t offset, uint64_t length, std::size_t parts);
+    void pump();
+    void deliver(Read& read, std::vector<Chunk>& chunks);
+    void deliver_part(const Read& read, const Part& part, std::vector<Chunk>& chunks);
+
+    const uint64_t piece_;
+    const uint64_t grain_;
+    const uint64_t gap_;
+    const uint64_t longest_span_;
+    std::deque<Read> reads_;
+    std::deque<Part> parts_;       // of reads_ and span_, in order
+    Span span_;                    // after reads_, before what is left
+    std::vector<uint64_t> given_;  // what the pieces cost that the caller has
+    uint64_t next_ = 0;            // of the extent that is not wholly under way
+    uint64_t left_ = 0;
+    bool left_exists_ = false;
+};
+
+}  // namespace rbdxx::pipeline

@@ -1,0 +1,54 @@
+// Writing an image's data behind, in order. Offsets and lengths are bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include <rbdxx/pipeline.hpp>
+
+namespace rbdxx::pipeline {
+
+// Used by one thread, which also destroys it. `memory`, of `capacity` bytes, stays the caller's and
+// must outlive it: librbd writes from it. What fails is thrown by a later call, at the latest by
+// drain().
+class Writer final : public Pipeline {
+public:
+    // Runs of zeroes of `sparse` bytes, at multiples of that, are left out; none for 0.
+    Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse);
+    ~Writer() { close(); }
+    // Waits for what is under way, drops what is not, and lets go of the image.
+    void close() noexcept;
+
+    // Where in the ring `length` bytes are free for write(); -1 where that takes longer.
+    int64_t reserve(uint64_t length, unsigned milliseconds);
+    // Writes the first `length` bytes of what was reserved last.
+    void write(uint64_t offset, uint64_t length);
+    // Makes the image zero there; false, and nothing is done, while there is no room.
+    bool zero(uint64_t offset, uint64_t length, unsigned milliseconds);
+    // Whether everything is written; waits as long for that. Throws what a write failed with.
+    bool drain(unsigned milliseconds);
+
+private:
+    struct Block {
+        uint64_t cost = 0;
+        uint64_t pending = 0;  // operations that still need its memory
+    };
+    struct Write : Operation {
+        const char* data = nullptr;  // null for zeroes
+        Block* block = nullptr;
+    };
+    void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
+    void pump();
+    void collect();
+
+    const uint64_t sparse_;
+    std::deque<Block> blocks_;
+    std::deque<Write> writes_;  // those under way, then those that wait
+    std::size_t started_ = 0;   // how many of them
+    std::optional<uint64_t> reserved_;
+    bool failed_ = false;
+};
+
+}  // namespace rbdxx::pipeline

@@ -1,0 +1,145 @@
+#include <rbdxx/error.hpp>
+#include <rbdxx/io.hpp>
+#include <rbdxx/writer.hpp>
+
+#include <algorithm>
+
+#include "runs.hpp"
+
+namespace rbdxx::pipeline {
+
+namespace {
+
+// How much one operation makes zero.
+constexpr uint64_t zero_piece = uint64_t{1} << 30;
+
+}  // namespace
+
+Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse)
+    : Pipeline(image, memory, capacity, depth), sparse_(sparse) {}
+
+void Writer::close() noexcept {
+    settle_all();
+    writes_.clear();
+    started_ = 0;
+}
+
+int64_t Writer::reserve(uint64_t length, unsigned milliseconds) {
+    collect();
+    pump();
+    auto piece = ring_.take(length);
+    if (!piece && !writes_.empty()) {
+        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
+        collect();
+        pump();
+        piece = ring_.take(length);
+    }
+    if (!piece) {
+        return -1;
+    }
+    blocks_.push_back({piece->cost, 1});
+    reserved_ = piece->start;
+    return static_cast<int64_t>(piece->start);
+}
+
+void Writer::write(uint64_t offset, uint64_t length) {
+    const char* data = memory_ + reserved_.value();
+    reserved_.reset();
+    Block& block = blocks_.back();
+    if (sparse_ == 0) {
+        queue(offset, length, data, &block);
+    } else if (length > 0) {
+        for_each_run(data, offset, length, sparse_, [&](uint64_t at, uint64_t size, bool zero) {
+            if (!zero) {
+                queue(offset + at, size, data + at, &block);
+            }
+        });
+    }
+    // The reservation itself is no longer pending.
+    --block.pending;
+    pump();
+}
+
+bool Writer::zero(uint64_t offset, uint64_t length, unsigned milliseconds) {
+    collect();
+    pump();
+    if (writes_.size() >= most_queued) {
+        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
+        collect();
+        pump();
+        if (writes_.size() >= most_queued) {
+            return false;
+        }
+    }
+    for (uint64_t at = 0; at < length; at += zero_piece) {
+        queue(offset + at, std::min(length - at, zero_piece), nullptr, nullptr);
+    }
+    pump();
+    return true;
+}
+
+bool Writer::drain(unsigned milliseconds) {
+    collect();
+    pump();
+    if (!writes_.empty()) {
+        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
+        collect();
+        pump();
+    }
+    return writes_.empty();
+}
+
+void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* block) {
+    Write& write = writes_.emplace_back();
+    write.offset = offset;
+    write.length = length;
+    write.data = data;
+    write.block = block;
+    if (block != nullptr) {
+        ++block->pending;
+    }
+}
+
+void Writer::pump() {
+    while (!failed_ && started_ < writes_.size() && !full()) {
+        Write& write = writes_[started_];
+        start(write, "writing",
+              [&](const abi::Functions& call, abi::rbd_image_t raw,
+                  abi::rbd_completion_t completion) {
+                  return write.data == nullptr
+                             ? call.rbd_aio_write_zeroes(raw, write.offset, write.length,
+                                                         completion, 0, 0)
+                             : call.rbd_aio_write(raw, write.offset, write.length, write.data,
+                                                  completion);
+              });
+        ++started_;
+    }
+}
+
+// Takes what has settled, in order, and gives its memory back.
+void Writer::collect() {
+    while (started_ > 0) {
+        Write& write = writes_.front();
+        if (!settled(write)) {
+            break;
+        }
+        if (write.result < 0) {
+            failed_ = true;
+            check(write.result, [&] {
+                return io::region(write.data == nullptr ? "zeroing" : "writing", image_,
+                                  write.offset, write.length);
+            });
+        }
+        if (write.block != nullptr) {
+            --write.block->pending;
+        }
+        writes_.pop_front();
+        --started_;
+    }
+    while (!blocks_.empty() && blocks_.front().pending == 0) {
+        ring_.give(blocks_.front().cost);
+        blocks_.pop_front();
+    }
+}
+
+}  // namespace rbdxx::pipeline
