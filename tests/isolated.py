@@ -56,6 +56,15 @@ class Outcome(NamedTuple):
         return f"{how}\n{self.output[-8000:]}"
 
 
+def connecting(cluster: Any, ioctx: Any) -> str:
+    """The first lines of a program: its `cluster`, and its `ioctx` where the one given is."""
+    return (
+        f"import rbd\ncluster = rbd.connect({str(cluster.conffile)!r})\n"
+        f"ioctx = cluster.open_ioctx({ioctx.get_pool_name()!r})\n"
+        f"ioctx.set_namespace({ioctx.get_namespace()!r})\n"
+    )
+
+
 def _again(module: str, function: str, rounds: int, arguments: List[Any]) -> int:
     """Make rounds of a function, each of which must end in time."""
     call = getattr(importlib.import_module(module), function)

@@ -17,6 +17,7 @@ from typing import Any, Callable, List
 
 import pytest
 
+import isolated
 import rbd
 import rbd.aio
 from place import Where, open_all, raised_by
@@ -281,11 +282,8 @@ def test_the_interpreter_goes_on_meanwhile(rbd_image: rbd.Image) -> None:
 def test_control_c_stops_a_batch(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
+    head = isolated.connecting(rbd_cluster, rbd_ioctx)
     text = f"""
-        import rbd, signal, sys
-        cluster = rbd.connect({str(rbd_cluster.conffile)!r})
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
         image = rbd.Image(ioctx, {rbd_image.get_name()!r})
         offsets = [0] * 50_000_000
         print("started", flush=True)
@@ -300,7 +298,7 @@ def test_control_c_stops_a_batch(
         print("closed")
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(text)],
+        [sys.executable, "-c", head + textwrap.dedent(text)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

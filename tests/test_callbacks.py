@@ -12,6 +12,7 @@ from typing import Any, List, Optional
 
 import pytest
 
+import isolated
 import rbd
 from processes import eventually
 
@@ -153,9 +154,9 @@ def test_completions_do_not_leak(rbd_image: rbd.Image) -> None:
     assert alive() <= before + 1  # the thread may not have let go of the last one yet
 
 
-def script(cluster: Any, text: str) -> subprocess.CompletedProcess[str]:
+def script(cluster: Any, ioctx: Any, text: str) -> subprocess.CompletedProcess[str]:
     """Runs a program whose way to end is what is tested; a hang ends the test."""
-    head = f"import os, rbd, sys, time\ncluster = rbd.connect({str(cluster.conffile)!r})\n"
+    head = "import os, sys, time\n" + isolated.connecting(cluster, ioctx)
     return subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", head + textwrap.dedent(text)],
         capture_output=True,
@@ -170,9 +171,8 @@ def test_the_interpreter_ends_with_calls_in_flight(
 ) -> None:
     ended = script(
         rbd_cluster,
+        rbd_ioctx,
         f"""
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
         image = rbd.Image(ioctx, {rbd_image.get_name()!r})
         def again(completion, *_):
             image.aio_write(b"x" * 4096, 0, again)
@@ -190,9 +190,8 @@ def test_calls_in_flight_at_the_end_are_delivered(
 ) -> None:
     ended = script(
         rbd_cluster,
+        rbd_ioctx,
         f"""
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
         image = rbd.Image(ioctx, {rbd_image.get_name()!r})
         for i in range(16):
             image.aio_write(b"x" * 4096, i * 4096, lambda c: print(c.get_return_value()))
@@ -207,6 +206,7 @@ def test_callbacks_after_a_fork(
 ) -> None:
     ended = script(
         rbd_cluster,
+        rbd_ioctx,
         f"""
         import warnings
         warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads
@@ -247,10 +247,9 @@ def test_waiting_sees_signals(
 ) -> None:
     ended = script(
         rbd_cluster,
+        rbd_ioctx,
         f"""
         import _thread, threading
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
         image = rbd.Image(ioctx, {rbd_image.get_name()!r})
         release = threading.Event()
         done = image.aio_flush(lambda _: release.wait())
@@ -272,10 +271,9 @@ def test_the_interpreter_ends_beside_threads_in_calls(
 ) -> None:
     ended = script(
         rbd_cluster,
+        rbd_ioctx,
         f"""
         import threading
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
         image = rbd.Image(ioctx, {rbd_image.get_name()!r})
         def work():
             while True:

@@ -17,6 +17,7 @@ from typing import Any, List
 
 import pytest
 
+import isolated
 import rbd
 import rbd.aio
 
@@ -137,11 +138,9 @@ def test_what_is_imported_late_is_there(rbd_cluster: Any) -> None:
 def test_the_interpreter_ends_with_calls_in_flight(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
+    head = isolated.connecting(rbd_cluster, rbd_ioctx)
     text = f"""
-        import asyncio, rbd, rbd.aio
-        cluster = rbd.connect({str(rbd_cluster.conffile)!r})
-        ioctx = cluster.open_ioctx({rbd_ioctx.get_pool_name()!r})
-        ioctx.set_namespace({rbd_ioctx.get_namespace()!r})
+        import asyncio, rbd.aio
         async def main():
             global image
             image = await rbd.aio.open(ioctx, {rbd_image.get_name()!r})
@@ -153,7 +152,7 @@ def test_the_interpreter_ends_with_calls_in_flight(
         print("end")
     """
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(text)],
+        [sys.executable, "-c", head + textwrap.dedent(text)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -83,7 +83,7 @@ bool raise_current() noexcept {
     return true;
 }
 
-py::object current_exception() noexcept {
+void restore_current() noexcept {
     try {
         throw;
     } catch (py::error_already_set& error) {
@@ -95,6 +95,10 @@ py::object current_exception() noexcept {
             PyErr_SetString(PyExc_RuntimeError, error.what());
         }
     }
+}
+
+py::object current_exception() noexcept {
+    restore_current();
     PyObject* type = nullptr;
     PyObject* value = nullptr;
     PyObject* traceback = nullptr;

@@ -15,6 +15,8 @@ void raise(const char* kind, const Error& error, const py::tuple& details = py::
 // Sets the Python exception for the C++ exception that is being handled. False where it is not
 // ours.
 bool raise_current() noexcept;
+// Sets the Python exception for the std::exception that is being handled, whoever's it is.
+void restore_current() noexcept;
 
 // Raises the TypeError (an InvalidArgument too, as in the stock module) for what is no text.
 [[noreturn]] void throw_not_text(py::handle source);

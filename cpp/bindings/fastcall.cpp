@@ -108,14 +108,8 @@ template <class Call>
 PyObject* guarded(const Call& call) {
     try {
         return call();
-    } catch (py::error_already_set& error) {
-        error.restore();
-    } catch (const py::builtin_exception& error) {
-        error.set_error();
-    } catch (const std::exception& error) {
-        if (!raise_current()) {
-            PyErr_SetString(PyExc_RuntimeError, error.what());
-        }
+    } catch (const std::exception&) {
+        restore_current();
     }
     return nullptr;
 }
