@@ -155,8 +155,8 @@ Witness witness_of(py::handle connection) {
 
 bool mapped(void* pointer) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    auto start = reinterpret_cast<std::uintptr_t>(pointer) / page * page;
-    return ::msync(reinterpret_cast<void*>(start), page, MS_ASYNC) == 0;
+    char* start = static_cast<char*>(pointer) - reinterpret_cast<std::uintptr_t>(pointer) % page;
+    return ::msync(start, page, MS_ASYNC) == 0;
 }
 
 // An object of a ctypes binding: its `io` is a c_void_p. No number is taken for a pointer.
