@@ -68,6 +68,18 @@ def outcomes(python: List[str], which: str) -> List[Outcome]:
     return [(step, outcome) for step, outcome in lines]
 
 
+def lacking(theirs: Dict[str, Any]) -> bool:
+    """Whether it failed for a name that this release's stock module does not have yet.
+
+    Nobody relies on that.
+    """
+    return theirs.get("error") in NOT_THERE or (
+        theirs.get("error") == "TypeError"
+        and "unexpected keyword" in theirs["text"]
+        and "nonsense" not in theirs["text"]
+    )
+
+
 def contained(theirs: Any, mine: Any) -> bool:
     """Whether they are equal; with Ceph 14, dictionaries may have more keys."""
     if isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
@@ -88,7 +100,7 @@ def too_new(theirs: Dict[str, Any]) -> bool:
 
 def alike(theirs: Dict[str, Any], mine: Dict[str, Any]) -> bool:
     """Whether a program that knows the stock module sees no difference."""
-    if theirs.get("error") in NOT_THERE:
+    if lacking(theirs):
         return True
     if "error" in theirs and not rbd.supports("rbd_snap_create2"):
         # Ceph 14's module does not name the kind of error.
@@ -97,7 +109,7 @@ def alike(theirs: Dict[str, Any], mine: Dict[str, Any]) -> bool:
         return contained(theirs, mine)
     if theirs["error"] != mine["error"] and theirs["error"] in mine["also"]:
         # A class of ours that is also the stock one: its own text may say more.
-        return bool(theirs["errno"] == mine["errno"])
+        return theirs["errno"] in ("none", mine["errno"])
     return all(theirs[key] == mine[key] for key in ("error", "errno", "message"))
 
 
@@ -121,7 +133,7 @@ def test_same_outcomes(compared: List[Tuple[str, Any, Any]]) -> None:
 
 @pytest.mark.timeout(300)
 def test_every_deviation_is_still_one(compared: List[Tuple[str, Any, Any]]) -> None:
-    there = {step for step, theirs, _ in compared if theirs.get("error") not in NOT_THERE}
+    there = {step for step, theirs, _ in compared if not lacking(theirs)}
     different = {step for step, theirs, mine in compared if not alike(theirs, mine)}
     assert set(DEVIATIONS) & there <= different
 

@@ -10,10 +10,6 @@ namespace rbdxx::python {
 namespace {
 
 Secret passphrase_of(py::handle source) {
-    if (!PyUnicode_Check(source.ptr()) && !PyBytes_Check(source.ptr())) {
-        throw py::type_error("passphrase must be str or bytes, not " +
-                             std::string(Py_TYPE(source.ptr())->tp_name));
-    }
     return convert_secret(source, "strict");
 }
 

@@ -260,14 +260,16 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         image, "set_snap_by_id",
         [](const PyImage& self, const std::optional<U64>& snap_id) {
             without_gil([&] {
-                if (snap_id) {
+                // No snapshot has the id 0, which the stock module takes for None.
+                if (snap_id && *snap_id != 0) {
                     snapshot::set_by_id(self, *snap_id);
                 } else {
                     snapshot::set(self, std::nullopt);
                 }
             });
         },
-        "As set_snap(), for a snapshot of whatever namespace type; None: the head again.\n\n"
+        "As set_snap(), for a snapshot of whatever namespace type; None or 0: the head "
+        "again.\n\n"
         "Raises ImageNotFound.\n\nImplements: rbd_snap_set_by_id",
         py::arg("snap_id"));
     bind_queries(image);
