@@ -62,6 +62,14 @@ def test_meaning(name: str) -> None:
     assert text, "help() must say what it is for"
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_of_the_extension_s_own(name: str) -> None:
+    """No second signature, no C++ and no separator of the text signature."""
+    text = METHODS[name].__doc__
+    own = name.split(".")[-1]
+    assert not re.search(rf"^{own}\(|^--$|\bstd::|\brbdxx::|_core\b|Overloaded", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", [*ROUTINES, *METHODS])
 def test_signature(name: str) -> None:
     for parameter in inspect.signature({**ROUTINES, **METHODS}[name]).parameters.values():

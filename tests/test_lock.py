@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Iterator, List, Tuple
 
 import pytest
@@ -32,6 +33,25 @@ def cookies(image: rbd.Image) -> List[str]:
 
 
 # Advisory locks
+
+
+@locking
+@pytest.mark.parametrize("take", [("lock_exclusive", "c"), ("lock_shared", "c", "tag")])
+def test_beside_the_exclusive_lock(
+    rbd_image: rbd.Image, other: rbd.Image, take: Tuple[str, ...]
+) -> None:
+    method, *arguments = take
+    getattr(rbd_image, method)(*arguments)
+    # Whoever writes waits, the holder of the advisory lock too.
+    writes = [image.aio_write(b"x", at, None) for at, image in enumerate((rbd_image, other))]
+    time.sleep(0.3)
+    assert not any(write.is_complete() for write in writes)
+    rbd_image.unlock("c")
+    for write in writes:
+        write.wait_for_complete_and_cb()
+        assert write.get_return_value() == 0
+    with pytest.raises(rbd.ImageBusy):
+        getattr(rbd_image, method)(*arguments)
 
 
 def test_nobody_holds_a_lock(rbd_image: rbd.Image) -> None:

@@ -28,27 +28,36 @@ void clone_image(const Rbd&, const IoCtxArgument& p_ioctx, const Name& p_name,
     without_gil([&] { clone::create(p_ioctx, p_name, snapshot, c_ioctx, c_name, options); });
 }
 
-void bind_form(RbdClass& rbd, const char* snapshot, const char* doc) {
-    define(rbd, "clone", clone_image, doc, py::arg("p_ioctx"), py::arg("p_name"), py::arg(snapshot),
-           py::arg("c_ioctx"), py::arg("c_name"), py::arg("features") = py::none(),
-           py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
-           py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
-           py::arg("clone_format") = py::none());
+template <class Define>
+void define_form(const Define& define_with, const char* snapshot) {
+    define_with(clone_image, py::arg("p_ioctx"), py::arg("p_name"), py::arg(snapshot),
+                py::arg("c_ioctx"), py::arg("c_name"), py::arg("features") = py::none(),
+                py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+                py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
+                py::arg("clone_format") = py::none());
 }
 
 }  // namespace
 
 void bind_clone(RbdClass& rbd) {
-    bind_form(
-        rbd, "p_snapshot",
-        "Clones the parent image at a snapshot (a name, or with Ceph 20 an id) into a new "
-        "image.\n\n"
-        "clone_format: 1 needs a protected snapshot, 2 does not; None leaves it to the cluster.\n"
-        "The other options are as in create(). Raises ImageNotFound, ImageExists, "
-        "InvalidArgument.\n\n"
-        "Implements: rbd_clone3, rbd_clone4");
-    // The first module of this name called the parameter so.
-    bind_form(rbd, "p_snapname", "");
+    define_form(
+        [&](auto function, const auto&... arguments) {
+            define(
+                rbd, "clone", function,
+                "Clones the parent image at a snapshot (a name, or with Ceph 20 an id) into a new "
+                "image.\n\n"
+                "clone_format: 1 needs a protected snapshot, 2 does not; None leaves it to the "
+                "cluster.\n"
+                "The other options are as in create(). Raises ImageNotFound, ImageExists, "
+                "InvalidArgument.\n\n"
+                "Implements: rbd_clone3, rbd_clone4",
+                arguments...);
+        },
+        "p_snapshot");
+    // The first module of this name called the parameter so. Not documented: help() shows one form.
+    define_form(
+        [&](auto function, const auto&... arguments) { rbd.def("clone", function, arguments...); },
+        "p_snapname");
 }
 
 }  // namespace rbdxx::python

@@ -51,6 +51,8 @@ void define_advisory(ImageClass& image) {
             without_gil([&] { lock::exclusive(self, cookie); });
         },
         "Takes an advisory lock that nobody else can share.\n\n"
+        "For images without the feature exclusive-lock: with it, every write waits until the\n"
+        "advisory lock is gone, and while a client has the exclusive lock this is ImageBusy.\n"
         "Raises ImageBusy where another lock is held, ImageExists where it is this very one.\n\n"
         "Implements: rbd_lock_exclusive",
         py::arg("cookie"));
@@ -60,6 +62,8 @@ void define_advisory(ImageClass& image) {
             without_gil([&] { lock::shared(self, cookie, tag); });
         },
         "Takes an advisory lock that others of the same tag can hold too.\n\n"
+        "For images without the feature exclusive-lock: with it, every write waits until the\n"
+        "advisory lock is gone, and while a client has the exclusive lock this is ImageBusy.\n"
         "Raises ImageBusy where another lock is held, ImageExists where it is this very one.\n\n"
         "Implements: rbd_lock_shared",
         py::arg("cookie"), py::arg("tag"));
