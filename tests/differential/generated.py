@@ -1,5 +1,6 @@
 """Calls made from the table of the stock module's methods: each by keyword, with too few and too
-many arguments, with a wrong value for each parameter in turn, and on a closed image.
+many arguments, with a wrong value for each parameter in turn, on a closed image, and on one that
+another client has removed.
 """
 
 import json
@@ -112,6 +113,9 @@ def everything():
     yield "exec R.create(io, 'shut', 4 << 20)"
     yield "exec shut = rbd.Image(io, 'shut')"
     yield "exec shut.close()"
+    yield "exec R.create(io, 'gone', 4 << 20)"
+    yield "exec gone = rbd.Image(io, 'gone', read_only=True)"
+    yield "exec R.remove(io, 'gone')"
     yield "exec R.group_create(io, 'wrong')"
     yield "exec wg = rbd.Group(io, 'wrong')"
     yield "exec lost = rbd.Group(io, 'lost')"
@@ -125,6 +129,8 @@ def everything():
             good = ", ".join(good_value(one, required) for one in required)
             if cls == "Image":
                 yield f"shut.{name}({good})"
+                if name not in UNDONE:
+                    yield f"gone.{name}({good})"
             if cls == "Group" and name != "list_snaps":  # which the stock module does not survive
                 yield f"lost.{name}({good})"
     yield "exec w.close()"

@@ -1,0 +1,99 @@
+"""What users rely on, sentence by sentence: data/contracts.json names the tests that hold it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pathlib
+from typing import Any, Dict, List, Set
+
+import pytest
+
+import rbd
+import rbd.rados
+from place import in_thread
+from rbd.testing import Cluster
+
+TESTS = pathlib.Path(__file__).parent
+TABLE: Dict[str, Dict[str, str]] = json.loads((TESTS / "data" / "contracts.json").read_text())
+NAMED: List[str] = sorted(
+    {test for part, held in TABLE.items() if part != "about" for test in held.values()}
+)
+FEATURES = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+
+
+def names_in(file: str) -> Set[str]:
+    tree = ast.parse((TESTS / file).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_the_test_is_there(named: str) -> None:
+    file, _, name = named.partition("::")
+    assert name in names_in(file)
+
+
+@pytest.mark.skipif(rbd.supports("rbd_clone4"), reason="this librbd clones by id")
+def test_a_value_of_a_newer_release(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    rbd_image.create_snap("s")
+    snap_id = rbd_image.snap_get_id("s")
+    with pytest.raises(rbd.FunctionNotSupported, match="rbd_clone4"):
+        rbd.RBD().clone(
+            rbd_ioctx, rbd_image.name, p_snapshot=snap_id, c_ioctx=rbd_ioctx, c_name="clone"
+        )
+    assert rbd.RBD().list(rbd_ioctx) == [rbd_image.name]
+
+
+def test_everything_by_position(
+    rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    data = second_ioctx.get_pool_name()
+    striped = FEATURES | rbd.RBD_FEATURE_STRIPINGV2
+    layout = (striped, 21, 65536, 4, data)
+    rbd_image.write(b"content", 0)
+    rbd_image.create_snap("s")
+    rbd_image.protect_snap("s")
+    # Ten, of which the last is the data pool.
+    rbd.RBD().clone(rbd_ioctx, rbd_image.name, "s", rbd_ioctx, "clone", *layout)
+    # Seven.
+    rbd_image.copy(rbd_ioctx, "copy", *layout)
+    # Nine.
+    rbd_image.deep_copy(rbd_ioctx, "deep", *layout, None, False)
+    rbd.RBD().create(rbd_ioctx, "new", 1 << 20, 21, False, striped, 65536, 4, data)
+    for name in ("clone", "copy", "deep", "new"):
+        with rbd.Image(rbd_ioctx, name, None, True) as made:
+            assert made.stat()["order"] == 21, name
+            assert (made.stripe_unit(), made.stripe_count()) == (65536, 4), name
+            assert made.data_pool_id() == second_ioctx.get_pool_id(), name
+            assert made.features() & striped == striped, name
+            assert made.read(0, 7) == (bytes(7) if name == "new" else b"content"), name
+    with rbd.Image(rbd_ioctx, rbd_image.name, "s", False) as snapshot:
+        assert snapshot.read(0, 7) == b"content"
+        with pytest.raises(rbd.ReadOnlyImage):
+            snapshot.write(b"x", 0)
+
+
+def test_one_thread_opens_and_another_closes(rbd_cluster: Cluster) -> None:
+    made: Dict[str, Any] = {}
+    name = "threads"
+
+    def connect() -> None:
+        made["cluster"] = rbd_cluster.connect()
+
+    def open_pool() -> None:
+        made["ioctx"] = made["cluster"].open_ioctx(rbd_cluster.pools[0])
+        rbd.RBD().create(made["ioctx"], name, 1 << 20)
+
+    def open_image() -> None:
+        made["image"] = rbd.Image(made["ioctx"], name)
+
+    for step in (connect, open_pool, open_image):
+        in_thread(step)
+    in_thread(lambda: made["image"].write(b"x", 0))
+    assert made["image"].read(0, 1) == b"x"
+    in_thread(made["image"].close)
+    rbd.RBD().remove(made["ioctx"], name)
+    in_thread(made["ioctx"].close)
+    in_thread(made["cluster"].shutdown)
+    assert made["image"].closed
+    assert made["cluster"].state == "shutdown"
