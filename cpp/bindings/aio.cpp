@@ -312,22 +312,14 @@ py::object AsyncCalls::read(uint64_t offset, uint64_t length, int flags) {
     return launch(at, std::move(made), start);
 }
 
-py::object AsyncCalls::readinto(py::handle target, uint64_t offset, int flags) {
-    const Image& from = target_->get();
-    Buffer buffer(target, Buffer::Access::write);
+py::object AsyncCalls::buffered(py::handle memory, uint64_t offset, int flags, bool writes) {
+    const Image& on = target_->get();
+    Buffer buffer(memory, writes ? Buffer::Access::read : Buffer::Access::write);
     Here at = here();
-    auto made = transfer(*at.queue, from, offset, buffer.size(), flags, false);
-    made->data = buffer.data();
-    made->buffer = std::move(buffer);
-    return launch(at, std::move(made), start);
-}
-
-py::object AsyncCalls::write(py::handle data, uint64_t offset, int flags) {
-    const Image& to = target_->get();
-    Buffer buffer(data, Buffer::Access::read);
-    Here at = here();
-    auto made = transfer(*at.queue, to, offset, buffer.size(), flags, true);
-    made->image_size = to.size();
+    auto made = transfer(*at.queue, on, offset, buffer.size(), flags, writes);
+    if (writes) {
+        made->image_size = on.size();
+    }
     made->data = buffer.data();
     made->buffer = std::move(buffer);
     return launch(at, std::move(made), start);

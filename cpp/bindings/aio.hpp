@@ -20,8 +20,12 @@ public:
 
     // From and to memory, as Image.read, readinto and write.
     py::object read(uint64_t offset, uint64_t length, int flags);
-    py::object readinto(py::handle target, uint64_t offset, int flags);
-    py::object write(py::handle data, uint64_t offset, int flags);
+    py::object readinto(py::handle target, uint64_t offset, int flags) {
+        return buffered(target, offset, flags, false);
+    }
+    py::object write(py::handle data, uint64_t offset, int flags) {
+        return buffered(data, offset, flags, true);
+    }
     // From or to one buffer after the other.
     py::object vectored(const py::object& buffers, uint64_t offset, bool writes);
     py::object discard(uint64_t offset, uint64_t length);
@@ -41,6 +45,8 @@ private:
     Here here();
     py::object future_of(const Here& here) const;
 
+    // From or to the memory of one buffer.
+    py::object buffered(py::handle memory, uint64_t offset, int flags, bool writes);
     // Starts an operation by `start(operation, queue)`; gives its future.
     template <class Made, class Start>
     py::object launch(const Here& here, std::unique_ptr<Made> operation, const Start& start);
