@@ -7,7 +7,7 @@ import errno
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import pytest
 
@@ -25,10 +25,16 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
 
-def table_rows(page: str, columns: int) -> List[List[str]]:
-    """The rows of the page's tables with so many columns, without their heads."""
+def table_rows(page: str, columns: int, part: Optional[int] = None) -> List[List[str]]:
+    """The rows of the page's tables with so many columns, without their heads.
+
+    part: under which heading alone, by its number; 0 is what stands before the first.
+    """
     rows: List[List[str]] = []
-    for line in (DOCS / page).read_text().splitlines():
+    text = (DOCS / page).read_text()
+    if part is not None:
+        text = re.split(r"^## ", text, flags=re.M)[part]
+    for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if len(cells) != columns:
             continue
@@ -126,7 +132,7 @@ def rbd_cluster_overrides(cluster: Any) -> Set[str]:
 
 
 def error_rows() -> Dict[Tuple[str, str], List[str]]:
-    return {(cells[0], cells[1]): cells for cells in table_rows("errors.md", 5)}
+    return {(cells[0], cells[1]): cells for cells in table_rows("errors.md", 5, part=0)}
 
 
 def names_of(cell: str) -> List[str]:
@@ -152,6 +158,22 @@ def test_errors_are_the_builtins_that_the_page_says() -> None:
         assert issubclass(cls, rbd.OSError)
         also = [base.__name__ for base in cls.__bases__ if base.__module__ == "builtins"]
         assert names_of(cells[2]) == also
+
+
+def test_errors_of_connections() -> None:
+    listed = set()
+    for number, name, also, *_ in table_rows("errors.md", 5, part=1):
+        for one in names_of(name):
+            cls = getattr(rbd.rados, one)
+            # A star is for those that are no rados.OSError, nor is what has no errno.
+            assert issubclass(cls, rbd.rados.OSError) == (number != "None" and "*" not in name)
+            assert all(issubclass(cls, getattr(builtins, builtin)) for builtin in names_of(also))
+            if number != "None":
+                word, value = number.split()
+                assert getattr(errno, word) == int(value)
+                listed.add((int(value), one))
+    known = {(code, cls.__name__) for code, cls in rbd.rados._errno_to_exception.items()}
+    assert listed == known
 
 
 def test_every_exception_is_on_the_page() -> None:

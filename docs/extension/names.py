@@ -27,7 +27,7 @@ def names(topic: str) -> List[str]:
     """The public names of a topic, as in "supports", "Image.read" or "Group", in their order."""
     code = (BINDINGS / f"bind_{topic}.cpp").read_text()
     members = DEFINE.findall(code) + PROPERTY.findall(code)
-    if "bind_fastcall(" in code:
+    if "bind_fastcall(image)" in code:
         members = [
             ("image", name) for name in FAST.findall((BINDINGS / "fastcall.cpp").read_text())
         ] + members
