@@ -1,6 +1,8 @@
 """A cluster that fails: nothing that was flushed is lost, nothing hangs, each fault has its error.
 
 Three bluestore OSDs, whose data survives a kill -9, and two copies of everything.
+
+Long because all of them share that one cluster, which takes longer to start than most of them run.
 """
 
 from __future__ import annotations
