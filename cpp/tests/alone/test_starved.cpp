@@ -20,7 +20,8 @@ thread_local int refused = 0;
 
 extern "C" {
 void* __real__Znwm(std::size_t size);
-void* __wrap__Znwm(std::size_t size);
+// Visible, since the linker takes shared libraries for callers of it.
+__attribute__((visibility("default"))) void* __wrap__Znwm(std::size_t size);
 
 void* __wrap__Znwm(std::size_t size) {
     if (armed && asked++ == refused) {
