@@ -181,6 +181,14 @@ def _export_diff(field: str) -> Measure:
     return measure
 
 
+def _sequence(which: str, how: str, block: int) -> Measure:
+    def measure(place: Place) -> float:
+        told = {"name": images.full(place), "block": block, "how": how}
+        return float(place.worker(which, "sequence", **told)["value"]) / MIB
+
+    return measure
+
+
 _RBD = "rbd command"
 _EXPORT_DIFF = {"from_snapshot": "before"}
 
@@ -201,6 +209,16 @@ ROWS: List[Row] = [
         "s",
         (Contender(OURS, _import("ours")), Contender(STOCK, _import("stock"), stock)),
         {STOCK: 0.3},
+    ),
+    Row(
+        "file-read",
+        "a file's read() of 4 KiB, one after the other",
+        "MiB/s",
+        (
+            Contender(OURS, _sequence("ours", "file", 4096)),
+            Contender("read() of 4 MiB", _sequence("ours", "call", 4 * MIB)),
+            Contender(STOCK + " read", _sequence("stock", "call", 4096), stock),
+        ),
     ),
     Row(
         "export",
