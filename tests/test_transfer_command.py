@@ -115,7 +115,7 @@ def test_what_is_internal_stays_behind(
     kind: str, command: Any, rbd_ioctx: Any, tmp_path: Path
 ) -> None:
     """A stream has a user's snapshots and features alone, and makes the image again."""
-    name, ours = kind.replace(" ", "-"), tmp_path / "ours"
+    name, ours = f"internal-{kind}".replace(" ", "-"), tmp_path / "ours"
     internal(kind, rbd_ioctx, name)
     with rbd.Image(rbd_ioctx, name) as image:
         transfer.export_image(image, ours, export_format=2)
@@ -127,6 +127,10 @@ def test_what_is_internal_stays_behind(
             assert [snap["name"] for snap in image.list_snaps()] == list(users)
         for at in (*users, None):
             assert contents(rbd_ioctx, new, at) == contents(rbd_ioctx, name, at)
+    if kind == "group":
+        group = rbd.Group(rbd_ioctx, f"{name}-group")
+        group.remove_snap("three")
+        rbd.RBD().group_remove(rbd_ioctx, f"{name}-group")
     if kind == "mirror":
         with rbd.Image(rbd_ioctx, name) as image:
             image.mirror_image_disable(True)
