@@ -165,14 +165,20 @@ def migration_abort(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     )
 
 
-@stage("Image.copy")
-def copy(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
-    filled(ioctx)
-    image = opened.enter_context(rbd.Image(ioctx, "image"))
-    return (
-        lambda report: image.copy(ioctx, "copy", on_progress=report),
-        lambda: holds(ioctx, "copy", b"b"),
-    )
+def copying(method: str) -> Stage:
+    def begin(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
+        filled(ioctx)
+        image = opened.enter_context(rbd.Image(ioctx, "image"))
+        return (
+            lambda report: getattr(image, method)(ioctx, "copy", on_progress=report),
+            lambda: holds(ioctx, "copy", b"b"),
+        )
+
+    return begin
+
+
+for _method in ("copy", "deep_copy"):
+    stage(f"Image.{_method}")(copying(_method))
 
 
 @stage("Image.copy_into")
@@ -184,16 +190,6 @@ def copy_into(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     return (
         lambda report: image.copy_into(other, on_progress=report),
         lambda: other.flush() is None and holds(ioctx, "copy", b"b"),
-    )
-
-
-@stage("Image.deep_copy")
-def deep_copy(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
-    filled(ioctx)
-    image = opened.enter_context(rbd.Image(ioctx, "image"))
-    return (
-        lambda report: image.deep_copy(ioctx, "copy", on_progress=report),
-        lambda: holds(ioctx, "copy", b"b"),
     )
 
 

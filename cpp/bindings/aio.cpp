@@ -9,6 +9,7 @@
 #include <rbdxx/io.hpp>
 
 #include "buffer.hpp"
+#include "errors.hpp"
 #include "gil.hpp"
 
 namespace rbdxx::python {
@@ -203,9 +204,8 @@ std::unique_ptr<Transfer> transfer(LoopQueue& queue, const Image& image, uint64_
     return made;
 }
 
-void start(Transfer& operation, const Queue& queue) {
-    operation.start(queue);
-}
+// Starts an operation that knows by itself what it is to do.
+constexpr auto start = [](auto& operation, const Queue& queue) { operation.start(queue); };
 
 std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t offset,
                                  uint64_t length) {
@@ -232,13 +232,6 @@ PyImage& image_of(const py::object& image) {
         throw py::type_error("image must be an rbd.Image");
     }
     return image.cast<PyImage&>();
-}
-
-py::object checked(PyObject* made) {
-    if (made == nullptr) {
-        throw py::error_already_set();
-    }
-    return py::reinterpret_steal<py::object>(made);
 }
 
 }  // namespace
@@ -337,8 +330,7 @@ py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool
     if (made->plan->count() == 0) {
         return settled(py::int_(0));
     }
-    return launch(here(), std::move(made),
-                  [](VectorTransfer& operation, const Queue& queue) { operation.start(queue); });
+    return launch(here(), std::move(made), start);
 }
 
 py::object AsyncCalls::discard(uint64_t offset, uint64_t length) {

@@ -12,11 +12,7 @@ namespace {
 
 // The integer behind an index, as a new reference; raises TypeError for anything else.
 py::object index_of(py::handle source) {
-    PyObject* number = PyNumber_Index(source.ptr());
-    if (number == nullptr) {
-        throw py::error_already_set();
-    }
-    return py::reinterpret_steal<py::object>(number);
+    return checked(PyNumber_Index(source.ptr()));
 }
 
 }  // namespace

@@ -9,6 +9,14 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
+// What a call of CPython's gave; throws the exception that it set where that is nothing.
+inline py::object checked(PyObject* made) {
+    if (made == nullptr) {
+        throw py::error_already_set();
+    }
+    return py::reinterpret_steal<py::object>(made);
+}
+
 // Sets the Python exception for an error of the given kind (rbd.exceptions._from_core names them).
 void raise(const char* kind, const Error& error, const py::tuple& details = py::tuple());
 

@@ -114,16 +114,23 @@ PyObject* guarded(const Call& call) {
     return nullptr;
 }
 
+// `call(found)` with the sorted arguments.
+template <class Call>
+PyObject* with_arguments(const Parameters& parameters, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* keywords, const Call& call) {
+    PyObject* found[3] = {};
+    if (!parse(parameters, arguments, count, keywords, found)) {
+        return nullptr;
+    }
+    return guarded([&] { return call(found); });
+}
+
 constexpr Parameters read_parameters{"read", {"offset", "length", "fadvise_flags"}, 2};
 constexpr Parameters readinto_parameters{"readinto", {"buffer", "offset", "fadvise_flags"}, 2};
 constexpr Parameters write_parameters{"write", {"data", "offset", "fadvise_flags"}, 2};
 
 PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(read_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
+    return with_arguments(read_parameters, arguments, count, keywords, [&](PyObject* const* found) {
         const Image& image = image_of(self);
         uint64_t offset = number(found[0]);
         uint64_t length = number(found[1]);
@@ -138,33 +145,27 @@ PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyO
 
 PyObject* readinto(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                    PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(readinto_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
-        const Image& image = image_of(self);
-        Buffer buffer(found[0], Buffer::Access::write);
-        uint64_t offset = number(found[1]);
-        int flags = flags_of(found[2]);
-        return PyLong_FromUnsignedLongLong(without_gil(
-            [&] { return io::read(image, buffer.data(), offset, buffer.size(), flags); }));
-    });
+    return with_arguments(
+        readinto_parameters, arguments, count, keywords, [&](PyObject* const* found) {
+            const Image& image = image_of(self);
+            Buffer buffer(found[0], Buffer::Access::write);
+            uint64_t offset = number(found[1]);
+            int flags = flags_of(found[2]);
+            return PyLong_FromUnsignedLongLong(without_gil(
+                [&] { return io::read(image, buffer.data(), offset, buffer.size(), flags); }));
+        });
 }
 
 PyObject* write(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(write_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
-        const Image& image = image_of(self);
-        Buffer buffer(found[0], Buffer::Access::read);
-        uint64_t offset = number(found[1]);
-        int flags = flags_of(found[2]);
-        return PyLong_FromUnsignedLongLong(without_gil(
-            [&] { return io::write(image, buffer.data(), offset, buffer.size(), flags); }));
-    });
+    return with_arguments(
+        write_parameters, arguments, count, keywords, [&](PyObject* const* found) {
+            const Image& image = image_of(self);
+            Buffer buffer(found[0], Buffer::Access::read);
+            uint64_t offset = number(found[1]);
+            int flags = flags_of(found[2]);
+            return PyLong_FromUnsignedLongLong(without_gil(
+                [&] { return io::write(image, buffer.data(), offset, buffer.size(), flags); }));
+        });
 }
 
 PyObject* size(PyObject* self, PyObject*) {
@@ -178,11 +179,7 @@ PyObject* size(PyObject* self, PyObject*) {
 
 PyObject* start_read(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                      PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(read_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
+    return with_arguments(read_parameters, arguments, count, keywords, [&](PyObject* const* found) {
         auto& calls = value_of<AsyncCalls>(self);
         uint64_t offset = number(found[0]);
         uint64_t length = number(found[1]);
@@ -192,28 +189,22 @@ PyObject* start_read(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
 
 PyObject* start_readinto(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                          PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(readinto_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
-        auto& calls = value_of<AsyncCalls>(self);
-        uint64_t offset = number(found[1]);
-        return calls.readinto(found[0], offset, flags_of(found[2])).release().ptr();
-    });
+    return with_arguments(
+        readinto_parameters, arguments, count, keywords, [&](PyObject* const* found) {
+            auto& calls = value_of<AsyncCalls>(self);
+            uint64_t offset = number(found[1]);
+            return calls.readinto(found[0], offset, flags_of(found[2])).release().ptr();
+        });
 }
 
 PyObject* start_write(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                       PyObject* keywords) {
-    PyObject* found[3] = {};
-    if (!parse(write_parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] {
-        auto& calls = value_of<AsyncCalls>(self);
-        uint64_t offset = number(found[1]);
-        return calls.write(found[0], offset, flags_of(found[2])).release().ptr();
-    });
+    return with_arguments(
+        write_parameters, arguments, count, keywords, [&](PyObject* const* found) {
+            auto& calls = value_of<AsyncCalls>(self);
+            uint64_t offset = number(found[1]);
+            return calls.write(found[0], offset, flags_of(found[2])).release().ptr();
+        });
 }
 
 PyCFunction function(PyObject* (*call)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
@@ -226,11 +217,8 @@ constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
 template <std::size_t count>
 void define(py::object& type, PyMethodDef (&methods)[count]) {
     for (PyMethodDef& method : methods) {
-        PyObject* made = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method);
-        if (made == nullptr) {
-            throw py::error_already_set();
-        }
-        type.attr(method.ml_name) = py::reinterpret_steal<py::object>(made);
+        type.attr(method.ml_name) =
+            checked(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
     }
 }
 

@@ -61,11 +61,7 @@ py::object gate_type() {
     // Not imported: that would import the package first, which takes this module for whole.
     py::object module = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict())["rbd._core"];
     if (!py::hasattr(module, "_Gate")) {
-        PyObject* type = PyType_FromSpec(&spec);
-        if (type == nullptr) {
-            throw py::error_already_set();
-        }
-        module.attr("_Gate") = py::reinterpret_steal<py::object>(type);
+        module.attr("_Gate") = checked(PyType_FromSpec(&spec));
     }
     return module.attr("_Gate");
 }

@@ -10,14 +10,6 @@ namespace {
 // As many as a loop usually has in flight; more are made anew.
 constexpr std::size_t most_spare = 1024;
 
-py::object interned(const char* name) {
-    PyObject* made = PyUnicode_InternFromString(name);
-    if (made == nullptr) {
-        throw py::error_already_set();
-    }
-    return py::reinterpret_steal<py::object>(made);
-}
-
 // future.name(argument); whether it took it.
 bool tell(const py::object& future, const py::object& name, const py::object& argument) noexcept {
     PyObject* arguments[] = {nullptr, future.ptr(), argument.ptr()};
@@ -48,8 +40,8 @@ void LoopOperation::deliver() noexcept {
 
 LoopQueue::LoopQueue()
     : queue_(std::make_shared<aio::Queue>()),
-      set_result_(interned("set_result")),
-      set_exception_(interned("set_exception")) {}
+      set_result_(checked(PyUnicode_InternFromString("set_result"))),
+      set_exception_(checked(PyUnicode_InternFromString("set_exception"))) {}
 
 LoopQueue::~LoopQueue() {
     if (in_flight_ == 0) {
