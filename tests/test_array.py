@@ -386,7 +386,7 @@ def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
     expected = sum(float(row) for row in range(0, 4096, 512)) / 4096
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as workers,
         distributed.Client(workers) as client,
     ):

@@ -284,6 +284,17 @@ def endless(
     }
 
 
+#: Sends its parent Ctrl-C a moment after each line that it reads, and says when.
+SENDER = """
+import os, random, signal, struct, sys, time
+for line in sys.stdin.buffer:
+    time.sleep(0.05 + random.random() * 0.1)
+    sys.stdout.buffer.write(struct.pack("d", time.monotonic()))
+    sys.stdout.buffer.flush()
+    os.kill(os.getppid(), signal.SIGINT)
+"""
+
+
 def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
     """Ctrl-C ends what can be ended; gives how long each took to do so, in seconds."""
     cluster, ioctx = connect(where)
@@ -294,14 +305,20 @@ def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
     rbd.RBD().create(ioctx, name, size, 20, features=features)
     rbd.RBD().create(ioctx, f"{name}-parent", size // 4, 20, features=features)
     waits: Dict[str, List[float]] = {}
-    with rbd.Image(ioctx, name) as large, rbd.Image(ioctx, f"{name}-parent") as parent:
+    sender = subprocess.Popen(
+        [sys.executable, "-c", SENDER],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with sender, rbd.Image(ioctx, name) as large, rbd.Image(ioctx, f"{name}-parent") as parent:
         parent.create_snap("base")
         parent.protect_snap("base")
         rbd.RBD().clone(ioctx, f"{name}-parent", "base", ioctx, f"{name}-clone", features, order=20)
         clone = rbd.Image(ioctx, f"{name}-clone")
         for kind, call in endless(large, parent, clone, ioctx, f"{name}-imported").items():
             for _ in range(rounds):
-                waits.setdefault(kind, []).append(interrupted(call))
+                waits.setdefault(kind, []).append(interrupted(call, sender))
                 if large.size() != size:
                     large.resize(size)
                 if f"{name}-imported" in rbd.RBD().list(ioctx):
@@ -318,27 +335,17 @@ def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
     return waits
 
 
-def interrupted(call: Callable[[], Any]) -> float:
+def interrupted(call: Callable[[], Any], sender: Any) -> float:
     """Sends Ctrl-C a moment after the call has begun; how long the call then goes on, in seconds.
 
     The signal comes from another process: no thread of this one has to run for it.
     """
-    main = os.getpid()
-    told, tell = os.pipe()
-    child = os.fork()
-    if not child:
-        time.sleep(0.05 + random.random() * 0.1)
-        os.write(tell, struct.pack("d", time.monotonic()))
-        os.kill(main, signal.SIGINT)
-        os._exit(0)
+    sender.stdin.write(b"\n")
     error = raised_by(call)
     ended = time.monotonic()
     assert isinstance(error, KeyboardInterrupt), repr(error)
-    (sent,) = struct.unpack("d", os.read(told, 8))
-    os.waitpid(child, 0)
-    os.close(told)
-    os.close(tell)
-    return ended - sent
+    (sent,) = struct.unpack("d", sender.stdout.read(8))
+    return float(ended - sent)
 
 
 def test_ctrl_c(where: Where) -> None:

@@ -41,7 +41,8 @@ PATIENT, HASTY = 60, 1
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     conf = {
-        "bluestore_block_size": 1 << 30,
+        # So much that no OSD is out of space before it has noticed that the pool counts as full.
+        "bluestore_block_size": 4 << 30,
         # For so much of the grace for an OSD's heartbeat (20 s) may a dead one have let clients
         # read: until then the next one that has its data serves nobody.
         "osd_pool_default_read_lease_ratio": 0.05,
@@ -290,7 +291,7 @@ def pool_is_full(connection: rados.Rados) -> bool:
 def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
     """Writes wait for space until the timeout, reads go on, and so do writes once there is some."""
     wide = open_client()
-    wide.image.resize(1 << 30)
+    wide.image.resize(4 << 30)
     # Without the exclusive lock, whose release has to wait for who has missed a message meanwhile.
     wide.image.update_features(LOCKED, False)
     wide.close()

@@ -141,6 +141,8 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     m.def("_stop_callbacks", [] { Callbacks::stop(); });
     // Asynchronous calls or not: closes must come to know of the interpreter's end.
     py::module_::import("atexit").attr("register")(m.attr("_stop_callbacks"));
+    // Once in a process, however many interpreters there are.
+    [[maybe_unused]] static const int registered = Py_AtExit(let_calls_end);
 
     py::class_<Completion> completion(
         m, "Completion", "An asynchronous call under way, as the aio_* methods give it.",

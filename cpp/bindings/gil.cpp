@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -20,6 +21,13 @@ namespace {
 
 // How long a signal may wait to be seen.
 constexpr auto signal_interval = std::chrono::milliseconds(50);
+// How long the end of the interpreter waits for calls in other threads.
+constexpr auto last_calls = std::chrono::seconds(1);
+constexpr auto look_interval = std::chrono::milliseconds(1);
+
+// How many threads are in calls without the GIL. One that waits for the answer of a callback is not:
+// at the interpreter's end that never comes.
+std::atomic<int> under_way{0};
 
 // What the calling thread and the thread in librbd tell each other.
 struct Exchange {
@@ -45,7 +53,9 @@ struct Exchange {
         total = now_total;
         answer.reset();
         changed.notify_all();
+        under_way.fetch_sub(1);
         changed.wait(lock, [this] { return answer.has_value(); });
+        under_way.fetch_add(1);
         int result = *answer;
         asked = false;
         changed.notify_all();
@@ -79,12 +89,31 @@ void take_gil(PyThreadState* state) {
 
 }  // namespace
 
+GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
+    under_way.fetch_add(1, std::memory_order_relaxed);
+}
+
 GilRelease::~GilRelease() {
+    under_way.fetch_sub(1, std::memory_order_release);
     take_gil(state_);
 }
 
+void let_calls_end() noexcept {
+    const auto end = std::chrono::steady_clock::now() + last_calls;
+    while (under_way.load(std::memory_order_acquire) > 0 &&
+           std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(look_interval);
+    }
+}
+
 GilReacquire::GilReacquire(PyThreadState* state) {
+    under_way.fetch_sub(1, std::memory_order_release);
     take_gil(state);
+}
+
+GilReacquire::~GilReacquire() {
+    PyEval_SaveThread();
+    under_way.fetch_add(1, std::memory_order_relaxed);
 }
 
 void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call) {
@@ -98,6 +127,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
     std::optional<py::error_already_set> raised;
 
     work->thread = std::thread([&] {
+        under_way.fetch_add(1);
         Progress progress = [&](uint64_t done, uint64_t total) {
             if (reports) {
                 return exchange.report(done, total);
@@ -111,6 +141,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
         } catch (...) {
             failure = std::current_exception();
         }
+        under_way.fetch_sub(1);
         std::lock_guard<std::mutex> lock(exchange.mutex);
         exchange.failure = failure;
         exchange.finished = true;

@@ -16,7 +16,7 @@ namespace py = pybind11;
 // would abort the process in the first destructor and let go of Python objects without the GIL.
 class GilRelease {
 public:
-    GilRelease() : state_(PyEval_SaveThread()) {}
+    GilRelease();
     ~GilRelease();
     GilRelease(const GilRelease&) = delete;
     GilRelease& operator=(const GilRelease&) = delete;
@@ -25,12 +25,16 @@ private:
     PyThreadState* state_;
 };
 
+// Waits a moment at the interpreter's very end for the calls that daemon threads are in the middle of:
+// what follows, the exit of the process, takes apart what librbd works with. None begins after that.
+void let_calls_end() noexcept;
+
 // Holds the GIL while it lives, in a thread that has released it: `state` is that thread's own from
 // before. Not pybind11's, which takes a thread for one of the interpreter it began in.
 class GilReacquire {
 public:
     explicit GilReacquire(PyThreadState* state);
-    ~GilReacquire() { PyEval_SaveThread(); }
+    ~GilReacquire();
     GilReacquire(const GilReacquire&) = delete;
     GilReacquire& operator=(const GilReacquire&) = delete;
 };
