@@ -20,6 +20,7 @@ import pytest
 import isolated
 import rbd
 import rbd.aio
+from place import Where
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -40,6 +41,38 @@ def test_run_after_run(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None
         # Ceph 14 goes on with what it has read, whoever else writes.
         rbd_image.invalidate_cache()
         assert asyncio.run(again(shared)) == b"%d" % i
+
+
+class Interrupted(asyncio.SelectorEventLoop):
+    """A loop in which Ctrl-C comes at the worst moment: while a future schedules its callbacks."""
+
+    armed = False
+
+    def call_soon(self, *arguments: Any, **options: Any) -> Any:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+        return super().call_soon(*arguments, **options)
+
+
+def test_what_a_signal_handler_raises(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"A" * BLOCK, 0)
+    wrapped = rbd.aio.AsyncImage(rbd_image)
+    loop = Interrupted()
+
+    async def read(arm: bool) -> bytes:
+        waited = [asyncio.ensure_future(wrapped.read(0, BLOCK)) for _ in range(16)]
+        await asyncio.sleep(0)
+        loop.armed = arm
+        return b"".join(await asyncio.gather(*waited))
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(read(True))
+    # What was in flight beside it is not lost.
+    assert loop.run_until_complete(read(False)) == b"A" * BLOCK * 16
+    # One task is left that nothing wakes any more: asyncio itself has lost it.
+    loop.set_exception_handler(lambda *_: None)
+    loop.close()
 
 
 def test_threads_with_a_loop_each(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
@@ -136,14 +169,14 @@ def test_what_is_imported_late_is_there(rbd_cluster: Any) -> None:
 
 
 def test_the_interpreter_ends_with_calls_in_flight(
-    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     head = isolated.connecting(rbd_cluster, rbd_ioctx)
     text = f"""
         import asyncio, rbd.aio
         async def main():
             global image
-            image = await rbd.aio.open(ioctx, {rbd_image.get_name()!r})
+            image = await rbd.aio.open(ioctx, {where[3]!r})
             for i in range(64):
                 asyncio.ensure_future(image.write(b"x" * 4096, i * 4096))
             await asyncio.sleep(0)

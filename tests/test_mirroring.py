@@ -226,5 +226,7 @@ def test_failover_and_failback(sites: Tuple[Site, Site], mode: int) -> None:
 
     with rbd.Image(here.ioctx, image) as opened:
         opened.mirror_image_disable(False)
-    eventually("the end of the copy", lambda: image not in call.list(there.ioctx))
+    # Ceph 14's daemon forgets a copy whose source has been copied anew.
+    if rbd.supports("rbd_mirror_image_create_snapshot"):
+        eventually("the end of the copy", lambda: image not in call.list(there.ioctx))
     call.remove(here.ioctx, image)

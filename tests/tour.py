@@ -82,7 +82,17 @@ async def in_a_loop(image: Any) -> None:
 
 def about(image: Any) -> None:
     """What an image tells of itself, and its settings."""
-    for name in "stat id features flags op_features size stripe_unit overlap get_name".split():
+    for name in [
+        "stat",
+        "id",
+        "features",
+        "flags",
+        "op_features",
+        "size",
+        "stripe_unit",
+        "overlap",
+        "get_name",
+    ]:
         getattr(image, name)()
     image.create_timestamp()
     image.metadata_set("key", "value")
@@ -201,7 +211,9 @@ def failures(calls: Any, ioctx: Any, image: Any) -> None:
         lambda: image.read_iterate(0, SIZE, lambda *_: 1 // 0),
         lambda: image.resize(SIZE * 2, on_progress=lambda *_: 1 // 0),
     ):
-        with contextlib.suppress(rbd.Error, OverflowError, TypeError, ValueError, ZeroDivisionError):
+        with contextlib.suppress(
+            rbd.Error, OverflowError, TypeError, ValueError, ZeroDivisionError
+        ):
             call()
 
 

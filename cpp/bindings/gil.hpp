@@ -25,8 +25,8 @@ private:
     PyThreadState* state_;
 };
 
-// Waits a moment at the interpreter's very end for the calls that daemon threads are in the middle of:
-// what follows, the exit of the process, takes apart what librbd works with. None begins after that.
+// Waits a moment at the interpreter's very end for the calls that daemon threads are in the middle
+// of: the exit of the process takes apart what librbd works with. None begins after that.
 void let_calls_end() noexcept;
 
 // Holds the GIL while it lives, in a thread that has released it: `state` is that thread's own from

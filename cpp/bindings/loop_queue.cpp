@@ -10,14 +10,16 @@ namespace {
 // As many as a loop usually has in flight; more are made anew.
 constexpr std::size_t most_spare = 1024;
 
-// future.name(argument); whether it took it.
+// future.name(argument); whether it took it. Leaves set what a signal handler raised meanwhile.
 bool tell(const py::object& future, const py::object& name, const py::object& argument) noexcept {
     PyObject* arguments[] = {nullptr, future.ptr(), argument.ptr()};
     PyObject* result = PyObject_VectorcallMethod(name.ptr(), arguments + 1,
                                                  2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
     if (result == nullptr) {
         // Cancelled meanwhile, or its loop is closed.
-        PyErr_Clear();
+        if (PyErr_ExceptionMatches(PyExc_Exception) != 0) {
+            PyErr_Clear();
+        }
         return false;
     }
     Py_DECREF(result);
@@ -57,6 +59,11 @@ void LoopQueue::drain() {
     queue_->acknowledge();
     aio::Operation* settled = queue_->take();
     while (settled != nullptr) {
+        // Where a handler raises while a future schedules its callbacks, it loses them, and whoever
+        // waits for it waits for ever: better here, between two of them.
+        if (PyErr_CheckSignals() != 0) {
+            go_on_later(settled);
+        }
         std::unique_ptr<LoopOperation> operation(static_cast<LoopOperation*>(settled));
         settled = settled->next();
         conclude(*operation);
@@ -68,7 +75,20 @@ void LoopQueue::drain() {
         } else {
             operation.release();  // NOLINT(bugprone-unused-return-value): started again
         }
+        if (PyErr_Occurred() != nullptr) {
+            go_on_later(settled);
+        }
     }
+}
+
+void LoopQueue::go_on_later(aio::Operation* settled) {
+    py::error_already_set raised;
+    while (settled != nullptr) {
+        aio::Operation* const next = settled->next();
+        queue_->push(settled);
+        settled = next;
+    }
+    throw raised;  // NOLINT(misc-throw-by-value-catch-by-reference)
 }
 
 void LoopQueue::conclude(LoopOperation& operation) noexcept {

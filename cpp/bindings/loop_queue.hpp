@@ -58,7 +58,8 @@ public:
         ++in_flight_;
     }
 
-    // Resolves the futures of all that has settled. The loop's reader.
+    // Resolves the futures of all that has settled. The loop's reader. What a signal handler raises
+    // comes out of it; the rest is done at the next time.
     void drain();
 
     // An operation that was used before, or null.
@@ -76,6 +77,8 @@ public:
 
 private:
     void conclude(LoopOperation& operation) noexcept;
+    // Throws the error that is set; what has settled comes again.
+    [[noreturn]] void go_on_later(aio::Operation* settled);
 
     std::shared_ptr<aio::Queue> queue_;
     std::size_t in_flight_ = 0;
