@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
 #: Rounds of each scenario; a watch raises five times in each.
 ROUNDS = {
-    "raise_in_callbacks": 400 if SOAK else 2,
+    "raise_in_callbacks": 1000 if SOAK else 2,
     "raise_in_watches": 200 if SOAK else 1,
 }
 
