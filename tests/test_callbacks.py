@@ -14,6 +14,7 @@ import pytest
 
 import isolated
 import rbd
+from place import Where
 from processes import eventually
 
 SIZE = 8 << 20
@@ -167,13 +168,13 @@ def script(cluster: Any, ioctx: Any, text: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_interpreter_ends_with_calls_in_flight(
-    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     ended = script(
         rbd_cluster,
         rbd_ioctx,
         f"""
-        image = rbd.Image(ioctx, {rbd_image.get_name()!r})
+        image = rbd.Image(ioctx, {where[3]!r})
         def again(completion, *_):
             image.aio_write(b"x" * 4096, 0, again)
         for i in range(16):
@@ -267,14 +268,14 @@ def test_waiting_sees_signals(
 
 
 def test_the_interpreter_ends_beside_threads_in_calls(
-    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     ended = script(
         rbd_cluster,
         rbd_ioctx,
         f"""
         import threading
-        image = rbd.Image(ioctx, {rbd_image.get_name()!r})
+        image = rbd.Image(ioctx, {where[3]!r})
         def work():
             while True:
                 image.write(b"x" * 4096, 0)
