@@ -358,6 +358,6 @@ def random_faults(where: Where, seconds: float) -> int:
 
 
 def test_random_faults_under_load(shimmed: Callable[..., Any]) -> None:
-    total = shimmed(random_faults, 120 if SOAK else 3, timeout=LIMIT)
+    total = shimmed(random_faults, 600 if SOAK else 3, timeout=LIMIT)
     assert total > 0
     figures.note("calls of six threads while anything may fail", total)

@@ -21,7 +21,7 @@ from place import LIMIT, SOAK
 from rbd import StreamError
 
 CORPUS = Path(targets.__file__).with_name("corpus")
-ROUNDS = 200_000 if SOAK else 1500
+ROUNDS = 1_000_000 if SOAK else 1500
 #: How much memory any number of streams may take beyond the first ones, in KiB.
 GROWTH = 64 << 10
 

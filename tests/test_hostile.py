@@ -21,7 +21,7 @@ import isolated
 import rbd
 from place import LIMIT, SOAK, Where, in_thread, open_all
 
-EXAMPLES = 15 if SOAK else 1
+EXAMPLES = 60 if SOAK else 1
 
 
 @pytest.mark.timeout(LIMIT + 60)

@@ -197,10 +197,16 @@ def close_in_signal_handler(where: Where) -> None:
     refused(image.size)
     # And while librbd waits for the answer of a callback, which no one gives before the signal.
     image = rbd.Image(ioctx, where[3])
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
-    image.resize(SIZE * 2)
-    image.resize(SIZE // 2, on_progress=lambda *_: time.sleep(0.02))
+    timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
+    handled.clear()
+
+    def slow(*_: int) -> None:
+        if timer.ident is None:
+            timer.start()
+        while not handled:
+            time.sleep(0.001)
+
+    shrink(image, slow)
     timer.join()
     assert handled
 

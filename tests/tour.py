@@ -1,6 +1,6 @@
 """A round through the package on one connection, with everything that was made ended again.
 
-    python tour.py CONF ROUNDS
+    python tour.py ROUNDS
 
 With LeakSanitizer in the process (`./dev sanitize python`), what the rounds lost is looked for at
 the end: while the interpreter still lives, since that gives back little of its own.
@@ -21,7 +21,7 @@ import rbd
 import rbd.aio
 import rbd.array
 import rbd.transfer
-import rbd.types
+from rbd.testing import LocalCluster
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -257,7 +257,8 @@ def rounds(conffile: str, number: int) -> None:
 
 
 def main() -> int:
-    rounds(sys.argv[1], int(sys.argv[2]))
+    with LocalCluster() as cluster:
+        rounds(cluster.conffile, int(sys.argv[1]))
     gc.collect()
     try:
         look = ctypes.CDLL(None).__lsan_do_recoverable_leak_check
