@@ -9,7 +9,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import re
+import sysconfig
 from pathlib import Path
+
+#: What bounds are multiplied by. Without the interpreter's lock Python has an allocator for each
+#: thread, which keeps what others have freed.
+LEEWAY = 4 if sysconfig.get_config_var("Py_GIL_DISABLED") else 1
 
 
 def _status(field: str) -> int:

@@ -19,6 +19,7 @@ import figures
 import hostile
 import isolated
 import rbd
+import resident
 from place import LIMIT, SOAK, Where, in_thread, open_all
 
 EXAMPLES = 60 if SOAK else 1
@@ -40,7 +41,7 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
     assert answer["methods"] > 200
     assert answer["calls"] > answer["methods"]
     assert answer["raised"] > answer["calls"] // 4
-    assert answer["peak_kib"] < hostile.MEMORY, f"seed {seed}"
+    assert answer["peak_kib"] < hostile.MEMORY * resident.LEEWAY, f"seed {seed}"
     figures.note("hostile calls", answer["calls"])
     figures.note("exceptions from them", answer["raised"])
     figures.note("methods and classes", answer["methods"])

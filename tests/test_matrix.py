@@ -95,6 +95,8 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     # One part alone leaves what is known of the others.
     again = results.Run([good_result(passed=7)])
     results.keep(again, ["releases"], kept, page)
+    # So does one release alone.
+    again.releases.append(releases[1])
     assert results.load(kept) == results.Run(again.releases, one, older, free)
     assert "7 / 0 / 0" in page.read_text()
     results.keep(results.Run([], one, older, older), ["free-threading"], kept, page)

@@ -14,8 +14,8 @@ serves is reported and left out of the count. The parts, all of them unless some
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
 
-Whole runs of each part are kept in docs/_data/matrix.json, and README's table is made from it. What
-pytest prints goes to a file beside each environment.
+Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,
+and README's table is made from it. What pytest prints goes to a file beside each environment.
 """
 
 from __future__ import annotations
@@ -260,8 +260,9 @@ def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[s
             print(f"Ceph {one.ceph}: {count} skipped: {why}")
         if one.status == "unreachable":
             print(f"Ceph {one.ceph}: unreachable: {one.reason}")
-    if not names and not arguments:
-        results.keep(run, parts)
+    if not arguments:
+        # The other parts are kept only of all releases.
+        results.keep(run, [part for part in parts if part == "releases" or not names])
     for problem in run.problems():
         print(problem, file=sys.stderr)
     return 1 if run.problems() else 0
