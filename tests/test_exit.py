@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import random
@@ -20,7 +21,7 @@ import isolated
 import rbd
 import rbd.aio
 import rbd.transfer
-from place import LIMIT, SIZE, SOAK, Where, open_all
+from place import LIMIT, SIZE, SOAK, Where, connect, open_all
 from rbd.testing import LocalCluster
 
 ROUNDS = 1000 if SOAK else 3
@@ -90,6 +91,26 @@ def exit_with_daemon_threads(where: Where) -> None:
         threading.Thread(target=forever, args=(step,), daemon=True).start()
     started.wait(30)
     time.sleep(random.random() * 0.2)
+
+
+def exit_without_destructors(where: Where) -> None:
+    """What is written to C's stdout, and the status, survive where handles are left."""
+    KEPT.extend(open_all(where))
+    threading.Thread(target=forever_open, args=(where,), daemon=True).start()
+    time.sleep(0.3)
+    ctypes.CDLL(None).printf(b"printed%c", 10)
+    sys.exit(7)
+
+
+def forever_open(where: Where) -> None:
+    _cluster, ioctx = connect(where)
+    while True:
+        rbd.Image(ioctx, where[3], read_only=True).close()
+
+
+def test_exit_with_handles_left(where: Where) -> None:
+    outcome = isolated.finish(isolated.start(exit_without_destructors, where, watched=False))
+    assert (outcome.status, outcome.output) == (7, "printed\n")
 
 
 def exit_with_calls_in_flight(where: Where) -> None:

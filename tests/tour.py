@@ -179,16 +179,17 @@ def around(calls: Any, cluster: Any, ioctx: Any, name: str) -> None:
     calls.migration_execute(ioctx, name, on_progress=lambda *_: 0)
     calls.migration_commit(ioctx, name)
     list(calls.config_list(ioctx))
-    calls.pool_metadata_set(ioctx, "key", "value")
+    calls.pool_metadata_set(ioctx, name, "value")
     list(calls.pool_metadata_list(ioctx))
-    calls.pool_metadata_remove(ioctx, "key")
+    calls.pool_metadata_remove(ioctx, name)
     calls.pool_stats_get(ioctx)
     calls.namespace_create(ioctx, f"{name}-space")
     calls.namespace_list(ioctx)
     calls.namespace_remove(ioctx, f"{name}-space")
     calls.list(ioctx)
     list(calls.list2(ioctx))
-    calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+    # The pool's mode is the other thread's too.
+    tolerant(lambda: calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE))
     tolerant(lambda: calls.mirror_site_name_get(cluster))
     tolerant(lambda: list(calls.mirror_peer_list(ioctx)))
     tolerant(lambda: calls.mirror_image_status_summary(ioctx))
@@ -196,7 +197,7 @@ def around(calls: Any, cluster: Any, ioctx: Any, name: str) -> None:
         tolerant(image.mirror_image_get_info)
         tolerant(image.mirror_image_get_status)
         tolerant(image.group)
-    calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
+    tolerant(lambda: calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_DISABLED))
 
 
 def failures(calls: Any, ioctx: Any, image: Any) -> None:

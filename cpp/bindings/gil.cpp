@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -88,6 +90,14 @@ int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
     }
 }
 
+#ifdef __GLIBC__
+// An end of the process without the destructors of static objects.
+void leave(int status, void*) {
+    std::fflush(nullptr);
+    ::_exit(status);
+}
+#endif
+
 }  // namespace
 
 GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
@@ -105,6 +115,12 @@ void let_calls_end() noexcept {
            std::chrono::steady_clock::now() < end) {
         std::this_thread::sleep_for(look_interval);
     }
+#ifdef __GLIBC__
+    if (handles_remain()) {
+        // Comes before all that has been registered so far.
+        ::on_exit(leave, nullptr);
+    }
+#endif
 }
 
 GilReacquire::GilReacquire(PyThreadState* state) {

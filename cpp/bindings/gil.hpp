@@ -25,8 +25,9 @@ private:
     PyThreadState* state_;
 };
 
-// Waits a moment at the interpreter's very end for the calls that daemon threads are in the middle
-// of: the exit of the process takes apart what librbd works with. None begins after that.
+// For the interpreter's very end, after which no call begins. The exit of the process takes apart
+// what librbd works with: waits a moment for the calls that daemon threads are in the middle of,
+// and, where handles are left, has the process end without that, by its own status.
 void let_calls_end() noexcept;
 
 // Holds the GIL while it lives, in a thread that has released it: `state` is that thread's own from

@@ -20,9 +20,11 @@ constexpr auto last_answers = std::chrono::seconds(10);
 std::atomic<std::chrono::steady_clock::time_point> deadline{};
 constexpr auto look_interval = std::chrono::milliseconds(100);
 thread_local int callbacks = 0;
+std::atomic<int> remaining{0};
 
 void count_fork() {
     generation.fetch_add(1, std::memory_order_relaxed);
+    remaining.store(0);
 }
 
 // Registered when the library is loaded into the process, before any handle can exist.
@@ -37,6 +39,21 @@ unsigned fork_generation() noexcept {
 void end_of_process() noexcept {
     deadline.store(std::chrono::steady_clock::now() + last_answers);
     ending.store(true);
+}
+
+bool handles_remain() noexcept {
+    return remaining.load() > 0;
+}
+
+Handle::Handle() : generation_(fork_generation()) {
+    remaining.fetch_add(1);
+}
+
+Handle::~Handle() {
+    // Freed already, unless it never came to have a C handle.
+    if (!finished_.load() && !forked()) {
+        remaining.fetch_sub(1);
+    }
 }
 
 CallbackScope::CallbackScope() noexcept {
@@ -164,7 +181,11 @@ void Handle::finish() noexcept {
 }
 
 void Handle::free_handle() noexcept {
-    int result = abandoned_.load() ? 0 : destroy();
+    int result = 0;
+    if (!abandoned_.load()) {
+        result = destroy();
+        remaining.fetch_sub(1);
+    }
     release();
     std::lock_guard<std::mutex> lock(mutex_);
     result_ = result;

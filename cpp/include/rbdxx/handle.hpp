@@ -33,6 +33,10 @@ public:
 // within a moment, and on a cluster that has not answered after ten seconds in all, and leaks them.
 void end_of_process() noexcept;
 
+// Whether this process has C handles that were not freed, those it has given up among them: the C
+// library's threads still work on what is theirs.
+bool handles_remain() noexcept;
+
 // A word in memory that changes when the connection under a handle goes, for one of another
 // library, which tells nobody. Empty where there is none to be watched.
 struct Witness {
@@ -53,7 +57,7 @@ class Handle : public std::enable_shared_from_this<Handle> {
 public:
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
-    virtual ~Handle() = default;
+    virtual ~Handle();
 
     void enter() {
         if (generation_ != fork_generation()) {
@@ -113,7 +117,7 @@ public:
     virtual ClosedError::Subject subject() const { return ClosedError::Subject::image; }
 
 protected:
-    Handle() : generation_(fork_generation()) {}
+    Handle();
 
     // Frees the C handle; called once, never after a fork or abandon().
     virtual int destroy() noexcept = 0;
