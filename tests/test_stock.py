@@ -15,7 +15,7 @@ import isolated
 import rbd
 import stock
 from fakerbd import Shim
-from place import LIMIT, SIZE, SOAK, Where, connect, raised_by, refused
+from place import LIMIT, SIZE, SOAK, Where, connect, raised_by, refused, without_stale_cache
 from surface import candidates, methods, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
@@ -30,8 +30,7 @@ needs_stock = pytest.mark.skipif(
 def stock_context(where: Where) -> Tuple[Any, Any]:
     # Ceph 14's cache has a thread for each image, which ends the process within a second after the
     # connection has gone.
-    conf = {} if rbd.supports("rbd_quiesce_watch") else {"rbd_cache": "false"}
-    cluster = stock.rados().Rados(conffile=where[0], conf=conf)
+    cluster = stock.rados().Rados(conffile=where[0], conf=without_stale_cache())
     cluster.connect()
     ioctx = cluster.open_ioctx(where[1])
     ioctx.set_namespace(where[2])

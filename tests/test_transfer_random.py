@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import place
 import rbd
-from place import LIMIT, SOAK
 from proofs import program
 from rbd import transfer
 from rbd.transfer import extents
 from streams import contents, states
 
-# Small objects: an image of many of them is made in a moment.
-pytestmark = [pytest.mark.timeout(LIMIT + 20)]
+pytestmark = [pytest.mark.timeout(place.LIMIT + 20)]
 
+# Small objects: an image of many of them is made in a moment.
 ORDER = 16
 LIMIT = 20 << ORDER
 _names = (f"random-{number}" for number in itertools.count())
@@ -110,7 +110,7 @@ def joined(found: Any) -> List[Any]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=200 if SOAK else 8,
+    max_examples=1000 if place.SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -138,7 +138,7 @@ def test_windows_and_object_maps_hide_nothing(
 
 @pytest.mark.slow
 @settings(
-    max_examples=50 if SOAK else 3,
+    max_examples=200 if place.SOAK else 3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -184,7 +184,7 @@ def test_round_trips_with_the_command(
 
 @pytest.mark.slow
 @settings(
-    max_examples=200 if SOAK else 8,
+    max_examples=1000 if place.SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

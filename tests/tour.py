@@ -82,19 +82,10 @@ async def in_a_loop(image: Any) -> None:
 
 def about(image: Any) -> None:
     """What an image tells of itself, and its settings."""
-    for name in [
-        "stat",
-        "id",
-        "features",
-        "flags",
-        "op_features",
-        "size",
-        "stripe_unit",
-        "overlap",
-        "get_name",
-    ]:
-        getattr(image, name)()
-    image.create_timestamp()
+    for ask in (image.stat, image.id, image.features, image.flags, image.op_features, image.size):
+        ask()
+    for ask in (image.stripe_unit, image.overlap, image.get_name, image.create_timestamp):
+        ask()
     image.metadata_set("key", "value")
     image.metadata_get("key")
     list(image.metadata_list())

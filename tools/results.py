@@ -161,12 +161,9 @@ def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = READM
     """Keep the parts that were run, beside what was kept of the others, and of other releases."""
     kept = load(file) if file.exists() else Run([])
     if "releases" in parts:
+        # Each stays in its place.
         by_suite = {one.suite: one for one in [*kept.releases, *run.releases]}
-        order = [one.suite for one in roots.releases()]
-        kept.releases = sorted(
-            by_suite.values(),
-            key=lambda one: order.index(one.suite) if one.suite in order else len(order),
-        )
+        kept.releases = list(by_suite.values())
     if "wheel" in parts:
         kept.wheel = run.wheel
     if "older" in parts:
