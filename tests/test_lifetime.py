@@ -6,20 +6,24 @@ what goes wrong here is a crash or a hang.
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import functools
 import gc
 import itertools
+import os
 import random
 import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar, List
 
 import pytest
 
 import isolated
 import rbd
+import rbd.aio
 from place import LIMIT, SIZE, SOAK, Where, connect, in_thread, open_all, refused, shrink
 
 ROUNDS = 1000 if SOAK else 10
@@ -196,6 +200,58 @@ def test_collected_in_a_cycle(where: Where) -> None:
 
 
 # Callbacks
+
+
+def one_thread_behind_all_others() -> None:
+    """All threads share a processor, which librbd's first for I/O gets when no other one wants it.
+
+    So the others overtake it where it wakes them up in the middle of something.
+    """
+    processor = {min(os.sched_getaffinity(0))}
+    tasks = Path("/proc/self/task")
+    threads = [int(entry.name) for entry in tasks.iterdir()]
+    for thread in threads:
+        os.sched_setaffinity(thread, processor)
+    names = {thread: (tasks / str(thread) / "comm").read_text().strip() for thread in threads}
+    behind = min(t for t in threads if names[t] in ("io_context_pool", "fn-radosclient"))
+    os.sched_setscheduler(behind, os.SCHED_IDLE, os.sched_param(0))
+
+
+def close_right_after_opening(where: Where, how: str) -> int:
+    """librbd has told that an image is open before each of its threads has let go of it."""
+    cluster, ioctx = connect(where)
+    one_thread_behind_all_others()
+    options = {"snapshot": "snap", "read_only": True}
+
+    async def opened() -> None:
+        for _ in range(100):
+            async with rbd.aio.open(ioctx, where[3], **options):
+                pass
+
+    def called_back() -> None:
+        images: List[Any] = []
+        for _ in range(100):
+            rbd.RBD().aio_open_image(
+                lambda _, image: images.append(image), ioctx, where[3], **options
+            ).wait_for_complete_and_cb()
+            images.pop().close()
+
+    def plain() -> None:
+        for _ in range(100):
+            rbd.Image(ioctx, where[3], **options).close()
+
+    if how == "asyncio":
+        asyncio.run(opened())
+    else:
+        {"called back": called_back, "plain": plain}[how]()
+    cluster.shutdown()
+    return 100
+
+
+@pytest.mark.parametrize("how", ["plain", "called back", "asyncio"])
+def test_close_right_after_opening(where: Where, how: str) -> None:
+    rounds = 10 * ROUNDS if SOAK else 500
+    isolated.repeat(close_right_after_opening, where, how, rounds=rounds // 100, timeout=LIMIT)
 
 
 def close_in_callbacks(where: Where) -> int:

@@ -2,6 +2,11 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 
+#include <signal.h>
+
+#include <system_error>
+#include <thread>
+
 namespace rbdxx::aio {
 
 namespace {
@@ -156,8 +161,53 @@ void flush(Operation& operation, QueuePointer queue, const Image& image) {
         [&] { return "error flushing " + image.describe(); });
 }
 
+namespace {
+
+// In this thread, and in those that it starts meanwhile.
+class SignalsBlocked {
+public:
+    SignalsBlocked() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
+// In a thread of its own: rbd_snap_set has no asynchronous form.
+void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx,
+                    const OpenOptions& options, abi::rbd_image_t* raw) {
+    const abi::Functions& functions = *ioctx.state()->functions;
+    options.require(functions);
+    operation.prepare(std::move(queue), ioctx.state(), functions);
+    try {
+        // The thread inherits the mask: signals are for threads that look for them.
+        SignalsBlocked blocked;
+        std::thread([&operation, &functions, context = ioctx.state()->raw, options, raw] {
+            operation.settle_with(open_image(functions, context, options, raw));
+        }).detach();
+    } catch (const std::system_error& error) {
+        operation.abort();
+        throw Error(error.code().value(), "error starting a thread to open " + options.describe());
+    } catch (...) {
+        operation.abort();
+        throw;
+    }
+}
+
+}  // namespace
+
 void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const OpenOptions& options,
           abi::rbd_image_t* raw) {
+    if (options.in_two_steps()) {
+        open_in_thread(operation, std::move(queue), ioctx, options, raw);
+        return;
+    }
     const abi::Functions& call = *ioctx.state()->functions;
     abi::rados_ioctx_t context = ioctx.state()->raw;
     const char* name = options.name.c_str();
@@ -211,12 +261,12 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
     std::function<int(abi::rbd_image_t)> closer = [&operation, &functions,
                                                    borrowed](abi::rbd_image_t raw) noexcept {
         if (borrowed) {
-            operation.fail(0);  // another module's to close
+            operation.settle_with(0);  // another module's to close
             return 0;
         }
         int answer = functions.rbd_aio_close(raw, operation.completion());
         if (answer < 0) {
-            operation.fail(answer);
+            operation.settle_with(answer);
         }
         return 0;
     };

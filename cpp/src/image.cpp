@@ -72,20 +72,45 @@ std::string OpenOptions::describe() const {
            (snapshot ? " at snapshot " + quoted(*snapshot) : std::string());
 }
 
-Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
-    auto call = ioctx.use();
-    const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
+void OpenOptions::require(const abi::Functions& functions) const {
+    if (by_id) {
+        read_only ? functions.rbd_open_by_id_read_only.require()
+                  : functions.rbd_open_by_id.require();
+    } else {
+        read_only ? functions.rbd_open_read_only.require() : functions.rbd_open.require();
+    }
+    if (in_two_steps()) {
+        functions.rbd_snap_set.require();
+    }
+}
+
+int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
+               const OpenOptions& options, abi::rbd_image_t* raw) {
     const char* name = options.name.c_str();
-    abi::rbd_image_t raw = nullptr;
+    const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
+    const char* first = options.in_two_steps() ? nullptr : snapshot;
     int result = 0;
     if (options.by_id) {
-        result = options.read_only
-                     ? call->rbd_open_by_id_read_only(call.get(), name, &raw, snapshot)
-                     : call->rbd_open_by_id(call.get(), name, &raw, snapshot);
+        result = options.read_only ? functions.rbd_open_by_id_read_only(ioctx, name, raw, first)
+                                   : functions.rbd_open_by_id(ioctx, name, raw, first);
     } else {
-        result = options.read_only ? call->rbd_open_read_only(call.get(), name, &raw, snapshot)
-                                   : call->rbd_open(call.get(), name, &raw, snapshot);
+        result = options.read_only ? functions.rbd_open_read_only(ioctx, name, raw, first)
+                                   : functions.rbd_open(ioctx, name, raw, first);
     }
+    if (result >= 0 && first != snapshot) {
+        result = functions.rbd_snap_set(*raw, snapshot);
+        if (result < 0 && functions.rbd_close) {
+            functions.rbd_close(*raw);
+        }
+    }
+    return result;
+}
+
+Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
+    auto call = ioctx.use();
+    options.require(call.functions());
+    abi::rbd_image_t raw = nullptr;
+    const int result = open_image(call.functions(), call.get(), options, &raw);
     check(result, [&] { return "error opening " + options.describe(); });
     Image image = adopt(ioctx.state()->cluster, raw, options);
     image.state_->set_witness(ioctx.state()->witness());

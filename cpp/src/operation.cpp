@@ -113,21 +113,13 @@ void Operation::prepare(std::shared_ptr<Queue> queue, std::shared_ptr<Handle> ha
 // Runs in one of librbd's threads: no lock, no allocation, and nothing of Python's.
 void Operation::settle(abi::rbd_completion_t completion, void* argument) noexcept {
     auto* operation = static_cast<Operation*>(argument);
-    operation->result_ = operation->functions_->rbd_aio_get_return_value(completion);
+    const ssize_t result = operation->functions_->rbd_aio_get_return_value(completion);
     if (operation->image_ != nullptr) {
         aio::release(*operation->image_, completion);
     } else {
         operation->functions_->rbd_aio_release(completion);
     }
-    // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
-    std::shared_ptr<Queue> queue = std::move(operation->queue_);
-    if (operation->leaves_early_) {
-        // The consumer drops the share itself: the last one may end the connection.
-        operation->left_ = true;
-        Handle::leave_from_library(operation->handle_);
-    }
-    operation->settled_.store(true, std::memory_order_release);
-    queue->push(operation);
+    operation->conclude(result);
 }
 
 void Operation::abort() noexcept {
@@ -137,10 +129,20 @@ void Operation::abort() noexcept {
     finish();
 }
 
-void Operation::fail(ssize_t result) noexcept {
+void Operation::settle_with(ssize_t result) noexcept {
     functions_->rbd_aio_release(completion_);
+    conclude(result);
+}
+
+void Operation::conclude(ssize_t result) noexcept {
     result_ = result;
+    // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
     std::shared_ptr<Queue> queue = std::move(queue_);
+    if (leaves_early_) {
+        // The consumer drops the share itself: the last one may end the connection.
+        left_ = true;
+        Handle::leave_from_library(handle_);
+    }
     settled_.store(true, std::memory_order_release);
     queue->push(this);
 }

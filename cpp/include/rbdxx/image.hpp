@@ -73,7 +73,18 @@ struct OpenOptions {
 
     // "image 'vm1' at snapshot 'x'", for messages.
     std::string describe() const;
+    // Whether librbd must not open it at its snapshot: open_image() then does so in two steps.
+    // librbd tells that such an image is open while one of its threads still has to touch it, and
+    // crashes or hangs where it is closed before that.
+    bool in_two_steps() const { return read_only && snapshot; }
+    // Throws MissingFunction where open_image() would.
+    void require(const abi::Functions& functions) const;
 };
+
+// Opens by way of the C library; gives 0, and the handle in `raw`, or a negative errno. Implements:
+// rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only
+int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
+               const OpenOptions& options, abi::rbd_image_t* raw);
 
 struct ImageInfo {
     uint64_t size = 0;      // bytes

@@ -103,19 +103,21 @@ public:
         }
     }
 
-    // The first half of start(), for a call with completion() that is made later; that call, fail()
-    // or abort() must follow.
+    // The first half of start(), for a call with completion() that is made later; that call,
+    // settle_with() or abort() must follow.
     void prepare(std::shared_ptr<Queue> queue, std::shared_ptr<Handle> handle,
                  const abi::Functions& functions);
     abi::rbd_completion_t completion() const noexcept { return completion_; }
     // Takes back an operation that the library has not taken; it never reaches the queue.
     void abort() noexcept;
     // Settles an operation that the library has not taken, with `result`.
-    void fail(ssize_t result) noexcept;
+    void settle_with(ssize_t result) noexcept;
 
 private:
     friend class Queue;
     static void settle(abi::rbd_completion_t completion, void* argument) noexcept;
+    // The end of either way to settle, with the completion released.
+    void conclude(ssize_t result) noexcept;
 
     Operation* next_ = nullptr;
     std::shared_ptr<Queue> queue_;

@@ -234,6 +234,34 @@ TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
     CHECK(operation.result() == -ENOENT);
 }
 
+TEST_CASE_FIXTURE(Place, "opening read-only at a snapshot, which takes two steps") {
+    auto queue = std::make_shared<aio::Queue>();
+    rbdxx::OpenOptions options;
+    options.name = "other";
+    options.snapshot = "snap";
+    options.read_only = true;
+    CHECK(rbdxx::Image::open(*ioctx, options).size() == memory::image_size);
+
+    rbdxx::abi::rbd_image_t raw = nullptr;
+    Numbered operation;
+    operation.leave_early();
+    aio::open(operation, queue, *ioctx, options, &raw);
+    collect(*queue, 1);
+    REQUIRE(operation.result() == 0);
+    CHECK(rbdxx::Image::adopt(cluster->state(), raw, options).size() == memory::image_size);
+
+    // What is not there leaves nothing open, which the end of the connection would tell.
+    options.snapshot = "missing";
+    CHECK_THROWS_AS(rbdxx::Image::open(*ioctx, options), rbdxx::Error);
+    aio::open(operation, queue, *ioctx, options, &raw);
+    collect(*queue, 1);
+    CHECK(operation.result() == -ENOENT);
+    options.name = "missing";
+    aio::open(operation, queue, *ioctx, options, &raw);
+    collect(*queue, 1);
+    CHECK(operation.result() == -ENOENT);
+}
+
 TEST_CASE("many threads submit, one collects, one closes in the middle") {
     for (int round = 0; round < 20; ++round) {
         Place place;

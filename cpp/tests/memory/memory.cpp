@@ -294,6 +294,16 @@ int rbd_open(rados_ioctx_t ioctx, const char* name, rbd_image_t* image, const ch
     *image = new memory::Image(static_cast<memory::Ioctx*>(ioctx)->cluster);
     return 0;
 }
+int rbd_open_read_only(rados_ioctx_t ioctx, const char* name, rbd_image_t* image,
+                       const char* snapshot) {
+    if (snapshot != nullptr) {
+        memory::misused("an image was opened read-only and at a snapshot in one step");
+    }
+    return rbd_open(ioctx, name, image, snapshot);
+}
+int rbd_snap_set(rbd_image_t, const char* name) {
+    return std::string(name) == "missing" ? -ENOENT : 0;
+}
 int rbd_close(rbd_image_t image) {
     delete static_cast<memory::Image*>(image);
     return 0;
