@@ -237,3 +237,29 @@ def handlers_run_during_io(where: Where) -> int:
 
 def test_signals_during_calls(where: Where) -> None:
     assert isolated.run(handlers_run_during_io, where) > 0
+
+
+def interrupt_the_first_call(where: Where, begun: bool) -> None:
+    """Ctrl-C comes while the thread for callbacks starts."""
+    _cluster, _ioctx, image = open_all(where)
+    start = threading.Thread.start
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    threading.Thread.start = interrupted_start  # type: ignore[method-assign]
+    assert isinstance(raised_by(lambda: image.aio_flush(None)), KeyboardInterrupt)
+    threading.Thread.start = start  # type: ignore[method-assign]
+    called = threading.Event()
+    image.aio_read(0, 4, lambda *_: called.set())
+    # Nobody waits for the completion, which would run the callback too.
+    assert called.wait(10)
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("rbd-callbacks") == 1, names
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ctrl_c_in_the_first_asynchronous_call(where: Where, begun: bool) -> None:
+    isolated.run(interrupt_the_first_call, where, begun)

@@ -41,32 +41,32 @@ Callbacks* Callbacks::find() noexcept {
 }
 
 Callbacks& Callbacks::get() {
-    if (Callbacks* service = find()) {
-        return *service;
-    }
-    Callbacks* service = nullptr;
-    {
+    Callbacks* service = find();
+    if (service == nullptr) {
         std::lock_guard<std::mutex> lock(services_mutex);
         service = find();
-        if (service != nullptr) {
-            return *service;
+        if (service == nullptr) {
+            service = new Callbacks();
+            service->next_ = services.load();
+            services.store(service, std::memory_order_release);
         }
-        service = new Callbacks();
-        service->next_ = services.load();
-        services.store(service, std::memory_order_release);
     }
     service->start_thread();
     return *service;
 }
 
 void Callbacks::start_thread() {
-    py::module_ core = py::module_::import("rbd._core");
-    py::dict arguments;
-    arguments["target"] = core.attr("_run_callbacks");
-    arguments["name"] = "rbd-callbacks";
-    // Not joined by threading's own exit, which comes before the atexit hook that ends it.
-    arguments["daemon"] = true;
+    if (thread_.load() != nullptr || stopped_.load()) {
+        return;
+    }
+    PyObject* mine = nullptr;
     try {
+        py::module_ core = py::module_::import("rbd._core");
+        py::dict arguments;
+        arguments["target"] = core.attr("_run_callbacks");
+        arguments["name"] = "rbd-callbacks";
+        // Not joined by threading's own exit, which comes before the atexit hook that ends it.
+        arguments["daemon"] = true;
         // The making of the module registered it for the main interpreter. Before Python 3.12
         // another one has but a copy of that module (interpreters.cpp), whose making registered
         // nothing.
@@ -74,15 +74,33 @@ void Callbacks::start_thread() {
             py::module_::import("atexit").attr("register")(core.attr("_stop_callbacks"));
         }
         py::object thread = py::module_::import("threading").attr("Thread")(**arguments);
+        PyObject* nobody = nullptr;
+        if (!thread_.compare_exchange_strong(nobody, thread.ptr())) {
+            return;
+        }
+        mine = thread.inc_ref().ptr();
         thread.attr("start")();
-        thread_ = thread.release().ptr();
-    } catch (const py::error_already_set&) {
-        // The interpreter is ending and starts no more threads.
-        stopped_.store(true);
+    } catch (py::error_already_set& error) {
+        if (error.matches(PyExc_Exception)) {
+            // The interpreter is ending and starts no more threads.
+            stopped_.store(true);
+            return;
+        }
+        // A signal handler's, before the thread began or after that: the next call tries again. A
+        // second thread would find that the first one has begun.
+        if (mine != nullptr && thread_.compare_exchange_strong(mine, nullptr)) {
+            Py_DECREF(mine);
+        }
+        throw;
     }
 }
 
 void Callbacks::run() {
+    if (begun_.exchange(true)) {
+        return;
+    }
+    py::object thread = py::module_::import("threading").attr("current_thread")();
+    Py_XDECREF(thread_.exchange(thread.release().ptr()));
     drainer_.store(std::this_thread::get_id());
     while (!stopping_.load()) {
         without_gil([&] { queue_->wait(-1); });
@@ -103,9 +121,10 @@ void Callbacks::run() {
 
 void Callbacks::stop() {
     Callbacks* service = find();
-    if (service != nullptr && service->thread_ != nullptr && !service->stopping_.exchange(true)) {
+    PyObject* thread = service != nullptr ? service->thread_.load() : nullptr;
+    if (thread != nullptr && !service->stopping_.exchange(true)) {
         service->queue_->wake();
-        py::reinterpret_borrow<py::object>(service->thread_).attr("join")(last_join_seconds);
+        py::reinterpret_borrow<py::object>(thread).attr("join")(last_join_seconds);
     }
     if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
         end_of_process();
@@ -154,6 +173,7 @@ void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
                 without_gil([] { std::this_thread::yield(); });
             }
         } else {
+            start_thread();
             without_gil([&] {
                 waiters_.fetch_add(1);
                 std::unique_lock<std::mutex> lock(mutex_);

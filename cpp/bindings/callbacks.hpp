@@ -54,6 +54,7 @@ public:
 private:
     Callbacks();
     static Callbacks* find() noexcept;
+    // Unless it is there. Throws what a signal handler raises meanwhile.
     void start_thread();
     bool drains_here() const noexcept { return drainer_.load() == std::this_thread::get_id(); }
     bool deliver_one();
@@ -69,7 +70,8 @@ private:
     std::atomic<std::thread::id> drainer_{};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> stopped_{false};  // no thread any more: whoever waits delivers
-    PyObject* thread_ = nullptr;
+    std::atomic<PyObject*> thread_{nullptr};
+    std::atomic<bool> begun_{false};
 
     std::mutex mutex_;
     std::condition_variable delivered_;
