@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import place
+import figures
 import rbd
+from place import LIMIT as TIME_LIMIT
+from place import SOAK
 from proofs import program
 from rbd import transfer
+from rbd.testing import leftovers
 from rbd.transfer import extents
 from streams import contents, states
 
-pytestmark = [pytest.mark.timeout(place.LIMIT + 20)]
+pytestmark = [pytest.mark.timeout(TIME_LIMIT + 20)]
 
 # Small objects: an image of many of them is made in a moment.
 ORDER = 16
@@ -32,6 +36,15 @@ steps = st.one_of(
     st.tuples(st.just("resize"), st.integers(1, LIMIT)),
     st.tuples(st.just("snapshot")),
 )
+
+
+@contextlib.contextmanager
+def example(ioctx: Any, what: str) -> Iterator[str]:
+    """A name for one more image, which goes with all others that the body makes."""
+    with leftovers.remove_images(ioctx) as left:
+        yield next(_names)
+    assert not left
+    figures.note(f"random images {what}", 1)
 
 
 def apply(image: rbd.Image, step: Any, taken: List[str]) -> None:
@@ -110,7 +123,7 @@ def joined(found: Any) -> List[Any]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=1000 if place.SOAK else 8,
+    max_examples=1000 if SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -118,27 +131,27 @@ def joined(found: Any) -> List[Any]:
 def test_windows_and_object_maps_hide_nothing(
     rbd_ioctx: Any, history: Any, window: int, gap: int
 ) -> None:
-    name = next(_names)
-    snapshots = build(rbd_ioctx, name, history)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extents, "WINDOW", window << ORDER)
-        patch.setattr(extents, "MAP_WINDOW", 2 * window << ORDER)
-        patch.setattr(extents, "_GAP_PERIODS", gap)
-        for start, end in itertools.combinations([None, *snapshots, None], 2):
-            with image_of(rbd_ioctx, name, end) as image:
-                size = image.size()
-                # One diff of all that librbd looks through object by object.
-                expected = image.diff(0, None, start)
-                found = list(extents.changed(image, size, start))
-                assert [e for e in found if e[1]] == list(expected)
-                found = list(extents.changed(image, size, start, ordered=True))
-                assert joined(found) == joined(expected)
-                assert all(earlier[0] < later[0] for earlier, later in zip(found, found[1:]))
+    with example(rbd_ioctx, "looked at in windows") as name:
+        snapshots = build(rbd_ioctx, name, history)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(extents, "WINDOW", window << ORDER)
+            patch.setattr(extents, "MAP_WINDOW", 2 * window << ORDER)
+            patch.setattr(extents, "_GAP_PERIODS", gap)
+            for start, end in itertools.combinations([None, *snapshots, None], 2):
+                with image_of(rbd_ioctx, name, end) as image:
+                    size = image.size()
+                    # One diff of all that librbd looks through object by object.
+                    expected = image.diff(0, None, start)
+                    found = list(extents.changed(image, size, start))
+                    assert [e for e in found if e[1]] == list(expected)
+                    found = list(extents.changed(image, size, start, ordered=True))
+                    assert joined(found) == joined(expected)
+                    assert all(earlier[0] < later[0] for earlier, later in zip(found, found[1:]))
 
 
 @pytest.mark.slow
 @settings(
-    max_examples=200 if place.SOAK else 3,
+    max_examples=200 if SOAK else 3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -147,100 +160,100 @@ def test_round_trips_with_the_command(
     rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path, history: Any
 ) -> None:
     program("rbd")
-    name = next(_names)
-    snapshots = build(rbd_ioctx, name, history)
-    expected = states(rbd_ioctx, name)
-    where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
-    ours, theirs = str(tmp_path / f"{name}-ours"), str(tmp_path / f"{name}-theirs")
+    with example(rbd_ioctx, "through the rbd command and back") as name:
+        snapshots = build(rbd_ioctx, name, history)
+        expected = states(rbd_ioctx, name)
+        where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
+        ours, theirs = str(tmp_path / f"{name}-ours"), str(tmp_path / f"{name}-theirs")
 
-    def rbd_(*arguments: str) -> None:
-        rbd_cluster.rbd("--no-progress", *arguments)
+        def rbd_(*arguments: str) -> None:
+            rbd_cluster.rbd("--no-progress", *arguments)
 
-    with rbd.Image(rbd_ioctx, name) as image:
-        transfer.export_image(image, ours, export_format=2)
-    rbd_("import", "--export-format", "2", ours, f"{where}/{name}-theirs")
-    assert states(rbd_ioctx, f"{name}-theirs") == expected
-    rbd_("export", "--export-format", "2", f"{where}/{name}", theirs)
-    transfer.import_image(theirs, rbd_ioctx, f"{name}-ours")
-    assert states(rbd_ioctx, f"{name}-ours") == expected
+        with rbd.Image(rbd_ioctx, name) as image:
+            transfer.export_image(image, ours, export_format=2)
+        rbd_("import", "--export-format", "2", ours, f"{where}/{name}-theirs")
+        assert states(rbd_ioctx, f"{name}-theirs") == expected
+        rbd_("export", "--export-format", "2", f"{where}/{name}", theirs)
+        transfer.import_image(theirs, rbd_ioctx, f"{name}-ours")
+        assert states(rbd_ioctx, f"{name}-ours") == expected
 
-    for copy in ("one", "two"):
-        rbd.RBD().create(rbd_ioctx, f"{name}-{copy}", 1 << ORDER, ORDER)
-    start: Optional[str] = None
-    for number, end in enumerate([*snapshots, None]):
-        diffs = [f"{ours}-{number}", f"{theirs}-{number}"]
-        with image_of(rbd_ioctx, name, end) as image:
-            transfer.export_diff(image, diffs[0], start)
-        spec = f"{where}/{name}" + ("" if end is None else f"@{end}")
-        since = [] if start is None else ["--from-snap", start]
-        rbd_("export-diff", *since, spec, diffs[1])
-        rbd_("import-diff", diffs[0], f"{where}/{name}-one")
-        with rbd.Image(rbd_ioctx, f"{name}-two") as target:
-            transfer.import_diff(diffs[1], target)
-        start = end
-    assert states(rbd_ioctx, f"{name}-one") == expected
-    assert states(rbd_ioctx, f"{name}-two") == expected
+        for copy in ("one", "two"):
+            rbd.RBD().create(rbd_ioctx, f"{name}-{copy}", 1 << ORDER, ORDER)
+        start: Optional[str] = None
+        for number, end in enumerate([*snapshots, None]):
+            diffs = [f"{ours}-{number}", f"{theirs}-{number}"]
+            with image_of(rbd_ioctx, name, end) as image:
+                transfer.export_diff(image, diffs[0], start)
+            spec = f"{where}/{name}" + ("" if end is None else f"@{end}")
+            since = [] if start is None else ["--from-snap", start]
+            rbd_("export-diff", *since, spec, diffs[1])
+            rbd_("import-diff", diffs[0], f"{where}/{name}-one")
+            with rbd.Image(rbd_ioctx, f"{name}-two") as target:
+                transfer.import_diff(diffs[1], target)
+            start = end
+        assert states(rbd_ioctx, f"{name}-one") == expected
+        assert states(rbd_ioctx, f"{name}-two") == expected
 
 
 @pytest.mark.slow
 @settings(
-    max_examples=1000 if place.SOAK else 8,
+    max_examples=1000 if SOAK else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories())
 def test_round_trips(rbd_ioctx: Any, history: Any) -> None:
-    name = next(_names)
-    snapshots = build(rbd_ioctx, name, history)
-    expected = states(rbd_ioctx, name)
+    with example(rbd_ioctx, "through every format") as name:
+        snapshots = build(rbd_ioctx, name, history)
+        expected = states(rbd_ioctx, name)
 
-    raw = io.BytesIO()
-    whole = io.BytesIO()
-    with rbd.Image(rbd_ioctx, name) as image:
-        transfer.export_image(image, raw)
-        transfer.export_image(image, whole, export_format=2)
-    assert raw.getvalue() == expected[None]
-    raw.seek(0)
-    transfer.import_image(raw, rbd_ioctx, f"{name}-raw", order=ORDER)
-    assert contents(rbd_ioctx, f"{name}-raw") == expected[None]
-    whole.seek(0)
-    transfer.import_image(whole, rbd_ioctx, f"{name}-whole")
-    assert states(rbd_ioctx, f"{name}-whole") == expected
+        raw = io.BytesIO()
+        whole = io.BytesIO()
+        with rbd.Image(rbd_ioctx, name) as image:
+            transfer.export_image(image, raw)
+            transfer.export_image(image, whole, export_format=2)
+        assert raw.getvalue() == expected[None]
+        raw.seek(0)
+        transfer.import_image(raw, rbd_ioctx, f"{name}-raw", order=ORDER)
+        assert contents(rbd_ioctx, f"{name}-raw") == expected[None]
+        whole.seek(0)
+        transfer.import_image(whole, rbd_ioctx, f"{name}-whole")
+        assert states(rbd_ioctx, f"{name}-whole") == expected
 
-    for version, whole_object in ((1, False), (2, True)):
-        copy = f"{name}-diff{version}"
-        rbd.RBD().create(rbd_ioctx, copy, 1 << ORDER, ORDER)
-        merged: List[io.BytesIO] = []
+        for version, whole_object in ((1, False), (2, True)):
+            copy = f"{name}-diff{version}"
+            rbd.RBD().create(rbd_ioctx, copy, 1 << ORDER, ORDER)
+            merged: List[io.BytesIO] = []
 
-        with rbd.Image(rbd_ioctx, copy) as target:
+            with rbd.Image(rbd_ioctx, copy) as target:
 
-            def one(
-                image: rbd.Image,
-                start: Optional[str],
-                version: int = version,
-                whole_object: bool = whole_object,
-                target: rbd.Image = target,
-                merged: List[io.BytesIO] = merged,
-            ) -> None:
-                diff = io.BytesIO()
-                transfer.export_diff(
-                    image, diff, start, whole_object=whole_object, diff_format=version
-                )
-                transfer.import_diff(io.BytesIO(diff.getvalue()), target)
-                if merged:
-                    both = io.BytesIO()
-                    merged[0].seek(0)
-                    diff.seek(0)
-                    transfer.merge_diff(merged[0], diff, both, diff_format=version)
-                    diff = both
-                merged[:] = [diff]
+                def one(
+                    image: rbd.Image,
+                    start: Optional[str],
+                    version: int = version,
+                    whole_object: bool = whole_object,
+                    target: rbd.Image = target,
+                    merged: List[io.BytesIO] = merged,
+                ) -> None:
+                    diff = io.BytesIO()
+                    transfer.export_diff(
+                        image, diff, start, whole_object=whole_object, diff_format=version
+                    )
+                    transfer.import_diff(io.BytesIO(diff.getvalue()), target)
+                    if merged:
+                        both = io.BytesIO()
+                        merged[0].seek(0)
+                        diff.seek(0)
+                        transfer.merge_diff(merged[0], diff, both, diff_format=version)
+                        diff = both
+                    merged[:] = [diff]
 
-            diff_chain(rbd_ioctx, name, snapshots, one)
-        assert states(rbd_ioctx, copy) == expected
+                diff_chain(rbd_ioctx, name, snapshots, one)
+            assert states(rbd_ioctx, copy) == expected
 
-        # All of them as one does the same to what is there already.
-        dirty = f"{name}-merged{version}"
-        rbd.RBD().create(rbd_ioctx, dirty, 1 << ORDER, ORDER)
-        with rbd.Image(rbd_ioctx, dirty) as target:
-            transfer.import_diff(io.BytesIO(merged[0].getvalue()), target)
-        assert contents(rbd_ioctx, dirty) == expected[None]
+            # All of them as one does the same to what is there already.
+            dirty = f"{name}-merged{version}"
+            rbd.RBD().create(rbd_ioctx, dirty, 1 << ORDER, ORDER)
+            with rbd.Image(rbd_ioctx, dirty) as target:
+                transfer.import_diff(io.BytesIO(merged[0].getvalue()), target)
+            assert contents(rbd_ioctx, dirty) == expected[None]
