@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import threading
@@ -10,7 +12,9 @@ from typing import Any, Callable, Optional
 
 import pytest
 
+import isolated
 import rbd
+from place import Where, open_all
 
 SIZE = 16 << 20
 ORDER = 16  # many small objects, for many reports
@@ -116,6 +120,49 @@ def test_closing_the_image_in_its_own_callback(clone: rbd.rados.Ioctx) -> None:
     assert image.closed
     with rbd.Image(clone, "clone") as again:
         assert again.overlap() == 0
+
+
+def calls_in_callbacks(where: Where, name: str) -> None:
+    """Reports come with librbd's threads waiting; what the callback asks of librbd needs them."""
+    _cluster, ioctx, image = open_all(where)
+    tool = rbd.RBD()
+    tool.create(ioctx, "parent", SIZE, order=ORDER)
+    reports = 0
+
+    def report(done: int, total: int) -> int:
+        nonlocal reports
+        reports += 1
+        assert image.read(0, 4) == b"AAAA"
+        rbd.Image(ioctx, where[3], read_only=True).close()
+        return 0
+
+    def stop(done: int, total: int) -> int:
+        assert image.read(0, 4) == b"AAAA"
+        return -errno.ECANCELED
+
+    for _ in range(5):
+        with rbd.Image(ioctx, "parent") as parent:
+            parent.resize(SIZE)
+            parent.write(b"\x5a" * SIZE, 0)
+            parent.create_snap("s")
+            if name == "rollback":
+                parent.write(b"\xa5" * SIZE, 0)
+                parent.rollback_to_snap("s", on_progress=report)
+                assert parent.read(0, SIZE) == b"\x5a" * SIZE
+            parent.remove_snap("s")
+            if name == "shrink":
+                with contextlib.suppress(rbd.OperationCanceled):
+                    parent.resize(1 << ORDER, on_progress=stop)
+                parent.resize(0, on_progress=report)
+            if name == "sparsify":
+                parent.sparsify(4096, on_progress=report)
+    assert reports >= 5
+    tool.remove(ioctx, "parent", on_progress=report)
+
+
+@pytest.mark.parametrize("name", ["rollback", "shrink", "sparsify"])
+def test_calls_in_a_callback(where: Where, name: str) -> None:
+    isolated.run(calls_in_callbacks, where, name)
 
 
 def test_a_signal_stops_a_long_call(clone: rbd.rados.Ioctx) -> None:

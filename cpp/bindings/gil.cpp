@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <rbdxx/handle.hpp>
 
@@ -41,14 +42,25 @@ struct Exchange {
     std::optional<int> answer;
     bool cancelled = false;  // an exception waits: stop, and report no more
     bool finished = false;
+    // The callback is in a call of its own, for which librbd goes on; what is reported meanwhile is
+    // left out, and what the callback answers in the end is for the report after that.
+    bool busy = false;
+    int late_answer = 0;
     std::exception_ptr failure;
+    const unsigned generation = fork_generation();
 
     int report(uint64_t now_done, uint64_t now_total) {
         std::unique_lock<std::mutex> lock(mutex);
         // librbd may report from several of its threads at once: one question at a time.
-        changed.wait(lock, [this] { return !asked || cancelled; });
+        changed.wait(lock, [this] { return !asked || cancelled || busy; });
         if (cancelled) {
             return -ECANCELED;
+        }
+        if (busy) {
+            return 0;
+        }
+        if (late_answer < 0) {
+            return std::exchange(late_answer, 0);
         }
         asked = true;
         done = now_done;
@@ -63,7 +75,32 @@ struct Exchange {
         changed.notify_all();
         return result;
     }
+
+    // librbd reports with locks held that its other threads come to want: it would wait for the
+    // answer with all of them, and no call from inside the callback would ever end.
+    void go_on() noexcept {
+        if (generation != fork_generation()) {
+            return;  // a child's, in which there is no thread that waits
+        }
+        std::lock_guard<std::mutex> lock(mutex);
+        if (asked && !answer) {
+            answer = 0;
+            busy = true;
+            changed.notify_all();
+        }
+    }
+
+    void set_answer(int given) {
+        if (std::exchange(busy, false)) {
+            late_answer = given;
+        } else {
+            answer = given;
+        }
+    }
 };
+
+// Whose question this thread is answering.
+thread_local Exchange* asking = nullptr;
 
 // The thread in librbd and what it shares with the calling one.
 struct Work {
@@ -72,9 +109,17 @@ struct Work {
 };
 
 // Calls back into Python for one report; a negative integer asks to stop, None goes on.
-int ask(const py::object& on_progress, uint64_t done, uint64_t total) {
+int ask(const py::object& on_progress, Exchange& exchange) {
+    struct Asking {
+        explicit Asking(Exchange& now) : outer(std::exchange(asking, &now)) {}
+        ~Asking() { asking = outer; }
+        Asking(const Asking&) = delete;
+        Asking& operator=(const Asking&) = delete;
+        Exchange* const outer;
+    };
     CallbackScope scope;
-    py::object result = on_progress(done, total);
+    Asking of(exchange);
+    py::object result = on_progress(exchange.done, exchange.total);
     return result.is_none() ? 0 : result.cast<int>();
 }
 
@@ -101,6 +146,9 @@ void leave(int status, void*) {
 }  // namespace
 
 GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
+    if (asking != nullptr) {
+        asking->go_on();
+    }
     under_way.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -137,7 +185,6 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
     if (!on_progress.is_none() && PyCallable_Check(on_progress.ptr()) == 0) {
         throw py::type_error("on_progress must be callable or None");
     }
-    const unsigned generation = fork_generation();
     auto work = std::make_unique<Work>();
     Exchange& exchange = work->exchange;
     const bool reports = !on_progress.is_none();
@@ -190,7 +237,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
                 }
             }
             if (question && !raised) {
-                answer = ask(on_progress, exchange.done, exchange.total);
+                answer = ask(on_progress, exchange);
             }
         } catch (py::error_already_set& error) {
             raised.emplace(error);
@@ -202,7 +249,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
                 raised.emplace();
             }
         }
-        if (generation != fork_generation()) {
+        if (exchange.generation != fork_generation()) {
             // This is a child now, without the other thread, whose mutex may be locked for ever.
             work.release();  // NOLINT(bugprone-unused-return-value)
             if (raised) {
@@ -216,7 +263,7 @@ void long_call(const py::object& on_progress, const std::function<void(const Pro
             answer = -ECANCELED;
         }
         if (question) {
-            exchange.answer = answer;
+            exchange.set_answer(answer);
         }
         exchange.changed.notify_all();
     }
