@@ -144,6 +144,7 @@ class Disk:
         self.ioctxs = list(ioctxs)
         self.parent: Optional[Disk] = None
         self.parent_snapshot = ""
+        self.flat = False  # a head without a parent, though snapshots may have one
         self.images = [rbd.Image(ioctx, name) for ioctx in ioctxs]
 
     @classmethod
@@ -237,8 +238,8 @@ class Disk:
         def make() -> None:
             rbd.RBD().clone(ioctx, self.name, snapshot, ioctx, name, **layout.keywords())
 
-        if not self.model.snapshots[snapshot] and rbd.supports("rbd_encryption_load2"):
-            # From Ceph 18 on, librbd refuses to clone what has no bytes.
+        if not self.model.snapshots[snapshot]:
+            # librbd refuses to clone what has no bytes.
             with pytest.raises(rbd.InvalidArgument):
                 make()
             return None
@@ -253,11 +254,12 @@ class Disk:
         return made
 
     def flatten(self) -> None:
-        if self.parent is None:
+        if self.parent is None or self.flat:
             with pytest.raises(rbd.InvalidArgument):
                 self.image().flatten()
             return
         self.image().flatten()
+        self.flat = True
         self.model.flatten()
         # Without that feature, snapshots go on reading from the parent.
         if self.image().features() & rbd.RBD_FEATURE_DEEP_FLATTEN or not self.model.snapshots:

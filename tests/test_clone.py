@@ -44,6 +44,17 @@ def test_second_format(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert parent.op_features() & rbd.RBD_OPERATION_FEATURE_CLONE_PARENT
 
 
+@pytest.mark.parametrize("snapshot", ["", b"", 2**64 - 2])
+def test_no_snapshot_is_no_parent(parent: rbd.Image, rbd_ioctx: Any, snapshot: Any) -> None:
+    """librbd's own check of it ends the process."""
+    error = rbd.InvalidArgument
+    if isinstance(snapshot, int) and not rbd.supports("rbd_clone4"):
+        error = rbd.FunctionNotSupported
+    with pytest.raises(error):
+        rbd.RBD().clone(rbd_ioctx, parent.name, snapshot, rbd_ioctx, "clone")
+    assert rbd.RBD().list(rbd_ioctx) == [parent.name]
+
+
 def test_every_option(
     parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:

@@ -11,10 +11,21 @@ std::string describe(const std::string& parent, const std::string& snapshot,
            quoted(name);
 }
 
+// Ends the process in librbd's own check, where it names no snapshot.
+constexpr uint64_t head_id = ~uint64_t{0} - 1;
+
+[[noreturn]] void refuse_head(const std::string& parent, const std::string& name) {
+    throw ArgumentError("error cloning image " + quoted(parent) + " to " + quoted(name) +
+                        ": no snapshot is named");
+}
+
 }  // namespace
 
 void create(const IoCtx& parent_ioctx, const std::string& parent, const std::string& snapshot,
             const IoCtx& ioctx, const std::string& name, const ImageOptions& options) {
+    if (snapshot.empty()) {
+        refuse_head(parent, name);
+    }
     auto parent_use = parent_ioctx.use();
     auto use = ioctx.use();
     OptionsHandle handle(options);
@@ -27,6 +38,10 @@ void create_from_id(const IoCtx& parent_ioctx, const std::string& parent, uint64
                     const IoCtx& ioctx, const std::string& name, const ImageOptions& options) {
     auto parent_use = parent_ioctx.use();
     auto use = ioctx.use();
+    use->rbd_clone4.require();
+    if (snapshot_id == head_id) {
+        refuse_head(parent, name);
+    }
     OptionsHandle handle(options);
     check(use->rbd_clone4(parent_use.get(), parent.c_str(), snapshot_id, use.get(), name.c_str(),
                           handle.get()),
