@@ -10,7 +10,7 @@ import pytest
 
 import rbd
 import rbd.aio
-from model import MISMATCH, SECTOR, Layout, Model, Step, noise
+from model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
 
 
 def parts(data: bytes) -> List[bytes]:
@@ -202,8 +202,7 @@ class Disk:
     def refuse_writes(self, number: int, snapshot: str) -> None:
         """Set to a snapshot the image reads from there and cannot be written."""
         image = self.image(number)
-        image.set_snap(snapshot)
-        try:
+        with at_snapshot(image, snapshot):
             assert image.size() == len(self.model.at(snapshot))
             if image.size():
                 for write in (lambda: image.write(b"x", 0), lambda: image.discard(0, 1)):
@@ -211,8 +210,6 @@ class Disk:
                         write()
             with pytest.raises(rbd.ReadOnlyImage):
                 image.resize(SECTOR)
-        finally:
-            image.set_snap(None)
 
     def reopen(self, number: int) -> None:
         number %= len(self.images)

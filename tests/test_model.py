@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 import figures
 import rbd
 from disks import WAYS, Disk, apart, call_each
-from model import KINDS, SECTOR, Layout, Step
+from model import KINDS, SECTOR, Layout, Step, at_snapshot
 from place import LIMIT, SOAK, without_stale_cache
 from rbd.testing import Cluster
 
@@ -39,7 +39,7 @@ LARGEST = 8 * OBJECT
 GRANULARITY = 4096
 SNAPSHOTS = 3
 #: Sequences, and steps of each at most: of one client, and of two.
-LENGTHS = [(600, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
+LENGTHS = [(300, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
 DISKS = 3
 #: Discards of less than 64 KiB count too; a broken cluster ends the test.
 CONF = {"rbd_discard_granularity_bytes": str(GRANULARITY), "rados_osd_op_timeout": "60"}
@@ -173,11 +173,8 @@ class Images(RuleBasedStateMachine):
             # Ceph 14 reports wrong places of a striped image.
             return
         region = (0, size) if length is None else (offset % size, length)
-        image.set_snap(last)
-        try:
+        with at_snapshot(image, last):
             model.compare_diff(image, first, last, region, whole_object)
-        finally:
-            image.set_snap(None)
 
     @rule(disk=numbers, client=numbers, number=numbers)
     def refuse_writes(self, disk: int, client: int, number: int) -> None:
