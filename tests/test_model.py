@@ -39,7 +39,7 @@ LARGEST = 8 * OBJECT
 GRANULARITY = 4096
 SNAPSHOTS = 3
 #: Sequences, and steps of each at most: of one client, and of two.
-LENGTHS = [(300, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
+LENGTHS = [(600, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
 DISKS = 3
 #: Discards of less than 64 KiB count too; a broken cluster ends the test.
 CONF = {"rbd_discard_granularity_bytes": str(GRANULARITY), "rados_osd_op_timeout": "60"}

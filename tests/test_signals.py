@@ -249,9 +249,9 @@ def interrupt_the_first_call(where: Where, begun: bool) -> None:
             start(thread)
         raise KeyboardInterrupt
 
-    threading.Thread.start = interrupted_start  # type: ignore[method-assign]
-    assert isinstance(raised_by(lambda: image.aio_flush(None)), KeyboardInterrupt)
-    threading.Thread.start = start  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted_start)
+        assert isinstance(raised_by(lambda: image.aio_flush(None)), KeyboardInterrupt)
     called = threading.Event()
     image.aio_read(0, 4, lambda *_: called.set())
     # Nobody waits for the completion, which would run the callback too.

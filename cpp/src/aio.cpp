@@ -2,8 +2,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 
-#include <signal.h>
-
 #include <system_error>
 #include <thread>
 
@@ -163,22 +161,6 @@ void flush(Operation& operation, QueuePointer queue, const Image& image) {
 
 namespace {
 
-// In this thread, and in those that it starts meanwhile.
-class SignalsBlocked {
-public:
-    SignalsBlocked() {
-        sigset_t all;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-private:
-    sigset_t before_{};
-};
-
 // In a thread of its own: rbd_snap_set has no asynchronous form.
 void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx,
                     const OpenOptions& options, abi::rbd_image_t* raw) {
@@ -186,8 +168,6 @@ void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx
     options.require(functions);
     operation.prepare(std::move(queue), ioctx.state(), functions);
     try {
-        // The thread inherits the mask: signals are for threads that look for them.
-        SignalsBlocked blocked;
         std::thread([&operation, &functions, context = ioctx.state()->raw, options, raw] {
             operation.settle_with(open_image(functions, context, options, raw));
         }).detach();

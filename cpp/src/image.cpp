@@ -10,6 +10,22 @@
 
 namespace rbdxx {
 
+namespace {
+
+// The C function that opens so.
+const auto& opener(const abi::Functions& functions, const OpenOptions& options) {
+    if (options.by_id) {
+        return options.read_only ? functions.rbd_open_by_id_read_only : functions.rbd_open_by_id;
+    }
+    return options.read_only ? functions.rbd_open_read_only : functions.rbd_open;
+}
+
+int close_image(const abi::Functions& functions, abi::rbd_image_t raw) noexcept {
+    return functions.rbd_close ? functions.rbd_close(raw) : -ENOSYS;
+}
+
+}  // namespace
+
 ImageState::~ImageState() {
     close();
     if (!watches.empty()) {
@@ -57,7 +73,7 @@ int ImageState::destroy() noexcept {
     if (lender) {
         return 0;
     }
-    return functions->rbd_close ? functions->rbd_close(raw) : -ENOSYS;
+    return close_image(*functions, raw);
 }
 
 void ImageState::forget(const watch::Watch* watch) noexcept {
@@ -73,12 +89,7 @@ std::string OpenOptions::describe() const {
 }
 
 void OpenOptions::require(const abi::Functions& functions) const {
-    if (by_id) {
-        read_only ? functions.rbd_open_by_id_read_only.require()
-                  : functions.rbd_open_by_id.require();
-    } else {
-        read_only ? functions.rbd_open_read_only.require() : functions.rbd_open.require();
-    }
+    opener(functions, *this).require();
     if (in_two_steps()) {
         functions.rbd_snap_set.require();
     }
@@ -86,21 +97,16 @@ void OpenOptions::require(const abi::Functions& functions) const {
 
 int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
                const OpenOptions& options, abi::rbd_image_t* raw) {
-    const char* name = options.name.c_str();
     const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
-    const char* first = options.in_two_steps() ? nullptr : snapshot;
-    int result = 0;
-    if (options.by_id) {
-        result = options.read_only ? functions.rbd_open_by_id_read_only(ioctx, name, raw, first)
-                                   : functions.rbd_open_by_id(ioctx, name, raw, first);
-    } else {
-        result = options.read_only ? functions.rbd_open_read_only(ioctx, name, raw, first)
-                                   : functions.rbd_open(ioctx, name, raw, first);
+    const auto& open = opener(functions, options);
+    if (!options.in_two_steps()) {
+        return open(ioctx, options.name.c_str(), raw, snapshot);
     }
-    if (result >= 0 && first != snapshot) {
+    int result = open(ioctx, options.name.c_str(), raw, nullptr);
+    if (result >= 0) {
         result = functions.rbd_snap_set(*raw, snapshot);
-        if (result < 0 && functions.rbd_close) {
-            functions.rbd_close(*raw);
+        if (result < 0) {
+            close_image(functions, *raw);
         }
     }
     return result;
@@ -125,11 +131,7 @@ Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
             return Image(std::make_shared<ImageState>(functions, raw, std::move(cluster),
                                                       "image " + quoted(options.name)));
         },
-        [&] {
-            if (functions.rbd_close) {
-                functions.rbd_close(raw);
-            }
-        });
+        [&] { close_image(functions, raw); });
 }
 
 Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {

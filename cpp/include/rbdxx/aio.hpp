@@ -58,7 +58,8 @@ void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& im
 void flush(Operation& operation, QueuePointer queue, const Image& image);
 
 // Opens; `raw` gets the handle for Image::adopt once settled with 0. Implements: rbd_aio_open,
-// rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only
+// rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only. Where the options say
+// so, open_image() does it in a thread of its own.
 void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const OpenOptions& options,
           abi::rbd_image_t* raw);
 // Refuses further calls at once, and closes when those under way are done.
