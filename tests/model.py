@@ -95,6 +95,7 @@ class Model:
         #: The objects touched before each snapshot, and since the last; one more than snapshots.
         self.epochs: List[Set[int]] = [layout.objects(0, len(content)) if clone else set()]
         self.granularity = granularity
+        self.smallest = len(content)  # that it has ever been
 
     # What is there
 
@@ -169,6 +170,7 @@ class Model:
     def resize(self, size: int) -> None:
         self.epochs[-1] |= self.layout.objects(size, max(self.size - size, 0))
         self.content = self.content[:size].ljust(size, b"\0")
+        self.smallest = min(self.smallest, size)
 
     # Snapshots and clones
 
