@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from statistics import median
 from typing import Any, Callable, List
 
 import pytest
@@ -111,6 +112,36 @@ def test_fork_and_exit(where: Where) -> None:
         timeout=LIMIT,
     )
     figures.note("fork and exit", ROUNDS)
+
+
+def fork_beside_a_call(where: Where) -> None:
+    """The child's exit does not wait for other threads' calls: it has no such threads."""
+    image = open_all(where)[2]
+    ended = threading.Event()
+
+    def read_on() -> None:
+        while not ended.is_set():
+            image.read(0, SIZE)
+
+    thread = threading.Thread(target=read_on)
+    thread.start()
+    waits = []
+    for _ in range(9):
+        start = time.monotonic()
+        pid = os.fork()
+        if not pid:
+            ended.set()
+            return
+        assert os.waitpid(pid, 0)[1] == 0
+        waits.append(time.monotonic() - start)
+    ended.set()
+    thread.join()
+    # Such a wait would take a second.
+    assert median(waits) < 0.9, waits
+
+
+def test_exit_of_a_child_forked_beside_a_call(where: Where) -> None:
+    isolated.run(fork_beside_a_call, where, watched=False, development=sys.version_info >= (3, 10))
 
 
 def fork_in_callback(where: Where) -> None:

@@ -13,20 +13,26 @@ import sys
 import threading
 import time
 from statistics import median
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
+import fakerbd
 import figures
 import isolated
 import rbd
 import rbd.aio
 import rbd.transfer
+from fakerbd import Kind, Shim
+from fakerbd.driving import balance
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
 
 #: How often each long call is interrupted, of which there are fourteen.
 ROUNDS = 75 if SOAK else 1
 CLOSES = 1000 if SOAK else 1
+LEFT = 200 if SOAK else 1
+#: How long a call that is interrupted once may go on, and one that is so again, in seconds.
+PATIENCE, LAST_PATIENCE = 5.0, 0.25
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
@@ -177,6 +183,79 @@ def test_ctrl_c(where: Where) -> None:
             figures.note(f"{kind}: median ms until Ctrl-C", round(1000 * median(seconds), 1))
         # A busy machine makes one late, but not most.
         assert median(seconds) < 0.5 or not SOAK, (kind, sorted(seconds))
+
+
+class Stop(Exception):
+    """Raised by a callback."""
+
+
+def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> BaseException:
+    """A resize() that librbd does not end is interrupted; gives what that raises.
+
+    Once, twice, or where its callback has raised already.
+    """
+    _cluster, _ioctx, image = open_all(where)
+    moments = [0.1, 0.2] if kind == "twice" else [0.1]
+    timers = [threading.Timer(moment, os.kill, (os.getpid(), signal.SIGINT)) for moment in moments]
+
+    def report(done: int, total: int) -> int:
+        if kind == "after a callback":
+            raise Stop
+        return 0
+
+    image.resize(SIZE * 2)
+    start = time.monotonic()
+    with shim.fault("rbd_resize2", Kind.LINGER, milliseconds, count=1):
+        for timer in timers:
+            timer.start()
+        error = raised_by(lambda: image.resize(SIZE, on_progress=report))
+        took = time.monotonic() - start
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    expected = moments[-1] + (PATIENCE if kind == "once" else LAST_PATIENCE)
+    assert moments[-1] <= took < expected + 2, took
+    if sys.version_info >= (3, 11):
+        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
+    # Nobody waits for it, and nothing is closed under it.
+    assert shim.calls("rbd_close") == 0
+    image.close()
+    assert time.monotonic() - start < took + 1
+    assert shim.calls("rbd_close") == 0
+    refused(image.size)
+    return error
+
+
+def leave_behind(where: Where, kind: str) -> None:
+    shim = Shim()
+    error = never_ending(where, shim, kind, 7000 if kind == "once" else 1500)
+    context: Optional[BaseException] = error.__context__
+    expected = {"once": type(None), "twice": KeyboardInterrupt, "after a callback": Stop}
+    assert isinstance(context, expected[kind]), repr(context)
+    # What was left behind ends, closes the image and lets go of all else.
+    end = time.monotonic() + 10
+    while balance(shim) != [0] * len(balance(shim)):
+        assert time.monotonic() < end, balance(shim)
+        time.sleep(0.01)
+    with connect(where)[1] as ioctx, rbd.Image(ioctx, where[3]) as image:
+        assert image.size() == (SIZE * 2 if kind == "after a callback" else SIZE)
+
+
+@fakerbd.needs_compiler
+@pytest.mark.parametrize("kind", ["once", "twice", "after a callback"])
+def test_a_call_that_does_not_end_is_left_behind(shimmed: Callable[..., Any], kind: str) -> None:
+    for _ in range(1 if kind == "once" else LEFT):
+        shimmed(leave_behind, kind)
+        figures.note("calls left behind", 1)
+
+
+def exit_over_a_call(where: Where) -> float:
+    never_ending(where, Shim(), "twice", 100_000)
+    return time.monotonic()
+
+
+@fakerbd.needs_compiler
+def test_a_call_left_behind_does_not_hold_up_the_exit(shimmed: Callable[..., Any]) -> None:
+    ended = shimmed(exit_over_a_call)
+    assert time.monotonic() - ended < 10
 
 
 def close_in_signal_handler(where: Where) -> None:

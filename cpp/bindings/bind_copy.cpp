@@ -4,8 +4,8 @@
 
 #include "bindings.hpp"
 #include "define.hpp"
-#include "gil.hpp"
 #include "options.hpp"
+#include "progress.hpp"
 
 namespace rbdxx::python {
 
@@ -17,9 +17,7 @@ void copy_image(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name
                 const std::optional<Name>& data_pool, const U64& sparse_size,
                 const py::object& on_progress) {
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
-    long_call(on_progress, [&](const Progress& progress) {
-        copy::create(self, dest_ioctx, dest_name, options, sparse_size, progress);
-    });
+    long_call(on_progress, copy::create, self.get(), dest_ioctx, dest_name, options, sparse_size);
 }
 
 void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
@@ -30,9 +28,7 @@ void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name&
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
     options.clone_format = clone_format_option(clone_format);
     options.flatten = flatten ? 1 : 0;
-    long_call(on_progress, [&](const Progress& progress) {
-        copy::deep(self, dest_ioctx, dest_name, options, progress);
-    });
+    long_call(on_progress, copy::deep, self.get(), dest_ioctx, dest_name, options);
 }
 
 }  // namespace
@@ -57,8 +53,7 @@ void bind_copy(ImageClass& image) {
     define(
         image, "copy_into",
         [](const PyImage& self, const PyImage& destination, const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { copy::into(self, destination, progress); });
+            long_call(on_progress, copy::into, self.get(), destination.get());
         },
         "Copies the image's data into another open image, which must be as large at least.\n\n"
         "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "

@@ -10,6 +10,7 @@
 #include "define.hpp"
 #include "extents.hpp"
 #include "gil.hpp"
+#include "progress.hpp"
 
 namespace rbdxx::python {
 
@@ -32,11 +33,15 @@ diff::Request request(uint64_t offset, uint64_t length, const py::object& from_s
 
 // Every extent, collected without the GIL; a signal ends it.
 diff::Array collect(const Image& image, const diff::Request& wanted, bool merge) {
-    diff::Array extents;
-    long_call(py::none(), [&](const Progress& progress) {
-        extents = diff::collect(image, wanted, merge, progress);
-    });
-    return extents;
+    // Where the call is left behind, nobody else has it.
+    auto extents = std::make_shared<diff::Array>();
+    long_call(
+        py::none(),
+        [extents, wanted, merge](const Image& of, const Progress& progress) {
+            *extents = diff::collect(of, wanted, merge, progress);
+        },
+        image);
+    return std::move(*extents);
 }
 
 // What a callback returned, as an errno: None goes on.

@@ -5,6 +5,7 @@
 #include "errors.hpp"
 #include "gil.hpp"
 #include "listing.hpp"
+#include "progress.hpp"
 
 namespace rbdxx::python {
 
@@ -15,6 +16,7 @@ public:
     PyGroup(IoCtxArgument ioctx, std::string name)
         : ioctx_(std::move(ioctx)), name_(std::move(name)) {}
     group::Group get() const { return {ioctx_, name_}; }
+    const IoCtxArgument& ioctx() const { return ioctx_; }
     const std::string& name() const { return name_; }
 
 private:
@@ -193,9 +195,13 @@ void define_snapshots(py::module_& m, GroupClass& cls) {
     define(
         cls, "rollback_to_snap",
         [](const PyGroup& self, const Name& name, const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) {
-                group::rollback(self.get(), name, progress);
-            });
+            long_call(
+                on_progress,
+                [](const IoCtx& ioctx, const std::string& group, const std::string& snapshot,
+                   const Progress& progress) {
+                    group::rollback({ioctx, group}, snapshot, progress);
+                },
+                self.ioctx(), self.name(), name);
         },
         "Makes every image what it was at the snapshot.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: images then hold something "

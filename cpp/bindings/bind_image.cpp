@@ -3,6 +3,7 @@
 #include "bindings.hpp"
 #include "define.hpp"
 #include "gil.hpp"
+#include "progress.hpp"
 #include "time.hpp"
 
 namespace rbdxx::python {
@@ -159,9 +160,7 @@ void bind_image(ImageClass& image) {
     define(
         image, "resize",
         [](const PyImage& self, const U64& size, bool allow_shrink, const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) {
-                self->resize(size, allow_shrink, progress);
-            });
+            long_call(on_progress, &Image::resize, self.get(), size, allow_shrink);
         },
         "Changes the size to `size` bytes; shrinking discards what is beyond.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop a shrink. Raises\n"
@@ -172,7 +171,7 @@ void bind_image(ImageClass& image) {
     define(
         image, "flatten",
         [](const PyImage& self, const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) { self->flatten(progress); });
+            long_call(on_progress, &Image::flatten, self.get());
         },
         "Copies the parent's data into the clone, which then has no parent.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the parent is still there, "
@@ -184,8 +183,7 @@ void bind_image(ImageClass& image) {
     define(
         image, "sparsify",
         [](const PyImage& self, const U64& sparse_size, const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { self->sparsify(sparse_size, progress); });
+            long_call(on_progress, &Image::sparsify, self.get(), sparse_size);
         },
         "Gives the space of runs of zeroes back; sparse_size in bytes, a power of two of 4096 or "
         "more.\n\n"
@@ -196,8 +194,7 @@ void bind_image(ImageClass& image) {
     define(
         image, "rebuild_object_map",
         [](const PyImage& self, const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { self->rebuild_object_map(progress); });
+            long_call(on_progress, &Image::rebuild_object_map, self.get());
         },
         "Makes the object map anew, where a flag says that it is invalid.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the flag stays. Raises\n"

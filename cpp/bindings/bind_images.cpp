@@ -9,6 +9,7 @@
 #include "gil.hpp"
 #include "listing.hpp"
 #include "options.hpp"
+#include "progress.hpp"
 
 namespace rbdxx::python {
 
@@ -101,10 +102,7 @@ void bind_images(py::module_& m, RbdClass& rbd) {
     define(
         rbd, "remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name,
-           const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { images::remove(ioctx, name, progress); });
-        },
+           const py::object& on_progress) { long_call(on_progress, images::remove, ioctx, name); },
         "Removes an image and its data.\n\n"
         "on_progress(done, total) is called on the way; it may return -rbd.ECANCELED to stop. "
         "Raises\n"

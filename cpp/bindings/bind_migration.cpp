@@ -6,6 +6,7 @@
 #include "define.hpp"
 #include "gil.hpp"
 #include "options.hpp"
+#include "progress.hpp"
 
 namespace rbdxx::python {
 
@@ -55,10 +56,7 @@ void define_step(RbdClass& rbd, const char* name, Step step, const char* doc) {
     define(
         rbd, name,
         [step](const Rbd&, const IoCtxArgument& ioctx, const Name& image_name,
-               const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { step(ioctx, image_name, progress); });
-        },
+               const py::object& on_progress) { long_call(on_progress, step, ioctx, image_name); },
         doc, py::arg("ioctx"), py::arg("image_name"), py::arg("on_progress") = py::none());
 }
 

@@ -12,6 +12,7 @@
 #include "gil.hpp"
 #include "listing.hpp"
 #include "origin.hpp"
+#include "progress.hpp"
 #include "time.hpp"
 
 namespace rbdxx::python {
@@ -179,9 +180,8 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         image, "create_snap",
         [](const PyImage& self, const Name& name, const Flags& flags,
            const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) {
-                snapshot::create(self, name, static_cast<uint32_t>(flags.value), progress);
-            });
+            long_call(on_progress, snapshot::create, self.get(), name,
+                      static_cast<uint32_t>(flags.value));
         },
         "Takes a snapshot.\n\n"
         "flags: RBD_SNAP_CREATE_*. on_progress(done, total) is called before each attempt to "
@@ -198,10 +198,8 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         image, "remove_snap2",
         [](const PyImage& self, const Name& name, const Flags& flags,
            const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) {
-                snapshot::remove_with_flags(self, name, static_cast<uint32_t>(flags.value),
-                                            progress);
-            });
+            long_call(on_progress, snapshot::remove_with_flags, self.get(), name,
+                      static_cast<uint32_t>(flags.value));
         },
         "Removes a snapshot.\n\n"
         "flags: RBD_SNAP_REMOVE_UNPROTECT, _FLATTEN (its clones first), _FORCE (both).\n"
@@ -227,8 +225,7 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
     define(
         image, "rollback_to_snap",
         [](const PyImage& self, const Name& name, const py::object& on_progress) {
-            long_call(on_progress,
-                      [&](const Progress& progress) { snapshot::rollback(self, name, progress); });
+            long_call(on_progress, snapshot::rollback, self.get(), name);
         },
         "Makes the image what it was at the snapshot.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the image then holds "

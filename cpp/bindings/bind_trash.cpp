@@ -4,6 +4,7 @@
 #include "define.hpp"
 #include "gil.hpp"
 #include "listing.hpp"
+#include "progress.hpp"
 #include "time.hpp"
 
 namespace rbdxx::python {
@@ -80,9 +81,7 @@ void bind_trash(py::module_& m, RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx, const py::object& expire_ts, float threshold,
            const py::object& on_progress) {
             time_t expires = epoch_seconds(expire_ts);
-            long_call(on_progress, [&](const Progress& progress) {
-                trash::purge(ioctx, expires, threshold, progress);
-            });
+            long_call(on_progress, trash::purge, ioctx, expires, threshold);
         },
         "Removes images in the trash for good: those kept until `expire_ts` at most (a datetime, "
         "in "
@@ -96,9 +95,7 @@ void bind_trash(py::module_& m, RbdClass& rbd) {
         rbd, "trash_remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& image_id, bool force,
            const py::object& on_progress) {
-            long_call(on_progress, [&](const Progress& progress) {
-                trash::remove(ioctx, image_id, force, progress);
-            });
+            long_call(on_progress, trash::remove, ioctx, image_id, force);
         },
         "Removes an image in the trash for good; force: even if it is still to be kept.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop. Raises ImageNotFound,\n"

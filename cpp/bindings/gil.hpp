@@ -3,13 +3,48 @@
 
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <utility>
-
-#include <rbdxx/progress.hpp>
 
 namespace rbdxx::python {
 
 namespace py = pybind11;
+
+// What one of librbd's threads waits to be told, by a thread that runs Python code for the answer.
+class Question {
+public:
+    Question() = default;
+    Question(const Question&) = delete;
+    Question& operator=(const Question&) = delete;
+    // That code calls librbd, which may need what the waiting thread holds: have it go on.
+    virtual void go_on() noexcept = 0;
+
+protected:
+    ~Question() = default;
+};
+
+// Marks that this thread answers the question, for its calls without the GIL.
+class Answering {
+public:
+    explicit Answering(Question& question);
+    ~Answering();
+    Answering(const Answering&) = delete;
+    Answering& operator=(const Answering&) = delete;
+
+private:
+    Question* const outer_;
+};
+
+// Counts a thread without the GIL that is in a call, for let_calls_end().
+class UnderWay {
+public:
+    UnderWay() noexcept;
+    ~UnderWay();
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+    // Does not count the calling thread while `body` runs.
+    static void pause(const std::function<void()>& body);
+};
 
 // Releases the GIL while it lives. Where the interpreter is gone by then, the thread stays here for
 // ever, as Python 3.14 has it: before, Python ends such a thread by unwinding its stack, which
@@ -46,11 +81,5 @@ auto without_gil(Call&& call) {
     GilRelease release;
     return std::forward<Call>(call)();
 }
-
-// Runs a long call on a thread of its own, without the GIL, while this one reports progress to
-// `on_progress` (a callable or None) and watches for signals. Whatever `on_progress` or a signal
-// handler raises is raised here once the call has returned; librbd is asked to stop, where it heeds
-// that. A child that a callback forks off gets ForkedError: the call is the parent's.
-void long_call(const py::object& on_progress, const std::function<void(const Progress&)>& call);
 
 }  // namespace rbdxx::python

@@ -78,11 +78,11 @@ int Handle::close(const std::function<void()>& pump) noexcept {
         deferred_.store(true);
     }
     uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
-    // What is under way over a lost connection may never end.
-    const bool patient = lent_.load() == 0 && !abandoned_.load();
+    // What is lent out, was left behind or is under way over a lost connection may never end.
+    auto hopeless = [this] { return lent_.load() > 0 || abandoned_.load(); };
     if ((before & closed_bit) != 0) {
-        if (!inside_callback && patient) {
-            wait(pump, [this] { return done_; });
+        if (!inside_callback) {
+            wait(pump, [&] { return done_ || hopeless(); });
         }
         return 0;
     }
@@ -90,14 +90,20 @@ int Handle::close(const std::function<void()>& pump) noexcept {
         if (inside_callback) {
             return 0;
         }
-        if (!patient) {
+        bool over = false;
+        auto until = [&] {
+            over = done_ || users_.load() == closed_bit;
+            return over || hopeless();
+        };
+        if (!wait(pump, until)) {
+            return 0;
+        }
+        if (!over) {
             deferred_.store(true);
             // The last one may have left before it could see that.
             if (users_.load() != closed_bit) {
                 return 0;
             }
-        } else if (!wait(pump, [this] { return done_ || users_.load() == closed_bit; })) {
-            return 0;
         }
     }
     finish();

@@ -27,6 +27,7 @@ class Kind(enum.IntEnum):
     ENLARGE = 6
     AFTER = 7
     GROW = 8
+    LINGER = 9
 
 
 def compiler() -> Optional[str]:

@@ -51,6 +51,7 @@ enum Kind {
     kind_enlarge = 6,  // writes `value` through every count argument, answers -ERANGE
     kind_after = 7,    // makes the real call, then answers -value all the same
     kind_grow = 8,     // adds `value` to every count argument, answers -ERANGE
+    kind_linger = 9,   // makes the real call, answers it `value` milliseconds late
 };
 
 struct Fault {
@@ -244,6 +245,9 @@ struct Stub<Result(Args...), index> {
                 return fault.kind == kind_sizes ? 0 : -ERANGE;
             }
             Result result = fault.kind == kind_error ? 0 : pass_on(args...);
+            if (fault.kind == kind_linger) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(fault.value));
+            }
             if (fault.kind == kind_error || fault.kind == kind_after) {
                 result = static_cast<Result>(-fault.value);
             } else if (fault.kind == kind_answer) {

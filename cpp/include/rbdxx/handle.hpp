@@ -95,8 +95,9 @@ public:
     // now. Throws ClosedError where it was closed already.
     void close_later();
 
-    // Around an entry that lasts: another module keeps the handle between enter() and leave(), for
-    // as long as it likes, perhaps in the very thread that closes. Called before and after them.
+    // While there is an entry that close() must not wait for: another module keeps the handle
+    // between enter() and leave(), for as long as it likes, perhaps in the very thread that closes;
+    // or a call that may never end was left behind.
     void lend() noexcept { lent_.fetch_add(1); }
     void take_back() noexcept { lent_.fetch_sub(1); }
 

@@ -154,6 +154,49 @@ TEST_CASE("a handle that is lent closes once, whoever is last") {
     }
 }
 
+TEST_CASE("a close that waits for a call waits no longer once the call is left behind") {
+    for (int round = 0; round < 20; ++round) {
+        Probe probe;
+        probe.enter();
+        in_threads(2, [&](int number) {
+            if (number == 0) {
+                probe.close();
+            } else {
+                while (!probe.closed()) {
+                    std::this_thread::yield();
+                }
+                probe.lend();
+            }
+        });
+        CHECK(probe.destroyed == 0);
+        probe.leave();
+        probe.take_back();
+        CHECK(probe.destroyed == 1);
+    }
+}
+
+TEST_CASE("a close waits for the other calls where one that was left behind has ended") {
+    for (int round = 0; round < 200; ++round) {
+        auto probe = std::make_shared<Probe>();
+        probe->enter();
+        probe->enter();
+        probe->lend();
+        in_threads(3, [&](int number) {
+            if (number == 0) {
+                probe->close();
+            } else if (number == 1) {
+                probe->leave();
+                probe->take_back();
+            } else {
+                CHECK(probe->destroyed == 0);
+                probe->leave();
+            }
+        });
+        probe->close();
+        CHECK(probe->destroyed == 1);
+    }
+}
+
 TEST_CASE("an abandoned handle never reaches the library") {
     Probe probe;
     probe.abandon();

@@ -1,0 +1,300 @@
+#include "progress.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "callbacks.hpp"
+#include "gil.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a signal may wait to be seen.
+constexpr auto signal_interval = std::chrono::milliseconds(50);
+// How long a call may take to end once a signal handler has raised, and once another one has.
+constexpr auto patience = std::chrono::seconds(5);
+constexpr auto last_patience = std::chrono::milliseconds(250);
+
+// A call under way in a thread of its own, and what that tells the calling thread and is told.
+class Work final : public PyOperation, public Question {
+public:
+    Work(Handles handles, std::function<void(const Progress&)> call, bool reports)
+        : handles_(std::move(handles)), call_(std::move(call)), reports_(reports) {}
+
+    void start() {
+        thread_ = std::thread([this] { run(); });
+    }
+
+    enum class News { none, question, finished };
+
+    // Whether there is something to do, for which it waits a moment. Without the GIL.
+    News wait() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait_for(lock, signal_interval, [this] { return finished_ || waits(); });
+        if (finished_) {
+            return News::finished;
+        }
+        return waits() ? News::question : News::none;
+    }
+
+    // Calls back into Python for one report; a negative integer asks to stop, None goes on.
+    int ask(const py::object& on_progress) {
+        CallbackScope scope;
+        Answering of(*this);
+        py::object result = on_progress(done_, total_);
+        return result.is_none() ? 0 : result.cast<int>();
+    }
+
+    void answer(int given) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (std::exchange(busy_, false)) {
+            late_answer_ = given;
+        } else {
+            answer_ = given;
+        }
+        changed_.notify_all();
+    }
+
+    // An exception waits: nothing more is to be reported.
+    void cancel() {
+        std::lock_guard<std::mutex> lock(mutex_);
+        cancelled_ = true;
+        changed_.notify_all();
+    }
+
+    // Has the call go on without the calling thread, and end in the thread that takes from `heir`,
+    // which then owns this; false where it has ended.
+    bool leave_to(std::shared_ptr<aio::Queue> heir) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (finished_) {
+            return false;
+        }
+        for (const auto& handle : handles_) {
+            handle->lend();
+        }
+        heir_ = std::move(heir);
+        thread_.detach();
+        return true;
+    }
+
+    void join() { thread_.join(); }
+
+    // Throws what the call threw.
+    void check() const {
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+    }
+
+    bool forked() const noexcept { return generation_ != fork_generation(); }
+
+    void go_on() noexcept override {
+        if (forked()) {
+            return;  // a child's, in which there is no thread that waits
+        }
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (waits()) {
+            answer_ = 0;
+            busy_ = true;
+            changed_.notify_all();
+        }
+    }
+
+    void deliver() noexcept override {
+        call_ = nullptr;
+        // The last use of an image may close it.
+        without_gil([this] { handles_.clear(); });
+        delete this;
+    }
+
+private:
+    bool waits() const { return asked_ && !answer_; }
+
+    void run() {
+        std::exception_ptr failure;
+        try {
+            UnderWay counted;
+            call_([this](uint64_t done, uint64_t total) { return report(done, total); });
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        std::unique_lock<std::mutex> lock(mutex_);
+        failure_ = failure;
+        finished_ = true;
+        changed_.notify_all();
+        if (std::shared_ptr<aio::Queue> heir = heir_) {
+            for (const auto& handle : handles_) {
+                handle->take_back();
+            }
+            lock.unlock();
+            heir->push(this);
+        }
+    }
+
+    int report(uint64_t done, uint64_t total) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        // librbd may report from several of its threads at once: one question at a time.
+        changed_.wait(lock, [this] { return !asked_ || cancelled_ || busy_; });
+        if (cancelled_) {
+            return -ECANCELED;
+        }
+        if (busy_ || !reports_) {
+            return 0;
+        }
+        if (late_answer_ < 0) {
+            return std::exchange(late_answer_, 0);
+        }
+        asked_ = true;
+        done_ = done;
+        total_ = total;
+        answer_.reset();
+        changed_.notify_all();
+        UnderWay::pause([&] { changed_.wait(lock, [this] { return answer_.has_value(); }); });
+        int result = *answer_;
+        asked_ = false;
+        changed_.notify_all();
+        return result;
+    }
+
+    Handles handles_;
+    std::function<void(const Progress&)> call_;
+    const bool reports_;
+    const unsigned generation_ = fork_generation();
+    std::thread thread_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool asked_ = false;  // a progress report waits for its answer
+    uint64_t done_ = 0;
+    uint64_t total_ = 0;
+    std::optional<int> answer_;
+    bool cancelled_ = false;
+    bool finished_ = false;
+    // The callback is in a call of its own, for which librbd goes on; what is reported meanwhile is
+    // left out, and what the callback answers in the end is for the report after that.
+    bool busy_ = false;
+    int late_answer_ = 0;
+    std::exception_ptr failure_;
+    std::shared_ptr<aio::Queue> heir_;
+};
+
+// What has been raised while the call goes on, and how long that may hold it up.
+class Raised {
+public:
+    explicit operator bool() const { return error_.has_value(); }
+
+    // Takes the Python error in the making, the later one where there is one already.
+    void take(py::error_already_set& error, bool by_signal) {
+        if (error_ && !error_->value().is(error.value())) {
+            py::object before = error_->value();
+            PyException_SetContext(error.value().ptr(), before.release().ptr());
+        }
+        // Ctrl-C may come in the middle of the callback's code, too.
+        if (by_signal || !error.matches(PyExc_Exception)) {
+            const auto until = Clock::now() + (error_ ? last_patience : Clock::duration(patience));
+            until_ = until_ ? std::min(*until_, until) : until;
+        }
+        error_.emplace(error);
+    }
+
+    bool out_of_patience() const { return until_ && Clock::now() >= *until_; }
+
+    // Where Python has notes, tells that the call did not end.
+    void note_that_it_goes_on() {
+        try {
+            py::object value = error_->value();
+            if (py::hasattr(value, "add_note")) {
+                value.attr("add_note")("librbd has not ended the call, which goes on by itself");
+            }
+        } catch (py::error_already_set&) {  // NOLINT(bugprone-empty-catch): itself says more
+        }
+    }
+
+    [[noreturn]] void raise() { throw std::move(*error_); }
+
+private:
+    std::optional<py::error_already_set> error_;
+    std::optional<Clock::time_point> until_;
+};
+
+void check_signals() {
+    // A handler may close what the call works on, as a callback may.
+    CallbackScope scope;
+    if (PyErr_CheckSignals() != 0) {
+        throw py::error_already_set();
+    }
+}
+
+}  // namespace
+
+void run_long_call(const py::object& on_progress, Handles handles,
+                   std::function<void(const Progress&)> call) {
+    const bool reports = !on_progress.is_none();
+    if (reports && PyCallable_Check(on_progress.ptr()) == 0) {
+        throw py::type_error("on_progress must be callable or None");
+    }
+    auto work = std::make_unique<Work>(std::move(handles), std::move(call), reports);
+    work->start();
+    Raised raised;
+    for (;;) {
+        const Work::News news = without_gil([&] { return work->wait(); });
+        if (news == Work::News::finished) {
+            break;
+        }
+        const bool question = news == Work::News::question;
+        int answer = 0;
+        bool asking = false;
+        std::shared_ptr<aio::Queue> heir;
+        try {
+            check_signals();
+            if (raised.out_of_patience()) {
+                heir = Callbacks::get().queue();
+            }
+            if (question && !raised) {
+                asking = true;
+                answer = work->ask(on_progress);
+            }
+        } catch (py::error_already_set& error) {
+            raised.take(error, !asking);
+        } catch (const py::cast_error&) {
+            py::set_error(PyExc_TypeError, "on_progress must return an int or None");
+            py::error_already_set error;
+            raised.take(error, false);
+        }
+        if (work->forked()) {
+            // This is a child now, without the other thread, whose mutex may be locked for ever.
+            work.release();  // NOLINT(bugprone-unused-return-value)
+            if (raised) {
+                raised.raise();
+            }
+            throw ForkedError("the call belongs to the parent process of this fork()");
+        }
+        if (heir && work->leave_to(std::move(heir))) {
+            work.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
+            raised.note_that_it_goes_on();
+            raised.raise();
+        }
+        if (raised) {
+            work->cancel();
+            answer = -ECANCELED;
+        }
+        if (question) {
+            work->answer(answer);
+        }
+    }
+    without_gil([&] { work->join(); });
+    if (raised) {
+        raised.raise();
+    }
+    work->check();
+}
+
+}  // namespace rbdxx::python
