@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -74,6 +78,30 @@ def test_a_run_that_passes_is_kept(root: Path) -> None:
 
 def test_a_run_that_fails_is_not(root: Path) -> None:
     assert soak.run("bad", root, ["-p", "no:cacheprovider"]) is None
+
+
+def test_a_run_that_is_ended_ends_its_tests(root: Path) -> None:
+    """SIGTERM, as from `kill`: no test goes on alone."""
+    (root / "tests" / "test_good.py").write_text(
+        "import os, pathlib, time\nfrom place import SOAK\n\ndef test_it():\n"
+        "    pathlib.Path('pid').write_text(f'{os.getpid()}\\n')\n    time.sleep(60)\n"
+    )
+    code = (
+        "import pathlib, tools.soak as soak\n"
+        f"soak.ROOT = pathlib.Path({str(root)!r})\nsoak.main(['good'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    try:
+        end = time.monotonic() + 50
+        while not (root / "pid").exists() or not (root / "pid").read_text().endswith("\n"):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+    assert process.wait(10) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((root / "pid").read_text()), 0)
 
 
 def test_an_unknown_topic(capsys: pytest.CaptureFixture[str]) -> None:

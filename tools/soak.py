@@ -17,6 +17,7 @@ import datetime
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="print the table of what has passed")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
     chosen = parser.parse_args(arguments)
-    known = topics()
+    known = topics(ROOT)
     unknown = sorted({*chosen.topics} - {*known})
     if unknown:
         parser.error(f"no long form of {', '.join(unknown)}; there is {', '.join(known)}")
@@ -143,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif chosen.write:
         write_page()
     else:
+        # An exception ends the tests that are under way, too.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         failed = []
         for topic in chosen.topics or known:
             result = run(topic, ROOT)
