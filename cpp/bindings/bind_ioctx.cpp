@@ -36,6 +36,10 @@ py::list pairs(const std::vector<std::pair<std::string, std::string>>& values) {
     return list;
 }
 
+void close(IoCtx& self) {
+    close_without_gil({}, [&](const Waiting& waiting) { self.close(waiting); });
+}
+
 }  // namespace
 
 void bind_ioctx(py::module_& m) {
@@ -45,7 +49,7 @@ void bind_ioctx(py::module_& m) {
         "Made by Rados.open_ioctx. A context manager that closes it.",
         py::release_gil_before_calling_cpp_dtor());
     define(
-        ioctx, "close", [](IoCtx& self) { without_gil([&] { self.close(); }); },
+        ioctx, "close", [](IoCtx& self) { close(self); },
         "Closes the context; images opened through it stay open. Closing twice is no error.\n\n"
         "Implements: rados_ioctx_destroy");
     define(
@@ -53,7 +57,7 @@ void bind_ioctx(py::module_& m) {
     define(
         ioctx, "__exit__",
         [](IoCtx& self, const py::object&, const py::object&, const py::object&) {
-            without_gil([&] { self.close(); });
+            close(self);
             return false;
         },
         "Closes the context; never hides the body's exception.", py::arg("type_") = py::none(),

@@ -1,8 +1,11 @@
+#include <memory>
+
 #include <rbdxx/reader.hpp>
 #include <rbdxx/writer.hpp>
 
 #include "bindings.hpp"
 #include "buffer.hpp"
+#include "callbacks.hpp"
 #include "define.hpp"
 #include "gil.hpp"
 
@@ -16,20 +19,67 @@ class Held {
 public:
     template <class... Numbers>
     Held(const PyImage& image, const py::object& memory, const Numbers&... numbers)
-        : buffer_(memory, Buffer::Access::write),
-          pipeline_(image.get(), buffer_.data(), buffer_.size(), numbers...) {}
-    ~Held() { close(); }
+        : work_(std::make_unique<Work>(image, memory, numbers...)) {}
+    ~Held() {
+        if (work_) {
+            close_now();
+        }
+    }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
 
-    Pipeline& get() { return pipeline_; }
+    Pipeline& get() {
+        if (!work_) {
+            throw ArgumentError("the pipeline is closed");
+        }
+        return work_->pipeline;
+    }
+
+    // Raises what a signal handler raises while it waits for what is under way, which the callback
+    // thread then lets go of.
     void close() {
-        without_gil([&] { pipeline_.close(); });
+        if (!work_) {
+            return;
+        }
+        while (!without_gil([&] { return get().settle_within(signal_interval); })) {
+            try {
+                check_signals();
+            } catch (py::error_already_set&) {
+                leave_behind();
+                throw;
+            }
+        }
+        close_now();
     }
 
 private:
-    Buffer buffer_;
-    Pipeline pipeline_;
+    struct Work final : PyOperation {
+        template <class... Numbers>
+        Work(const PyImage& image, const py::object& memory, const Numbers&... numbers)
+            : buffer(memory, Buffer::Access::write),
+              pipeline(image.get(), buffer.data(), buffer.size(), numbers...) {}
+        void deliver() noexcept override {
+            // The last use of an image may close it.
+            without_gil([this] { pipeline.close(); });
+            delete this;
+        }
+        Buffer buffer;
+        Pipeline pipeline;
+    };
+
+    void close_now() {
+        without_gil([&] { work_->pipeline.close(); });
+    }
+
+    void leave_behind() {
+        Work* const work = work_.get();
+        auto settled = [work, queue = Callbacks::get().queue()] { queue->push(work); };
+        if (work->pipeline.leave_to(settled)) {
+            work_.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
+        }
+    }
+
+    std::unique_ptr<Work> work_;
 };
 
 using Reader = Held<pipeline::Reader>;

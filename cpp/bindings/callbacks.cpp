@@ -11,7 +11,6 @@ namespace rbdxx::python {
 
 namespace {
 
-constexpr int signal_interval_ms = 50;
 // How long the end of the interpreter waits for what is in flight, and for a callback to return.
 constexpr auto last_deliveries = std::chrono::seconds(1);
 constexpr double last_join_seconds = 5;
@@ -148,7 +147,7 @@ bool Callbacks::deliver_one() {
 
 void Callbacks::drain_or_sleep() {
     if (!deliver_one()) {
-        without_gil([&] { queue_->wait(signal_interval_ms); });
+        without_gil([&] { queue_->wait(static_cast<int>(signal_interval.count())); });
     }
 }
 
@@ -177,7 +176,7 @@ void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
             without_gil([&] {
                 waiters_.fetch_add(1);
                 std::unique_lock<std::mutex> lock(mutex_);
-                delivered_.wait_for(lock, std::chrono::milliseconds(signal_interval_ms),
+                delivered_.wait_for(lock, signal_interval,
                                     [&] { return done.load() || stopped_.load(); });
                 waiters_.fetch_sub(1);
             });

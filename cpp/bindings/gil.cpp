@@ -8,10 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 #include <utility>
-
-#include <rbdxx/handle.hpp>
 
 namespace rbdxx::python {
 
@@ -96,6 +95,32 @@ void let_calls_end() noexcept {
         ::on_exit(leave, nullptr);
     }
 #endif
+}
+
+void check_signals() {
+    CallbackScope scope;
+    if (PyErr_CheckSignals() != 0) {
+        throw py::error_already_set();
+    }
+}
+
+void close_without_gil(std::function<void()> pump,
+                       const std::function<void(const Waiting&)>& close) {
+    std::optional<py::error_already_set> raised;
+    PyThreadState* const state = PyThreadState_Get();
+    auto interrupted = [&] {
+        GilReacquire acquire(state);
+        try {
+            check_signals();
+        } catch (py::error_already_set& error) {
+            raised.emplace(error);
+        }
+        return raised.has_value();
+    };
+    without_gil([&] { close({std::move(pump), interrupted}); });
+    if (raised) {
+        throw std::move(*raised);
+    }
 }
 
 GilReacquire::GilReacquire(PyThreadState* state) {

@@ -3,8 +3,11 @@
 
 #include <pybind11/pybind11.h>
 
+#include <chrono>
 #include <functional>
 #include <utility>
+
+#include <rbdxx/handle.hpp>
 
 namespace rbdxx::python {
 
@@ -81,5 +84,17 @@ auto without_gil(Call&& call) {
     GilRelease release;
     return std::forward<Call>(call)();
 }
+
+// How long a signal may wait to be seen.
+constexpr auto signal_interval = std::chrono::milliseconds(50);
+
+// Raises what a signal handler raises. A handler may close what the call works on, as a callback
+// may.
+void check_signals();
+
+// Calls `close(Waiting)` without the GIL, which waits with `pump`, and raises what a signal handler
+// raises meanwhile: what is closed is left to the calls under way then.
+void close_without_gil(std::function<void()> pump,
+                       const std::function<void(const Waiting&)>& close);
 
 }  // namespace rbdxx::python

@@ -15,7 +15,7 @@ PyImage::PyImage(const IoCtxArgument& ioctx, const OpenOptions& options)
 
 PyImage::~PyImage() {
     try {
-        close();
+        close(false);
     } catch (
         const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor has no one to tell
     }
@@ -27,6 +27,10 @@ bool PyImage::closed() const noexcept {
 }
 
 void PyImage::close() {
+    close(true);
+}
+
+void PyImage::close(bool interruptible) {
     close_asked_.store(true);
     Image* image = image_.load(std::memory_order_acquire);
     if (image == nullptr) {
@@ -36,7 +40,12 @@ void PyImage::close() {
         abandon_if_disconnected();
     }
     auto pump = Callbacks::pump_for(image->state().get());
-    without_gil([&] { image->close(pump); });
+    auto close_image = [image](const Waiting& waiting) { image->close(waiting); };
+    if (interruptible) {
+        close_without_gil(std::move(pump), close_image);
+    } else {
+        without_gil([&] { close_image({std::move(pump), {}}); });
+    }
 }
 
 void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster) {

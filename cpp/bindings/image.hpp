@@ -39,7 +39,8 @@ public:
 
     // Closed, or not yet open.
     bool closed() const noexcept;
-    // Closes, with the GIL released. Over a stock connection that is gone, only lets go.
+    // Closes, with the GIL released. Over a stock connection that is gone, only lets go. Raises
+    // what a signal handler raises while it waits for calls under way.
     void close();
     // Becomes open with what the C library opened; closed at once if close() was called meanwhile.
     void adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster);
@@ -53,6 +54,7 @@ public:
 
 private:
     [[noreturn]] void throw_not_open() const;
+    void close(bool interruptible);
 
     IoCtxArgument ioctx_;
     OpenOptions options_;

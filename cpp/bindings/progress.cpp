@@ -17,8 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a signal may wait to be seen.
-constexpr auto signal_interval = std::chrono::milliseconds(50);
 // How long a call may take to end once a signal handler has raised, and once another one has.
 constexpr auto patience = std::chrono::seconds(5);
 constexpr auto last_patience = std::chrono::milliseconds(250);
@@ -224,14 +222,6 @@ private:
     std::optional<py::error_already_set> error_;
     std::optional<Clock::time_point> until_;
 };
-
-void check_signals() {
-    // A handler may close what the call works on, as a callback may.
-    CallbackScope scope;
-    if (PyErr_CheckSignals() != 0) {
-        throw py::error_already_set();
-    }
-}
 
 }  // namespace
 

@@ -66,7 +66,7 @@ bool CallbackScope::active() noexcept {
     return callbacks > 0;
 }
 
-int Handle::close(const std::function<void()>& pump) noexcept {
+int Handle::close(const Waiting& waiting) noexcept {
     if (forked()) {
         // A lock or a count may have been copied in the middle of another thread's use: touch
         // neither.
@@ -82,7 +82,7 @@ int Handle::close(const std::function<void()>& pump) noexcept {
     auto hopeless = [this] { return lent_.load() > 0 || abandoned_.load(); };
     if ((before & closed_bit) != 0) {
         if (!inside_callback) {
-            wait(pump, [&] { return done_ || hopeless(); });
+            wait(waiting, [&] { return done_ || hopeless(); });
         }
         return 0;
     }
@@ -95,7 +95,7 @@ int Handle::close(const std::function<void()>& pump) noexcept {
             over = done_ || users_.load() == closed_bit;
             return over || hopeless();
         };
-        if (!wait(pump, until)) {
+        if (!wait(waiting, until)) {
             return 0;
         }
         if (!over) {
@@ -110,19 +110,31 @@ int Handle::close(const std::function<void()>& pump) noexcept {
     return result_;
 }
 
-bool Handle::wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept {
+bool Handle::wait(const Waiting& waiting, const std::function<bool()>& until) noexcept {
     std::unique_lock<std::mutex> lock(mutex_);
     std::chrono::nanoseconds waited{0};
     while (!until()) {
-        if (pump) {
+        if (waiting.pump) {
             lock.unlock();
-            pump();
+            waiting.pump();
             lock.lock();
-        } else if (changed_.wait_for(lock, look_interval) == std::cv_status::timeout &&
-                   ending.load()) {
+            continue;
+        }
+        if (changed_.wait_for(lock, look_interval) != std::cv_status::timeout) {
+            continue;
+        }
+        if (ending.load()) {
             waited += look_interval;
             if (waited >= last_wait) {
                 return false;
+            }
+        }
+        if (waiting.interrupted) {
+            lock.unlock();
+            const bool interrupted = waiting.interrupted();
+            lock.lock();
+            if (interrupted) {
+                return true;
             }
         }
     }

@@ -139,8 +139,8 @@ Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {
                                               std::move(lender)));
 }
 
-void Image::close(const std::function<void()>& pump) {
-    check(state_->close(pump), [&] { return "error closing " + describe(); });
+void Image::close(const Waiting& waiting) {
+    check(state_->close(waiting), [&] { return "error closing " + describe(); });
 }
 
 namespace {

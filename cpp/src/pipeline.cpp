@@ -67,12 +67,33 @@ void Pipeline::settle(void* completion, void* argument) noexcept {
     const Use<ImageState>& use = *operation.use;
     ssize_t result = use->rbd_aio_get_return_value(completion);
     aio::release(use.state(), completion);
-    // The lock is held over the notification: without it the pipeline may be gone before that.
-    std::lock_guard<std::mutex> lock(pipeline.mutex_);
-    operation.result = result;
-    operation.settled = true;
-    --pipeline.flying_;
-    pipeline.settled_.notify_all();
+    std::function<void()> afterwards;
+    {
+        // Held over the notification: without it the pipeline may be gone before that.
+        std::lock_guard<std::mutex> lock(pipeline.mutex_);
+        operation.result = result;
+        operation.settled = true;
+        if (--pipeline.flying_ == 0) {
+            afterwards.swap(pipeline.afterwards_);
+        }
+        pipeline.settled_.notify_all();
+    }
+    if (afterwards) {
+        afterwards();
+    }
+}
+
+bool Pipeline::settle_within(std::chrono::milliseconds time) {
+    return wait(time, [this] { return flying_ == 0; });
+}
+
+bool Pipeline::leave_to(std::function<void()> afterwards) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (flying_ == 0) {
+        return false;
+    }
+    afterwards_ = std::move(afterwards);
+    return true;
 }
 
 void Pipeline::settle_all() noexcept {

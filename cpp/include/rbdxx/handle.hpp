@@ -47,6 +47,14 @@ struct Witness {
     }
 };
 
+// How close() waits for the calls under way.
+struct Waiting {
+    // What it does in place of sleeping, again and again: for a thread that those calls wait for.
+    std::function<void()> pump;
+    // Asked each 100 milliseconds; true: to wait no longer. The last of the calls then closes.
+    std::function<bool()> interrupted;
+};
+
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
 //
 // enter() and leave() bracket each use of the C handle. close() refuses further entries, waits for
@@ -87,9 +95,8 @@ public:
     // Closes: waits for the calls under way in other threads and for the C library's own close,
     // except inside a callback, where the call that is under way closes when it ends, and while it
     // is lent or abandoned, where the last one out closes. Gives the close function's return code;
-    // 0 when it was closed already. `pump`, where given, is what it does in place of sleeping,
-    // again and again: for a thread that the calls under way wait for.
-    int close(const std::function<void()>& pump = {}) noexcept;
+    // 0 when it was closed already.
+    int close(const Waiting& waiting = {}) noexcept;
 
     // As close(), without waiting: the handle is freed by whoever is last out, perhaps here and
     // now. Throws ClosedError where it was closed already.
@@ -132,8 +139,8 @@ private:
     [[noreturn]] void throw_forked() const;
     [[noreturn]] void throw_disconnected() const;
     void last_out() noexcept;
-    // False where the process ends before it comes true.
-    bool wait(const std::function<void()>& pump, const std::function<bool()>& until) noexcept;
+    // Until it comes true, or for as long as it may; false where the process ends before that.
+    bool wait(const Waiting& waiting, const std::function<bool()>& until) noexcept;
     void finish() noexcept;
     void free_handle() noexcept;
 

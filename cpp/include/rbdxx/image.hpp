@@ -111,8 +111,8 @@ public:
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
     // Closes, for all copies: waits for the calls under way, then throws what rbd_close reports.
-    // Later calls throw ClosedError. Closing twice is no error. `pump`: as for Handle::close().
-    void close(const std::function<void()>& pump = {});
+    // Later calls throw ClosedError. Closing twice is no error. `waiting`: as for Handle::close().
+    void close(const Waiting& waiting = {});
     bool closed() const noexcept { return state_->closed(); }
 
     ImageInfo info() const;

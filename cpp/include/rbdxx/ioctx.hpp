@@ -48,7 +48,7 @@ public:
 
     // Waits for the calls under way; later ones throw ClosedError. Images stay open. Closing twice
     // is no error.
-    void close() noexcept { state_->close(); }
+    void close(const Waiting& waiting = {}) noexcept { state_->close(waiting); }
     bool closed() const noexcept { return state_->closed(); }
 
     // For every copy of the context, and for images opened from now on. Empty: the default one.

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -40,6 +41,12 @@ class Pipeline {
 public:
     Pipeline(const Pipeline&) = delete;
     Pipeline& operator=(const Pipeline&) = delete;
+
+    // Whether nothing is under way, for which it waits as long.
+    bool settle_within(std::chrono::milliseconds time);
+    // Has `afterwards` called, by one of librbd's threads, once nothing is under way: the pipeline
+    // may be gone when that returns. False, and no call, where nothing is under way now.
+    bool leave_to(std::function<void()> afterwards);
 
 protected:
     using Milliseconds = std::chrono::milliseconds;
@@ -96,6 +103,7 @@ protected:
     std::mutex mutex_;  // guards settled and result of operations, and flying_
     std::condition_variable settled_;
     uint64_t flying_ = 0;
+    std::function<void()> afterwards_;
 
 private:
     abi::rbd_completion_t prepare(Operation& operation, const char* verb);

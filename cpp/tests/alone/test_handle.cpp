@@ -83,12 +83,25 @@ TEST_CASE("close waits for uses under way, and pumps where it is asked to") {
     Probe probe;
     probe.enter();
     int pumped = 0;
-    probe.close([&] {
+    auto pump = [&] {
         if (++pumped == 3) {
             probe.leave();
         }
-    });
+    };
+    probe.close({pump, {}});
     CHECK(pumped == 3);
+    CHECK(probe.destroyed == 1);
+}
+
+TEST_CASE("a close that is interrupted is left to the last of the calls under way") {
+    Probe probe;
+    probe.enter();
+    int asked = 0;
+    probe.close({{}, [&] { return ++asked == 2; }});
+    CHECK(asked == 2);
+    CHECK(probe.closed());
+    CHECK(probe.destroyed == 0);
+    probe.leave();
     CHECK(probe.destroyed == 1);
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
+#include <memory>
 #include <random>
 
 namespace pipeline = rbdxx::pipeline;
@@ -125,6 +127,24 @@ TEST_CASE_FIXTURE(Place, "a reader that is left in the middle waits for what is 
         if (round % 2 == 0) {
             reader.pop(1);
         }
+    }
+}
+
+TEST_CASE_FIXTURE(Place, "a pipeline can be left to the last of its operations") {
+    for (int round = 0; round < 50; ++round) {
+        std::vector<char> memory(capacity);
+        auto reader = std::make_unique<Reader>(*image, memory.data(), capacity, 8, piece, grain, 0);
+        CHECK(reader->settle_within(std::chrono::milliseconds(0)));
+        CHECK_FALSE(reader->leave_to([] {}));
+        auto settled = std::make_shared<std::promise<void>>();
+        {
+            memory::Hold hold;
+            reader->push(0, memory::image_size, true);
+            CHECK_FALSE(reader->settle_within(std::chrono::milliseconds(1)));
+            REQUIRE(reader->leave_to([settled] { settled->set_value(); }));
+        }
+        settled->get_future().wait();
+        reader.reset();
     }
 }
 
