@@ -1,4 +1,4 @@
-"""What the tests of streams share: diffs made by hand, and images compared."""
+"""What the tests of streams share: files, diffs made by hand, and images compared."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ from rbd.transfer.source import Source
 
 # What a record is here: ("w", offset, data) or ("z", offset, length).
 Record = Tuple[str, int, Any]
+
+
+class Endless(io.RawIOBase):
+    """A stream without an end."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        buffer[:] = b"M" * len(buffer)
+        return len(buffer)
+
+
+class Sink(io.RawIOBase):
+    """A stream that takes everything."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
 
 
 def make_diff(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import asyncio
-import io
 import os
 import signal
 import struct
@@ -13,49 +12,23 @@ import sys
 import threading
 import time
 from statistics import median
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
 import pytest
 
-import fakerbd
 import figures
 import isolated
 import rbd
 import rbd.aio
 import rbd.transfer
-from fakerbd import Kind, Shim
-from fakerbd.driving import balance
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
+from streams import Endless, Sink
 
 #: How often each long call is interrupted, of which there are fourteen.
 ROUNDS = 75 if SOAK else 1
 CLOSES = 1000 if SOAK else 1
-LEFT = 200 if SOAK else 1
-#: How long a call that is interrupted once may go on, and one that is so again, in seconds.
-PATIENCE, LAST_PATIENCE = 5.0, 0.25
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
-
-
-class File(io.RawIOBase):
-    """A stream without an end."""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        buffer[:] = b"M" * len(buffer)
-        return len(buffer)
-
-
-class Sink(io.RawIOBase):
-    """A stream that takes everything."""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data)
 
 
 def endless(
@@ -92,7 +65,7 @@ def endless(
         ),
         "export_image": lambda: rbd.transfer.export_image(image, Sink()),
         "export_diff": lambda: rbd.transfer.export_diff(image, Sink()),
-        "import_image": lambda: rbd.transfer.import_image(File(), ioctx, name),
+        "import_image": lambda: rbd.transfer.import_image(Endless(), ioctx, name),
     }
 
 
@@ -183,170 +156,6 @@ def test_ctrl_c(where: Where) -> None:
             figures.note(f"{kind}: median ms until Ctrl-C", round(1000 * median(seconds), 1))
         # A busy machine makes one late, but not most.
         assert median(seconds) < 0.5 or not SOAK, (kind, sorted(seconds))
-
-
-class Stop(Exception):
-    """Raised by a callback."""
-
-
-def interrupt_after(*moments: float) -> None:
-    """Sends Ctrl-C to this process so many seconds from now."""
-    start = time.monotonic()
-
-    def send() -> None:
-        for moment in moments:
-            time.sleep(max(start + moment - time.monotonic(), 0))
-            os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=send, daemon=True).start()
-
-
-def all_closed(shim: Shim) -> None:
-    """Whatever goes on alone ends within a moment, and nothing is left of it."""
-    end = time.monotonic() + 30
-    while balance(shim) != [0] * len(balance(shim)):
-        assert time.monotonic() < end, balance(shim)
-        time.sleep(0.01)
-
-
-def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> BaseException:
-    """A resize() that librbd does not end is interrupted; gives what that raises.
-
-    Once, twice, or where its callback has raised already.
-    """
-    _cluster, _ioctx, image = open_all(where)
-    moments = [0.3, 0.5] if kind == "twice" else [0.3]
-
-    def report(done: int, total: int) -> int:
-        if kind == "after a callback":
-            raise Stop
-        return 0
-
-    image.resize(SIZE * 2)
-    start = time.monotonic()
-    with shim.fault("rbd_resize2", Kind.LINGER, milliseconds, count=1):
-        interrupt_after(*moments)
-        error = raised_by(lambda: image.resize(SIZE, on_progress=report))
-        took = time.monotonic() - start
-    assert isinstance(error, KeyboardInterrupt), repr(error)
-    expected = moments[-1] + (PATIENCE if kind == "once" else LAST_PATIENCE)
-    assert moments[-1] <= took < expected + 2, took
-    if sys.version_info >= (3, 11):
-        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
-    # Nobody waits for it, and nothing is closed under it.
-    assert shim.calls("rbd_close") == 0
-    image.close()
-    assert time.monotonic() - start < took + 1
-    assert shim.calls("rbd_close") == 0
-    refused(image.size)
-    return error
-
-
-def leave_behind(where: Where, kind: str) -> None:
-    shim = Shim()
-    error = never_ending(where, shim, kind, 8000 if kind == "once" else 3000)
-    context: Optional[BaseException] = error.__context__
-    expected = {"once": type(None), "twice": KeyboardInterrupt, "after a callback": Stop}
-    assert isinstance(context, expected[kind]), repr(context)
-    # What was left behind ends, closes the image and lets go of all else.
-    all_closed(shim)
-    with connect(where)[1] as ioctx, rbd.Image(ioctx, where[3]) as image:
-        assert image.size() == (SIZE * 2 if kind == "after a callback" else SIZE)
-
-
-@fakerbd.needs_compiler
-@pytest.mark.parametrize("kind", ["once", "twice", "after a callback"])
-def test_a_call_that_does_not_end_is_left_behind(shimmed: Callable[..., Any], kind: str) -> None:
-    for _ in range(1 if kind == "once" else LEFT):
-        shimmed(leave_behind, kind)
-        figures.note("calls left behind", 1)
-
-
-def exit_over_a_call(where: Where) -> float:
-    never_ending(where, Shim(), "twice", 100_000)
-    return time.monotonic()
-
-
-@fakerbd.needs_compiler
-def test_a_call_left_behind_does_not_hold_up_the_exit(shimmed: Callable[..., Any]) -> None:
-    ended = shimmed(exit_over_a_call)
-    assert time.monotonic() - ended < 10
-
-
-def interrupt_close(where: Where, kind: str) -> None:
-    """A close() that waits for another thread's call is interrupted: that call closes."""
-    shim = Shim()
-    _cluster, ioctx, image = open_all(where)
-    answers = []
-    calls: Dict[str, Callable[[], Any]] = {
-        "image": lambda: answers.append(image.read(0, 4)),
-        "ioctx": lambda: answers.append(rbd.RBD().list(ioctx)),
-    }
-    closed = image if kind == "image" else ioctx
-    with shim.fault("rbd_read", Kind.DELAY, 3000), shim.fault("rbd_list2", Kind.DELAY, 3000):
-        thread = threading.Thread(target=calls[kind])
-        thread.start()
-        interrupt_after(0.3)
-        assert isinstance(raised_by(closed.close), KeyboardInterrupt)
-        assert not answers
-        assert shim.calls("rbd_close") == 0
-        closed.close()
-        refused(image.size if kind == "image" else lambda: rbd.RBD().list(ioctx))
-        thread.join()
-    assert answers == [b"AAAA" if kind == "image" else [where[3]]]
-    image.close()
-    all_closed(shim)
-
-
-@fakerbd.needs_compiler
-@pytest.mark.parametrize("kind", ["image", "ioctx"])
-def test_ctrl_c_ends_the_wait_of_a_close(shimmed: Callable[..., Any], kind: str) -> None:
-    for _ in range(LEFT):
-        shimmed(interrupt_close, kind)
-
-
-def interrupt_transfer(where: Where, kind: str) -> None:
-    """Further Ctrl-C end a transfer's waits for its operations, and for its image to close."""
-    shim = Shim()
-    _cluster, ioctx, image = open_all(where)
-    image.resize(64 << 20)
-    for offset in range(0, 64 << 20, 4 << 20):
-        image.write(os.urandom(4 << 20), offset)
-    image.flush()
-    name = f"{where[3]}-imported"
-    begun: List[bool] = []
-
-    class Interrupting(File):
-        """From when the writes begin on."""
-
-        def readinto(self, buffer: Any) -> int:
-            if not begun:
-                begun.append(True)
-                interrupt_after(0.5, 1, 1.5)
-            return super().readinto(buffer)
-
-    shim.late(6000)
-    if kind == "export":
-        interrupt_after(0.5, 1)
-        error = raised_by(lambda: rbd.transfer.export_image(image, Sink()))
-    else:
-        error = raised_by(lambda: rbd.transfer.import_image(Interrupting(), ioctx, name))
-    assert isinstance(error, KeyboardInterrupt)
-    # It has not waited for the last of the operations.
-    assert balance(shim)[3] > 0
-    shim.late(0)
-    image.close()
-    all_closed(shim)
-    # What was begun is not there.
-    assert name not in rbd.RBD().list(ioctx)
-
-
-@fakerbd.needs_compiler
-@pytest.mark.parametrize("kind", ["export", "import"])
-def test_ctrl_c_ends_a_transfer_whose_operations_go_on(
-    shimmed: Callable[..., Any], kind: str
-) -> None:
-    shimmed(interrupt_transfer, kind)
 
 
 def close_in_signal_handler(where: Where) -> None:

@@ -1,0 +1,190 @@
+"""Waits that a signal ends, while what they wait for goes on alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+
+import fakerbd
+import figures
+import rbd
+import rbd.transfer
+from fakerbd import Kind, Shim
+from fakerbd.driving import balance
+from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused
+from streams import Endless, Sink
+
+ROUNDS = 200 if SOAK else 1
+TRANSFERS = 50 if SOAK else 1
+#: How long a call that is interrupted once may go on, in seconds.
+PATIENCE = 5
+
+pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
+
+
+class Stop(Exception):
+    """Raised by a callback."""
+
+
+def interrupt_after(*moments: float) -> None:
+    """Sends Ctrl-C to this process so many seconds from now."""
+    start = time.monotonic()
+
+    def send() -> None:
+        for moment in moments:
+            time.sleep(max(start + moment - time.monotonic(), 0))
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def all_closed(shim: Shim) -> None:
+    """Whatever goes on alone ends within a moment, and nothing is left of it."""
+    end = time.monotonic() + 30
+    while balance(shim) != [0] * len(balance(shim)):
+        assert time.monotonic() < end, balance(shim)
+        time.sleep(0.01)
+
+
+def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> BaseException:
+    """A resize() that librbd does not end is interrupted; gives what that raises.
+
+    Once, twice, or where its callback has raised already.
+    """
+    _cluster, _ioctx, image = open_all(where)
+    moments = [0.3, 0.5] if kind == "twice" else [0.3]
+
+    def report(done: int, total: int) -> int:
+        if kind == "after a callback":
+            raise Stop
+        return 0
+
+    image.resize(SIZE * 2)
+    start = time.monotonic()
+    with shim.fault("rbd_resize2", Kind.LINGER, milliseconds, count=1):
+        interrupt_after(*moments)
+        error = raised_by(lambda: image.resize(SIZE, on_progress=report))
+        took = time.monotonic() - start
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    assert took >= moments[-1] + (PATIENCE if kind == "once" else 0)
+    assert took < milliseconds / 1000
+    if sys.version_info >= (3, 11):
+        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
+    # Nobody waits for it, and nothing is closed under it.
+    assert shim.calls("rbd_close") == 0
+    image.close()
+    assert shim.calls("rbd_close") == 0
+    refused(image.size)
+    return error
+
+
+def leave_behind(where: Where, kind: str) -> None:
+    shim = Shim()
+    error = never_ending(where, shim, kind, 8000 if kind == "once" else 3000)
+    context: Optional[BaseException] = error.__context__
+    expected = {"once": type(None), "twice": KeyboardInterrupt, "after a callback": Stop}
+    assert isinstance(context, expected[kind]), repr(context)
+    # What was left behind ends, closes the image and lets go of all else.
+    all_closed(shim)
+    with connect(where)[1] as ioctx, rbd.Image(ioctx, where[3]) as image:
+        assert image.size() == (SIZE * 2 if kind == "after a callback" else SIZE)
+
+
+@pytest.mark.parametrize("kind", ["once", "twice", "after a callback"])
+def test_a_call_that_does_not_end_is_left_behind(shimmed: Callable[..., Any], kind: str) -> None:
+    for _ in range(1 if kind == "once" else ROUNDS):
+        shimmed(leave_behind, kind)
+        figures.note("calls left behind", 1)
+
+
+def exit_over_a_call(where: Where) -> float:
+    never_ending(where, Shim(), "twice", 100_000)
+    return time.monotonic()
+
+
+def test_a_call_left_behind_does_not_hold_up_the_exit(shimmed: Callable[..., Any]) -> None:
+    ended = shimmed(exit_over_a_call)
+    assert time.monotonic() - ended < 10
+
+
+def interrupt_close(where: Where, kind: str) -> None:
+    """A close() that waits for another thread's call is interrupted: that call closes."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    answers = []
+    calls: Dict[str, Callable[[], Any]] = {
+        "image": lambda: answers.append(image.read(0, 4)),
+        "ioctx": lambda: answers.append(rbd.RBD().list(ioctx)),
+    }
+    closed = image if kind == "image" else ioctx
+    with shim.fault("rbd_read", Kind.DELAY, 3000), shim.fault("rbd_list2", Kind.DELAY, 3000):
+        thread = threading.Thread(target=calls[kind])
+        thread.start()
+        interrupt_after(0.3)
+        assert isinstance(raised_by(closed.close), KeyboardInterrupt)
+        assert not answers
+        assert shim.calls("rbd_close") == 0
+        closed.close()
+        refused(image.size if kind == "image" else lambda: rbd.RBD().list(ioctx))
+        thread.join()
+    assert answers == [b"AAAA" if kind == "image" else [where[3]]]
+    image.close()
+    all_closed(shim)
+
+
+@pytest.mark.parametrize("kind", ["image", "ioctx"])
+def test_ctrl_c_ends_the_wait_of_a_close(shimmed: Callable[..., Any], kind: str) -> None:
+    for _ in range(ROUNDS):
+        shimmed(interrupt_close, kind)
+        figures.note("closes interrupted", 1)
+
+
+def interrupt_transfer(where: Where, kind: str) -> None:
+    """Further Ctrl-C end a transfer's waits for its operations, and for its image to close."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    image.resize(64 << 20)
+    for offset in range(0, 64 << 20, 4 << 20):
+        image.write(os.urandom(4 << 20), offset)
+    image.flush()
+    name = f"{where[3]}-imported"
+    begun: List[bool] = []
+
+    class Interrupting(Endless):
+        """From when the writes begin on."""
+
+        def readinto(self, buffer: Any) -> int:
+            if not begun:
+                begun.append(True)
+                interrupt_after(0.5, 1, 1.5)
+            return super().readinto(buffer)
+
+    shim.late(6000)
+    if kind == "export":
+        interrupt_after(0.5, 1)
+        error = raised_by(lambda: rbd.transfer.export_image(image, Sink()))
+    else:
+        error = raised_by(lambda: rbd.transfer.import_image(Interrupting(), ioctx, name))
+    assert isinstance(error, KeyboardInterrupt)
+    # It has not waited for the last of the operations.
+    assert balance(shim)[3] > 0
+    shim.late(0)
+    image.close()
+    all_closed(shim)
+    # What was begun is not there.
+    assert name not in rbd.RBD().list(ioctx)
+
+
+@pytest.mark.parametrize("kind", ["export", "import"])
+def test_ctrl_c_ends_a_transfer_whose_operations_go_on(
+    shimmed: Callable[..., Any], kind: str
+) -> None:
+    for _ in range(TRANSFERS):
+        shimmed(interrupt_transfer, kind)
+        figures.note("transfers interrupted again", 1)
