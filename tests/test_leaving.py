@@ -20,8 +20,8 @@ from fakerbd.driving import balance
 from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused
 from streams import Endless, Sink
 
-ROUNDS = 200 if SOAK else 1
-TRANSFERS = 50 if SOAK else 1
+ROUNDS = 100 if SOAK else 1
+TRANSFERS = 25 if SOAK else 1
 #: How long a call that is interrupted once may go on, in seconds.
 PATIENCE = 5
 
