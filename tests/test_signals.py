@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import builtins
 import os
 import signal
 import struct
@@ -218,19 +219,20 @@ def test_signals_during_calls(where: Where) -> None:
     assert isolated.run(handlers_run_during_io, where) > 0
 
 
-def interrupt_the_first_call(where: Where, begun: bool) -> None:
-    """Ctrl-C comes while the thread for callbacks starts."""
+def interrupt_the_first_call(where: Where, begun: bool, name: str) -> None:
+    """A signal's exception comes while the thread for callbacks starts."""
+    raised = getattr(builtins, name)
     _cluster, _ioctx, image = open_all(where)
     start = threading.Thread.start
 
     def interrupted_start(thread: threading.Thread) -> None:
         if begun:
             start(thread)
-        raise KeyboardInterrupt
+        raise raised
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", interrupted_start)
-        assert isinstance(raised_by(lambda: image.aio_flush(None)), KeyboardInterrupt)
+        assert isinstance(raised_by(lambda: image.aio_flush(None)), raised)
     called = threading.Event()
     image.aio_read(0, 4, lambda *_: called.set())
     # Nobody waits for the completion, which would run the callback too.
@@ -240,5 +242,6 @@ def interrupt_the_first_call(where: Where, begun: bool) -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_ctrl_c_in_the_first_asynchronous_call(where: Where, begun: bool) -> None:
-    isolated.run(interrupt_the_first_call, where, begun)
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "TimeoutError"])
+def test_a_signal_in_the_first_asynchronous_call(where: Where, begun: bool, name: str) -> None:
+    isolated.run(interrupt_the_first_call, where, begun, name)

@@ -50,7 +50,7 @@ void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t 
         GilReacquire acquire(state);
         if (PyErr_CheckSignals() != 0) {
             raised.emplace();
-            queue = Callbacks::get().queue();
+            queue = Callbacks::heir();
         }
         return raised.has_value();
     };

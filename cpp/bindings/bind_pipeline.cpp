@@ -73,7 +73,7 @@ private:
 
     void leave_behind() {
         Work* const work = work_.get();
-        auto settled = [work, queue = Callbacks::get().queue()] { queue->push(work); };
+        auto settled = [work, queue = Callbacks::heir()] { queue->push(work); };
         if (work->pipeline.leave_to(settled)) {
             work_.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
         }

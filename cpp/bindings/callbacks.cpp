@@ -14,6 +14,8 @@ namespace {
 // How long the end of the interpreter waits for what is in flight, and for a callback to return.
 constexpr auto last_deliveries = std::chrono::seconds(1);
 constexpr double last_join_seconds = 5;
+// How often a signal may come while the thread starts for what is left behind.
+constexpr int most_attempts = 100;
 
 std::mutex services_mutex;
 // Never freed: librbd's threads may push into a queue until the process is gone.
@@ -40,6 +42,24 @@ Callbacks* Callbacks::find() noexcept {
 }
 
 Callbacks& Callbacks::get() {
+    Callbacks& service = find_or_make();
+    service.start_thread();
+    return service;
+}
+
+std::shared_ptr<aio::Queue> Callbacks::heir() {
+    Callbacks& service = find_or_make();
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+        try {
+            service.start_thread();
+            break;
+        } catch (py::error_already_set&) {  // NOLINT(bugprone-empty-catch): it tries again
+        }
+    }
+    return service.queue();
+}
+
+Callbacks& Callbacks::find_or_make() {
     Callbacks* service = find();
     if (service == nullptr) {
         std::lock_guard<std::mutex> lock(services_mutex);
@@ -50,7 +70,6 @@ Callbacks& Callbacks::get() {
             services.store(service, std::memory_order_release);
         }
     }
-    service->start_thread();
     return *service;
 }
 
@@ -80,7 +99,7 @@ void Callbacks::start_thread() {
         mine = thread.inc_ref().ptr();
         thread.attr("start")();
     } catch (py::error_already_set& error) {
-        if (error.matches(PyExc_Exception)) {
+        if (error.matches(PyExc_RuntimeError) || error.matches(PyExc_ImportError)) {
             // The interpreter is ending and starts no more threads.
             stopped_.store(true);
             return;

@@ -32,6 +32,10 @@ public:
     // This interpreter's, in this process; with its thread running.
     static Callbacks& get();
 
+    // Where what is left behind ends, while an exception is on its way: what signal handlers raise
+    // besides is dropped.
+    static std::shared_ptr<aio::Queue> heir();
+
     // Where operations go that are to be delivered here; all must be PyOperations.
     const std::shared_ptr<aio::Queue>& queue() const noexcept { return queue_; }
 
@@ -54,6 +58,7 @@ public:
 private:
     Callbacks();
     static Callbacks* find() noexcept;
+    static Callbacks& find_or_make();
     // Unless it is there. Throws what a signal handler raises meanwhile.
     void start_thread();
     bool drains_here() const noexcept { return drainer_.load() == std::this_thread::get_id(); }

@@ -246,7 +246,7 @@ void run_long_call(const py::object& on_progress, Handles handles,
         try {
             check_signals();
             if (raised.out_of_patience()) {
-                heir = Callbacks::get().queue();
+                heir = Callbacks::heir();
             }
             if (question && !raised) {
                 asking = true;
