@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
+import hypothesis
 import pytest
 
 import fakerbd
@@ -25,6 +26,10 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_report_header() -> List[str]:
