@@ -189,6 +189,15 @@ def close_in_signal_handler(where: Where) -> None:
     shrink(image, slow)
     timer.join()
     assert handled
+    # In a batch, too.
+    image = rbd.Image(ioctx, where[3])
+    handled.clear()
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    assert image.read_blocks([0] * 50_000, 1) == b"A" * 50_000
+    timer.join()
+    assert handled
+    refused(image.size)
 
 
 def test_close_in_a_signal_handler(where: Where) -> None:

@@ -47,9 +47,8 @@ void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t 
     std::shared_ptr<aio::Queue> queue;
     PyThreadState* const state = PyThreadState_Get();
     auto interrupted = [&] {
-        GilReacquire acquire(state);
-        if (PyErr_CheckSignals() != 0) {
-            raised.emplace();
+        if (signal_raised(state, raised)) {
+            GilReacquire acquire(state);
             queue = Callbacks::heir();
         }
         return raised.has_value();

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -104,19 +103,22 @@ void check_signals() {
     }
 }
 
+bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& raised) {
+    GilReacquire acquire(state);
+    try {
+        check_signals();
+    } catch (py::error_already_set& error) {
+        raised.emplace(error);
+        return true;
+    }
+    return false;
+}
+
 void close_without_gil(std::function<void()> pump,
                        const std::function<void(const Waiting&)>& close) {
     std::optional<py::error_already_set> raised;
     PyThreadState* const state = PyThreadState_Get();
-    auto interrupted = [&] {
-        GilReacquire acquire(state);
-        try {
-            check_signals();
-        } catch (py::error_already_set& error) {
-            raised.emplace(error);
-        }
-        return raised.has_value();
-    };
+    auto interrupted = [&] { return signal_raised(state, raised); };
     without_gil([&] { close({std::move(pump), interrupted}); });
     if (raised) {
         throw std::move(*raised);

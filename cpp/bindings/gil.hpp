@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include <rbdxx/handle.hpp>
@@ -91,6 +92,10 @@ constexpr auto signal_interval = std::chrono::milliseconds(50);
 // Raises what a signal handler raises. A handler may close what the call works on, as a callback
 // may.
 void check_signals();
+
+// As check_signals(), in a call without the GIL of the thread that has that state: puts what is
+// raised into `raised`, and tells whether there was something.
+bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& raised);
 
 // Calls `close(Waiting)` without the GIL, which waits with `pump`, and raises what a signal handler
 // raises meanwhile: what is closed is left to the calls under way then.
