@@ -8,9 +8,6 @@ import mmap
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from typing import Any, Callable, List
@@ -279,37 +276,20 @@ def test_the_interpreter_goes_on_meanwhile(rbd_image: rbd.Image) -> None:
     assert ticks > 0
 
 
-def test_control_c_stops_a_batch(
-    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
-) -> None:
-    head = isolated.connecting(rbd_cluster, rbd_ioctx)
-    text = f"""
-        image = rbd.Image(ioctx, {rbd_image.get_name()!r})
-        offsets = [0] * 50_000_000
-        print("started", flush=True)
-        out = bytearray(len(offsets))
-        try:
-            image.read_blocks(offsets, 1, out)
-        except KeyboardInterrupt:
-            print("stopped")
-        out.append(1)  # nobody holds it any more
-        assert image.read_blocks([0], 1) == b"\\0"
-        image.close()
-        print("closed")
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-c", head + textwrap.dedent(text)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n"
-        time.sleep(3)
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out, errors) == (0, "stopped\nclosed\n", "")
+def interrupt(where: Where) -> None:
+    _cluster, _ioctx, image = open_all(where)
+    offsets = [0] * 50_000_000
+    out = bytearray(len(offsets))
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    error = raised_by(lambda: image.read_blocks(offsets, 1, out))
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    out.append(1)  # nobody holds it any more
+    assert image.read_blocks([0], 1) == b"A"
+    image.close()
+
+
+def test_control_c_stops_a_batch(where: Where) -> None:
+    isolated.run(interrupt, where)
 
 
 # The C functions behind the calls, and what is called where they are missing.

@@ -115,6 +115,26 @@ def test_a_call_left_behind_does_not_hold_up_the_exit(shimmed: Callable[..., Any
     assert time.monotonic() - ended < 10
 
 
+def interrupt_submitting(where: Where) -> None:
+    """A batch whose blocks are read before each call returns sees a signal all the same."""
+    _cluster, _ioctx, image = open_all(where)
+    shim = Shim()
+    out = bytearray(100)
+    with shim.fault("rbd_aio_read", Kind.LINGER, 100):
+        begun = time.monotonic()
+        interrupt_after(0.3)
+        error = raised_by(lambda: image.read_blocks([0] * len(out), 1, out, queue_depth=4))
+        took = time.monotonic() - begun
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    assert 0.3 <= took < 3, took
+    out.append(1)  # nobody holds it any more
+    image.close()
+
+
+def test_a_batch_that_settles_at_once_is_interrupted(shimmed: Callable[..., Any]) -> None:
+    shimmed(interrupt_submitting)
+
+
 def interrupt_close(where: Where, kind: str) -> None:
     """A close() that waits for another thread's call is interrupted: that call closes."""
     shim = Shim()

@@ -38,24 +38,30 @@ public:
     Run(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth)
         : image_(image), use_(image.use()), plan_(std::move(plan)), slots_(depth), active_(depth) {
         aio::require(use_.functions());
+        mine_.reserve(depth);
         for (Slot& slot : slots_) {
             slot.run = this;
+            mine_.push_back(&slot);
         }
     }
 
-    void start() {
-        for (Slot& slot : slots_) {
-            advance(slot);
+    // Whether every operation is over, after at most that time. Called by one thread.
+    bool work(std::chrono::milliseconds time) {
+        const auto end = std::chrono::steady_clock::now() + time;
+        if (!submit_until(end)) {
+            return false;
         }
-    }
-
-    // Whether every operation is over.
-    bool wait(std::chrono::milliseconds time) {
         std::unique_lock<std::mutex> lock(mutex_);
-        return over_changed_.wait_for(lock, time, [this] { return over_; });
+        return over_changed_.wait_until(lock, end, [this] { return over_; });
     }
 
-    void stop() noexcept { stopping_.store(true); }
+    // Called by the thread that works.
+    void stop() noexcept {
+        stopping_.store(true);
+        for (; !mine_.empty(); mine_.pop_back()) {
+            submit_next(*mine_.back());
+        }
+    }
 
     // Has `afterwards` called once everything is over; false where it is over already.
     bool leave_to(std::function<void()> afterwards) {
@@ -84,30 +90,44 @@ public:
 private:
     static constexpr uint64_t none = std::numeric_limits<uint64_t>::max();
 
-    // Submits operations in this slot until one is under way or none is left.
-    // The run may be gone when this returns.
-    void advance(Slot& slot) noexcept {
-        for (;;) {
-            uint64_t index = stopping_.load(std::memory_order_relaxed)
-                                 ? plan_->count()
-                                 : next_.fetch_add(1, std::memory_order_relaxed);
-            if (index >= plan_->count()) {
-                retire();
-                return;
-            }
-            slot.index = index;
-            slot.phase.store(Slot::Phase::submitting, std::memory_order_relaxed);
-            int answer = submit(slot);
-            if (answer < 0) {
-                fail(index, answer);
-                continue;
-            }
-            auto phase = Slot::Phase::submitting;
-            if (slot.phase.compare_exchange_strong(phase, Slot::Phase::flying,
-                                                   std::memory_order_acq_rel)) {
-                return;
+    // Submits in the slots that are this thread's to go on with: all at first, then those whose
+    // operations settle before their submission returns. False where the time is up before that.
+    bool submit_until(std::chrono::steady_clock::time_point end) noexcept {
+        while (!mine_.empty()) {
+            // Each in its turn, so that all are soon in use.
+            for (std::size_t i = mine_.size(); i-- > 0;) {
+                if (!submit_next(*mine_[i])) {
+                    mine_[i] = mine_.back();
+                    mine_.pop_back();
+                }
+                if (std::chrono::steady_clock::now() >= end) {
+                    return mine_.empty();
+                }
             }
         }
+        return true;
+    }
+
+    // Whether the caller goes on with the slot: it does not where the operation is under way, or
+    // where none was left. The run may be gone then.
+    bool submit_next(Slot& slot) noexcept {
+        uint64_t index = stopping_.load(std::memory_order_relaxed)
+                             ? plan_->count()
+                             : next_.fetch_add(1, std::memory_order_relaxed);
+        if (index >= plan_->count()) {
+            retire();
+            return false;
+        }
+        slot.index = index;
+        slot.phase.store(Slot::Phase::submitting, std::memory_order_relaxed);
+        int answer = submit(slot);
+        if (answer < 0) {
+            fail(index, answer);
+            return true;
+        }
+        auto phase = Slot::Phase::submitting;
+        return !slot.phase.compare_exchange_strong(phase, Slot::Phase::flying,
+                                                   std::memory_order_acq_rel);
     }
 
     int submit(Slot& slot) noexcept {
@@ -136,7 +156,8 @@ private:
         }
         if (slot.phase.exchange(Slot::Phase::settled, std::memory_order_acq_rel) ==
             Slot::Phase::flying) {
-            run.advance(slot);
+            while (run.submit_next(slot)) {
+            }
         }
     }
 
@@ -169,6 +190,7 @@ private:
     const Use<ImageState> use_;
     const std::shared_ptr<Plan> plan_;
     std::vector<Slot> slots_;
+    std::vector<Slot*> mine_;
     std::atomic<uint64_t> next_{0};
     std::atomic<uint64_t> active_;
     std::atomic<bool> stopping_{false};
@@ -191,13 +213,12 @@ Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t dept
         return Outcome::done;
     }
     auto all = std::make_shared<Run>(image, plan, std::min(depth, plan->count()));
-    all->start();
-    while (!all->wait(interval)) {
+    while (!all->work(interval)) {
         if (!interrupted()) {
             continue;
         }
         all->stop();
-        if (!all->wait(patience) &&
+        if (!all->work(patience) &&
             all->leave_to([all, take = orphan()]() mutable { take(std::move(all)); })) {
             return Outcome::orphaned;
         }
