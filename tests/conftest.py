@@ -18,14 +18,15 @@ import rbd.rados
 from rbd.testing import Cluster
 from rbd.testing.leftovers import remove_images
 
-# A background job of a shell ignores the one, a job under nohup the other, and so would each
-# process that a test starts.
+# Each process that a test starts inherits what this one ignores and blocks: a background job of a
+# shell ignores the one, a job under nohup the other, and what starts a job may have blocked any.
 for _number, _usual in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),
 ):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _usual)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 # How long an example takes is the machine's affair.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -254,3 +254,31 @@ def interrupt_the_first_call(where: Where, begun: bool, name: str) -> None:
 @pytest.mark.parametrize("name", ["KeyboardInterrupt", "TimeoutError"])
 def test_a_signal_in_the_first_asynchronous_call(where: Where, begun: bool, name: str) -> None:
     isolated.run(interrupt_the_first_call, where, begun, name)
+
+
+#: Goes on as Python with signals ignored and blocked, as whatever starts the tests may have them.
+DEAF = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+#: Whether a process can be interrupted.
+HEARS = """
+import signal
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+"""
+
+
+def test_what_a_test_starts_hears_signals() -> None:
+    subprocess.run([sys.executable, "-c", HEARS], check=True)
+
+
+def test_so_it_does_whatever_started_the_tests() -> None:
+    test = f"{__file__}::{test_what_a_test_starts_hears_signals.__name__}"
+    command = [sys.executable, "-c", DEAF, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
