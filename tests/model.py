@@ -200,12 +200,12 @@ class Model:
 
     def compare(self, image: rbd.Image) -> None:
         """The image is what the model is: size, content, and each snapshot's."""
-        assert read_all(image) == self.content
+        check(image, self.content)
         found = [(snap["name"], snap["size"]) for snap in image.list_snaps()]
         assert found == [(name, len(content)) for name, content in self.snapshots.items()]
         for name, content in self.snapshots.items():
             with at_snapshot(image, name):
-                assert read_all(image) == content, name
+                check(image, content)
 
     def compare_diff(
         self,
@@ -264,6 +264,24 @@ def at_snapshot(image: rbd.Image, name: Optional[str]) -> Iterator[None]:
     finally:
         image.set_snap(None)
         let_go(image)
+
+
+def check(image: rbd.Image, content: bytes) -> None:
+    """The image reads as that content; else tells where it does not, and whether that remains."""
+    found = read_all(image)
+    if found != content:
+        time.sleep(1)
+        later = sectors_unlike(read_all(image), content)
+        raise AssertionError(
+            f"{len(found)} bytes for {len(content)}; sectors that are other than they should be: "
+            f"{sectors_unlike(found, content)}, and a second later {later}"
+        )
+
+
+def sectors_unlike(found: bytes, expected: bytes) -> List[int]:
+    """The sectors in which two contents differ."""
+    starts = range(0, max(len(found), len(expected)), SECTOR)
+    return [at // SECTOR for at in starts if found[at : at + SECTOR] != expected[at : at + SECTOR]]
 
 
 def read_all(image: rbd.Image) -> bytes:

@@ -6,9 +6,11 @@ and the snapshots of every image are compared, and differences whenever they are
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Type
+from collections import deque
+from typing import Any, Callable, Deque, Iterator, List, Optional, Sequence, Tuple, Type
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,7 +27,7 @@ from hypothesis.stateful import (
 import figures
 import rbd
 from disks import WAYS, Disk, apart, call_each
-from model import KINDS, SECTOR, Layout, Step, at_snapshot
+from model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
 from place import LIMIT, SOAK, without_stale_cache
 from rbd.testing import Cluster
 
@@ -65,6 +67,20 @@ ways = st.sampled_from(sorted(WAYS))
 numbers = st.integers(0, 99)
 
 
+def noted_rule(**drawn: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A rule whose calls are remembered: what comes of two clients does not always come again."""
+
+    def decorate(method: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(method)
+        def call(self: Images, **arguments: Any) -> None:
+            self.history.append(f"{method.__name__}({arguments})")
+            method(self, **arguments)
+
+        return rule(**drawn)(call)
+
+    return decorate
+
+
 class Images(RuleBasedStateMachine):
     """What both machines do, to some images that each have one or more handles."""
 
@@ -75,6 +91,7 @@ class Images(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.disks: List[Disk] = []
+        self.history: Deque[str] = deque(maxlen=100)
         self.names = (f"model-{number}" for number in _numbers)
 
     def disk(self, number: int) -> Disk:
@@ -96,30 +113,32 @@ class Images(RuleBasedStateMachine):
             name = next(self.names)
             self.disks.append(Disk.create(name, first, size, self.ioctxs, GRANULARITY))
 
-    @rule(disk=numbers, client=numbers, way=ways, made=st.lists(steps, min_size=1, max_size=8))
+    @noted_rule(
+        disk=numbers, client=numbers, way=ways, made=st.lists(steps, min_size=1, max_size=8)
+    )
     def change(self, disk: int, client: int, way: str, made: List[Step]) -> None:
         self.disk(disk).make(client, way, made)
         self.settle(self.disk(disk), client)
 
-    @rule(
+    @noted_rule(
         disk=numbers, client=numbers, inside=st.integers(0, OBJECT), beyond=st.integers(1, OBJECT)
     )
     def write_across_the_end(self, disk: int, client: int, inside: int, beyond: int) -> None:
         self.disk(disk).write_across_the_end(client, inside, beyond)
         self.settle(self.disk(disk), client)
 
-    @rule(disk=numbers, client=numbers, offset=places, length=lengths)
+    @noted_rule(disk=numbers, client=numbers, offset=places, length=lengths)
     def read(self, disk: int, client: int, offset: int, length: int) -> None:
         chosen = self.disk(disk)
         chosen.read_parts(client, min(offset, max(chosen.model.size - 1, 0)), length)
 
-    @rule(disk=numbers, client=numbers, size=places)
+    @noted_rule(disk=numbers, client=numbers, size=places)
     def resize(self, disk: int, client: int, size: int) -> None:
         chosen = self.disk(disk)
         chosen.image(client).resize(size)
         chosen.model.resize(size)
 
-    @rule(disk=numbers, client=numbers)
+    @noted_rule(disk=numbers, client=numbers)
     def snapshot(self, disk: int, client: int) -> None:
         chosen = self.disk(disk)
         if len(chosen.model.snapshots) < SNAPSHOTS:
@@ -127,7 +146,7 @@ class Images(RuleBasedStateMachine):
             chosen.image(client).create_snap(name)
             chosen.model.snapshot(name)
 
-    @rule(disk=numbers, client=numbers, number=numbers)
+    @noted_rule(disk=numbers, client=numbers, number=numbers)
     def rollback(self, disk: int, client: int, number: int) -> None:
         chosen = self.disk(disk)
         name = self.snapshot_of(chosen, number)
@@ -135,13 +154,13 @@ class Images(RuleBasedStateMachine):
             chosen.image(client).rollback_to_snap(name)
             chosen.model.rollback(name)
 
-    @rule(disk=numbers, client=numbers, number=numbers)
+    @noted_rule(disk=numbers, client=numbers, number=numbers)
     def remove_snapshot(self, disk: int, client: int, number: int) -> None:
         name = self.snapshot_of(self.disk(disk), number)
         if name is not None:
             self.disk(disk).remove_snapshot(client, name)
 
-    @rule(
+    @noted_rule(
         disk=numbers,
         client=numbers,
         since=st.none() | numbers,
@@ -176,21 +195,24 @@ class Images(RuleBasedStateMachine):
         with at_snapshot(image, last):
             model.compare_diff(image, first, last, region, whole_object)
 
-    @rule(disk=numbers, client=numbers, number=numbers)
+    @noted_rule(disk=numbers, client=numbers, number=numbers)
     def refuse_writes(self, disk: int, client: int, number: int) -> None:
         name = self.snapshot_of(self.disk(disk), number)
         if name is not None:
             self.disk(disk).refuse_writes(client, name)
 
-    @rule(disk=numbers, client=numbers)
+    @noted_rule(disk=numbers, client=numbers)
     def reopen(self, disk: int, client: int) -> None:
         self.disk(disk).reopen(client)
 
     @invariant()
     def compare(self) -> None:
         type(self).compared += 1
-        for disk in self.disks:
-            disk.compare()
+        try:
+            for disk in self.disks:
+                disk.compare()
+        except AssertionError as error:
+            raise AssertionError("\n".join([f"{disk.name}: {error}", *self.history])) from error
 
     def teardown(self) -> None:
         # Clones come after their parents.
@@ -202,7 +224,7 @@ class Alone(Images):
     """One client, with clones of clones."""
 
     @precondition(lambda self: len(self.disks) < DISKS)
-    @rule(disk=numbers, number=numbers, layout=layouts)
+    @noted_rule(disk=numbers, number=numbers, layout=layouts)
     def clone(self, disk: int, number: int, layout: Layout) -> None:
         parent = self.disk(disk)
         name = self.snapshot_of(parent, number)
@@ -211,7 +233,7 @@ class Alone(Images):
             if made is not None:
                 self.disks.append(made)
 
-    @rule(disk=numbers)
+    @noted_rule(disk=numbers)
     def flatten(self, disk: int) -> None:
         self.disk(disk).flatten()
 
@@ -221,7 +243,7 @@ class Together(Images):
 
     first_images = 2
 
-    @rule(
+    @noted_rule(
         disks=st.tuples(numbers, numbers),
         made=st.tuples(st.lists(steps, max_size=6), st.lists(steps, max_size=6)),
     )
@@ -296,3 +318,17 @@ def test_one_client(clients: List[rbd.rados.Ioctx]) -> None:
 def test_two_clients(clients: List[rbd.rados.Ioctx]) -> None:
     machine = type("Together", (Together,), {"ioctxs": clients})
     run(machine, LENGTHS[1])
+
+
+def test_what_is_unlike_the_model_is_told(rbd_image: rbd.Image) -> None:
+    model = Model(Layout(), bytes(rbd_image.size()), GRANULARITY, clone=False)
+    model.compare(rbd_image)
+    rbd_image.write(b"x", 3 * SECTOR)
+    rbd_image.create_snap("changed")
+    model.snapshot("changed")
+    told = r"^8388608 bytes for 8388608; .* be: \[3\], and a second later \[3\]$"
+    with pytest.raises(AssertionError, match=told):
+        model.compare(rbd_image)
+    model.put(3 * SECTOR, b"x")
+    with pytest.raises(AssertionError, match=told):
+        model.compare(rbd_image)
