@@ -202,6 +202,18 @@ def test_local_files_of_pip_are_found(tmp_path: Path) -> None:
     assert mirrors.pip_paths(settings) == [index.parent, constraints, wheels]
 
 
+def test_a_root_has_certificates_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bundle", "other"):
+        (tmp_path / name).touch()
+        monkeypatch.setenv(f"PIP_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setattr(roots, "BUNDLE", tmp_path / "bundle")
+    script = roots.inside(tmp_path / "root", ["true"])[-1]
+    assert f"mount --bind {tmp_path}/other" in script
+    assert f"{tmp_path}/bundle" not in script
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc", "-x"])
 def test_root_name_cannot_leave_its_directory(name: str) -> None:
     with pytest.raises(roots.RootError, match="name"):

@@ -48,6 +48,9 @@ Acquire::Retries "3";
 APT::Install-Recommends "false";
 """
 
+# The certificates that a root has as this machine does, from configure().
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
 # Longer than any command takes, so that a hang ends as a failure with a name.
 LONGEST_SECONDS = 3600
 
@@ -155,9 +158,8 @@ def configure(suite: str, root: Path) -> None:
     for own in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
         shutil.copy(own, certificates)
     run(inside(root, ["update-ca-certificates"]), env=environment())
-    bundle = "etc/ssl/certs/ca-certificates.crt"
-    if Path("/", bundle).exists():
-        shutil.copy(Path("/", bundle), root / bundle)
+    if BUNDLE.exists():
+        shutil.copy(BUNDLE, f"{root}{BUNDLE}")
     settings = mirrors.pip_settings()
     if settings:
         lines = [f"{key} = {value}\n" for key, value in settings.items()]
@@ -260,9 +262,9 @@ def inside(
         f"mount -t sysfs -o ro sysfs {target}/sys",
         f"mount --rbind /dev {target}/dev",
     ]
-    for path, mode in [(p, "ro") for p in mirrors.pip_paths(settings.values())] + [
-        (p.resolve(), "rw") for p in binds
-    ]:
+    # Nobody could replace the certificates while something is mounted over them.
+    paths = [path for path in mirrors.pip_paths(settings.values()) if path != BUNDLE]
+    for path, mode in [(p, "ro") for p in paths] + [(p.resolve(), "rw") for p in binds]:
         place = shlex.quote(f"{root}{path}")
         parent, create = (path.parent, "touch") if path.is_file() else (path, "mkdir -p")
         script += [f"mkdir -p {shlex.quote(f'{root}{parent}')}", f"{create} {place}"]
