@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import re
 import sysconfig
 from pathlib import Path
 
 # Without the interpreter's lock Python has an allocator for each thread, which keeps what others
 # have freed; AddressSanitizer keeps it to find who uses it still.
-_FREED_IS_KEPT = bool(sysconfig.get_config_var("Py_GIL_DISABLED")) or "libasan" in os.environ.get(
-    "LD_PRELOAD", ""
-)
+_SANITIZED = "/libasan." in Path("/proc/self/maps").read_text()
+_FREED_IS_KEPT = _SANITIZED or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 #: What bounds are multiplied by.
 LEEWAY = 4 if _FREED_IS_KEPT else 1
 
