@@ -96,6 +96,13 @@ def test_a_region(changed: rbd.Image) -> None:
         changed.diff(SIZE + 1)
 
 
+def test_a_region_of_whole_objects(changed: rbd.Image) -> None:
+    region = (5 * OBJECT + 1000, OBJECT)
+    expected = [(5 * OBJECT + 1000, OBJECT - 1000, True)]
+    assert list(changed.diff(*region, "s", whole_object=True)) == expected
+    assert iterated(changed, *region, "s", whole_object=True) == expected
+
+
 def test_merge(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"x" * (3 * OBJECT), OBJECT)
     apart = rbd_image.diff(whole_object=True)

@@ -3,7 +3,9 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/snapshot.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <new>
 
 namespace rbdxx::diff {
@@ -38,6 +40,35 @@ int call(const Image& image, const Request& request, Callback callback, void* ar
     return use->rbd_diff_iterate2(use.get(), name ? name->c_str() : nullptr, request.offset,
                                   request.length, request.include_parent ? 1 : 0,
                                   request.whole_object ? 1 : 0, callback, argument);
+}
+
+// Leaves out what comes before the region.
+struct Cut {
+    uint64_t start;
+    Callback callback;
+    void* argument;
+};
+
+int visit_cut(uint64_t offset, std::size_t length, int exists, void* argument) noexcept {
+    const auto& cut = *static_cast<const Cut*>(argument);
+    const uint64_t before = offset < cut.start ? cut.start - offset : 0;
+    return before < length ? cut.callback(offset + before, length - before, exists, cut.argument)
+                           : 0;
+}
+
+// librbd of Ceph 14 adds the offset inside an object to places that have it already, where it goes
+// by the object map: there it is asked from where the region's first object begins.
+int call_anywhere(const Image& image, const Request& request, Callback callback, void* argument) {
+    auto use = image.use();
+    if (!request.whole_object || use->rbd_quiesce_watch) {
+        return call(image, request, callback, argument);
+    }
+    const uint64_t inside = request.offset % image.info().obj_size;
+    Request whole = request;
+    whole.offset -= inside;
+    whole.length += std::min(inside, std::numeric_limits<uint64_t>::max() - whole.length);
+    Cut cut{request.offset, callback, argument};
+    return call(image, whole, visit_cut, &cut);
 }
 
 using Visit = std::function<int(const Extent&)>;
@@ -100,13 +131,13 @@ std::string describe(const Image& image, const Request& request) {
 }
 
 void iterate(const Image& image, const Request& request, const Visit& visit) {
-    check(call(image, request, visit_extent, const_cast<Visit*>(&visit)),
+    check(call_anywhere(image, request, visit_extent, const_cast<Visit*>(&visit)),
           [&] { return describe(image, request); });
 }
 
 Array collect(const Image& image, const Request& request, bool merge, const Progress& progress) {
     Collector collector{{}, progress, merge};
-    int result = call(image, request, collect_extent, &collector);
+    int result = call_anywhere(image, request, collect_extent, &collector);
     if (collector.no_memory) {
         throw std::bad_alloc();
     }
