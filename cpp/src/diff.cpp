@@ -1,3 +1,4 @@
+#include <rbdxx/api.hpp>
 #include <rbdxx/constants.hpp>
 #include <rbdxx/diff.hpp>
 #include <rbdxx/error.hpp>
@@ -59,8 +60,7 @@ int visit_cut(uint64_t offset, std::size_t length, int exists, void* argument) n
 // librbd of Ceph 14 adds the offset inside an object to places that have it already, where it goes
 // by the object map: there it is asked from where the region's first object begins.
 int call_anywhere(const Image& image, const Request& request, Callback callback, void* argument) {
-    auto use = image.use();
-    if (!request.whole_object || use->rbd_quiesce_watch) {
+    if (!request.whole_object || library_info().release >= 16) {
         return call(image, request, callback, argument);
     }
     const uint64_t inside = request.offset % image.info().obj_size;
