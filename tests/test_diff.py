@@ -101,6 +101,10 @@ def test_a_region_of_whole_objects(changed: rbd.Image) -> None:
     expected = [(5 * OBJECT + 1000, OBJECT - 1000, True)]
     assert list(changed.diff(*region, "s", whole_object=True)) == expected
     assert iterated(changed, *region, "s", whole_object=True) == expected
+    # Beyond the image, though in an object of it.
+    changed.resize(SIZE + 100)
+    with pytest.raises(rbd.InvalidArgument):
+        changed.diff(SIZE + 200, whole_object=True)
 
 
 def test_merge(rbd_image: rbd.Image) -> None:

@@ -63,7 +63,9 @@ int call_anywhere(const Image& image, const Request& request, Callback callback,
     if (!request.whole_object || library_info().release >= 16) {
         return call(image, request, callback, argument);
     }
-    const uint64_t inside = request.offset % image.info().obj_size;
+    const ImageInfo info = image.info();
+    // Beyond the image, librbd says what is wrong with that.
+    const uint64_t inside = request.offset < info.size ? request.offset % info.obj_size : 0;
     Request whole = request;
     whole.offset -= inside;
     whole.length += std::min(inside, std::numeric_limits<uint64_t>::max() - whole.length);
