@@ -12,7 +12,7 @@ import pytest
 
 import rbd
 import rbd.aio
-from support.optional_tools import proof
+from proofs import proof
 
 SIZE = 8 << 20
 BLOCK = 4096

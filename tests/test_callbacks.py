@@ -12,10 +12,10 @@ from typing import Any, List, Optional
 
 import pytest
 
+import isolated
 import rbd
-from support import isolated
-from support.daemons import eventually
-from support.location import Where
+from place import Where
+from processes import eventually
 
 SIZE = 8 << 20
 

@@ -17,10 +17,10 @@ from typing import Any, List
 
 import pytest
 
+import isolated
 import rbd
 import rbd.aio
-from support import isolated
-from support.location import Where
+from place import Where
 
 SIZE = 8 << 20
 BLOCK = 4096

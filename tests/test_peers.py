@@ -11,12 +11,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from support.refusals import (
-    Calls,
-    refuses_other_than_an_open_ioctx,
-    refuses_wrong_types,
-    with_arguments,
-)
+from refusals import Calls, refuses_other_than_an_open_ioctx, refuses_wrong_types, with_arguments
 
 RX_TX = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
 call = rbd.RBD()

@@ -9,7 +9,7 @@ import pytest
 
 import rbd
 import rbd.rados
-from support.location import in_utc
+from place import in_utc
 
 UNLIMITED = 2**64 - 1
 

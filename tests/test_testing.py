@@ -15,6 +15,7 @@ from typing import Iterator
 import pytest
 
 import rbd
+from processes import gone, processes
 from rbd.testing import (
     ClusterError,
     ClusterTimeout,
@@ -23,7 +24,6 @@ from rbd.testing import (
     local,
 )
 from rbd.testing.ports import LOOPBACK, PortReservation
-from support.daemons import gone, processes
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import processes
 from rbd.testing import (
     ClusterError,
     ClusterTimeout,
@@ -19,7 +20,6 @@ from rbd.testing import (
     MissingDaemon,
     programs,
 )
-from support.daemons import processes
 
 NEEDED = ("ceph-mon", "ceph-osd", "monmaptool", "ceph-authtool")
 

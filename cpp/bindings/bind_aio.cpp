@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "support/aio.hpp"
-#include "support/bindings.hpp"
-#include "support/fastcall.hpp"
+#include "aio.hpp"
+#include "bindings.hpp"
+#include "fastcall.hpp"
 
 namespace rbdxx::python {
 

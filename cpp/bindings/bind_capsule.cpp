@@ -1,7 +1,7 @@
 #include <rbdxx/capsule.hpp>
 
-#include "support/bindings.hpp"
-#include "support/define.hpp"
+#include "bindings.hpp"
+#include "define.hpp"
 
 namespace rbdxx::python {
 

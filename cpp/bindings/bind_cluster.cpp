@@ -6,9 +6,9 @@
 
 #include <cstring>
 
-#include "support/bindings.hpp"
-#include "support/define.hpp"
-#include "support/gil.hpp"
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
 
 namespace rbdxx::python {
 

@@ -2,7 +2,7 @@
 
 #include <rbdxx/constants.hpp>
 
-#include "support/bindings.hpp"
+#include "bindings.hpp"
 
 namespace rbdxx::python {
 

@@ -2,10 +2,10 @@
 
 #include <rbdxx/api.hpp>
 
-#include "support/arguments.hpp"
-#include "support/bindings.hpp"
-#include "support/define.hpp"
-#include "support/gil.hpp"
+#include "arguments.hpp"
+#include "bindings.hpp"
+#include "define.hpp"
+#include "gil.hpp"
 
 namespace rbdxx::python {
 

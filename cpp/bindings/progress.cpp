@@ -1,4 +1,4 @@
-#include "long_call.hpp"
+#include "progress.hpp"
 
 #include <cerrno>
 #include <chrono>

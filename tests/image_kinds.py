@@ -1,0 +1,489 @@
+"""Images of every kind that librbd treats in a way of its own, each with a history and its model.
+
+`KINDS` has a line for each. A kind is a function that makes an image on a `Stage`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import json
+import secrets
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import rbd
+from model import noise
+
+ORDER = 16
+OBJECT = 1 << ORDER
+SIZE = 16 * OBJECT
+#: The snapshot that each image has, and after which it has changed.
+BEFORE = "before"
+PASSPHRASE = "only for these images"
+
+LAYERING = rbd.RBD_FEATURE_LAYERING
+LOCK = LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+MAPS = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
+MAPPED = LOCK | MAPS
+LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
+LUKS2 = rbd.RBD_ENCRYPTION_FORMAT_LUKS2
+#: What the headers take of an image of small objects, in bytes.
+HEADERS = {LUKS1: 2 << 20, LUKS2: 16 << 20}
+
+
+class Stage:
+    """Where images are made: two connections to one pool, a second pool, and a directory."""
+
+    def __init__(self, conffile: str, pool: str, second_pool: str, directory: str) -> None:
+        self.second_pool = second_pool
+        self.directory = Path(directory)
+        self._connections = [rbd.connect(conffile) for _ in range(2)]
+        self.ioctx, self.elsewhere = (
+            connection.open_ioctx(pool) for connection in self._connections
+        )
+        # Other processes make images in the same pool.
+        self._names = secrets.token_hex(3)
+        self._numbers = itertools.count()
+        self.seeds = itertools.count(1)
+
+    def name(self, what: str = "image") -> str:
+        """A name that no image has."""
+        return f"{what}-{self._names}-{next(self._numbers)}"
+
+    def namespace(self) -> Any:
+        """An I/O context of a new namespace."""
+        name = self.name("space")
+        rbd.RBD().namespace_create(self.ioctx, name)
+        ioctx = self._connections[0].open_ioctx(self.ioctx.get_pool_name())
+        ioctx.set_namespace(name)
+        return ioctx
+
+
+class Subject:
+    """An open image beside what it has to read as, now and at its snapshots."""
+
+    def __init__(self, stage: Stage, ioctx: Any, name: str, create: Dict[str, Any]) -> None:
+        self.stage = stage
+        self.ioctx = ioctx
+        self.name = name
+        #: What makes another image of the kind, beside its size.
+        self.create = create
+        self.image = rbd.Image(ioctx, name)
+        #: The format of the encryption that is loaded.
+        self.encryption: Optional[int] = None
+        self.content = bytearray(self.image.size())
+        self.snapshots: Dict[str, bytes] = {}
+        #: The snapshot at which the image is open, and what the image's head is then.
+        self.at: Optional[int] = None
+        self.head: Optional[bytes] = None
+        stat = self.image.stat()
+        #: Where each set of objects begins that the image's stripes are in.
+        self.period = int(stat["obj_size"]) * self.image.stripe_count()
+        #: What must live as long as the image.
+        self.kept: List[Any] = []
+
+    @property
+    def before(self) -> bytes:
+        return self.snapshots[BEFORE]
+
+    def unlock(self, image: rbd.Image) -> rbd.Image:
+        """The image, with the encryption of this one loaded."""
+        if self.encryption is not None:
+            image.encryption_load(self.encryption, PASSPHRASE)
+        return image
+
+    def encrypt(self, format: int) -> None:
+        """Format the image, which is as large as it can be from then on."""
+        self.image.encryption_format(format, PASSPHRASE)
+        self.encryption = format
+        self.content = bytearray(self.image.size())
+        # What was never written of an object that is there, decrypts to anything.
+        for number in (0, 2, 3, 4, 5, 6, 7, 9, 10, 11, len(self.content) // OBJECT - 1):
+            self.image.write(bytes(OBJECT), number * OBJECT)
+
+    # Changes, of the image and of the model
+
+    def noise(self, length: int) -> bytes:
+        """Bytes that nothing else has."""
+        return noise(next(self.stage.seeds), length)
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Change what the image has to read as."""
+        self.content[offset : offset + len(data)] = data
+
+    def write(self, offset: int, length: int) -> None:
+        """Write within the image, as far as it goes."""
+        length = max(min(length, len(self.content) - offset), 0)
+        if length:
+            data = self.noise(length)
+            self.image.write(data, offset)
+            self.put(offset, data)
+
+    def discard(self, offset: int) -> None:
+        """Discard whole objects, which librbd does not leave out, from an offset or before it."""
+        offset -= offset % self.period
+        length = min(self.period, len(self.content) - offset)
+        if length > 0:
+            self.image.discard(offset, length)
+            self.put(offset, bytes(length))
+
+    def snapshot(self, name: str) -> int:
+        """Take a snapshot. Returns its number."""
+        self.image.create_snap(name)
+        self.snapshots[name] = bytes(self.content)
+        return self.image.snap_get_id(name)
+
+    def resize(self, size: int) -> None:
+        self.image.resize(size)
+        self.content = bytearray(bytes(self.content[:size]).ljust(size, b"\0"))
+
+    def begin(self) -> None:
+        """The history of all images, up to the snapshot."""
+        self.write(0, 5000)
+        self.write(3 * OBJECT + 123, OBJECT + 7000)
+        self.write(8 * OBJECT, OBJECT)
+        self.write(max(len(self.content) - 1000, 0), 1000)
+        self.snapshot(BEFORE)
+
+    def go_on(self) -> None:
+        """What comes after the snapshot."""
+        self.write(100, 100)
+        self.write(5 * OBJECT + 512, 3000)
+        self.discard(8 * OBJECT)
+        self.write(11 * OBJECT - 300, 600)
+
+    def open_at(self, number: int, content: bytes) -> None:
+        """Go to a snapshot of any namespace."""
+        self.image.set_snap_by_id(number)
+        self.at = number
+        self.head = bytes(self.content)
+        self.content = bytearray(content)
+
+    # What is there
+
+    @contextlib.contextmanager
+    def looking_at(self, snapshot: str) -> Iterator[rbd.Image]:
+        """The image, which reads from the snapshot meanwhile."""
+        self.image.set_snap(snapshot)
+        try:
+            yield self.image
+        finally:
+            self.image.set_snap_by_id(self.at)
+
+    def check(self) -> None:
+        """The image reads as it has to."""
+        compare(read_all(self.image), bytes(self.content), "the image")
+
+    def resume(self) -> None:
+        """Take what there is for what has to be, after it was not."""
+        self.content = bytearray(read_all(self.image))
+
+
+def read_all(image: rbd.Image) -> bytes:
+    """All bytes of the image."""
+    size = image.size()
+    return image.read(0, size) if size else b""
+
+
+def compare(found: bytes, expected: bytes, what: str) -> None:
+    """Raise AssertionError where they are not the same, with the ranges that are not."""
+    if found == expected:
+        return
+    told = f"{what} has {len(found)} bytes and should have {len(expected)}"
+    sectors = [
+        at // 512
+        for at in range(0, min(len(found), len(expected)), 512)
+        if found[at : at + 512] != expected[at : at + 512]
+    ]
+    zero = sum(not any(found[at * 512 : at * 512 + 512]) for at in sectors)
+    raise AssertionError(
+        f"{told}; {len(sectors)} sectors of 512 bytes differ, {zero} of them are zeroes: "
+        f"{sectors[:10]}"
+    )
+
+
+# The kinds
+
+Maker = Callable[[Stage], Subject]
+
+
+def new(stage: Stage, ioctx: Any = None, size: int = SIZE, **create: Any) -> Subject:
+    """An image without a history."""
+    ioctx = ioctx or stage.ioctx
+    name = stage.name()
+    create = {"order": ORDER, "features": MAPPED, **create}
+    rbd.RBD().create(ioctx, name, size, **create)
+    return Subject(stage, ioctx, name, create)
+
+
+def plain(stage: Stage, **create: Any) -> Subject:
+    subject = new(stage, **create)
+    subject.begin()
+    subject.go_on()
+    return subject
+
+
+def like(**create: Any) -> Maker:
+    """Images that are made in another way, and have the history of the plain one."""
+    return functools.partial(plain, **create)
+
+
+def encrypted(format: int) -> Maker:
+    def make(stage: Stage) -> Subject:
+        subject = new(stage, size=HEADERS[format] + SIZE)
+        subject.encrypt(format)
+        subject.begin()
+        subject.go_on()
+        return subject
+
+    return make
+
+
+def child_of(stage: Stage, parent: Subject, size: Optional[int] = None) -> Subject:
+    """A clone of an image's present state, with a history of its own."""
+    for offset in (2 * OBJECT + 77, 6 * OBJECT, 9 * OBJECT + 5, 13 * OBJECT):
+        parent.write(offset, OBJECT)
+    parent.snapshot("parent")
+    parent.image.protect_snap("parent")
+    name = stage.name("clone")
+    rbd.RBD().clone(
+        stage.ioctx, parent.name, "parent", stage.ioctx, name, order=ORDER, features=MAPPED
+    )
+    subject = Subject(stage, stage.ioctx, name, parent.create)
+    subject.encryption = parent.encryption
+    subject.unlock(subject.image)
+    subject.content = bytearray(parent.content)
+    subject.kept.append(parent)
+    if size is not None:
+        subject.resize(size)
+    subject.begin()
+    subject.go_on()
+    return subject
+
+
+def clone(stage: Stage) -> Subject:
+    return child_of(stage, new(stage))
+
+
+def clone_that_grew(stage: Stage) -> Subject:
+    return child_of(stage, new(stage, size=10 * OBJECT), SIZE)
+
+
+def clone_that_shrank(stage: Stage) -> Subject:
+    return child_of(stage, new(stage), 10 * OBJECT)
+
+
+def clone_of_encrypted(stage: Stage) -> Subject:
+    parent = new(stage, size=HEADERS[LUKS1] + SIZE)
+    parent.encrypt(LUKS1)
+    return child_of(stage, parent)
+
+
+def resized(stage: Stage) -> Subject:
+    """Data go while the image is small, between two snapshots."""
+    subject = new(stage)
+    subject.begin()
+    subject.resize(5 * OBJECT + 1000)
+    subject.snapshot("small")
+    subject.resize(SIZE)
+    subject.go_on()
+    subject.snapshot("large")
+    return subject
+
+
+def resized_in_between(stage: Stage) -> Subject:
+    """Data go while the image is small, and no snapshot tells that it was."""
+    subject = new(stage)
+    subject.begin()
+    subject.resize(3 * OBJECT)
+    subject.resize(SIZE)
+    subject.go_on()
+    return subject
+
+
+def grown(stage: Stage) -> Subject:
+    subject = new(stage, size=9 * OBJECT)
+    subject.begin()
+    subject.resize(SIZE)
+    subject.go_on()
+    return subject
+
+
+def emptied(stage: Stage) -> Subject:
+    """Nothing is left of what the snapshot has."""
+    subject = new(stage)
+    subject.begin()
+    subject.resize(0)
+    return subject
+
+
+def map_invalid(stage: Stage) -> Subject:
+    """librbd flags the object map of an image that had none."""
+    subject = plain(stage, features=LOCK)
+    subject.image.update_features(MAPS, True)
+    assert subject.image.flags() & rbd.RBD_FLAG_OBJECT_MAP_INVALID
+    subject.write(6 * OBJECT, 1000)
+    return subject
+
+
+def in_namespace(stage: Stage) -> Subject:
+    return plain(stage, ioctx=stage.namespace())
+
+
+def open_elsewhere(stage: Stage) -> Subject:
+    """Another client has written last, and passes the lock on."""
+    subject = plain(stage)
+    other = rbd.Image(stage.elsewhere, subject.name)
+    subject.kept.append(other)
+    data = subject.noise(9000)
+    other.write(data, 10 * OBJECT)
+    other.flush()
+    subject.put(10 * OBJECT, data)
+    return subject
+
+
+def locked_elsewhere(stage: Stage) -> Subject:
+    """Another client has the lock, and keeps it."""
+    subject = plain(stage)
+    other = rbd.Image(stage.elsewhere, subject.name)
+    other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    subject.kept.append(other)
+    return subject
+
+
+def live_import(stage: Stage) -> Subject:
+    """The data are in a file still."""
+    content = bytearray(SIZE)
+    for offset in (0, 3 * OBJECT + 100, 8 * OBJECT, SIZE - 1000):
+        data = noise(next(stage.seeds), min(OBJECT, SIZE - offset))
+        content[offset : offset + len(data)] = data
+    file = stage.directory / stage.name("raw")
+    file.write_bytes(content)
+    name = stage.name("imported")
+    spec = {"type": "raw", "stream": {"type": "file", "file_path": str(file)}}
+    rbd.RBD().migration_prepare_import(json.dumps(spec), stage.ioctx, name, order=ORDER)
+    subject = Subject(stage, stage.ioctx, name, {"order": ORDER, "features": MAPPED})
+    subject.content = content
+    subject.snapshot(BEFORE)
+    subject.go_on()
+    return subject
+
+
+def migrating(stage: Stage, execute: bool) -> Subject:
+    source = plain(stage)
+    source.image.close()
+    name = stage.name("moved")
+    rbd.RBD().migration_prepare(stage.ioctx, source.name, stage.ioctx, name, order=ORDER)
+    if execute:
+        rbd.RBD().migration_execute(stage.ioctx, name)
+    subject = Subject(stage, stage.ioctx, name, source.create)
+    subject.content = source.content
+    subject.snapshots = source.snapshots
+    subject.write(12 * OBJECT, 700)
+    return subject
+
+
+def read_only(stage: Stage) -> Subject:
+    subject = plain(stage)
+    subject.image.close()
+    subject.image = rbd.Image(stage.ioctx, subject.name, read_only=True)
+    return subject
+
+
+def at_user_snapshot(stage: Stage) -> Subject:
+    subject = plain(stage)
+    number = subject.snapshot("later")
+    subject.write(2 * OBJECT, 100)
+    subject.open_at(number, subject.snapshots["later"])
+    return subject
+
+
+def at_trashed_snapshot(stage: Stage) -> Subject:
+    """A clone keeps a snapshot that was removed."""
+    subject = plain(stage)
+    number = subject.snapshot("trashed")
+    name = stage.name("clone")
+    rbd.RBD().clone(stage.ioctx, subject.name, "trashed", stage.ioctx, name, clone_format=2)
+    subject.image.remove_snap("trashed")
+    content = subject.snapshots.pop("trashed")
+    subject.write(2 * OBJECT, 100)
+    subject.open_at(number, content)
+    return subject
+
+
+def _newest(subject: Subject, namespace: int) -> int:
+    """The number of the image's only snapshot of a namespace."""
+    (number,) = (
+        entry["id"] for entry in subject.image.list_snaps() if entry["namespace"] == namespace
+    )
+    return int(number)
+
+
+def at_group_snapshot(stage: Stage) -> Subject:
+    subject = plain(stage)
+    name = stage.name("group")
+    rbd.RBD().group_create(stage.ioctx, name)
+    group = rbd.Group(stage.ioctx, name)
+    group.add_image(stage.ioctx, subject.name)
+    group.create_snap("together")
+    content = bytes(subject.content)
+    subject.write(2 * OBJECT, 100)
+    subject.open_at(_newest(subject, rbd.RBD_SNAP_NAMESPACE_TYPE_GROUP), content)
+    return subject
+
+
+def at_mirror_snapshot(stage: Stage) -> Subject:
+    subject = plain(stage)
+    rbd.RBD().mirror_mode_set(stage.ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+    subject.image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+    content = bytes(subject.content)
+    subject.write(2 * OBJECT, 100)
+    subject.open_at(_newest(subject, rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR), content)
+    return subject
+
+
+def in_second_pool(stage: Stage) -> Subject:
+    return plain(stage, data_pool=stage.second_pool)
+
+
+class Kind(NamedTuple):
+    make: Maker
+    #: The C functions without which there are no such images.
+    needs: Tuple[str, ...] = ()
+
+
+ENCRYPTION = ("rbd_encryption_format",)
+KINDS: Dict[str, Kind] = {
+    "plain": Kind(plain),
+    "LUKS1": Kind(encrypted(LUKS1), ENCRYPTION),
+    "LUKS2": Kind(encrypted(LUKS2), ENCRYPTION),
+    "clone": Kind(clone),
+    "clone that grew": Kind(clone_that_grew),
+    "clone that shrank": Kind(clone_that_shrank),
+    "clone of encrypted": Kind(clone_of_encrypted, ENCRYPTION),
+    "striped": Kind(like(stripe_unit=OBJECT // 4, stripe_count=3)),
+    "resized": Kind(resized),
+    "resized in between": Kind(resized_in_between),
+    "grown": Kind(grown),
+    "emptied": Kind(emptied),
+    "size 0": Kind(like(size=0)),
+    "uneven size": Kind(like(size=SIZE - 12345)),
+    "data pool": Kind(in_second_pool),
+    "journal": Kind(like(features=LOCK | rbd.RBD_FEATURE_JOURNALING)),
+    "no object map": Kind(like(features=LOCK)),
+    "no features": Kind(like(features=0)),
+    "object map invalid": Kind(map_invalid),
+    "open elsewhere": Kind(open_elsewhere),
+    "locked elsewhere": Kind(locked_elsewhere),
+    "namespace": Kind(in_namespace),
+    "live import": Kind(live_import, ("rbd_migration_prepare_import",)),
+    "migrating": Kind(functools.partial(migrating, execute=False)),
+    "migrated": Kind(functools.partial(migrating, execute=True)),
+    "read-only": Kind(read_only),
+    "user snapshot": Kind(at_user_snapshot),
+    "trashed snapshot": Kind(at_trashed_snapshot),
+    "group snapshot": Kind(at_group_snapshot),
+    "mirror snapshot": Kind(at_mirror_snapshot, ("rbd_mirror_image_enable2",)),
+}

@@ -1,0 +1,251 @@
+"""Every path that moves data crossed with every kind of image: the content is that of plain reads.
+
+A path is a line in data_paths.py, a kind of image one in image_kinds.py. What cannot be is a line
+here, with its error. All cells go through one process after the other, which a cell may end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import traceback
+import types
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+import pytest
+
+import isolated
+import rbd
+from data_paths import PATHS, covers
+from image_kinds import KINDS, Stage, Subject, compare
+from rbd.testing import Cluster
+
+#: How long a cell may take, in seconds.
+HANG = 60
+_ANSWER = "cell:"
+
+
+class Cells(NamedTuple):
+    """The cells of all kinds and all paths whose names are in these patterns."""
+
+    kinds: str
+    paths: str
+    #: The exception that they end with.
+    error: str
+    errno: Optional[int] = None
+    #: A pattern of its message.
+    text: str = ""
+
+    def cover(self, kind: str, path: str) -> bool:
+        return bool(re.fullmatch(self.kinds, kind) and re.fullmatch(self.paths, path))
+
+
+def first(cells: List[Cells], kind: str, path: str) -> Optional[Cells]:
+    return next((one for one in cells if one.cover(kind, path)), None)
+
+
+WRITES = "|".join(re.escape(name) for name, path in PATHS.items() if path.writes)
+ENCRYPTED = "LUKS.|clone of encrypted"
+CLONES = "clone.*"
+MIGRATING = "live import|migrating"
+SNAPSHOTS = "(user|trashed|group|mirror) snapshot"
+EMPTY = "size 0|emptied"
+
+#: What cannot be. Of lines that cover the same cell the first counts.
+REFUSALS = [
+    Cells("read-only", WRITES, "ReadOnlyImage", 30),
+    Cells(f"(?!{CLONES}|{MIGRATING}).*", "flatten", "InvalidArgument", 22, "flattening"),
+    Cells(SNAPSHOTS, WRITES, "ReadOnlyImage", 30),
+    # The client that has the lock does these.
+    Cells("locked elsewhere", f"(?!file truncate|sparsify)({WRITES})", "ReadOnlyImage", 30),
+    Cells("size 0", "flatten a clone", "InvalidArgument", 22, "cloning"),
+    Cells("no features", "flatten a clone", "FunctionNotSupported", 38, "cloning"),
+    Cells(MIGRATING, "deep_copy", "ImageBusy", 16),
+]
+#: What fails and should not, or ends the process; not run.
+UNMENDED = [
+    Cells(ENCRYPTED, ".*diff.* from before, whole objects", "misses changes"),
+    Cells(ENCRYPTED, "export_image, format 2|copy|copy_into|deep_copy", "another image"),
+    Cells(ENCRYPTED, "file truncate|import_diff", "another size"),
+    Cells("clone of encrypted", "flatten a clone", "SIGSEGV"),
+    Cells("resized", ".*diff.* from before, whole objects", "misses changes"),
+    Cells(EMPTY, "diff.* whole objects|compare_and_write", "SIGABRT"),
+    Cells("live import", ".*diff.* from nothing.*|merge_diff|export_image.*", "SIGABRT, SIGFPE"),
+    Cells("migrating", ".*diff.* from before.*|export_image, format 2", "misses changes"),
+    Cells("migrating", "rollback", "misses changes"),
+    Cells(f"{CLONES}|{MIGRATING}", "copy|copy_into", "loses the parent's data"),
+    Cells("(trashed|group|mirror) snapshot", "deep_copy", "SIGABRT"),
+    Cells("locked elsewhere", "export_image, format 2", "ReadOnlyImage"),
+    Cells(".*", "merge_diff", "a snapshot that is not remembered"),
+]
+
+
+# The process
+
+
+def told(error: Exception) -> Dict[str, Any]:
+    """An exception as JSON has it."""
+    return {
+        "error": type(error).__name__,
+        "errno": getattr(error, "errno", None),
+        "text": str(error),
+    }
+
+
+def outcome(subject: Subject, path: str) -> Dict[str, Any]:
+    """How a path ends, as JSON has it. Nothing that is refused changes the image."""
+    answer: Dict[str, Any] = {}
+    for step in (lambda: PATHS[path].go(subject), subject.check):
+        try:
+            step()
+        except Exception as error:
+            answer = told(error)
+            if isinstance(error, AssertionError):
+                break
+    if answer.get("error") == "AssertionError":
+        subject.resume()
+    return answer
+
+
+def serve(*where: str) -> None:
+    """Answer for the cells that come as lines of JSON."""
+    stage = Stage(*where)
+    subjects: Dict[str, Subject] = {}
+    for line in sys.stdin:
+        kind, path = json.loads(line)
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        try:
+            if kind not in subjects:
+                subjects[kind] = KINDS[kind].make(stage)
+                subjects[kind].check()
+        except Exception as error:
+            traceback.print_exc()
+            answer = told(error)
+        else:
+            answer = outcome(subjects[kind], path)
+        faulthandler.cancel_dump_traceback_later()
+        print(_ANSWER + json.dumps(answer), flush=True)
+
+
+class Server:
+    """The process that goes through the cells; another one where it has ended."""
+
+    def __init__(self, *where: str) -> None:
+        self._where = where
+        self.process: Optional[subprocess.Popen[str]] = None
+
+    def ask(self, kind: str, path: str) -> Dict[str, Any]:
+        if self.process is None:
+            self.process = isolated.start(
+                serve, *self._where, watched=False, development=False, stdin=subprocess.PIPE
+            )
+        process = self.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        # That it has ended is seen below.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps([kind, path]) + "\n")
+            process.stdin.flush()
+        output = []
+        for line in process.stdout:
+            if line.startswith(_ANSWER):
+                answer: Dict[str, Any] = json.loads(line[len(_ANSWER) :])
+                return answer
+            output.append(line)
+        self.process = None
+        with contextlib.suppress(BrokenPipeError), process:
+            pass
+        status = process.returncode
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        text = "".join(output)[-4000:]
+        return {"error": "end of the process", "errno": None, "text": f"{how}\n{text}"}
+
+    def close(self) -> None:
+        if self.process is not None:
+            # Its images are open; nobody needs them any more.
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(
+    rbd_cluster: Cluster, second_pool: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A process with a pool of its own, which goes with what is in it."""
+    pool = f"paths-{secrets.token_hex(4)}"
+    directory = tmp_path_factory.mktemp("paths")
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(pool)
+        with cluster.open_ioctx(pool) as ioctx:
+            rbd.RBD().pool_init(ioctx, True)
+        found = Server(str(rbd_cluster.conffile), pool, second_pool, str(directory))
+        yield found
+        found.close()
+        cluster.delete_pool(pool)
+
+
+def _cells() -> Iterator[Any]:
+    for kind, image in KINDS.items():
+        for path, way in PATHS.items():
+            marks: List[Any] = [pytest.mark.needs(*image.needs, *way.needs)]
+            fault = first(UNMENDED, kind, path)
+            if fault is not None:
+                marks.append(pytest.mark.xfail(reason=fault.error, run=False))
+            yield pytest.param(kind, path, marks=marks, id=f"{kind}-{path}")
+
+
+@pytest.mark.timeout(2 * HANG)
+@pytest.mark.parametrize(("kind", "path"), list(_cells()))
+def test_cell(server: Server, kind: str, path: str) -> None:
+    if "array" in path:
+        pytest.importorskip("numpy")
+    found = server.ask(kind, path)
+    ends = "{error}, errno {errno}: {text}".format(**found) if found else "no error"
+    expected = first(REFUSALS, kind, path)
+    if expected is None:
+        assert not found, ends
+    else:
+        assert found, f"{expected.error} was to be raised"
+        assert (found["error"], found["errno"]) == (expected.error, expected.errno), ends
+        assert re.search(expected.text, found["text"]), ends
+
+
+def test_each_line_covers_a_cell() -> None:
+    cells = [(kind, path) for kind in KINDS for path in PATHS]
+    for line in [*REFUSALS, *UNMENDED]:
+        assert any(line.cover(*cell) for cell in cells), line
+
+
+def test_the_process_may_end(server: Server) -> None:
+    """A cell that ends the process fails, with the signal; the next one gets another process."""
+    assert server.ask("plain", "read_blocks") == {}
+    assert server.process is not None
+    server.process.kill()
+    found = server.ask("plain", "read_blocks")
+    assert (found["error"], found["text"].split()) == ("end of the process", ["SIGKILL"])
+    assert server.ask("plain", "read_blocks") == {}
+
+
+def test_what_differs_is_told() -> None:
+    content = bytes(1024) + b"new" + bytes(1021)
+    with pytest.raises(AssertionError, match=r"1 sectors .* differ, 0 of them .*: \[2\]"):
+        compare(content, bytes(2048), "it")
+    with pytest.raises(AssertionError, match="2048 bytes and should have 2047"):
+        compare(content, content[:-1], "it")
+    subject: Any = types.SimpleNamespace(content=content)
+    covers(subject, b"", [(1024, 3, True)])
+    covers(subject, b"o" * 1024, [(0, 1024, False), (1024, 3, True)])
+    for start, extents in (
+        (b"", [(1024, 2, True)]),
+        (b"", [(1024, 3, False)]),
+        (b"o" * 1024, [(1024, 3, True)]),
+        (content[:-1] + b"o", []),
+    ):
+        with pytest.raises(AssertionError):
+            covers(subject, start, extents)
