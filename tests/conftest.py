@@ -11,12 +11,11 @@ from typing import Any, Callable, Iterator, List, Tuple
 import hypothesis
 import pytest
 
-import fakerbd
-import isolated
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
 from rbd.testing.leftovers import remove_images
+from support import fakerbd, isolated
 
 # Each process that a test starts inherits what this one ignores and blocks: a background job of a
 # shell ignores the one, a job under nohup the other, and what starts a job may have blocked any.

@@ -12,7 +12,7 @@ import pytest
 
 import rbd
 import rbd.aio
-from proofs import proof
+from support.optional_tools import proof
 
 SIZE = 8 << 20
 BLOCK = 4096

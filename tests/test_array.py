@@ -12,16 +12,16 @@ from typing import Any, Iterator, List, Tuple
 
 import pytest
 
-from proofs import proof
+from support.optional_tools import proof
 
 np = proof("numpy")
 
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-import isolated  # noqa: E402
 import rbd  # noqa: E402
-from place import Where  # noqa: E402
+from support import isolated  # noqa: E402
+from support.location import Where  # noqa: E402
 
 MIB = 1 << 20
 SHAPE = (12, 7, 5)
@@ -218,7 +218,7 @@ def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
 def test_only_what_is_selected_is_read(
     rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rbd import regions
+    from rbd import _regions as regions
 
     asked: List[int] = []
     read_blocks = regions._read_blocks

@@ -14,10 +14,10 @@ from typing import Any, Callable, List
 
 import pytest
 
-import isolated
 import rbd
 import rbd.aio
-from place import Where, open_all, raised_by
+from support import isolated
+from support.location import Where, open_all, raised_by
 
 SIZE = 8 << 20
 BLOCK = 4096

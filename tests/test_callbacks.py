@@ -12,10 +12,10 @@ from typing import Any, List, Optional
 
 import pytest
 
-import isolated
 import rbd
-from place import Where
-from processes import eventually
+from support import isolated
+from support.daemons import eventually
+from support.location import Where
 
 SIZE = 8 << 20
 

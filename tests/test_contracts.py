@@ -11,8 +11,8 @@ import pytest
 
 import rbd
 import rbd.rados
-from place import in_thread
 from rbd.testing import Cluster
+from support.location import in_thread
 
 TESTS = pathlib.Path(__file__).parent
 TABLE: Dict[str, Dict[str, str]] = json.loads((TESTS / "data" / "contracts.json").read_text())

@@ -7,37 +7,36 @@ from typing import Any
 
 import pytest
 
-import isolated
-import pages
 from rbd.testing import LocalCluster
+from support import isolated, manual_pages
 
 # A key derivation takes its time on a busy machine, and a page may start several clusters.
 SECONDS = 180
 
 
 def page_id(page: Path) -> str:
-    return page.relative_to(pages.ROOT).with_suffix("").as_posix()
+    return page.relative_to(manual_pages.ROOT).with_suffix("").as_posix()
 
 
 def run(page: Path, cluster: Any, directory: Path) -> isolated.Outcome:
     arguments = (str(page), cluster.conffile, str(directory))
     # Not in Python's development mode: pages start programs and threads of their own.
-    process = isolated.start(pages.run_page, *arguments, timeout=SECONDS, development=False)
+    process = isolated.start(manual_pages.run_page, *arguments, timeout=SECONDS, development=False)
     return isolated.finish(process, SECONDS)
 
 
 @pytest.mark.timeout(SECONDS + 30)
-@pytest.mark.parametrize("page", pages.pages(), ids=page_id)
+@pytest.mark.parametrize("page", manual_pages.pages(), ids=page_id)
 def test_page(page: Path, rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
     if not isinstance(rbd_cluster, LocalCluster):
         pytest.skip("the pages use the pools of a cluster as if they were alone on it")
-    lacking = [need for need in pages.needs(page) if pages.missing(need)]
+    lacking = [need for need in manual_pages.needs(page) if manual_pages.missing(need)]
     if lacking:
         pytest.skip(f"the page needs {', '.join(lacking)}")
     outcome = run(page, rbd_cluster, tmp_path)
     assert outcome.status == 0, str(outcome)
     assert outcome.answer == sum(
-        block.kind != "setup" and block.reason is None for block in pages.blocks(page)
+        block.kind != "setup" and block.reason is None for block in manual_pages.blocks(page)
     )
 
 
@@ -71,7 +70,7 @@ $ false
 def test_a_good_page_passes(rbd_cluster: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(GOOD)
-    assert [block.reason for block in pages.blocks(page)] == [None] * 3 + ["it takes a week"]
+    assert [block.reason for block in manual_pages.blocks(page)] == [None] * 3 + ["it takes a week"]
     outcome = run(page, rbd_cluster, tmp_path)
     assert (outcome.status, outcome.answer) == (0, 2), str(outcome)
 
@@ -116,16 +115,16 @@ def test_a_page_must_say_what_it_does_not_run(
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text(GOOD.replace(before, after, 1))
-    with pytest.raises(pages.PageError, match=rf"page\.md:\d+: .*{message}"):
-        pages.blocks(page)
+    with pytest.raises(manual_pages.PageError, match=rf"page\.md:\d+: .*{message}"):
+        manual_pages.blocks(page)
 
 
 def test_needs(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- needs: rbd_open, sh, module json -->\n<!-- needs: module no_such -->\n")
-    needs = pages.needs(page)
+    needs = manual_pages.needs(page)
     assert needs == ["rbd_open", "sh", "module json", "module no_such"]
-    assert [need for need in [*needs, "no-such-program"] if pages.missing(need)] == [
+    assert [need for need in [*needs, "no-such-program"] if manual_pages.missing(need)] == [
         "module no_such",
         "no-such-program",
     ]

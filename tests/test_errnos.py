@@ -15,13 +15,12 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
 import pytest
 
-import fakerbd
-import figures
 import rbd
-from fakerbd import Kind, Shim
-from fakerbd.driving import CODES, Driven, balance, everything
-from place import LIMIT, SOAK, Where, open_all
 from rbd import exceptions
+from support import fakerbd, figures
+from support.fakerbd import Kind, Shim
+from support.fakerbd.driving import CODES, Driven, balance, everything
+from support.location import LIMIT, SOAK, Where, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 

@@ -16,13 +16,12 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-import figures
-import isolated
 import rbd
 import rbd.aio
 import rbd.transfer
-from place import LIMIT, SIZE, SOAK, Where, connect, open_all
 from rbd.testing import LocalCluster
+from support import figures, isolated
+from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all
 
 ROUNDS = 1000 if SOAK else 3
 

@@ -17,14 +17,12 @@ from typing import Any, Callable, List, Set, Tuple
 
 import pytest
 
-import fakerbd
-import figures
 import rbd
-import resident
-from fakerbd import Kind, Shim
-from fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
-from place import LIMIT, SIZE, SOAK, Where, connect, open_all
-from surface import candidates, methods, required
+from support import fakerbd, figures, memory_usage
+from support.fakerbd import Kind, Shim
+from support.fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
+from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all
+from support.public_surface import candidates, methods, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -274,19 +272,21 @@ def fail_many_times(where: Where, rounds: int) -> List[Any]:
         gc.collect()
 
     round_of_failures(max(rounds // 4, 2))
-    handles, memory = balance(shim), resident.now()
+    handles, memory = balance(shim), memory_usage.now()
     threads = threading.active_count()
     round_of_failures(rounds)
     assert balance(shim) == handles
     assert threading.active_count() <= threads + 1
-    return [len(cheap) * rounds, resident.now() - memory]
+    return [len(cheap) * rounds, memory_usage.now() - memory]
 
 
 def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:
     calls, grown = shimmed(fail_many_times, 1500 if SOAK else 25, timeout=LIMIT)
     assert calls > 500
     figures.note("failed calls that leaked nothing", calls)
-    assert grown < 4096 * resident.LEEWAY + calls // 40, f"{grown} KiB over {calls} failed calls"
+    assert grown < 4096 * memory_usage.LEEWAY + calls // 40, (
+        f"{grown} KiB over {calls} failed calls"
+    )
 
 
 def random_faults(where: Where, seconds: float) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Tuple
 import pytest
 
 import rbd
-from proofs import program, proof
+from support.optional_tools import program, proof
 
 MIB = 1 << 20
 

@@ -11,8 +11,8 @@ from typing import Any, Iterator
 import pytest
 
 import rbd
-from proofs import proof
 from rbd.files import EndOfImage, ImageFile
+from support.optional_tools import proof
 
 MIB = 1 << 20
 

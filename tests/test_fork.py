@@ -14,10 +14,9 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-import figures
-import isolated
 import rbd
-from place import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
+from support import figures, isolated
+from support.location import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
 
 ROUNDS = 1000 if SOAK else 5
 #: How many children are forked beside one set of handles.

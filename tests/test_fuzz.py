@@ -13,12 +13,10 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-import figures
-import isolated
-import resident
 from fuzz import mutate, targets
-from place import LIMIT, SOAK
 from rbd import StreamError
+from support import figures, isolated, memory_usage
+from support.location import LIMIT, SOAK
 
 CORPUS = Path(targets.__file__).with_name("corpus")
 ROUNDS = 1_000_000 if SOAK else 1500
@@ -58,8 +56,8 @@ def damage(name: str, seed: int, rounds: int) -> Dict[str, Any]:
     for number in range(rounds):
         targets.check(name, mutate.mutated(chosen, corpus))
         if number == rounds // 10:
-            first = resident.peak()
-    return {"grown": resident.peak() - first}
+            first = memory_usage.peak()
+    return {"grown": memory_usage.peak() - first}
 
 
 @pytest.mark.timeout(LIMIT + 60)
@@ -67,7 +65,7 @@ def damage(name: str, seed: int, rounds: int) -> Dict[str, Any]:
 def test_streams_damaged_at_random(name: str) -> None:
     seed = secrets.randbits(32)
     answer = isolated.run(damage, name, seed, ROUNDS, timeout=LIMIT, development=False)
-    assert answer["grown"] < GROWTH * resident.LEEWAY, seed
+    assert answer["grown"] < GROWTH * memory_usage.LEEWAY, seed
     figures.note("damaged streams", ROUNDS)
 
 

@@ -10,7 +10,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from refusals import Calls, refuses_wrong_types, with_arguments
+from support.refusals import Calls, refuses_wrong_types, with_arguments
 
 NAME_AND_STATE = {"name", "state"}
 DETAILS = {"id", "namespace_type", "image_snap_name", "image_snaps"}

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Set, Tuple
 import pytest
 
 import rbd
-from surface import public_classes
+from support.public_surface import public_classes
 
 MODULES = ("aio", "files", "rados", "spec", "testing", "transfer", "types")
 

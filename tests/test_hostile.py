@@ -14,13 +14,9 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-import fakerbd
-import figures
-import hostile
-import isolated
 import rbd
-import resident
-from place import LIMIT, SOAK, Where, in_thread, open_all
+from support import fakerbd, figures, hostile_arguments, isolated, memory_usage
+from support.location import LIMIT, SOAK, Where, in_thread, open_all
 
 EXAMPLES = 60 if SOAK else 1
 
@@ -31,7 +27,13 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
     seed = secrets.randbits(32)
     limit = LIMIT if SOAK else 110
     process = isolated.start(
-        hostile.drive, str(note), seed, EXAMPLES, timeout=limit, watched=False, development=False
+        hostile_arguments.drive,
+        str(note),
+        seed,
+        EXAMPLES,
+        timeout=limit,
+        watched=False,
+        development=False,
     )
     outcome = isolated.finish(process, limit)
     last = note.read_bytes().decode(errors="replace").rstrip() if note.exists() else "nothing"
@@ -41,7 +43,7 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
     assert answer["methods"] > 200
     assert answer["calls"] > answer["methods"]
     assert answer["raised"] > answer["calls"] // 4
-    assert answer["peak_kib"] < hostile.MEMORY * resident.LEEWAY, f"seed {seed}"
+    assert answer["peak_kib"] < hostile_arguments.MEMORY * memory_usage.LEEWAY, f"seed {seed}"
     figures.note("hostile calls", answer["calls"])
     figures.note("exceptions from them", answer["raised"])
     figures.note("methods and classes", answer["methods"])
@@ -49,18 +51,18 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
 
 
 def test_the_driver_finds_what_is_wrong() -> None:
-    assert hostile.unfit(SystemError("error return without exception set"))
-    assert hostile.unfit(RuntimeError("Caught an unknown exception!"))
-    assert hostile.unfit(KeyboardInterrupt())
-    assert hostile.unfit(rbd.Error("at io.cpp:12"))
-    assert not hostile.unfit(rbd.ImageNotFound("x", errno=2))
+    assert hostile_arguments.unfit(SystemError("error return without exception set"))
+    assert hostile_arguments.unfit(RuntimeError("Caught an unknown exception!"))
+    assert hostile_arguments.unfit(KeyboardInterrupt())
+    assert hostile_arguments.unfit(rbd.Error("at io.cpp:12"))
+    assert not hostile_arguments.unfit(rbd.ImageNotFound("x", errno=2))
 
 
 # One by one: what may go wrong in the middle of a call
 
 
 def _closing(image: Any, answer: int) -> Any:
-    return hostile.Answers(image.close, answer)
+    return hostile_arguments.Answers(image.close, answer)
 
 
 def reenter(where: Where) -> None:
@@ -95,7 +97,7 @@ def test_closing_the_image_in_an_argument(where: Where) -> None:
 def raising(where: Where) -> None:
     """What an argument raises comes out as it is."""
     _, _, image = open_all(where)
-    evil = hostile.Answers(hostile._raise, 0)
+    evil = hostile_arguments.Answers(hostile_arguments._raise, 0)
     for call in (
         lambda: image.read(evil, 1),
         lambda: image.write(b"x", evil),
@@ -104,9 +106,9 @@ def raising(where: Where) -> None:
         lambda: image.resize(evil),
         lambda: image.create_snap("s", evil),
         lambda: image.readv(evil, 0),
-        lambda: image.diff_iterate(0, 4096, None, lambda *_: hostile._raise()),
+        lambda: image.diff_iterate(0, 4096, None, lambda *_: hostile_arguments._raise()),
     ):
-        with pytest.raises(hostile.Hostile):
+        with pytest.raises(hostile_arguments.Hostile):
             call()
     image.close()
 

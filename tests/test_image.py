@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import rbd
-from place import in_utc
+from support.location import in_utc
 
 SIZE = 8 << 20
 

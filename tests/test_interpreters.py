@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from place import Where
+from support.location import Where
 
 # Python's own way to make interpreters has no public name before 3.14, and its private ones change.
 HARNESS = textwrap.dedent(

@@ -10,10 +10,10 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-import fakerbd
 import rbd
-from place import Where, open_all
 from rbd import _core
+from support import fakerbd
+from support.location import Where, open_all
 
 
 def run(code: str, **environment: str) -> str:

@@ -21,10 +21,10 @@ from typing import Any, ClassVar, List
 
 import pytest
 
-import isolated
 import rbd
 import rbd.aio
-from place import LIMIT, SIZE, SOAK, Where, connect, in_thread, open_all, refused, shrink
+from support import isolated
+from support.location import LIMIT, SIZE, SOAK, Where, connect, in_thread, open_all, refused, shrink
 
 ROUNDS = 1000 if SOAK else 10
 

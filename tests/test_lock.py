@@ -10,7 +10,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from refusals import Calls, refuses_closed_image, refuses_wrong_types, with_arguments
+from support.refusals import Calls, refuses_closed_image, refuses_wrong_types, with_arguments
 
 EXCLUSIVE_LOCK = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
 locking = pytest.mark.rbd_image(features=EXCLUSIVE_LOCK)

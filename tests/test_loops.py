@@ -17,10 +17,10 @@ from typing import Any, List
 
 import pytest
 
-import isolated
 import rbd
 import rbd.aio
-from place import Where
+from support import isolated
+from support.location import Where
 
 SIZE = 8 << 20
 BLOCK = 4096

@@ -15,15 +15,12 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-import fakerbd
-import figures
-import isolated
 import rbd
 import rbd.aio
-import resident
-from fakerbd import Shim
-from fakerbd.driving import balance
-from place import LIMIT, SIZE, SOAK, Where, connect, open_all
+from support import fakerbd, figures, isolated, memory_usage
+from support.fakerbd import Shim
+from support.fakerbd.driving import balance
+from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -144,10 +141,10 @@ def stays(where: Where, many: int, few: int) -> Dict[str, List[Any]]:
     for name, (count, run) in runs.items():
         run(max(count // 10, 100 if count == many else 5))
         image.flush()
-        before, memory = counts(shim), resident.now()
+        before, memory = counts(shim), memory_usage.now()
         run(count)
         image.flush()
-        found[name] = [count, resident.now() - memory, before, counts(shim)]
+        found[name] = [count, memory_usage.now() - memory, before, counts(shim)]
         print(name, found[name], file=sys.stderr, flush=True)
     return found
 
@@ -190,7 +187,7 @@ def test_more_than_the_process_may_have(where: Where) -> None:
 
 
 def own_peak() -> int:
-    return resident.peak()
+    return memory_usage.peak()
 
 
 def test_a_process_does_not_answer_for_its_parent() -> None:
@@ -199,8 +196,8 @@ def test_a_process_does_not_answer_for_its_parent() -> None:
     ballast = mmap.mmap(-1, size)
     for at in range(0, size, mmap.PAGESIZE):
         ballast[at] = 1
-    assert resident.peak() > size >> 10
+    assert memory_usage.peak() > size >> 10
     assert isolated.run(own_peak) < size >> 11
     ballast.close()
-    resident.forget_peak()
-    assert resident.peak() < size >> 10
+    memory_usage.forget_peak()
+    assert memory_usage.peak() < size >> 10

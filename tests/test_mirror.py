@@ -9,7 +9,12 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from refusals import Calls, refuses_other_than_an_open_ioctx, refuses_wrong_types, with_arguments
+from support.refusals import (
+    Calls,
+    refuses_other_than_an_open_ioctx,
+    refuses_wrong_types,
+    with_arguments,
+)
 
 call = rbd.RBD()
 

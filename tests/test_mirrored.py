@@ -1,4 +1,4 @@
-"""The mirrored images of a pool, where none is; test_replica.py and test_mirroring.py have some."""
+"""The mirrored images of a pool, where none is; test_mirror_image.py and test_mirroring.py have some."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from refusals import Calls, refuses_other_than_an_open_ioctx
+from support.refusals import Calls, refuses_other_than_an_open_ioctx
 
 call = rbd.RBD()
 

@@ -24,12 +24,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import figures
 import rbd
-from disks import WAYS, Disk, apart, call_each
-from model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
-from place import LIMIT, SOAK, without_stale_cache
 from rbd.testing import Cluster
+from support import figures
+from support.image_model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
+from support.image_pair import WAYS, Disk, apart, call_each
+from support.location import LIMIT, SOAK, without_stale_cache
 
 pytestmark = [
     pytest.mark.timeout(LIMIT + 20),

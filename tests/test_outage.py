@@ -18,13 +18,13 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 
-import figures
 import rbd
-from load import BLOCK, Load
-from place import SOAK, without_stale_cache
-from processes import PATIENCE
 from rbd import rados
 from rbd.testing import LocalCluster
+from support import figures
+from support.daemons import PATIENCE
+from support.location import SOAK, without_stale_cache
+from support.traffic import BLOCK, Load
 
 pytestmark = [pytest.mark.timeout(3600 if SOAK else 200)]
 

@@ -20,11 +20,11 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 import pytest
 
-import isolated
 import rbd
-from data_paths import PATHS, covers
-from image_kinds import KINDS, Stage, Subject, compare
 from rbd.testing import Cluster
+from support import isolated
+from support.data_paths import PATHS, covers
+from support.image_kinds import KINDS, Stage, Subject, compare
 
 #: How long a cell may take, in seconds.
 HANG = 60

@@ -11,7 +11,12 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from refusals import Calls, refuses_other_than_an_open_ioctx, refuses_wrong_types, with_arguments
+from support.refusals import (
+    Calls,
+    refuses_other_than_an_open_ioctx,
+    refuses_wrong_types,
+    with_arguments,
+)
 
 RX_TX = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
 call = rbd.RBD()

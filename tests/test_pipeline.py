@@ -9,7 +9,7 @@ from typing import Any, List, Tuple
 import pytest
 
 import rbd
-from rbd import pipeline
+from rbd import _pipeline as pipeline
 
 MIB = 1 << 20
 

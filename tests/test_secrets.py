@@ -13,12 +13,11 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
-import isolated
-import processes
 import rbd
 import rbd.rados
-from place import raised_by
 from rbd.testing import LocalCluster, config
+from support import daemons, isolated
+from support.location import raised_by
 
 SECRET = "tell-nobody-of-this-forty-byte-passphrase"
 LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
@@ -195,7 +194,7 @@ def test_no_key_is_in_a_log_a_command_line_or_an_environment(cluster: LocalClust
     for path in [*logs, Path(cluster.conffile)]:
         contents = path.read_bytes()
         assert not any(key in contents for key in keys), path
-    for pid in processes.processes(directory):
+    for pid in daemons.processes(directory):
         for name in ("cmdline", "environ"):
             contents = Path(f"/proc/{pid}/{name}").read_bytes()
             assert not any(key in contents for key in keys), (pid, name)
@@ -224,7 +223,7 @@ def test_daemons_listen_on_loopback_only(cluster: LocalCluster) -> None:
     loopback = f"{int.from_bytes(socket.inet_aton('127.0.0.1'), 'little'):08X}"
     addresses = [
         address
-        for pid in processes.processes(cluster.directory, "ceph-")
+        for pid in daemons.processes(cluster.directory, "ceph-")
         for address in listening(pid)
     ]
     assert addresses

@@ -17,13 +17,12 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-import figures
-import isolated
 import rbd
 import rbd.aio
 import rbd.transfer
-from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
-from streams import Endless, Sink
+from support import figures, isolated
+from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
+from support.stream_files import Endless, Sink
 
 #: How often each long call is interrupted, of which there are fourteen.
 ROUNDS = 75 if SOAK else 1

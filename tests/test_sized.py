@@ -10,13 +10,11 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
-import fakerbd
-import figures
 import rbd
-import resident
-from fakerbd import Kind, Shim
-from fakerbd.driving import Driven, balance, everything
-from place import LIMIT, SIZE, SOAK, Where, open_all
+from support import fakerbd, figures, memory_usage
+from support.fakerbd import Kind, Shim
+from support.fakerbd.driving import Driven, balance, everything
+from support.location import LIMIT, SIZE, SOAK, Where, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -101,7 +99,7 @@ def endless(where: Where) -> List[Any]:
                 strange.append(f"{call.name}, {kind.name} {value}: {got!r}, not {expected!r}")
     if balance(shim) != handles:
         strange.append(f"handles: {handles}, {balance(shim)}")
-    return [len(calls), said, resident.peak(), strange]
+    return [len(calls), said, memory_usage.peak(), strange]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import rbd
 import rbd.rados
-from place import in_utc
+from support.location import in_utc
 
 UNLIMITED = 2**64 - 1
 

@@ -19,8 +19,8 @@ soak = pytest.importorskip("tools.soak", reason="not in a checkout")
 
 # Indented, so that this file does not look like one with a long form itself.
 PASSING = """
-    import figures
-    from place import (
+    from support import figures
+    from support.location import (
         LIMIT,
         SOAK,
     )
@@ -34,7 +34,7 @@ PASSING = """
         figures.note("kinds", 1)
 """
 FAILING = """
-    from place import SOAK
+    from support.location import SOAK
 
     def test_it():
         assert not SOAK
@@ -46,8 +46,10 @@ def root(tmp_path: Path) -> Path:
     """A checkout with three test files, of which two have a long form and one of them fails."""
     tests = tmp_path / "tests"
     tests.mkdir()
-    for name in ("place.py", "figures.py"):
-        (tests / name).write_text((ROOT / "tests" / name).read_text())
+    (tests / "support").mkdir()
+    for name in ("location.py", "figures.py"):
+        source = ROOT / "tests" / "support" / name
+        (tests / "support" / name).write_text(source.read_text())
     (tests / "test_good.py").write_text(dedent(PASSING))
     (tests / "test_bad.py").write_text(dedent(FAILING))
     (tests / "test_other.py").write_text("def test_it(): pass\n")
@@ -83,7 +85,7 @@ def test_a_run_that_fails_is_not(root: Path) -> None:
 def test_a_run_that_is_ended_ends_its_tests(root: Path) -> None:
     """SIGTERM, as from `kill`: no test goes on alone."""
     (root / "tests" / "test_good.py").write_text(
-        "import os, pathlib, time\nfrom place import SOAK\n\ndef test_it():\n"
+        "import os, pathlib, time\nfrom support.location import SOAK\n\ndef test_it():\n"
         "    pathlib.Path('pid').write_text(f'{os.getpid()}\\n')\n    time.sleep(60)\n"
     )
     code = (

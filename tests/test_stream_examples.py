@@ -12,8 +12,8 @@ from typing import Any, Callable
 import pytest
 
 import rbd
-from proofs import proof
-from streams import contents
+from support.optional_tools import proof
+from support.stream_files import contents
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MIB = 1 << 20

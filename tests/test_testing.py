@@ -15,7 +15,6 @@ from typing import Iterator
 import pytest
 
 import rbd
-from processes import gone, processes
 from rbd.testing import (
     ClusterError,
     ClusterTimeout,
@@ -24,6 +23,7 @@ from rbd.testing import (
     local,
 )
 from rbd.testing.ports import LOOPBACK, PortReservation
+from support.daemons import gone, processes
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from processes import PATIENCE, eventually, gone, processes
 from rbd.testing import ClusterError, LocalCluster
+from support.daemons import PATIENCE, eventually, gone, processes
 
 MAIN = [sys.executable, "-m", "rbd.testing"]
 

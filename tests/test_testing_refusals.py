@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from processes import processes
 from rbd.testing import (
     ClusterError,
     ClusterTimeout,
@@ -20,6 +19,7 @@ from rbd.testing import (
     MissingDaemon,
     programs,
 )
+from support.daemons import processes
 
 NEEDED = ("ceph-mon", "ceph-osd", "monmaptool", "ceph-authtool")
 

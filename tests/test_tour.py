@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tour
 from rbd.testing import LocalCluster
+from support import tour
 
 
 def test_tour() -> None:

@@ -14,9 +14,9 @@ from typing import Any, List, Tuple
 import pytest
 
 import rbd
-from proofs import proof
 from rbd import transfer
-from streams import contents, make_diff, parse_diff, states
+from support.optional_tools import proof
+from support.stream_files import contents, make_diff, parse_diff, states
 
 MIB = 1 << 20
 

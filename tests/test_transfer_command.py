@@ -11,9 +11,9 @@ from typing import Any, Callable, Iterator
 import pytest
 
 import rbd
-from proofs import program
 from rbd import transfer
-from streams import contents, parse_diff, states
+from support.optional_tools import program
+from support.stream_files import contents, parse_diff, states
 
 MIB = 1 << 20
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import rbd
-import resident
 from rbd import transfer
 from rbd.transfer import extents
-from streams import contents, make_diff
+from support import memory_usage
+from support.stream_files import contents, make_diff
 
 MIB = 1 << 20
 
@@ -258,10 +258,10 @@ def test_memory_is_bounded(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
     rbd_image.resize(400 * MIB)
     for at in range(0, 400, 4):
         rbd_image.write(os.urandom(4 * MIB), at * MIB)
-    resident.forget_peak()
-    before = resident.peak()
+    memory_usage.forget_peak()
+    before = memory_usage.peak()
     with open(os.devnull, "wb") as null:
         transfer.export_image(rbd_image, null)
         transfer.export_diff(rbd_image, null)
-    assert (resident.peak() - before) << 10 < 250 * MIB
+    assert (memory_usage.peak() - before) << 10 < 250 * MIB
     assert contents is not None

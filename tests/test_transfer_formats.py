@@ -19,7 +19,7 @@ from rbd import transfer
 from rbd.transfer import formats
 from rbd.transfer.sink import Sink
 from rbd.transfer.source import Source
-from streams import Record, apply_records, make_diff, parse_diff
+from support.stream_files import Record, apply_records, make_diff, parse_diff
 
 SIZE = 1 << 12
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import figures
 import rbd
-from place import LIMIT as TIME_LIMIT
-from place import SOAK
-from proofs import program
 from rbd import transfer
 from rbd.testing import leftovers
 from rbd.transfer import extents
-from streams import contents, states
+from support import figures
+from support.location import LIMIT as TIME_LIMIT
+from support.location import SOAK
+from support.optional_tools import program
+from support.stream_files import contents, states
 
 pytestmark = [pytest.mark.timeout(TIME_LIMIT + 20)]
 

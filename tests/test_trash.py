@@ -12,7 +12,7 @@ import pytest
 
 import rbd
 import rbd.rados
-from place import in_utc
+from support.location import in_utc
 
 HOUR = 3600
 KEYS = ["id", "name", "source", "deletion_time", "deferment_end_time"]

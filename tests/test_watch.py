@@ -10,12 +10,12 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
-import isolated
 import rbd
 import rbd.rados
-from place import Where, open_all
-from processes import eventually
 from rbd.testing import Cluster
+from support import isolated
+from support.daemons import eventually
+from support.location import Where, open_all
 
 quiesces = pytest.mark.needs("rbd_quiesce_watch")
 

@@ -6,8 +6,9 @@ Usage:
     python -m tools.soak --table        print the table of what has passed
     python -m tools.soak --write        put that table into docs/reliability.md
 
-The files are those that take SOAK from tests/place.py. Each passes or fails alone; what has passed
-is kept in docs/_data/soak.json, with the figures that the tests note down (tests/figures.py).
+The files are those that take SOAK from tests/support/location.py. Each passes or fails alone; what
+has passed is kept in docs/_data/soak.json, with the figures that the tests note down
+(tests/support/figures.py).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ START, END = "<!-- figures: ./dev soak -->", "<!-- end of figures -->"
 
 def topics(root: Path = ROOT) -> list[str]:
     """The topics whose tests have a long form."""
-    pattern = re.compile(r"^from place import (\([^)]*|.*)\bSOAK\b", re.M)
+    pattern = re.compile(r"^from support\.location import (\([^)]*|.*)\bSOAK\b", re.M)
     paths = (root / "tests").glob("test_*.py")
     found = [path.stem for path in paths if pattern.search(path.read_text(encoding="utf-8"))]
     return sorted(stem[len("test_") :] for stem in found)

@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "aio.hpp"
-#include "bindings.hpp"
-#include "fastcall.hpp"
+#include "support/aio.hpp"
+#include "support/bindings.hpp"
+#include "support/fastcall.hpp"
 
 namespace rbdxx::python {
 

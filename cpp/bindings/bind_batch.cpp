@@ -8,12 +8,12 @@
 
 #include <rbdxx/batch.hpp>
 
-#include "bindings.hpp"
-#include "buffer.hpp"
-#include "callbacks.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "offsets.hpp"
+#include "support/bindings.hpp"
+#include "support/buffer.hpp"
+#include "support/callbacks.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/offsets.hpp"
 
 namespace rbdxx::python {
 

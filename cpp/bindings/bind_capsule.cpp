@@ -1,7 +1,7 @@
 #include <rbdxx/capsule.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
 
 namespace rbdxx::python {
 

@@ -1,9 +1,9 @@
 #include <rbdxx/children.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
 
 namespace rbdxx::python {
 

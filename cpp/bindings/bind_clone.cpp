@@ -2,10 +2,10 @@
 
 #include <rbdxx/clone.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "options.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/options.hpp"
 
 namespace rbdxx::python {
 

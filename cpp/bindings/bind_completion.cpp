@@ -10,12 +10,12 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/io.hpp>
 
-#include "bindings.hpp"
-#include "buffer.hpp"
-#include "completion.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "mirrored.hpp"
+#include "support/bindings.hpp"
+#include "support/buffer.hpp"
+#include "support/completion.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/mirrored.hpp"
 
 namespace rbdxx::python {
 

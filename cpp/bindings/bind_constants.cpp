@@ -2,7 +2,7 @@
 
 #include <rbdxx/constants.hpp>
 
-#include "bindings.hpp"
+#include "support/bindings.hpp"
 
 namespace rbdxx::python {
 

@@ -2,10 +2,10 @@
 
 #include <rbdxx/copy.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "options.hpp"
-#include "progress.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/long_call.hpp"
+#include "support/options.hpp"
 
 namespace rbdxx::python {
 

@@ -6,11 +6,11 @@
 
 #include <rbdxx/diff.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "extents.hpp"
-#include "gil.hpp"
-#include "progress.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/extents.hpp"
+#include "support/gil.hpp"
+#include "support/long_call.hpp"
 
 namespace rbdxx::python {
 

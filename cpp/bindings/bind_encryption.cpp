@@ -1,9 +1,9 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/encryption.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -1,8 +1,8 @@
 #include <rbdxx/features.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -1,11 +1,11 @@
 #include <rbdxx/group.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "errors.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
-#include "progress.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/errors.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
+#include "support/long_call.hpp"
 
 namespace rbdxx::python {
 

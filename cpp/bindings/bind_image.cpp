@@ -1,10 +1,10 @@
 #include <pybind11/stl.h>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "progress.hpp"
-#include "time.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/long_call.hpp"
+#include "support/time.hpp"
 
 namespace rbdxx::python {
 

@@ -2,14 +2,14 @@
 
 #include <rbdxx/images.hpp>
 
-#include "arguments.hpp"
-#include "bindings.hpp"
-#include "define.hpp"
-#include "errors.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
-#include "options.hpp"
-#include "progress.hpp"
+#include "support/arguments.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/errors.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
+#include "support/long_call.hpp"
+#include "support/options.hpp"
 
 namespace rbdxx::python {
 

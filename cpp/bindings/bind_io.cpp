@@ -6,11 +6,11 @@
 
 #include <rbdxx/io.hpp>
 
-#include "bindings.hpp"
-#include "buffer.hpp"
-#include "define.hpp"
-#include "fastcall.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/buffer.hpp"
+#include "support/define.hpp"
+#include "support/fastcall.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

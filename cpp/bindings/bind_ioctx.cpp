@@ -2,9 +2,9 @@
 
 #include <rbdxx/ioctx.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -2,10 +2,10 @@
 
 #include <rbdxx/api.hpp>
 
-#include "arguments.hpp"
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/arguments.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -2,10 +2,10 @@
 
 #include <rbdxx/metadata.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "listing.hpp"
-#include "metadata.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/listing.hpp"
+#include "support/metadata.hpp"
 
 namespace rbdxx::python {
 

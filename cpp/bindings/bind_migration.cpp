@@ -2,11 +2,11 @@
 
 #include <rbdxx/migration.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "options.hpp"
-#include "progress.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/long_call.hpp"
+#include "support/options.hpp"
 
 namespace rbdxx::python {
 

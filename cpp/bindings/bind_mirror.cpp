@@ -1,9 +1,9 @@
 #include <rbdxx/mirror.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "foreign.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/foreign.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -5,10 +5,10 @@
 
 #include <rbdxx/mirrored.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "mirrored.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/mirrored.hpp"
 
 namespace rbdxx::python {
 

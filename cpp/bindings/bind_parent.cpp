@@ -1,9 +1,9 @@
 #include <rbdxx/api.hpp>
 #include <rbdxx/parent.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -3,11 +3,11 @@
 #include <rbdxx/reader.hpp>
 #include <rbdxx/writer.hpp>
 
-#include "bindings.hpp"
-#include "buffer.hpp"
-#include "callbacks.hpp"
-#include "define.hpp"
-#include "gil.hpp"
+#include "support/bindings.hpp"
+#include "support/buffer.hpp"
+#include "support/callbacks.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 

@@ -7,13 +7,13 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/snapshot.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
-#include "origin.hpp"
-#include "progress.hpp"
-#include "time.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
+#include "support/long_call.hpp"
+#include "support/snapshot_namespace.hpp"
+#include "support/time.hpp"
 
 namespace rbdxx::python {
 
@@ -25,9 +25,9 @@ struct SnapIterator : Listing {};
 struct Entry {
     snapshot::Snapshot snapshot;
     unsigned type = constants::SNAP_NAMESPACE_TYPE_USER;
-    std::optional<origin::Group> group;
-    std::optional<origin::Trash> trash;
-    std::optional<origin::Mirror> mirror;
+    std::optional<snapshot_namespace::Group> group;
+    std::optional<snapshot_namespace::Trash> trash;
+    std::optional<snapshot_namespace::Mirror> mirror;
 };
 
 template <class Origin>
@@ -47,7 +47,7 @@ std::vector<Entry> collect(const Image& image) {
     for (auto& found : snapshot::list(image)) {
         Entry entry;
         try {
-            entry.type = origin::type(image, found.id);
+            entry.type = snapshot_namespace::type(image, found.id);
         } catch (const Error& error) {
             if (error.code() != ENOENT) {
                 throw;
@@ -55,11 +55,11 @@ std::vector<Entry> collect(const Image& image) {
             continue;  // removed meanwhile
         }
         if (entry.type == constants::SNAP_NAMESPACE_TYPE_GROUP) {
-            ask(entry.group, origin::group, image, found.id);
+            ask(entry.group, snapshot_namespace::group, image, found.id);
         } else if (entry.type == constants::SNAP_NAMESPACE_TYPE_TRASH) {
-            ask(entry.trash, origin::trash, image, found.id);
+            ask(entry.trash, snapshot_namespace::trash, image, found.id);
         } else if (entry.type == constants::SNAP_NAMESPACE_TYPE_MIRROR) {
-            ask(entry.mirror, origin::mirror, image, found.id);
+            ask(entry.mirror, snapshot_namespace::mirror, image, found.id);
         }
         entry.snapshot = std::move(found);
         entries.push_back(std::move(entry));
@@ -69,7 +69,7 @@ std::vector<Entry> collect(const Image& image) {
 
 template <class Origin>
 py::object dict_or_none(const std::optional<Origin>& origin) {
-    return origin ? py::object(origin_dict(*origin)) : py::object(py::none());
+    return origin ? py::object(namespace_dict(*origin)) : py::object(py::none());
 }
 
 py::list list_snapshots(const PyImage& image) {

@@ -1,11 +1,11 @@
 #include <rbdxx/trash.hpp>
 
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
-#include "progress.hpp"
-#include "time.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
+#include "support/long_call.hpp"
+#include "support/time.hpp"
 
 namespace rbdxx::python {
 

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "bindings.hpp"
-#include "callbacks.hpp"
-#include "define.hpp"
-#include "errors.hpp"
-#include "gil.hpp"
-#include "listing.hpp"
+#include "support/bindings.hpp"
+#include "support/callbacks.hpp"
+#include "support/define.hpp"
+#include "support/errors.hpp"
+#include "support/gil.hpp"
+#include "support/listing.hpp"
 
 namespace rbdxx::python {
 

@@ -1,5 +1,5 @@
-#include "bindings.hpp"
-#include "interpreters.hpp"
+#include "support/bindings.hpp"
+#include "support/interpreters.hpp"
 
 namespace rbdxx::python {
 
@@ -29,7 +29,7 @@ void contents(py::module_& m) {
     bind_aio(m);
     bind_completion(m, rbd, image);
     bind_snapshot(m, image);
-    bind_origin(image);
+    bind_snapshot_namespace(image);
     bind_parent(image);
     bind_children(m, image);
     bind_copy(image);
@@ -49,7 +49,7 @@ void contents(py::module_& m) {
     bind_mirror(rbd);
     bind_peers(m, rbd);
     bind_mirrored(m, rbd);
-    bind_replica(image);
+    bind_mirror_image(image);
     bind_files(image);
     bind_pipeline(m);
 }

@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from . import transfer as transfer
     from . import types as types
     from ._constants import *  # noqa: F403
+    from ._library import LibraryInfo as LibraryInfo
     from .array import ImageArray as ImageArray
     from .files import open as open
-    from .library import LibraryInfo as LibraryInfo
 
 # The constants stand in one list in the extension; a program may look for them in this very dict.
 globals().update(_core.constants)
@@ -67,7 +67,7 @@ ADMIN_AUID = 0
 
 _LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer", "types")
 # The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
-_LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "library"}
+_LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "_library"}
 
 __all__ = [
     "ADMIN_AUID",
@@ -115,7 +115,7 @@ def library_info() -> LibraryInfo:
 
     Raises LibraryNotFound.
     """
-    from .library import LibraryInfo
+    from ._library import LibraryInfo
 
     return LibraryInfo(*_core.library_info())
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import exceptions
 from ._core import Image
-from .regions import Axis, Region
+from ._regions import Axis, Region
 from .spec import ImageSpec, open_spec
 
 __all__ = ["ImageArray"]

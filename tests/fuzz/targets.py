@@ -14,7 +14,7 @@ from typing import Callable, Dict, List, Tuple
 from rbd import exceptions, transfer
 from rbd.transfer import formats
 from rbd.transfer.source import Source
-from streams import make_diff
+from support.stream_files import make_diff
 
 
 class Pipe(io.RawIOBase):

@@ -49,8 +49,9 @@ def library(root: Path) -> List[str]:
                 found.append(f"{name}: includes {included}, outside cpp/bindings")
             if CEPH.match(included):
                 found.append(f"{name}: includes Ceph's {included}")
-            private = not included.startswith("rbdxx/") and "/" not in included
-            quoted = (root / "cpp/bindings" / included).exists()
+            private = not included.startswith("rbdxx/")
+            folders = (root / "cpp/bindings", root / "cpp/bindings/support")
+            quoted = any((folder / included).exists() for folder in folders)
             if private and quoted and not bindings:
                 found.append(f"{name}: includes {included} of the bindings above it")
             public = name.startswith("cpp/include/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from .. import library_info, pipeline
+from .. import _pipeline, library_info
 from .._core import Image
 from . import formats
 from .extents import changed, check_size
@@ -26,7 +26,7 @@ def export_diff(
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
     checksum: Optional[str] = None,
-    queue_depth: int = pipeline.QUEUE_DEPTH,
+    queue_depth: int = _pipeline.QUEUE_DEPTH,
 ) -> Optional[str]:
     """Writes what changed since a snapshot to `dest`, as the command `rbd export-diff` does.
 
@@ -39,7 +39,7 @@ def export_diff(
     """
     if diff_format not in formats.DIFF_BANNERS:
         raise ValueError(f"diff_format must be 1 or 2, not {diff_format!r}")
-    pipeline.check_queue_depth(queue_depth)
+    _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     if from_snapshot is not None:
         if not isinstance(from_snapshot, str):
@@ -97,7 +97,7 @@ def write_diff(
         if offset < size
     )
     parts: List[Buffer] = []
-    for batch in pipeline.read_batches(image, extents, queue_depth):
+    for batch in _pipeline.read_batches(image, extents, queue_depth):
         for chunk in batch:
             parts.append(describe(chunk.offset, chunk.length, chunk.view is not None))
             if chunk.view is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Set
 
-from .. import exceptions, pipeline
+from .. import _pipeline, exceptions
 from .._core import Image
 from . import formats
 from .progress import Progress, ProgressFunction
@@ -18,7 +18,7 @@ def import_diff(
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
     checksum: Optional[str] = None,
-    queue_depth: int = pipeline.QUEUE_DEPTH,
+    queue_depth: int = _pipeline.QUEUE_DEPTH,
 ) -> Optional[str]:
     """Applies a diff to an image, as the command `rbd import-diff` does: size, data, and the new
     snapshot.
@@ -30,7 +30,7 @@ def import_diff(
     where that was seen too late, partly changed. The other arguments and the result are those of
     export_image.
     """
-    pipeline.check_queue_depth(queue_depth)
+    _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     with Source(source, checksum) as stream:
         if stream.seekable:
@@ -79,7 +79,7 @@ def apply_diff(
     if header.size is not None and header.size != image.size():
         image.resize(header.size)
     size = image.size()
-    with pipeline.ImageWriter(image, queue_depth, sparse_size if fresh else 0) as writer:
+    with _pipeline.ImageWriter(image, queue_depth, sparse_size if fresh else 0) as writer:
         for extent in reader:
             if extent.offset + extent.length > size:
                 formats.damaged(
@@ -105,11 +105,11 @@ def apply_diff(
 
 
 def copy_extent(
-    stream: Source, writer: pipeline.ImageWriter, offset: int, length: int, progress: Progress
+    stream: Source, writer: _pipeline.ImageWriter, offset: int, length: int, progress: Progress
 ) -> None:
     """Writes what comes next in the stream into the image."""
     while length > 0:
-        part = min(length, pipeline.PIECE - offset % pipeline.PIECE)
+        part = min(length, _pipeline.PIECE - offset % _pipeline.PIECE)
         space = writer.space(part)
         stream.readinto_exact(space)
         writer.write(offset, part)

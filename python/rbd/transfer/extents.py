@@ -6,7 +6,7 @@ import threading
 from queue import Queue
 from typing import Iterable, Iterator, Optional, Tuple, Union
 
-from .. import exceptions, pipeline
+from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
 
 # How much of the image one diff covers, in bytes: its extents are few enough to keep, and while
@@ -77,7 +77,7 @@ class _Differ:
             size = self._image.size()
             if size > start:
                 raise
-            raise pipeline.shrunk(self._image, end, size) from None
+            raise _pipeline.shrunk(self._image, end, size) from None
 
     def _diff(self, start: int, end: int) -> Found:
         found = self._find(start, end, whole_object=self._whole_object)
@@ -109,7 +109,7 @@ def check_size(image: Image, size: int) -> None:
     else:
         now = image.size()
     if now < size:
-        raise pipeline.shrunk(image, size, now)
+        raise _pipeline.shrunk(image, size, now)
 
 
 def _stretches(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional, Tuple
 
-from .. import pipeline
+from .. import _pipeline
 from .._core import Image
 from . import formats
 from .diff_export import write_diff
@@ -25,7 +25,7 @@ def export_image(
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
     checksum: Optional[str] = None,
-    queue_depth: int = pipeline.QUEUE_DEPTH,
+    queue_depth: int = _pipeline.QUEUE_DEPTH,
 ) -> Optional[str]:
     """Writes a whole image to `dest`, as the command `rbd export` does.
 
@@ -43,7 +43,7 @@ def export_image(
     """
     if export_format not in (1, 2):
         raise ValueError(f"export_format must be 1 or 2, not {export_format!r}")
-    pipeline.check_queue_depth(queue_depth)
+    _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     size = image.size()
     told = Progress(on_progress, progress, size, "export")
@@ -59,7 +59,7 @@ def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_d
     # Where the object map tells which objects there are, that is quicker than to ask each one.
     extents = changed(image, size, whole_object=has_map(image), ordered=True)
     extents = with_holes(extents, size)
-    for chunk in pipeline.read_chunks(image, extents, queue_depth, _HOLE_BYTES):
+    for chunk in _pipeline.read_chunks(image, extents, queue_depth, _HOLE_BYTES):
         if chunk.view is None:
             sink.hole(chunk.length)
         else:

@@ -7,7 +7,7 @@ import errno
 import os
 from typing import Any, Dict, Iterator, Optional, Tuple
 
-from .. import exceptions, pipeline
+from .. import _pipeline, exceptions
 from .._core import RBD, Image
 from . import formats
 from .diff_import import apply_diff, copy_extent
@@ -33,7 +33,7 @@ def import_image(
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
     checksum: Optional[str] = None,
-    queue_depth: int = pipeline.QUEUE_DEPTH,
+    queue_depth: int = _pipeline.QUEUE_DEPTH,
 ) -> Optional[str]:
     """Creates an image from a stream, as the command `rbd import` does.
 
@@ -53,7 +53,7 @@ def import_image(
         raise TypeError(f"sparse_size must be int, not {type(sparse_size).__name__}")
     if sparse_size < 0:
         raise ValueError(f"sparse_size must not be negative, but is {sparse_size}")
-    pipeline.check_queue_depth(queue_depth)
+    _pipeline.check_queue_depth(queue_depth)
     options: Dict[str, Any] = {
         "order": order,
         "features": features,
@@ -146,7 +146,7 @@ def _import_raw(
 ) -> None:
     known = stream.size if stream.seekable else None
     with _new_image(ioctx, name, known or 0, options) as image:
-        with pipeline.ImageWriter(image, queue_depth, sparse_size) as writer:
+        with _pipeline.ImageWriter(image, queue_depth, sparse_size) as writer:
             if known is None:
                 size = _copy_all(stream, image, writer, progress)
             else:
@@ -160,12 +160,12 @@ def _import_raw(
 
 
 def _copy_all(
-    stream: Source, image: Image, writer: pipeline.ImageWriter, progress: Progress
+    stream: Source, image: Image, writer: _pipeline.ImageWriter, progress: Progress
 ) -> int:
     """Copies a stream of unknown length; gives the length. The image grows on the way."""
     size = position = 0
     while True:
-        space = writer.space(pipeline.PIECE)
+        space = writer.space(_pipeline.PIECE)
         done = stream.readinto(space)
         if position + done > size:
             size = max(position + done, 2 * size, _GROWTH_BYTES)
@@ -173,7 +173,7 @@ def _copy_all(
         writer.write(position, done)
         position += done
         progress.update(position)
-        if done < pipeline.PIECE:
+        if done < _pipeline.PIECE:
             return position
 
 

@@ -2,10 +2,10 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
-#include <rbdxx/replica.hpp>
+#include <rbdxx/mirror_image.hpp>
 #include <rbdxx/sized.hpp>
 
-namespace rbdxx::replica {
+namespace rbdxx::mirror_image {
 
 namespace {
 
@@ -135,4 +135,4 @@ mirrored::ImageStatus status(const Image& image) {
     return found;
 }
 
-}  // namespace rbdxx::replica
+}  // namespace rbdxx::mirror_image

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import rbd
 from rbd import exceptions
-from surface import candidates, methods, public_classes, required
+from support.public_surface import candidates, methods, public_classes, required
 
 from . import Kind, Shim
 

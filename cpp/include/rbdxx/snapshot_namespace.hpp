@@ -9,7 +9,7 @@
 
 #include <rbdxx/image.hpp>
 
-namespace rbdxx::origin {
+namespace rbdxx::snapshot_namespace {
 
 // A snapshot that belongs to a group's snapshot.
 struct Group {
@@ -44,4 +44,4 @@ Trash trash(const Image& image, uint64_t snapshot);
 // Implements: rbd_snap_get_mirror_namespace
 Mirror mirror(const Image& image, uint64_t snapshot);
 
-}  // namespace rbdxx::origin
+}  // namespace rbdxx::snapshot_namespace

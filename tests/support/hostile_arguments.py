@@ -27,9 +27,8 @@ import rbd
 import rbd.aio
 import rbd.rados
 import rbd.transfer
-import resident
-import surface
 from rbd.testing import LocalCluster
+from support import memory_usage, public_surface
 
 SIZE = 8 << 20
 #: How long one call may take, in seconds, before it counts as a hang.
@@ -206,7 +205,7 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     """Everything public that can be called: a name, and what gives the callable."""
 
     def of(what: str, make: Callable[[], Any]) -> Iterator[Tuple[str, Callable[[], Any]]]:
-        for name in surface.methods(make()):
+        for name in public_surface.methods(make()):
             yield f"{what}.{name}", lambda n=name: getattr(make(), n)
 
     yield from of("RBD", rbd.RBD)
@@ -321,7 +320,7 @@ def drive(note: str, seed: int, examples: int) -> Dict[str, Any]:
         targets = list(subjects(stage))
         chosen.shuffle(targets)
         for what, get in targets:
-            parameters = surface.parameters(get()) or []
+            parameters = public_surface.parameters(get()) or []
             if examples == 1:
                 # The short form: another one each time.
                 parameters = chosen.sample(parameters, min(1, len(parameters)))
@@ -335,7 +334,7 @@ def drive(note: str, seed: int, examples: int) -> Dict[str, Any]:
         "methods": methods,
         "calls": run.calls,
         "raised": run.raised,
-        "peak_kib": resident.peak(),
+        "peak_kib": memory_usage.peak(),
         "wrong": run.wrong,
     }
 
@@ -358,8 +357,8 @@ def attack(
         stage = run.stage
         function = get()
         arguments = {
-            name: surface.candidates(name, stage.ioctx, stage.image)[0]
-            for name in surface.required(function) or []
+            name: public_surface.candidates(name, stage.ioctx, stage.image)[0]
+            for name in public_surface.required(function) or []
         }
         if parameter:
             value = data.draw(hostile(stage))

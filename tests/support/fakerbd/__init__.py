@@ -46,7 +46,7 @@ needs_compiler = pytest.mark.skipif(
 
 def include_directory() -> Path:
     """Where the ABI table is: in the source tree, else in the installed package."""
-    here = SOURCE.parents[2] / "cpp" / "include"
+    here = SOURCE.parents[3] / "cpp" / "include"
     if here.is_dir():
         return here
     import rbd

@@ -1,7 +1,7 @@
-#include "bindings.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "origin.hpp"
+#include "support/bindings.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/snapshot_namespace.hpp"
 
 namespace rbdxx::python {
 
@@ -11,36 +11,36 @@ namespace {
 template <class Get>
 auto asks(Get get) {
     return [get](const PyImage& self, const U64& snap_id) {
-        return origin_dict(without_gil([&] { return get(self.get(), snap_id.value); }));
+        return namespace_dict(without_gil([&] { return get(self.get(), snap_id.value); }));
     };
 }
 
 }  // namespace
 
-void bind_origin(ImageClass& image) {
+void bind_snapshot_namespace(ImageClass& image) {
     define(
         image, "snap_get_namespace_type",
         [](const PyImage& self, const U64& snap_id) {
-            return without_gil([&] { return origin::type(self, snap_id); });
+            return without_gil([&] { return snapshot_namespace::type(self, snap_id); });
         },
         "What made the snapshot: RBD_SNAP_NAMESPACE_TYPE_*.\n\nRaises ImageNotFound.\n\n"
         "Implements: rbd_snap_get_namespace_type",
         py::arg("snap_id"));
-    define(image, "snap_get_group_namespace", asks(origin::group),
+    define(image, "snap_get_group_namespace", asks(snapshot_namespace::group),
            "The group snapshot that the snapshot is part of: a dict of pool (the group's pool id), "
            "name and\nsnap_name.\n\n"
            "Raises ImageNotFound, InvalidArgument for a snapshot of another type.\n\n"
            "Implements: rbd_snap_get_group_namespace",
            py::arg("snap_id"));
     define(
-        image, "snap_get_trash_namespace", asks(origin::trash),
+        image, "snap_get_trash_namespace", asks(snapshot_namespace::trash),
         "What a snapshot was that was removed while clones need it: a dict of original_name, and\n"
         "original_namespace_type where librbd tells it (Ceph 20).\n\n"
         "Raises ImageNotFound, InvalidArgument for a snapshot of another type.\n\n"
         "Implements: rbd_snap_get_trash_namespace2, rbd_snap_get_trash_namespace",
         py::arg("snap_id"));
     define_gated(image, "rbd_snap_get_mirror_namespace", "snap_get_mirror_namespace",
-                 asks(origin::mirror),
+                 asks(snapshot_namespace::mirror),
                  "What a snapshot of mirroring is: a dict of state (RBD_SNAP_MIRROR_STATE_*),\n"
                  "mirror_peer_uuids, complete, primary_mirror_uuid, primary_snap_id and\n"
                  "last_copied_object_number.\n\n"

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import rbd
 import rbd.aio
 import rbd.transfer
-import streams
-from image_kinds import BEFORE, OBJECT, PASSPHRASE, Subject, compare, read_all
 from rbd.transfer.formats import DiffHeader
+from support import stream_files
+from support.image_kinds import BEFORE, OBJECT, PASSPHRASE, Subject, compare, read_all
 
 SECTOR = 512
 Extent = Tuple[int, int, bool]
@@ -278,9 +278,9 @@ def difference(subject: Subject, since: Optional[str], whole_object: bool = Fals
 
 def patched(start: bytes, stream: bytes) -> Tuple[bytes, DiffHeader]:
     """What a model is after a difference, and the header of that."""
-    header, records = streams.parse_diff(stream)
+    header, records = stream_files.parse_diff(stream)
     assert header.size is not None
-    return streams.apply_records(start, header.size, records), header
+    return stream_files.apply_records(start, header.size, records), header
 
 
 def export_diff(subject: Subject, since: Optional[str], whole_object: bool) -> None:
@@ -304,15 +304,15 @@ def import_diff(subject: Subject) -> None:
     size = len(subject.content)
     offset, length = stretch(subject)
     for new_size in (size, size + OBJECT + 1000, size):
-        records: List[streams.Record] = [
+        records: List[stream_files.Record] = [
             ("z", 0, min(1000, new_size)),
             ("w", offset, subject.noise(length)),
         ]
         if new_size > size:
             records.append(("w", size, subject.noise(new_size - size)))
-        stream = streams.make_diff(records, size=new_size)
+        stream = stream_files.make_diff(records, size=new_size)
         rbd.transfer.import_diff(io.BytesIO(stream), subject.image)
-        after = streams.apply_records(bytes(subject.content), new_size, records)
+        after = stream_files.apply_records(bytes(subject.content), new_size, records)
         subject.content = bytearray(after)
         subject.check()
 

@@ -11,14 +11,13 @@ from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
-import fakerbd
-import figures
 import rbd
 import rbd.transfer
-from fakerbd import Kind, Shim
-from fakerbd.driving import balance
-from place import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused
-from streams import Endless, Sink
+from support import fakerbd, figures
+from support.fakerbd import Kind, Shim
+from support.fakerbd.driving import balance
+from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused
+from support.stream_files import Endless, Sink
 
 ROUNDS = 100 if SOAK else 1
 TRANSFERS = 25 if SOAK else 1

@@ -10,11 +10,11 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-import isolated
 import rbd
-from place import LIMIT, SIZE, SOAK, Where, open_all, raised_by, shrink
-from processes import eventually
 from rbd import transfer
+from support import isolated
+from support.daemons import eventually
+from support.location import LIMIT, SIZE, SOAK, Where, open_all, raised_by, shrink
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 

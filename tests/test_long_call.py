@@ -12,9 +12,9 @@ from typing import Any, Callable, Optional
 
 import pytest
 
-import isolated
 import rbd
-from place import Where, open_all
+from support import isolated
+from support.location import Where, open_all
 
 SIZE = 16 << 20
 ORDER = 16  # many small objects, for many reports

@@ -9,8 +9,8 @@ import pytest
 
 import rbd
 import rbd.rados
-from place import in_utc
-from refusals import Calls, refuses_closed_image
+from support.location import in_utc
+from support.refusals import Calls, refuses_closed_image
 
 JOURNAL = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
 SNAPSHOT = rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT

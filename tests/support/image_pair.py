@@ -10,7 +10,7 @@ import pytest
 
 import rbd
 import rbd.aio
-from model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
+from support.image_model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
 
 
 def parts(data: bytes) -> List[bytes]:

@@ -1,8 +1,8 @@
 #include <rbdxx/error.hpp>
-#include <rbdxx/origin.hpp>
 #include <rbdxx/sized.hpp>
+#include <rbdxx/snapshot_namespace.hpp>
 
-namespace rbdxx::origin {
+namespace rbdxx::snapshot_namespace {
 
 namespace {
 
@@ -101,4 +101,4 @@ Mirror mirror(const Image& image, uint64_t snapshot) {
     return mirror;
 }
 
-}  // namespace rbdxx::origin
+}  // namespace rbdxx::snapshot_namespace

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import exceptions
 from ._core import Image
-from .pipeline import QUEUE_DEPTH, read_batches
+from ._pipeline import QUEUE_DEPTH, read_batches
 
 Array = np.ndarray[Any, Any]
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Type
 
 import rbd
 import rbd.aio
-from processes import PATIENCE
+from support.daemons import PATIENCE
 
 BLOCK = 4096
 _STAMP = struct.Struct("<QQ")

@@ -10,27 +10,34 @@ from typing import Any, Callable, Tuple
 
 import pytest
 
-import fakerbd
-import isolated
 import rbd
-import stock
-from fakerbd import Shim
-from place import LIMIT, SIZE, SOAK, Where, connect, raised_by, refused, without_stale_cache
-from surface import candidates, methods, required
+from support import fakerbd, isolated, stock_rados
+from support.fakerbd import Shim
+from support.location import (
+    LIMIT,
+    SIZE,
+    SOAK,
+    Where,
+    connect,
+    raised_by,
+    refused,
+    without_stale_cache,
+)
+from support.public_surface import candidates, methods, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
 
 needs_stock = pytest.mark.skipif(
-    stock.rados_file() is None,
-    reason=f"no stock rados module for this interpreter ({stock.SUFFIX})",
+    stock_rados.rados_file() is None,
+    reason=f"no stock rados module for this interpreter ({stock_rados.SUFFIX})",
 )
 
 
 def stock_context(where: Where) -> Tuple[Any, Any]:
     # Ceph 14's cache has a thread for each image, which ends the process within a second after the
     # connection has gone.
-    cluster = stock.rados().Rados(conffile=where[0], conf=without_stale_cache())
+    cluster = stock_rados.rados().Rados(conffile=where[0], conf=without_stale_cache())
     cluster.connect()
     ioctx = cluster.open_ioctx(where[1])
     ioctx.set_namespace(where[2])

@@ -1,13 +1,13 @@
 // Snapshot namespaces as the stock module's dicts.
 #pragma once
 
-#include <rbdxx/origin.hpp>
+#include <rbdxx/snapshot_namespace.hpp>
 
 #include "arguments.hpp"
 
 namespace rbdxx::python {
 
-inline py::dict origin_dict(const origin::Group& group) {
+inline py::dict namespace_dict(const snapshot_namespace::Group& group) {
     py::dict dict;
     dict["pool"] = group.pool;
     dict["name"] = text(group.name);
@@ -15,7 +15,7 @@ inline py::dict origin_dict(const origin::Group& group) {
     return dict;
 }
 
-inline py::dict origin_dict(const origin::Trash& trash) {
+inline py::dict namespace_dict(const snapshot_namespace::Trash& trash) {
     py::dict dict;
     if (trash.type) {
         dict["original_namespace_type"] = *trash.type;
@@ -24,7 +24,7 @@ inline py::dict origin_dict(const origin::Trash& trash) {
     return dict;
 }
 
-inline py::dict origin_dict(const origin::Mirror& mirror) {
+inline py::dict namespace_dict(const snapshot_namespace::Mirror& mirror) {
     py::list peers;
     for (const auto& peer : mirror.peers) {
         peers.append(text(peer));

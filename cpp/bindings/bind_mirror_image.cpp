@@ -1,16 +1,16 @@
 #include <rbdxx/aio.hpp>
 #include <rbdxx/constants.hpp>
-#include <rbdxx/replica.hpp>
+#include <rbdxx/mirror_image.hpp>
 
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "bindings.hpp"
-#include "completion.hpp"
-#include "define.hpp"
-#include "gil.hpp"
-#include "mirrored.hpp"
+#include "support/bindings.hpp"
+#include "support/completion.hpp"
+#include "support/define.hpp"
+#include "support/gil.hpp"
+#include "support/mirrored.hpp"
 
 namespace rbdxx::python {
 
@@ -135,7 +135,7 @@ void define_role(ImageClass& image) {
     define(
         image, "mirror_image_enable",
         [](const PyImage& self, const Flags& mode) {
-            without_gil([&] { replica::enable(self, mode); });
+            without_gil([&] { mirror_image::enable(self, mode); });
         },
         "Mirrors the image from now on, as the primary.\n\n"
         "mode: RBD_MIRROR_IMAGE_MODE_JOURNAL, or _SNAPSHOT (Ceph 16). Raises InvalidArgument\n"
@@ -145,7 +145,7 @@ void define_role(ImageClass& image) {
     define(
         image, "mirror_image_disable",
         [](const PyImage& self, bool force) {
-            without_gil([&] { replica::disable(self, force); });
+            without_gil([&] { mirror_image::disable(self, force); });
         },
         "Ends the mirroring of the image; the copies are removed.\n\n"
         "force: also where this is not the primary.\n\nImplements: rbd_mirror_image_disable",
@@ -153,7 +153,7 @@ void define_role(ImageClass& image) {
     define(
         image, "mirror_image_promote",
         [](const PyImage& self, bool force) {
-            without_gil([&] { replica::promote(self, force); });
+            without_gil([&] { mirror_image::promote(self, force); });
         },
         "Makes this copy the primary, which can be written.\n\n"
         "force: also while the former primary has not been demoted. Raises InvalidArgument where\n"
@@ -162,19 +162,20 @@ void define_role(ImageClass& image) {
         py::arg("force"));
     define(
         image, "mirror_image_demote",
-        [](const PyImage& self) { without_gil([&] { replica::demote(self); }); },
+        [](const PyImage& self) { without_gil([&] { mirror_image::demote(self); }); },
         "Makes the primary a copy, which cannot be written.\n\n"
         "Raises InvalidArgument where it is no primary.\n\nImplements: rbd_mirror_image_demote");
     define(
         image, "mirror_image_resync",
-        [](const PyImage& self) { without_gil([&] { replica::resync(self); }); },
+        [](const PyImage& self) { without_gil([&] { mirror_image::resync(self); }); },
         "Asks the daemon to make this copy anew from the primary.\n\n"
         "Raises InvalidArgument for the primary itself.\n\nImplements: rbd_mirror_image_resync");
     define_gated(
         image, "rbd_mirror_image_create_snapshot", "mirror_image_create_snapshot",
         [](const PyImage& self, const Flags& flags) {
-            return without_gil(
-                [&] { return replica::create_snapshot(self, static_cast<uint32_t>(flags.value)); });
+            return without_gil([&] {
+                return mirror_image::create_snapshot(self, static_cast<uint32_t>(flags.value));
+            });
         },
         "Takes the snapshot that the copies become next; gives its id.\n\n"
         "flags: RBD_SNAP_CREATE_*. Raises InvalidArgument where the image is not the primary in\n"
@@ -185,19 +186,19 @@ void define_role(ImageClass& image) {
 
 }  // namespace
 
-void bind_replica(ImageClass& image) {
+void bind_mirror_image(ImageClass& image) {
     define_role(image);
     define_asynchronous(image);
     define(
         image, "mirror_image_get_info",
         [](const PyImage& self) {
-            return to_dict(without_gil([&] { return replica::info(self); }));
+            return to_dict(without_gil([&] { return mirror_image::info(self); }));
         },
         "A dict of global_id ('' where it is not mirrored), state (RBD_MIRROR_IMAGE_*) and\n"
         "primary.\n\nImplements: rbd_mirror_image_get_info");
     define_gated(
         image, "rbd_mirror_image_get_mode", "mirror_image_get_mode",
-        [](const PyImage& self) { return without_gil([&] { return replica::mode(self); }); },
+        [](const PyImage& self) { return without_gil([&] { return mirror_image::mode(self); }); },
         "RBD_MIRROR_IMAGE_MODE_*.\n\nImplements: rbd_mirror_image_get_mode");
     define(
         image, "mirror_image_get_status",
@@ -205,7 +206,7 @@ void bind_replica(ImageClass& image) {
             std::string id;
             auto status = without_gil([&] {
                 id = self->id();
-                return replica::status(self);
+                return mirror_image::status(self);
             });
             return to_dict(status, id);
         },
@@ -218,7 +219,7 @@ void bind_replica(ImageClass& image) {
     define(
         image, "mirror_image_get_instance_id",
         [](const PyImage& self) {
-            return text(without_gil([&] { return replica::instance_id(self); }));
+            return text(without_gil([&] { return mirror_image::instance_id(self); }));
         },
         "The id of the daemon that replays the image.\n\n"
         "Raises ImageNotFound where none does, InvalidArgument where it is not mirrored.\n\n"

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 import rbd
-import stock
+from support import stock_rados
 
 
 @pytest.fixture(scope="module")
 def rados() -> Any:
-    if stock.rados_file() is None:
-        pytest.skip(f"no stock rados module for this interpreter ({stock.SUFFIX})")
-    return stock.rados()
+    if stock_rados.rados_file() is None:
+        pytest.skip(f"no stock rados module for this interpreter ({stock_rados.SUFFIX})")
+    return stock_rados.rados()
 
 
 @pytest.fixture

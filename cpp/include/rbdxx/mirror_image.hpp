@@ -7,7 +7,7 @@
 #include <rbdxx/image.hpp>
 #include <rbdxx/mirrored.hpp>
 
-namespace rbdxx::replica {
+namespace rbdxx::mirror_image {
 
 // `mode`: RBD_MIRROR_IMAGE_MODE_*. Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable
 void enable(const Image& image, int mode);
@@ -31,4 +31,4 @@ std::string instance_id(const Image& image);
 // Implements: rbd_mirror_image_get_global_status, rbd_mirror_image_get_status
 mirrored::ImageStatus status(const Image& image);
 
-}  // namespace rbdxx::replica
+}  // namespace rbdxx::mirror_image

@@ -1,4 +1,4 @@
-#include "progress.hpp"
+#include "long_call.hpp"
 
 #include <cerrno>
 #include <chrono>

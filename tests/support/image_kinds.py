@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import rbd
-from model import noise
+from support.image_model import noise
 
 ORDER = 16
 OBJECT = 1 << ORDER

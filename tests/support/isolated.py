@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-import figures
+from support import figures
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 _START = """
 import faulthandler, importlib, json, sys
@@ -40,6 +40,12 @@ _WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 
 # How long a round may take where many are made.
 _ROUND_SECONDS = 100
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """The name to import the function's module by, also where that module runs as __main__."""
+    path = Path(sys.modules[function.__module__].__file__ or "").resolve()
+    return ".".join(path.relative_to(TESTS).with_suffix("").parts)
 
 
 class Outcome(NamedTuple):
@@ -98,7 +104,7 @@ def start(
         timeout=timeout,
         watched=watched,
         tests=str(TESTS),
-        module=Path(sys.modules[function.__module__].__file__ or "").stem,
+        module=_module_of(function),
         function=function.__name__,
     )
     mode = ["-X", "dev"] if development else []
@@ -147,7 +153,7 @@ def repeat(
 
     A round that answers a number counts as so many.
     """
-    module = Path(sys.modules[function.__module__].__file__ or "").stem
+    module = _module_of(function)
     name = function.__name__
     done = run(_again, module, name, rounds, arguments, timeout=timeout, **options)
     assert done >= rounds

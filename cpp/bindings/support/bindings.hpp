@@ -24,7 +24,7 @@ void bind_aio(py::module_& m);
 void bind_batch(ImageClass& image);
 void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image);
 void bind_snapshot(py::module_& m, ImageClass& image);
-void bind_origin(ImageClass& image);
+void bind_snapshot_namespace(ImageClass& image);
 void bind_parent(ImageClass& image);
 void bind_children(py::module_& m, ImageClass& image);
 void bind_copy(ImageClass& image);
@@ -44,7 +44,7 @@ void bind_encryption(ImageClass& image);
 void bind_mirror(RbdClass& rbd);
 void bind_peers(py::module_& m, RbdClass& rbd);
 void bind_mirrored(py::module_& m, RbdClass& rbd);
-void bind_replica(ImageClass& image);
+void bind_mirror_image(ImageClass& image);
 void bind_files(ImageClass& image);
 void bind_pipeline(py::module_& m);
 

@@ -17,7 +17,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import LocalCluster
-from surface import public_classes
+from support.public_surface import public_classes
 
 SIZE = 2 << 20
 ORDER = 16  # many small objects, for many reports
