@@ -20,7 +20,7 @@ from support import figures
 from support.location import LIMIT as TIME_LIMIT
 from support.location import SOAK
 from support.optional_tools import program
-from support.stream_files import contents, states
+from support.stream_files import WRAPPED, contents, states
 
 pytestmark = [pytest.mark.timeout(TIME_LIMIT + 20)]
 
@@ -193,6 +193,65 @@ def test_round_trips_with_the_command(
             start = end
         assert states(rbd_ioctx, f"{name}-one") == expected
         assert states(rbd_ioctx, f"{name}-two") == expected
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=1000 if SOAK else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(histories(), st.lists(st.sampled_from(sorted(WRAPPED)), min_size=4, max_size=4))
+def test_round_trips_through_wrapped_files(
+    rbd_ioctx: Any, tmp_path_factory: Any, history: Any, wrappers: List[str]
+) -> None:
+    """What a stream is written through and read through makes no difference to it."""
+    raw, whole, diff, merged = wrappers
+    directory = tmp_path_factory.mktemp("wrapped")
+    with example(rbd_ioctx, "through wrapped files") as name:
+        snapshots = build(rbd_ioctx, name, history)
+        expected = states(rbd_ioctx, name)
+        with rbd.Image(rbd_ioctx, name) as image:
+            for wrapper, form in ((raw, 1), (whole, 2)):
+                with WRAPPED[wrapper](directory / f"image-{form}", "wb") as file:
+                    transfer.export_image(image, file, export_format=form)
+        with WRAPPED[raw](directory / "image-1", "rb") as file:
+            transfer.import_image(file, rbd_ioctx, f"{name}-raw", order=ORDER)
+        assert contents(rbd_ioctx, f"{name}-raw") == expected[None]
+        with WRAPPED[whole](directory / "image-2", "rb") as file:
+            transfer.import_image(file, rbd_ioctx, f"{name}-whole")
+        assert states(rbd_ioctx, f"{name}-whole") == expected
+
+        paths: List[Path] = []
+
+        def one(image: rbd.Image, start: Optional[str]) -> None:
+            paths.append(directory / f"diff-{len(paths)}")
+            with WRAPPED[diff](paths[-1], "wb") as file:
+                transfer.export_diff(image, file, start)
+
+        diff_chain(rbd_ioctx, name, snapshots, one)
+        rbd.RBD().create(rbd_ioctx, f"{name}-diffs", 1 << ORDER, ORDER)
+        with rbd.Image(rbd_ioctx, f"{name}-diffs") as target:
+            for path in paths:
+                with WRAPPED[diff](path, "rb") as file:
+                    transfer.import_diff(file, target)
+        assert states(rbd_ioctx, f"{name}-diffs") == expected
+
+        if len(paths) > 1:
+            with (
+                WRAPPED[diff](paths[0], "rb") as first,
+                WRAPPED[diff](paths[1], "rb") as second,
+                WRAPPED[merged](directory / "merged", "wb") as dest,
+            ):
+                transfer.merge_diff(first, second, dest)
+            rbd.RBD().create(rbd_ioctx, f"{name}-merged", 1 << ORDER, ORDER)
+            with (
+                rbd.Image(rbd_ioctx, f"{name}-merged") as target,
+                WRAPPED[merged](directory / "merged", "rb") as file,
+            ):
+                transfer.import_diff(file, target)
+            at = snapshots[1] if len(snapshots) > 1 else None
+            assert contents(rbd_ioctx, f"{name}-merged") == expected[at]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import List, Optional
 from .. import _pipeline, library_info
 from .._core import Image
 from . import formats
+from .arguments import check_choice, check_image, check_options, check_stream, checked_name
 from .extents import changed, check_size
 from .progress import Progress, ProgressFunction
 from .sink import Buffer, Sink
@@ -27,6 +28,7 @@ def export_diff(
     progress: bool = False,
     checksum: Optional[str] = None,
     queue_depth: int = _pipeline.QUEUE_DEPTH,
+    fsync: bool = True,
 ) -> Optional[str]:
     """Writes what changed since a snapshot to `dest`, as the command `rbd export-diff` does.
 
@@ -37,19 +39,21 @@ def export_diff(
     ImageNotFound where there is no such snapshot, InvalidArgument where it is later than the
     image's own.
     """
-    if diff_format not in formats.DIFF_BANNERS:
-        raise ValueError(f"diff_format must be 1 or 2, not {diff_format!r}")
+    check_image(image)
+    check_stream("dest", dest, "write")
+    if from_snapshot is not None:
+        from_snapshot = checked_name("from_snapshot", from_snapshot)
+    check_choice("diff_format", diff_format, formats.DIFF_BANNERS)
+    check_options(checksum, on_progress)
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     if from_snapshot is not None:
-        if not isinstance(from_snapshot, str):
-            raise TypeError(f"from_snapshot must be str, not {type(from_snapshot).__name__}")
         # Before a destination is touched; the diff itself would say it too.
         image.is_protected_snap(from_snapshot)
     end = image._address()[4]
     size = image.size()
     told = Progress(on_progress, progress, size, "export-diff")
-    with Sink(dest, checksum) as sink, told as reporting:
+    with Sink(dest, checksum, fsync) as sink, told as reporting:
         write_diff(
             image,
             sink,

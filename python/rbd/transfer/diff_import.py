@@ -7,6 +7,7 @@ from typing import Optional, Set
 from .. import _pipeline, exceptions
 from .._core import Image
 from . import formats
+from .arguments import check_image, check_options, check_stream
 from .progress import Progress, ProgressFunction
 from .source import Source, StreamArgument
 
@@ -30,6 +31,9 @@ def import_diff(
     where that was seen too late, partly changed. The other arguments and the result are those of
     export_image.
     """
+    check_stream("source", source, "read")
+    check_image(image)
+    check_options(checksum, on_progress)
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     with Source(source, checksum) as stream:

@@ -7,6 +7,7 @@ from typing import Iterator, List, Optional, Tuple
 from .. import _pipeline
 from .._core import Image
 from . import formats
+from .arguments import check_choice, check_image, check_options, check_stream
 from .diff_export import write_diff
 from .extents import changed, check_size, has_map, with_holes
 from .progress import Progress, ProgressFunction
@@ -26,6 +27,7 @@ def export_image(
     progress: bool = False,
     checksum: Optional[str] = None,
     queue_depth: int = _pipeline.QUEUE_DEPTH,
+    fsync: bool = True,
 ) -> Optional[str]:
     """Writes a whole image to `dest`, as the command `rbd export` does.
 
@@ -35,19 +37,23 @@ def export_image(
     layout, its metadata and all its snapshots, as well as the head. on_progress(done, total):
     called with bytes now and then; a negative answer ends the export with OperationCanceled.
     progress: draws a bar, where tqdm is installed. checksum: the name of a hash for hashlib.
-    queue_depth: how many reads are in flight at once.
+    queue_depth: how many reads are in flight at once. fsync: return only when a file that was given
+    by its path, and its name in its directory, are on the disk; False leaves that to the system. A
+    descriptor or a file object is the caller's to synchronize.
 
     Gives the hexadecimal digest of the stream where a checksum was asked for, else None. An error
     of writing is an OSError with the `position` in the stream; an image that shrinks meanwhile a
     StreamError.
     """
-    if export_format not in (1, 2):
-        raise ValueError(f"export_format must be 1 or 2, not {export_format!r}")
+    check_image(image)
+    check_stream("dest", dest, "write")
+    check_choice("export_format", export_format, (1, 2))
+    check_options(checksum, on_progress)
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     size = image.size()
     told = Progress(on_progress, progress, size, "export")
-    with Sink(dest, checksum) as sink, told as reporting:
+    with Sink(dest, checksum, fsync) as sink, told as reporting:
         if export_format == 1:
             _export_raw(image, size, sink, reporting, queue_depth)
         else:

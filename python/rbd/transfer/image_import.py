@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 from .. import _pipeline, exceptions
 from .._core import RBD, Image
 from . import formats
+from .arguments import check_choice, check_options, check_stream, checked_name
 from .diff_import import apply_diff, copy_extent
 from .progress import Progress, ProgressFunction
 from .source import Source, StreamArgument
@@ -47,9 +48,12 @@ def import_image(
     removed where the import fails. Raises ImageExists; StreamError, with its `position`, for a
     damaged stream. The other arguments and the result are those of export_image.
     """
-    if export_format not in (None, 1, 2):
-        raise ValueError(f"export_format must be 1, 2 or None, not {export_format!r}")
-    if not isinstance(sparse_size, int):
+    check_stream("source", source, "read")
+    name = checked_name("name", name)
+    if export_format is not None:
+        check_choice("export_format", export_format, (1, 2))
+    check_options(checksum, on_progress)
+    if not isinstance(sparse_size, int) or isinstance(sparse_size, bool):
         raise TypeError(f"sparse_size must be int, not {type(sparse_size).__name__}")
     if sparse_size < 0:
         raise ValueError(f"sparse_size must not be negative, but is {sparse_size}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
-from .. import exceptions
+from .. import _pipeline, exceptions
 from . import formats
+from .arguments import check_choice, check_options, check_stream
 from .progress import Progress, ProgressFunction
 from .sink import Sink
 from .source import Source, StreamArgument
@@ -36,6 +37,7 @@ def merge_diff(
     checksum: Optional[str] = None,
     diff_format: int = 1,
     queue_depth: Optional[int] = None,
+    fsync: bool = True,
 ) -> Optional[str]:
     """Writes one diff that does what `first` and then `second` do, as the command `rbd merge-diff`
     does.
@@ -46,8 +48,13 @@ def merge_diff(
     diff_format: that of the result. queue_depth is accepted and means nothing: no image is at work
     here. The other arguments, the result and the errors are those of export_diff.
     """
-    if diff_format not in formats.DIFF_BANNERS:
-        raise ValueError(f"diff_format must be 1 or 2, not {diff_format!r}")
+    check_stream("first", first, "read")
+    check_stream("second", second, "read")
+    check_stream("dest", dest, "write")
+    check_choice("diff_format", diff_format, formats.DIFF_BANNERS)
+    check_options(checksum, on_progress)
+    if queue_depth is not None:
+        _pipeline.check_queue_depth(queue_depth)
     with _seekable(first) as one, _seekable(second) as two:
         pieces: List[_Piece] = []
         start = _index(one, 0, pieces)
@@ -63,7 +70,7 @@ def merge_diff(
             # The image may have been larger before the first diff: what was there is gone.
             pieces.append(_Piece(start.size, size, -1, 0, -1))
         with (
-            Sink(dest, checksum) as sink,
+            Sink(dest, checksum, fsync) as sink,
             Progress(on_progress, progress, size or 0, "merge") as told,
         ):
             header = formats.DiffHeader(start.from_snapshot, end.to_snapshot, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import io
@@ -11,7 +10,9 @@ import stat
 from types import TracebackType
 from typing import Any, List, NoReturn, Optional, Type, Union
 
-from .source import StreamArgument, new_hash, real_file
+from .arguments import check_stream, new_hash, unwrapped
+from .named_file import NamedFile
+from .source import StreamArgument, real_file
 
 _ZEROES = memoryview(bytes(1 << 20))
 # How many buffers the system takes in one call.
@@ -28,66 +29,40 @@ class Sink:
     out of a file where nothing was before. An error of writing names the position.
     """
 
-    def __init__(self, dest: StreamArgument, checksum: Optional[str] = None) -> None:
-        self.hash = None if checksum is None else new_hash(checksum)
+    def __init__(
+        self, dest: StreamArgument, checksum: Optional[str] = None, fsync: bool = True
+    ) -> None:
+        check_stream("dest", dest, "write")
+        self.hash = new_hash(checksum)
         self.position = 0
         self._object: Any = None
         self._fd = -1
-        self._owned = False
-        self._temporary: Any = None
-        self._target: Any = None
+        self._named: Optional[NamedFile] = None
+        self._fsync = fsync
         self._base = 0
         self._sparse = False
         self._hole = False
-        if isinstance(dest, bool):
-            raise TypeError("dest must be a path, a descriptor or a binary file object")
         if isinstance(dest, int):
-            self._fd = dest
-            if stat.S_ISREG(os.fstat(dest).st_mode):
-                self._use_file(os.lseek(dest, 0, os.SEEK_CUR))
+            self._use_descriptor(dest)
         elif isinstance(dest, (str, bytes)) or hasattr(dest, "__fspath__"):
-            self._open(os.path.realpath(os.fspath(dest)))
-        elif hasattr(dest, "write"):
-            if isinstance(dest, io.TextIOBase):
-                raise TypeError("dest must be a binary file, not one of text")
-            self._object = dest
-            fd = real_file(dest)
-            if fd is not None and self._object.writable():
+            self._named = NamedFile(os.fspath(dest))
+            try:
+                self._use_descriptor(self._named.fd)
+            except BaseException:
+                self._named.discard()
+                raise
+        else:
+            self._object = unwrapped(dest)
+            fd = real_file(self._object)
+            if fd is not None:
                 self._object.flush()
                 self._fd = fd
                 self._use_file(self._object.tell())
-        else:
-            raise TypeError(
-                "dest must be a path, a descriptor or a binary file object, not "
-                + type(dest).__name__
-            )
 
-    def _open(self, path: Any) -> None:
-        try:
-            status = os.stat(path)
-        except FileNotFoundError:
-            mode = None
-        else:
-            mode = status.st_mode
-        self._owned = True
-        if mode is not None and not stat.S_ISREG(mode):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            return
-        if mode is not None and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        directory, name = os.path.split(path)
-        suffix = f".{os.urandom(6).hex()}.part"
-        if isinstance(name, bytes):
-            temporary = os.path.join(directory, b"." + name[:200] + suffix.encode())
-        else:
-            temporary = os.path.join(directory, "." + name[:200] + suffix)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._fd = os.open(temporary, flags, 0o666)
-        self._temporary, self._target = temporary, path
-        if mode is not None:
-            with contextlib.suppress(OSError):
-                os.fchmod(self._fd, stat.S_IMODE(mode))
-        self._use_file(0)
+    def _use_descriptor(self, fd: int) -> None:
+        self._fd = fd
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            self._use_file(os.lseek(fd, 0, os.SEEK_CUR))
 
     def _use_file(self, base: int) -> None:
         self._base = base
@@ -172,6 +147,13 @@ class Sink:
                     self._fail(BlockingIOError(errno.EAGAIN, "the destination would block"))
                 # Some writers say nothing: then all of it was taken.
                 count = len(data) - done if count is None else int(count)
+                if not 0 < count <= len(data) - done:
+                    self._fail(
+                        OSError(
+                            errno.EIO,
+                            f"the destination took {count} of {len(data) - done} bytes",
+                        )
+                    )
                 done += count
                 self.position += count
 
@@ -215,23 +197,12 @@ class Sink:
             self._fail(error)
         if self._object is not None:
             self._object.seek(self._base + self.position)
-        if self._owned:
-            fd, self._fd = self._fd, -1
+        if self._named is not None:
             try:
-                # Some file systems tell of a full disk only now.
-                os.close(fd)
+                self._named.finish(self._fsync)
             except OSError as error:
                 self._fail(error)
-            if self._temporary is not None:
-                os.replace(self._temporary, self._target)
-                self._temporary = None
 
     def _abandon(self) -> None:
-        if self._owned and self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            with contextlib.suppress(OSError):
-                os.close(fd)
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary)
-            self._temporary = None
+        if self._named is not None:
+            self._named.discard()

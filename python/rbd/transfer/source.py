@@ -10,30 +10,42 @@ from types import TracebackType
 from typing import Any, Optional, Tuple, Type, Union
 
 from .. import exceptions
+from .arguments import check_stream, new_hash, unwrapped
+from .named_file import own_descriptor
 
 _BUFFER_BYTES = 256 << 10
 _SKIP_BYTES = 1 << 20
 
+_BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
+
 StreamArgument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]", int, Any]
 
 
-def new_hash(name: str) -> Any:
-    """A hash of hashlib's; ValueError for an unknown name."""
-    import hashlib  # takes a while, and most transfers ask for none
-
-    return hashlib.new(name)
-
-
 def real_file(obj: Any) -> Optional[int]:
-    """The descriptor of a file object that has a regular file and nothing else behind it."""
-    if isinstance(obj, (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom)):
-        try:
-            fd = obj.fileno()
-        except OSError:
+    """Return the descriptor of a file object that has a regular file and nothing else behind it.
+
+    A class that wraps or derives from a file may change what is read and written: a GzipFile in a
+    BufferedReader has the descriptor of the compressed file. Only the very classes of files do not.
+    """
+    try:
+        raw = obj.raw if type(obj) in _BUFFERED else obj
+        if type(raw) is not io.FileIO:
             return None
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
-    return None
+        fd = raw.fileno()
+        return fd if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    except (OSError, ValueError):  # closed, or detached
+        return None
+
+
+def _open(path: Any) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        # The name of a socket in /proc, which cannot be opened once more.
+        shared = own_descriptor(path) if error.errno == errno.ENXIO else None
+        if shared is None:
+            raise
+        return os.dup(shared)
 
 
 class Source:
@@ -45,7 +57,8 @@ class Source:
     """
 
     def __init__(self, source: StreamArgument, checksum: Optional[str] = None) -> None:
-        self.hash = None if checksum is None else new_hash(checksum)
+        check_stream("source", source, "read")
+        self.hash = new_hash(checksum)
         self.position = 0
         # A file that gets what is read, too.
         self.copy: Any = None
@@ -58,28 +71,19 @@ class Source:
         self.seekable = False
         self.base = 0
         self.size: Optional[int] = None
-        if isinstance(source, bool):
-            raise TypeError("source must be a path, a descriptor or a binary file object")
         if isinstance(source, int):
             self._fd = source
             self._use_descriptor(None)
         elif isinstance(source, (str, bytes)) or hasattr(source, "__fspath__"):
-            self._fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = _open(os.fspath(source))
             self._owned = True
             self._use_descriptor(0)
-        elif hasattr(source, "read"):
-            if isinstance(source, io.TextIOBase):
-                raise TypeError("source must be a binary file, not one of text")
-            self._object = source
-            fd = real_file(source)
+        else:
+            self._object = unwrapped(source)
+            fd = real_file(self._object)
             if fd is not None:
                 self._fd = fd
                 self._use_descriptor(self._object.tell())
-        else:
-            raise TypeError(
-                "source must be a path, a descriptor or a binary file object, not "
-                + type(source).__name__
-            )
 
     def _use_descriptor(self, base: Optional[int]) -> None:
         mode = os.fstat(self._fd).st_mode
@@ -138,14 +142,17 @@ class Source:
             done = self._object.readinto(view)
         else:
             data = self._object.read(len(view))
+            if not isinstance(data, (bytes, bytearray, memoryview, type(None))):
+                raise TypeError(f"read() of the source returned {type(data).__name__}, not bytes")
             done = None if data is None else len(data)
-            if data:
-                if len(data) > len(view):
-                    raise ValueError("the source's read() gave more than it was asked for")
+            if data and len(data) <= len(view):
                 view[: len(data)] = data
         if done is None:
             raise BlockingIOError(errno.EAGAIN, "the source is in non-blocking mode")
-        return int(done)
+        done = int(done)
+        if not 0 <= done <= len(view):
+            raise ValueError(f"the source returned {done} bytes where {len(view)} were asked for")
+        return done
 
     def readinto(self, view: memoryview) -> int:
         """Reads into the view until it is full or the stream ends; gives how many bytes."""

@@ -1,0 +1,94 @@
+"""Checks of what a transfer was given. They do no I/O."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import sys
+from typing import Any, Collection, Optional
+
+from .._core import Image
+
+
+def check_image(image: Any) -> None:
+    """Check that `image` is an image. Raises TypeError."""
+    if not isinstance(image, Image):
+        raise TypeError(f"image must be an rbd.Image, not {type(image).__name__}")
+
+
+def unwrapped(stream: Any) -> Any:
+    """Return the file in a file object of tempfile's, which passes everything on to it."""
+    wrapper = getattr(sys.modules.get("tempfile"), "_TemporaryFileWrapper", None)
+    return stream.file if wrapper is not None and type(stream) is wrapper else stream
+
+
+def check_stream(role: str, stream: Any, method: str) -> None:
+    """Check that a stream can be read ("read") or written ("write").
+
+    It is a path, an open descriptor or an open file object. Raises TypeError, ValueError, OSError.
+    """
+    kinds = f"{role} must be a path, a descriptor or a binary file object"
+    if isinstance(stream, type):
+        raise TypeError(f"{kinds}, not the class {stream.__name__}")
+    if isinstance(stream, (str, bytes)) or hasattr(stream, "__fspath__"):
+        return
+    if isinstance(stream, int) and not isinstance(stream, bool):
+        os.fstat(stream)  # says that it is no descriptor
+        access = fcntl.fcntl(stream, fcntl.F_GETFL) & os.O_ACCMODE
+        if access == (os.O_WRONLY if method == "read" else os.O_RDONLY):
+            raise OSError(errno.EBADF, f"{role} is a descriptor that is not open to {method}")
+        return
+    file = unwrapped(stream)
+    if isinstance(file, io.TextIOBase):
+        raise TypeError(f"{role} must be a binary file object, not one of text")
+    if not callable(getattr(file, method, None)):
+        raise TypeError(f"{kinds}, not {type(stream).__name__}")
+    if getattr(file, "closed", False) is True:
+        raise ValueError(f"{role} is a closed file")
+    # Other classes may not know what they are able to do.
+    able = "readable" if method == "read" else "writable"
+    if type(file).__module__ == "_io" and not getattr(file, able)():
+        raise io.UnsupportedOperation(f"{role} is a file that is not open to {method}")
+
+
+def check_choice(name: str, value: Any, choices: Collection[int]) -> None:
+    """Check that a number is one of those that there are. Raises TypeError, ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be int, not {type(value).__name__}")
+    if value not in choices:
+        listed = " or ".join(str(choice) for choice in choices)
+        raise ValueError(f"{name} must be {listed}, not {value}")
+
+
+def checked_name(argument: str, name: Any) -> str:
+    """Return the name of an image or a snapshot as text. Raises TypeError, ValueError."""
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} must be str or bytes, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"{argument} must not contain a NUL character, but is {name!r}")
+    return name
+
+
+def new_hash(name: Any) -> Any:
+    """Return a hash of hashlib's, or None for None. Raises TypeError, ValueError."""
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"checksum must be str or None, not {type(name).__name__}")
+    import hashlib  # takes a while, and most transfers ask for none
+
+    made = hashlib.new(name)
+    if not made.digest_size:
+        raise ValueError(f"checksum must be a hash of a fixed length, not {name!r}")
+    return made
+
+
+def check_options(checksum: Optional[str], on_progress: Any) -> None:
+    """Check what all transfers take. Raises TypeError, ValueError."""
+    new_hash(checksum)
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"on_progress must be callable or None, not {type(on_progress).__name__}")

@@ -1,0 +1,203 @@
+"""A destination that is given by its name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import stat
+import threading
+from typing import Any, Optional, Tuple
+
+# As many symbolic links as Linux follows.
+_LINKS = 40
+# How long one wait may keep a signal from being seen, in seconds.
+_WAIT = 0.05
+# What fsync() says of files that cannot be synchronized.
+_NOT_SYNCHRONIZED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+
+
+def synchronize(fd: int) -> None:
+    """Return when the file is on its disk.
+
+    fsync() may take minutes and cannot be interrupted. It runs in a thread with a descriptor of its
+    own, so that a signal handler can end the wait.
+    """
+    own = os.dup(fd)
+    errors = []
+
+    def work() -> None:
+        try:
+            os.fsync(own)
+        except OSError as error:
+            if error.errno not in _NOT_SYNCHRONIZED:
+                errors.append(error)
+        finally:
+            os.close(own)
+
+    thread = threading.Thread(target=work, name="rbd-fsync", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads
+        work()
+    else:
+        while thread.is_alive():
+            thread.join(_WAIT)
+    if errors:
+        raise errors[0]
+
+
+def _is_made_by_kernel(path: Any, link: Any) -> bool:
+    """Whether the kernel takes another way from this symbolic link than its text."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.lstat(path).st_dev == os.stat("/proc/self").st_dev:
+            return True
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False  # the file that the link names is yet to be made
+    try:
+        by_text = os.stat(os.path.join(os.path.dirname(path), link))
+    except OSError:
+        return True
+    return not os.path.samestat(there, by_text)
+
+
+def _follow(path: Any) -> Tuple[Any, bool]:
+    """Return where a path's last symbolic links lead, and whether that is a path at all.
+
+    The links in /proc that stand for open files, as /dev/stdout and /dev/fd/N do, have a text that
+    looks like a path: "pipe:[7]", "/tmp/x (deleted)", or a path whose file is the shell's.
+    """
+    for _ in range(_LINKS):
+        try:
+            link = os.readlink(path)
+        except OSError:
+            return path, True
+        if _is_made_by_kernel(path, link):
+            return path, False
+        path = os.path.join(os.path.dirname(path), link)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def own_descriptor(path: Any) -> Optional[int]:
+    """Return N where the path is this process's /proc/self/fd/N by any name, else None."""
+    target, is_path = _follow(path)
+    if is_path:
+        return None
+    directory, name = os.path.split(os.fsdecode(target))
+    found = re.fullmatch(r"/proc/(\d+)(?:/task/\d+)?/fd", os.path.realpath(directory))
+    if found is None or found[1] != os.readlink("/proc/self"):
+        return None
+    return int(name) if name.isdecimal() else None
+
+
+class NamedFile:
+    """A file that is open for writing under its name, or under another one that it has meanwhile.
+
+    A regular file, or one that is not there yet, is replaced by `finish()`, and left as it was by
+    `discard()`. Everything else is written as it is: devices, FIFOs, and whatever is open already
+    and has a name in /proc only. A name of an open descriptor of this process stands for that
+    descriptor, at its position.
+    """
+
+    def __init__(self, path: Any) -> None:
+        self.fd = -1
+        # Where the file is a descriptor of this process already.
+        self.shared = False
+        self._directory = -1
+        self._temporary: Any = None
+        try:
+            mode: Optional[int] = os.stat(path).st_mode
+        except FileNotFoundError:
+            mode = None
+        target, is_path = _follow(path)
+        if mode is None or (stat.S_ISREG(mode) and is_path):
+            self._make(path, target, mode)
+            return
+        shared = own_descriptor(path)
+        if shared is not None:
+            flags = fcntl.fcntl(shared, fcntl.F_GETFL)
+            if flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR):
+                self.fd = os.dup(shared)
+                self.shared = True
+                return
+        truncate = os.O_TRUNC if stat.S_ISREG(mode) else 0
+        self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | truncate)
+
+    def _make(self, path: Any, target: Any, mode: Optional[int]) -> None:
+        """Make the file under another name, in the directory of the one that it will replace."""
+        if mode is not None and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        directory, self._name = os.path.split(target)
+        if not self._name:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        suffix = f".{os.urandom(6).hex()}.part"
+        temporary: Any
+        if isinstance(self._name, bytes):
+            temporary = b"." + self._name[:200] + suffix.encode()
+        else:
+            # A name of 255 bytes at most.
+            short = os.fsdecode(os.fsencode(self._name)[:200])
+            temporary = "." + short + suffix
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            # The directory stays the same one, whatever becomes of its name and of the working
+            # directory.
+            self._directory = os.open(
+                directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+            self.fd = os.open(temporary, flags, 0o666, dir_fd=self._directory)
+        except OSError as error:
+            self.discard()
+            raise OSError(error.errno, error.strerror, path) from error
+        self._temporary = temporary
+        if mode is not None:
+            with contextlib.suppress(OSError):
+                os.fchmod(self.fd, stat.S_IMODE(mode))
+
+    def finish(self, fsync: bool) -> None:
+        """Close the file and give it its name; with `fsync`, return when both are on the disk."""
+        if fsync and stat.S_IFMT(os.fstat(self.fd).st_mode) in (stat.S_IFREG, stat.S_IFBLK):
+            synchronize(self.fd)
+        fd, self.fd = self.fd, -1
+        # Some file systems tell of a full disk only now.
+        os.close(fd)
+        if self._temporary is not None:
+            os.replace(
+                self._temporary,
+                self._name,
+                src_dir_fd=self._directory,
+                dst_dir_fd=self._directory,
+            )
+            self._temporary = None
+            if fsync:
+                self._synchronize_directory()
+        self.discard()
+
+    def _synchronize_directory(self) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            fd = os.open(os.curdir, flags, dir_fd=self._directory)
+        except PermissionError:
+            # A directory that may be written but not read.
+            os.sync()
+            return
+        try:
+            synchronize(fd)
+        finally:
+            os.close(fd)
+
+    def discard(self) -> None:
+        """Close the file; one that is not finished goes."""
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._directory)
+            self._temporary = None
+        for fd in (self.fd, self._directory):
+            if fd >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        self.fd = self._directory = -1
