@@ -3,125 +3,225 @@
 
     backup.py save rbd/vm1 backups/vm1       # the first time all of it, then what has changed
     backup.py restore backups/vm1 rbd/vm1-restored
+    backup.py merge backups/vm1              # one file of the whole chain
 
-Each run takes a snapshot and writes the difference to the one before: a file for each run, which
-has its name when it is whole, and an entry with its checksum in the list of the chain. The snapshot
-before is then no longer needed. A restored image has the snapshots of all runs.
+Each run takes a snapshot, writes the difference to the one before into a file, and adds the file
+with its checksum to the list of the chain. The snapshot before is then no longer needed. A restored
+image has the snapshots of all runs.
+
+The program may be killed, or the power cut, at any point. Nothing is removed before what replaces
+it is on the disk and in the list. What a run is about to make or remove is noted before, and the
+next run removes what is noted and not in the list.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import sys
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Sequence
 
 import rbd
 from rbd import transfer
 from rbd.spec import ImageSpec, open_ioctx
 
 PREFIX = "backup-"
+LIST = "chain.json"
+NOTE = "unfinished.json"
 
 
-def read_list(directory: Path) -> List[Dict[str, Optional[str]]]:
-    """The runs of the chain, oldest first."""
-    path = directory / "chain.json"
-    return json.loads(path.read_text()) if path.exists() else []
+def synchronize_directory(directory: Path) -> None:
+    """Returns when the names in a directory are on the disk."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
-def write_list(directory: Path, runs: List[Dict[str, Optional[str]]]) -> None:
-    """Replaces the list in one step."""
-    new = directory / "chain.json.new"
+def make_directory(directory: Path) -> None:
+    """Makes a directory, and those above it, on the disk."""
+    if not directory.exists():
+        make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        synchronize_directory(directory.parent)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keeps other runs of this program away from the chain."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another run is at work in {directory}")
+        yield
+    finally:
+        os.close(fd)
+
+
+def read_json(path: Path, missing: Any) -> Any:
+    return json.loads(path.read_text()) if path.exists() else missing
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces a file in one step, and returns when that is on the disk."""
+    new = path.with_suffix(".new")
     with new.open("w") as file:
-        json.dump(runs, file, indent=2)
+        json.dump(value, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(directory / "chain.json")
+    new.replace(path)
+    synchronize_directory(path.parent)
+
+
+def read_list(directory: Path) -> List[Dict[str, str]]:
+    """The runs of the chain, oldest first."""
+    runs: List[Dict[str, str]] = read_json(directory / LIST, [])
+    return runs
+
+
+def note(directory: Path, snapshots: Sequence[str], files: Sequence[str]) -> None:
+    """Notes what has to go again unless the list names it."""
+    write_json(directory / NOTE, {"snapshots": [*snapshots], "files": [*files]})
+
+
+def remove_files(directory: Path) -> List[str]:
+    """Removes the noted files that the list does not name. Returns the noted snapshots."""
+    noted = read_json(directory / NOTE, {"snapshots": [], "files": []})
+    listed = {run["file"] for run in read_list(directory)}
+    for name in noted["files"]:
+        if name not in listed:
+            # The file, and what it was called before it was whole.
+            for path in [directory / name, *directory.glob(f".{name}.*.part")]:
+                path.unlink(missing_ok=True)
+    if noted["files"]:
+        note(directory, noted["snapshots"], [])
+    snapshots: List[str] = noted["snapshots"]
+    return snapshots
+
+
+def remove_snapshots(image: rbd.Image, names: Sequence[str]) -> None:
+    there = {snapshot["name"] for snapshot in image.list_snaps()}
+    for name in names:
+        if name in there:
+            image.remove_snap(name)
 
 
 def save(spec: ImageSpec, directory: Path, bar: bool) -> None:
     """Adds one run to the chain."""
-    directory.mkdir(parents=True, exist_ok=True)
-    runs = read_list(directory)
-    start = runs[-1]["snapshot"] if runs else None
-    end = PREFIX + datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-    with open_ioctx(spec) as ioctx:
-        with rbd.Image(ioctx, spec.image) as image:
-            there = {snapshot["name"] for snapshot in image.list_snaps()}
-            if start is not None and start not in there:
-                sys.exit(f"{spec} has no snapshot {start}: the chain cannot go on")
-            image.create_snap(end)
+    make_directory(directory)
+    with locked(directory), open_ioctx(spec) as ioctx, rbd.Image(ioctx, spec.image) as image:
+        runs = read_list(directory)
+        start = runs[-1]["snapshot"] if runs else None
+        there = {snapshot["name"] for snapshot in image.list_snaps()}
+        if start is not None and start not in there:
+            sys.exit(f"{spec} has no snapshot {start}: the chain cannot go on")
+        # What an interrupted run has left, and the snapshots that the chain has passed.
+        remove_snapshots(image, [name for name in remove_files(directory) if name != start])
+        remove_snapshots(image, [run["snapshot"] for run in runs[:-1]])
+
+        end = PREFIX + datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         file = directory / f"{end}.diff"
+        note(directory, [end], [file.name])
         try:
-            with rbd.Image(ioctx, spec.image, snapshot=end, read_only=True) as image:
-                digest = transfer.export_diff(image, file, start, checksum="sha256", progress=bar)
+            image.create_snap(end)
+            with rbd.Image(ioctx, spec.image, snapshot=end, read_only=True) as snapshot:
+                digest = transfer.export_diff(
+                    snapshot, file, start, checksum="sha256", progress=bar
+                )
         except BaseException:
-            with rbd.Image(ioctx, spec.image) as image:
-                image.remove_snap(end)
+            remove_files(directory)
+            remove_snapshots(image, [end])
             raise
-        write_list(directory, [*runs, {"snapshot": end, "file": file.name, "sha256": digest}])
-        # From here on the chain starts at the new snapshot; the others of it are not needed.
-        with rbd.Image(ioctx, spec.image) as image:
-            for old in runs:
-                if old["snapshot"] in there:
-                    image.remove_snap(old["snapshot"])
+        # The file is on the disk by now. From here on the chain ends with the new snapshot.
+        write_json(
+            directory / LIST, [*runs, {"snapshot": end, "file": file.name, "sha256": digest}]
+        )
+        note(directory, [], [])
+        if start is not None:
+            remove_snapshots(image, [start])
     print(f"{file}: {file.stat().st_size} bytes, sha256 {digest}")
+
+
+def remove_image(ioctx: Any, name: str) -> None:
+    with rbd.Image(ioctx, name) as image:
+        for snapshot in list(image.list_snaps()):
+            image.remove_snap(snapshot["name"])
+    rbd.RBD().remove(ioctx, name)
 
 
 @contextlib.contextmanager
 def new_image(spec: ImageSpec) -> Iterator[rbd.Image]:
-    """An image that is removed again where the restoring fails."""
+    """An image that has its name when all of it is there."""
+    unfinished = f"{spec.image}.restoring"
     with open_ioctx(spec) as ioctx:
-        rbd.RBD().create(ioctx, spec.image, 0)
+        names = rbd.RBD().list(ioctx)
+        if spec.image in names:
+            sys.exit(f"{spec} exists already")
+        if unfinished in names:
+            with rbd.Image(ioctx, unfinished, read_only=True) as image:
+                if list(image.watchers_list()):
+                    # For half a minute after it was killed, too.
+                    sys.exit(f"another restore of {spec} is at work: try again later")
+            remove_image(ioctx, unfinished)
+        rbd.RBD().create(ioctx, unfinished, 0)
         try:
-            with rbd.Image(ioctx, spec.image) as image:
-                try:
-                    yield image
-                except BaseException:
-                    for snapshot in list(image.list_snaps()):
-                        image.remove_snap(snapshot["name"])
-                    raise
+            with rbd.Image(ioctx, unfinished) as image:
+                yield image
         except BaseException:
-            rbd.RBD().remove(ioctx, spec.image)
+            remove_image(ioctx, unfinished)
             raise
+        rbd.RBD().rename(ioctx, unfinished, spec.image)
 
 
 def restore(directory: Path, spec: ImageSpec, bar: bool) -> None:
     """Makes a new image from all runs of the chain."""
-    with new_image(spec) as image:
-        for run in read_list(directory):
+    with locked(directory), new_image(spec) as image:
+        runs = read_list(directory)
+        if not runs:
+            sys.exit(f"{directory} has no runs")
+        for run in runs:
             digest = transfer.import_diff(
-                directory / str(run["file"]), image, checksum="sha256", progress=bar
+                directory / run["file"], image, checksum="sha256", progress=bar
             )
             if digest != run["sha256"]:
-                raise SystemExit(f"{run['file']} is not what was saved: its checksum differs")
+                sys.exit(f"{run['file']} is not what was saved: its checksum differs")
     print(f"{spec} restored")
 
 
 def merge(directory: Path) -> None:
     """Makes one run of the whole chain, which takes less space and restores in one step."""
-    runs = read_list(directory)
-    whole = directory / str(runs[0]["file"])
-    digest = runs[0]["sha256"]
-    with tempfile.TemporaryDirectory(dir=directory) as temporary:
-        for number, run in enumerate(runs[1:]):
-            merged = Path(temporary) / f"{number}.diff"
-            digest = transfer.merge_diff(
-                whole, directory / str(run["file"]), merged, checksum="sha256"
-            )
-            whole = merged
-        name = f"{runs[-1]['snapshot']}.merged.diff"
-        if whole.parent != directory:
-            whole.replace(directory / name)
-            last = {"snapshot": runs[-1]["snapshot"], "file": name, "sha256": digest}
-            write_list(directory, [last])
-            for run in runs:
-                (directory / str(run["file"])).unlink()
+    with locked(directory):
+        snapshots = remove_files(directory)
+        runs = read_list(directory)
+        if len(runs) > 1:
+            last = runs[-1]["snapshot"]
+            steps = [f"merging-{number}.diff" for number in range(len(runs) - 2)]
+            steps.append(f"{last}.merged.diff")
+            old = [run["file"] for run in runs]
+            passed = [run["snapshot"] for run in runs[:-1]]
+            note(directory, [*snapshots, *passed], [*old, *steps])
+            digest = None
+            whole = old[0]
+            for following, merged in zip(old[1:], steps):
+                digest = transfer.merge_diff(
+                    directory / whole,
+                    directory / following,
+                    directory / merged,
+                    checksum="sha256",
+                    # Of the files on the way, none has to survive.
+                    fsync=merged == steps[-1],
+                )
+                whole = merged
+            write_json(directory / LIST, [{"snapshot": last, "file": whole, "sha256": digest}])
+            remove_files(directory)
     print(f"{directory}: one run left")
 
 
