@@ -1,4 +1,4 @@
-"""The mirrored images of a pool, where none is; test_mirror_image.py and test_mirroring.py have some."""
+"""The mirrored images of a pool without any; test_mirror_image.py and test_mirroring.py make some."""
 
 from __future__ import annotations
 

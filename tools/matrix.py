@@ -55,7 +55,7 @@ print(json.dumps({
 
 # What `./dev test` does before the tests, in an environment that is kept beside the source; and a
 # worker for them (xdist), so that one that ends the process is a failure like others.
-SET_UP = ". tools/setup.sh; setup; quietly $python -m pip install pytest-xdist"
+SET_UP = ". tools/setup.sh; setup"
 WORKER = ["-n", "1", "-p", "no:cacheprovider"]
 
 # The tests of the repository rather than of the package; they need its tools.

@@ -123,10 +123,11 @@ make_venv() {
     }
 }
 
-# Names the state of everything that the built package depends on.
+# Names the state of everything that the built package depends on. The Python files are not part
+# of it: the environment reads them where they are (link_sources).
 fingerprint() {
     local path present=()
-    for path in CMakeLists.txt CMakePresets.json LICENSE README.md cmake cpp pyproject.toml python; do
+    for path in CMakeLists.txt CMakePresets.json LICENSE cmake cpp pyproject.toml; do
         [[ ! -e $path ]] || present+=("$path")
     done
     {
@@ -152,7 +153,10 @@ PYTHON
 install_package() {
     local stamp=$venv/.installed state options=() requirements
     state=$(fingerprint)
-    [[ -f $stamp && $(<"$stamp") == "$state" ]] && return
+    if [[ -f $stamp && $(<"$stamp") == "$state" ]]; then
+        link_sources
+        return
+    fi
     rm -f "$stamp"
     say "building the package and installing it with its test requirements into $venv"
     requirements=$(build_requirements)
@@ -166,7 +170,29 @@ install_package() {
         'import sys; print(sys.implementation.cache_tag)')")
     options+=(--config-settings "cmake.define.RBDXX_WERROR=${RBD_WERROR:-OFF}")
     PATH=$venv/bin:$PATH quietly "$python" -m pip install "${options[@]}" ".[test,proofs]"
+    link_sources
     printf '%s\n' "$state" >"$stamp"
+}
+
+# Puts links to the files of python/rbd in the place of their installed copies, so that an edited
+# file counts at once. Type checkers follow links, and not the import hook of an editable install.
+link_sources() {
+    "$python" - <<'PYTHON'
+import sysconfig
+from pathlib import Path
+
+source, target = Path("python", "rbd").resolve(), Path(sysconfig.get_path("platlib"), "rbd")
+for path in target.rglob("*"):
+    if path.is_symlink() and not path.exists():
+        path.unlink()
+for path in source.rglob("*"):
+    link = target / path.relative_to(source)
+    if not path.is_file() or path.suffix == ".pyc" or (link.is_symlink() and link.samefile(path)):
+        continue
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+PYTHON
 }
 
 # The packages of those pairs, in one go with Python's, and the virtual environment.

@@ -150,7 +150,7 @@ def environment(wheel: Path, directory: Path) -> Path:
     interpreter = take_python(directory)
     python = fresh_environment(interpreter, directory / "env", roots.BARE, directory)
     install = [str(directory / "tools/bin/python"), "-m", "pip", "--python", str(python)]
-    install += ["install", "--quiet", "--only-binary", ":all:", f"{wheel}[test]", "pytest-xdist"]
+    install += ["install", "--quiet", "--only-binary", ":all:", f"{wheel}[test]"]
     roots.run_inside(builder().suite, install, directory)
     return python
 
