@@ -17,11 +17,12 @@ file(
   GLOB RBDXX_HEADERS CONFIGURE_DEPENDS
   RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/cpp/include
   cpp/include/rbdxx/*.hpp)
-set(RBDXX_UMBRELLA "// All of rbdxx.\n#pragma once\n\n")
+set(RBDXX_INCLUDES "")
 foreach(header IN LISTS RBDXX_HEADERS)
-  string(APPEND RBDXX_UMBRELLA "#include <${header}>\n")
+  string(APPEND RBDXX_INCLUDES "#include <${header}>\n")
 endforeach()
-file(CONFIGURE OUTPUT include/rbdxx/rbdxx.hpp CONTENT "${RBDXX_UMBRELLA}" @ONLY)
+# Not file(CONFIGURE): CMake 3.18 takes the "<" of an include for a generator expression.
+configure_file(cmake/rbdxx.hpp.in include/rbdxx/rbdxx.hpp @ONLY)
 
 install(
   TARGETS rbdxx
