@@ -26,7 +26,7 @@ from support.location import Where  # noqa: E402
 MIB = 1 << 20
 SHAPE = (12, 7, 5)
 relaxed = settings(
-    max_examples=60,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -40,63 +40,165 @@ def model(rbd_image: rbd.Image) -> Any:
     return model
 
 
-def indices(length: int) -> Any:
-    bound = st.one_of(st.none(), st.integers(-length - 2, length + 2))
-    step = st.one_of(st.none(), st.sampled_from([1, 2, 3, -1, -2]))
-    return st.one_of(st.integers(-length, length - 1), st.builds(slice, bound, bound, step))
+TYPES = [
+    "<i4", ">u4", "u1", "?", "<f8", ">f2", "<c16", "S8", "S1", ">U3", "V5", "<M8[s]", ">m8[ms]",
+    [("a", "<i2"), ("b", ">f8"), ("c", "S3")],
+    {"names": ["x", "y"], "formats": ["u1", ">i4"], "offsets": [0, 3], "itemsize": 9},
+]  # fmt: skip
 
 
 @st.composite
-def keys(draw: Any) -> Any:
-    parts: List[Any] = [draw(indices(length)) for length in SHAPE[: draw(st.integers(0, 3))]]
-    if parts and draw(st.booleans()):
-        kind = draw(st.sampled_from(["integers", "two axes", "booleans"]))
-        if kind == "booleans":
-            size = SHAPE[0]
-            parts[0] = np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+def models(draw: Any) -> Any:
+    """An array of any type and shape, of arbitrary bytes that mean something in the type."""
+    kind = np.dtype(draw(st.sampled_from(TYPES)))
+    shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 3, 7]), max_size=4)))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    return values(random, kind, shape)
+
+
+def values(random: Any, kind: Any, shape: Tuple[int, ...]) -> Any:
+    array = np.zeros(shape, kind)
+    if kind.names:
+        for name in kind.names:
+            array[name] = values(random, kind[name], shape)
+    elif kind.kind == "V":
+        array = np.array([*random.bytes(array.nbytes)], "u1").view(kind).reshape(shape)
+    elif kind.kind in "SU":
+        array[...] = random.integers(0, 10**9, shape).astype("S10").astype(kind)
+    elif kind.kind == "?":
+        array[...] = random.integers(0, 2, shape)
+    else:
+        array[...] = random.integers(0, 200, shape).astype("i8").astype(kind)
+    return array
+
+
+def slices(length: int) -> Any:
+    bound = st.one_of(st.none(), st.integers(-length - 2, length + 2))
+    step = st.one_of(st.none(), st.sampled_from([1, 2, 3, -1, -2, np.int16(2)]))
+    return st.builds(slice, bound, bound, step)
+
+
+def basic(length: int) -> Any:
+    if length == 0:
+        return slices(length)
+    places = st.integers(-length, length - 1)
+    return st.one_of(slices(length), places, places.map(np.int8), places.map(np.array))
+
+
+@st.composite
+def keys(draw: Any, shape: Tuple[int, ...], arrays: bool = True) -> Any:
+    """An index for that shape: for all of its axes, or for some."""
+    parts: List[Any] = []
+    combined = draw(st.sampled_from([(1,), (4,), (0,), (2, 2), (3, 1)]))
+    axis = 0
+    while axis < len(shape):
+        kinds = ["basic", "basic", "array", "list", "mask"] if arrays else ["basic"]
+        kind = draw(st.sampled_from(kinds))
+        if kind == "basic" or shape[axis] == 0:
+            parts.append(draw(basic(shape[axis])))
+        elif kind == "mask":
+            axes = draw(st.integers(1, min(2, len(shape) - axis)))
+            lengths = shape[axis : axis + axes]
+            count = int(np.prod(lengths))
+            flags = draw(st.lists(st.booleans(), min_size=count, max_size=count))
+            parts.append(np.array(flags, bool).reshape(lengths))
+            axis += axes - 1
         else:
-            size = draw(st.sampled_from([0, 1, 4, 8]))
-            rows = draw(st.lists(st.integers(-12, 11), min_size=size, max_size=size))
-            parts[0] = np.array(rows, dtype=int)
-            if kind == "two axes":
-                parts[0] = parts[0].reshape(-1, 2 if size % 2 == 0 and size else 1)
-    elif len(parts) < 3 and draw(st.booleans()):
-        # What follows an ellipsis is for the last axes.
-        at = draw(st.integers(0, len(parts)))
-        after = SHAPE[3 - (len(parts) - at) :] if at < len(parts) else ()
-        parts[at:] = [Ellipsis, *(draw(indices(length)) for length in after)]
-    for _ in range(draw(st.integers(0, 2))):
+            form = draw(st.sampled_from([combined, combined[-1:], (1,)]))
+            count = int(np.prod(form))
+            places = st.integers(-shape[axis], shape[axis] - 1)
+            chosen = draw(st.lists(places, min_size=count, max_size=count))
+            array = np.array(chosen, draw(st.sampled_from(["i1", "<i8", ">i4"]))).reshape(form)
+            parts.append(array.tolist() if kind == "list" else array)
+        axis += 1
+    if draw(st.booleans()):
+        # Fewer than all.
+        first = draw(st.integers(0, len(parts)))
+        last = draw(st.integers(first, len(parts)))
+        parts[first:last] = [Ellipsis] if last < len(parts) or draw(st.booleans()) else []
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         parts.insert(draw(st.integers(0, len(parts))), None)
+    if arrays and draw(st.integers(0, 9)) == 0:
+        parts.insert(draw(st.integers(0, len(parts))), draw(st.booleans()))
+    if len(parts) == 1 and draw(st.booleans()):
+        return parts[0]
     return tuple(parts)
 
 
-@relaxed
-@given(keys())
-def test_selections_are_numpys(rbd_image: rbd.Image, model: Any, key: Any) -> None:
-    array = rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100)
-    got, expected = array[key], model[key]
-    assert type(got) is type(expected)
-    assert got.shape == expected.shape
-    assert got.dtype == expected.dtype
-    assert np.array_equal(got, expected)
+def selected(model: Any, key: Any) -> Any:
+    """What numpy selects, or the IndexError."""
+    try:
+        return model[key]
+    except IndexError as error:
+        return error
+
+
+def same(got: Any, expected: Any) -> bool:
+    """Whether type, shape and bytes are the same, but for the padding of structures."""
+    if type(got) is not type(expected) or np.shape(got) != np.shape(expected):
+        return False
+    ours, numpys = np.asarray(got), np.asarray(expected)
+    if ours.dtype != numpys.dtype:
+        return False
+    names = ours.dtype.names
+    if names is None:
+        # NaT is not equal to itself.
+        return ours.tobytes() == numpys.tobytes()
+    return all(ours[name].tobytes() == numpys[name].tobytes() for name in names)
 
 
 @relaxed
-@given(keys(), st.integers(0, 1000))
-def test_assignments_are_numpys(rbd_image: rbd.Image, key: Any, seed: int) -> None:
-    model = np.arange(np.prod(SHAPE), dtype="<i4").reshape(SHAPE)
-    rbd_image.write(b"\xee" * 5000, 0)
-    array = rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100, mode="r+")
-    array[...] = model
-    value = np.random.default_rng(seed).integers(0, 10**6, model[key].shape)
-    if seed % 3 == 0:
-        value = seed
+@given(st.data())
+def test_selections_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
+    model = data.draw(models())
+    key = data.draw(keys(model.shape))
+    rbd_image.write(model.tobytes(), 100)
+    array = rbd.ImageArray(rbd_image, model.dtype, model.shape, offset=100)
+    expected = selected(model, key)
+    if isinstance(expected, IndexError):
+        with pytest.raises(IndexError):
+            array[key]
+    else:
+        assert same(array[key], expected)
+
+
+@relaxed
+@given(st.data())
+def test_assignments_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
+    model = data.draw(models())
+    key = data.draw(keys(model.shape))
+    around = b"\xee" * 100
+    rbd_image.write(around + model.tobytes() + around, 0)
+    array = rbd.ImageArray(rbd_image, model.dtype, model.shape, offset=100, mode="r+")
+    expected = selected(model, key)
+    if isinstance(expected, IndexError):
+        with pytest.raises(IndexError):
+            array[key] = 0
+        return
+    # Of the result's shape, or of one that is broadcast to it.
+    shape = np.shape(expected)
+    shape = shape[data.draw(st.integers(0, len(shape))) :]
+    shape = tuple(data.draw(st.sampled_from([1, length])) for length in shape)
+    value = values(np.random.default_rng(data.draw(st.integers(0, 99))), model.dtype, shape)
+    if data.draw(st.booleans()):
+        value = value.astype(model.dtype.newbyteorder())
     model[key] = value
     array[key] = value
-    assert np.array_equal(array[...], model)
+    assert same(array[...], model)
     # Nothing around it was touched.
-    assert rbd_image.read(0, 100) == b"\xee" * 100
-    assert rbd_image.read(100 + model.nbytes, 100) == b"\xee" * 100
+    assert rbd_image.read(0, 100) == around
+    assert rbd_image.read(100 + model.nbytes, 100) == around
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_arrays_of_no_axes(rbd_image: rbd.Image, kind: Any) -> None:
+    model = values(np.random.default_rng(5), np.dtype(kind), (1,))
+    array = rbd.ImageArray(rbd_image, kind, (), mode="r+")
+    for key in (..., (), (Ellipsis, None), True):
+        rbd_image.write(b"\xee" * array.nbytes, 0)
+        array[key] = model[0]
+        assert same(np.frombuffer(rbd_image.read(0, array.nbytes), kind), model)
+        assert same(array[key], model.reshape(())[key])
 
 
 @pytest.mark.parametrize(
@@ -204,9 +306,24 @@ def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
     for key in (12, -13, (0, 7), (0, 0, 0, 0), "a", 1.5, [12], [[-13]], np.zeros(11, bool)):
         with pytest.raises(IndexError):
             array[key]
-    for key in ((Ellipsis, Ellipsis), (0, [1, 2]), np.zeros((12, 7), bool), [1.5], {}):
+    for key in (
+        (Ellipsis, Ellipsis),
+        ([0, 1], [1, 2, 3]),
+        np.zeros((12, 8), bool),
+        (0, np.zeros((7, 6), bool)),
+        np.zeros((12, 7, 5, 1), bool),
+        ([0], [0], [0], [0]),
+        [1.5],
+        [[1, 2], [3]],
+        {},
+        np.array([]),
+    ):
         with pytest.raises(IndexError):
             array[key]
+    with pytest.raises(TypeError):
+        array["a":]  # type: ignore[misc]
+    with pytest.raises(IndexError, match=r"array\[\.\.\.\]\['a'\]"):
+        array["a"]
     writable = rbd.ImageArray(rbd_image, "i4", SHAPE, mode="r+")
     with pytest.raises(ValueError, match="broadcast"):
         writable[0] = np.zeros(6)
@@ -215,33 +332,77 @@ def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
         array[...]
 
 
+class Counting:
+    """An image that counts what it is asked to read."""
+
+    def __init__(self, image: rbd.Image) -> None:
+        self._image = image
+        self.reads = 0
+        self.bytes = 0
+
+    def size(self) -> int:
+        return self._image.size()
+
+    def read_blocks(self, offsets: Any, span: int, out: Any) -> None:
+        self.reads += len(offsets)
+        self.bytes += len(offsets) * span
+        self._image.read_blocks(offsets, span, out)
+
+    def readinto(self, memory: Any, offset: int) -> int:
+        self.reads += 1
+        self.bytes += len(memory)
+        return self._image.readinto(memory, offset)
+
+
+@pytest.fixture
+def counting(rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch) -> Counting:
+    from rbd import _regions
+
+    counting = Counting(rbd_image)
+    read_batches = _regions.read_batches
+
+    def counted(image: Any, extents: Any, depth: int) -> Any:
+        extents = list(extents)
+        counting.reads += len(extents)
+        counting.bytes += sum(length for _, length, _ in extents)
+        return read_batches(rbd_image, extents, depth)
+
+    monkeypatch.setattr(_regions, "read_batches", counted)
+    monkeypatch.setattr(rbd.ImageArray, "image", counting)
+    return counting
+
+
+@pytest.mark.parametrize(
+    ("shape", "key", "reads", "most"),
+    [
+        ((20, 25_000), (slice(10), slice(50)), 10, 10 * 200),
+        ((20, 25_000), ([0, 3, 5], slice(10, 35)), 3, 3 * 100),
+        ((20, 25_000), ([5, 0, 3], slice(10, 35)), 3, 3 * 100),
+        ((20, 25_000), (slice(None), 7), 20, 20 * 4),
+        ((20, 25_000), np.arange(20) % 2 == 0, 10, 10 * 100_000),
+        ((20, 25_000), (slice(None), [9, 3, 3, 11]), 20, 20 * 36),
+        ((20, 25_000), ([0, 7], [9, 3]), 2, 2 * 4),
+        ((20, 25_000), (0, [24_999, 0, 1]), 3, 12),
+        ((20, 25_000), ([4, 5, 6, 7], slice(None)), 1, 4 * 100_000),
+        ((500_000,), np.arange(0, 500_000, 2)[::-1], 1, 2_000_000),
+        ((500_000,), slice(1000), 1, 4000),
+        ((500_000,), slice(None, 2000, 2), 1, 8000),
+        ((500_000,), 5, 1, 4),
+    ],
+)
 def test_only_what_is_selected_is_read(
-    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch
+    rbd_image: rbd.Image,
+    counting: Counting,
+    shape: Tuple[int, ...],
+    key: Any,
+    reads: int,
+    most: int,
 ) -> None:
-    from rbd import _regions as regions
-
-    asked: List[int] = []
-    read_blocks = regions._read_blocks
-
-    def counting(image: rbd.Image, offsets: Any, span: int, out: Any) -> None:
-        asked.append(len(offsets) * span)
-        read_blocks(image, offsets, span, out)
-
-    monkeypatch.setattr(regions, "_read_blocks", counting)
-    table = rbd.ImageArray(rbd_image, "<i4", (20, 25_000))
-    vector = rbd.ImageArray(rbd_image, "<i8", 2000)
-    for array, key, most in (
-        (table, (slice(10), slice(50)), 10 * 200),
-        (table, ([0, 3, 5], slice(10, 35)), 3 * 100),
-        (table, (slice(None), 7), 20 * 4),
-        (table, np.arange(20) % 2 == 0, 10 * 100_000),
-        (vector, slice(1000), 8000),
-        (vector, slice(None, None, 2), 16_000),
-        (vector, 5, 8),
-    ):
-        asked.clear()
-        array[key]
-        assert sum(asked) <= most
+    model = np.random.default_rng(1).integers(0, 1000, shape, "<i4")
+    rbd_image.write(model.tobytes(), 0)
+    assert np.array_equal(rbd.ImageArray(rbd_image, "<i4", shape)[key], model[key])
+    assert 0 < counting.reads <= reads
+    assert 0 < counting.bytes <= most
 
 
 @pytest.mark.rbd_image(size=64 << 20, order=22)
@@ -263,6 +424,15 @@ def test_long_selections(rbd_image: rbd.Image) -> None:
     assert np.array_equal(table[chosen], expected[chosen])
     assert np.array_equal(table[chosen % 2 == 0, 3:900:2], expected[chosen % 2 == 0, 3:900:2])
     assert np.array_equal(table[:, 5], expected[:, 5])
+    # More than is read at once, in an order of its own, with the gaps between.
+    far = np.random.default_rng(5).integers(0, len(model), 300_000)
+    assert np.array_equal(array[far], model[far])
+    assert np.array_equal(table[:, [1000, 3, 3, 500]], expected[:, [1000, 3, 3, 500]])
+    far = np.random.default_rng(6).permutation(len(model))[:5000]
+    array[far], model[far] = far, far
+    assert np.array_equal(array[...], model)
+    turned = table[::-1]
+    assert np.array_equal(turned, model[: 4000 * 1024].reshape(4000, 1024)[::-1])
 
 
 # Other processes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from . import exceptions
 from ._core import Image
-from ._pipeline import QUEUE_DEPTH, read_batches
+from ._pipeline import PIECE, QUEUE_DEPTH, ImageWriter, read_batches
 
 Array = np.ndarray[Any, Any]
 
@@ -16,6 +17,12 @@ Array = np.ndarray[Any, Any]
 _GAP_BYTES = 16 << 10
 # A stretch that is read with its gaps is at most so long, in bytes: it needs memory of its own.
 _SPAN_BYTES = 16 << 20
+# What is read with its gaps at once, in bytes.
+_MEMORY_BYTES = 64 << 20
+# A cluster of blocks does not go across multiples of this; it is what most objects have.
+_CLUSTER_BYTES = 4 << 20
+# Blocks of more bytes are not put together with others.
+_SMALL_BYTES = 1 << 20
 # Blocks of one batch at most.
 _BATCH = 1 << 20
 # Blocks of so many bytes are not read or written at once: librbd divides a single one as well.
@@ -23,11 +30,12 @@ _LONG_BYTES = 256 << 20
 
 
 class Axis(NamedTuple):
-    """Steps through the image: `places` of them, `stride` bytes apart, from byte `start` on."""
+    """Steps through the image: `places` of them, `stride` bytes apart; or, if `points` is not
+    None, to each of those bytes."""
 
-    start: int
     places: int
     stride: int
+    points: Optional[Array] = None
 
 
 class _Plan(NamedTuple):
@@ -41,22 +49,21 @@ class _Plan(NamedTuple):
 
 
 class Region:
-    """Elements of `itemsize` bytes, at offset + a row + a place of each axis, for all of them."""
+    """Elements of `itemsize` bytes, at offset + a place of each axis, for all of them."""
 
-    def __init__(self, offset: int, itemsize: int, rows: Optional[Array], axes: List[Axis]) -> None:
+    def __init__(self, offset: int, itemsize: int, axes: List[Axis]) -> None:
         self._offset = offset
         self._itemsize = itemsize
-        self._rows = rows
         self._axes = axes
         self.shape: Tuple[int, ...] = tuple(axis.places for axis in axes)
-        if rows is not None:
-            self.shape = (len(rows), *self.shape)
 
     def _plan(self, gap_bytes: int) -> _Plan:
         span, exact = self._itemsize, True
         outer = len(self._axes)
         while outer > 0:
             axis = self._axes[outer - 1]
+            if axis.points is not None:
+                break
             if axis.places > 1:
                 if exact and axis.stride == span:
                     span *= axis.places
@@ -73,48 +80,31 @@ class Region:
 
     def _parts(self, axis: int, part: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
         """The region in parts of `part` places of an axis, each with its place in the whole."""
-        before = axis + (self._rows is not None)
-        start, count, stride = self._axes[axis]
+        count, stride, points = self._axes[axis]
         for first in range(0, count, part):
             length = min(part, count - first)
+            chosen = None if points is None else points[first : first + length]
             axes = list(self._axes)
-            axes[axis] = Axis(start + first * stride, length, stride)
-            place = (slice(None),) * before + (slice(first, first + length),)
-            yield place, Region(self._offset, self._itemsize, self._rows, axes)
+            axes[axis] = Axis(length, stride, chosen)
+            place = (slice(None),) * axis + (slice(first, first + length),)
+            yield place, Region(self._offset + first * stride, self._itemsize, axes)
 
-    def _row_parts(self, part: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
-        rows = self._rows
-        assert rows is not None
-        for first in range(0, len(rows), part):
-            chosen = rows[first : first + part]
-            place = (slice(first, first + len(chosen)),)
-            yield place, Region(self._offset, self._itemsize, chosen, self._axes)
-
-    def _halves(self, limit: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
-        """The region in parts along its longest axis, so that one has about 1/limit of it."""
-        counts = list(self.shape)
-        longest = counts.index(max(counts))
-        part = max(counts[longest] // limit, 1)
-        if self._rows is None:
-            return self._parts(longest, part)
-        return self._row_parts(part) if longest == 0 else self._parts(longest - 1, part)
+    def _divided(self, number: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
+        """The region in parts along its longest axis, about `number` of them."""
+        longest = self.shape.index(max(self.shape))
+        return self._parts(longest, max(self.shape[longest] // number, 1))
 
     def _offsets(self, outer: int) -> Array:
         """Where the blocks begin, in the order of the result."""
-        base = self._offset + sum(axis.start for axis in self._axes)
-        offsets = np.zeros(1, np.int64) + base
-        if self._rows is not None:
-            offsets = (offsets[:, None] + self._rows).reshape(-1)
-        for axis in self._axes[:outer]:
-            places = np.arange(axis.places, dtype=np.int64) * axis.stride
-            offsets = (offsets[:, None] + places).reshape(-1)
+        offsets = np.full(1, self._offset, np.int64)
+        for places, stride, points in self._axes[:outer]:
+            if points is None:
+                points = np.arange(places, dtype=np.int64) * stride
+            offsets = (offsets[:, None] + points).reshape(-1)
         return offsets
 
     def _blocks(self, outer: int) -> int:
-        rows = 1 if self._rows is None else len(self._rows)
-        for axis in self._axes[:outer]:
-            rows *= axis.places
-        return rows
+        return math.prod(self.shape[:outer])
 
     def read(self, image: Image, result: Array) -> None:
         """Reads the region into an array of its shape."""
@@ -123,9 +113,9 @@ class Region:
         if plan.split is not None:
             parts = self._parts(*plan.split)
         elif self._blocks(plan.outer) > _BATCH:
-            parts = self._halves(-(-self._blocks(plan.outer) // _BATCH))
-        elif not plan.exact and self._blocks(plan.outer) * plan.span > 4 * _SPAN_BYTES:
-            parts = self._halves(-(-self._blocks(plan.outer) * plan.span // (4 * _SPAN_BYTES)))
+            parts = self._divided(-(-self._blocks(plan.outer) // _BATCH))
+        elif not plan.exact and self._blocks(plan.outer) * plan.span > _MEMORY_BYTES:
+            parts = self._divided(-(-self._blocks(plan.outer) * plan.span // _MEMORY_BYTES))
         if parts is not None:
             for place, region in parts:
                 region.read(image, result[place])
@@ -160,24 +150,74 @@ class Region:
             parts = -(-value.nbytes // most)
         parts = max(parts, -(-blocks // _BATCH))
         if parts > 1 and max(self.shape) > 1:
-            for place, region in self._halves(parts):
+            for place, region in self._divided(parts):
                 region.write(image, value[place], most)
             return
-        if self._rows is not None and len(self._rows) > 1:
-            last = np.unique(self._rows[::-1], return_index=True)[1]
-            if len(last) < len(self._rows):
-                # Of the values for one row the last one counts; blocks of one call have no order.
-                chosen = np.sort(len(self._rows) - 1 - last)
-                region = Region(self._offset, self._itemsize, self._rows[chosen], self._axes)
-                region.write(image, value[chosen], most)
+        for at, axis in enumerate(self._axes):
+            if axis.points is None:
+                continue
+            last = np.unique(axis.points[::-1], return_index=True)[1]
+            if len(last) < axis.places:
+                # Of the values for one place the last one counts; blocks of one call have no order.
+                chosen = np.sort(axis.places - 1 - last)
+                axes = list(self._axes)
+                axes[at] = Axis(len(chosen), 0, axis.points[chosen])
+                region = Region(self._offset, self._itemsize, axes)
+                region.write(image, value[(slice(None),) * at + (chosen,)], most)
                 return
-        data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-        offsets = self._offsets(plan.outer)
-        if len(offsets) > 1 and plan.span < _LONG_BYTES:
-            image.write_blocks(data, offsets)
-            return
-        for at, offset in enumerate(offsets):
-            image.write(data[at * plan.span : (at + 1) * plan.span], int(offset))
+        _write_blocks(image, self._offsets(plan.outer), plan.span, np.ascontiguousarray(value))
+
+
+class _Clusters:
+    """Blocks of `span` bytes, of which those near each other are one stretch of the image."""
+
+    def __init__(self, offsets: Array, span: int, gap: int, most: int) -> None:
+        self.order: Optional[Array] = None
+        if np.any(offsets[1:] < offsets[:-1]):
+            self.order = np.argsort(offsets, kind="stable")
+            offsets = offsets[self.order]
+        self.offsets = offsets
+        self._span = span
+        steps = np.diff(offsets)
+        apart = (steps > span + gap) | (np.diff(offsets // most) != 0)
+        # Whether the clusters are the blocks, next to each other.
+        self.exact = self.order is None and bool(np.all(apart | (steps == span)))
+        self._first = np.concatenate(([0], np.flatnonzero(apart) + 1, [len(offsets)]))
+        self.starts = offsets[self._first[:-1]]
+        self.lengths = offsets[self._first[1:] - 1] + span - self.starts
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def worthwhile(self) -> bool:
+        """Whether there are so few clusters that putting blocks together pays."""
+        return self._span <= _SMALL_BYTES and 2 * len(self) <= len(self.offsets)
+
+    def groups(self) -> Iterator[Tuple[slice, Array, Array, Array]]:
+        """The clusters in groups of about _MEMORY_BYTES: which they are; where each begins in the
+        group's memory, and its end; the blocks' places in the result; where each block begins in
+        the memory."""
+        first = 0
+        ends = np.cumsum(self.lengths)
+        while first < len(self):
+            before = ends[first] - self.lengths[first]
+            last = max(int(np.searchsorted(ends, before + _MEMORY_BYTES, "right")), first + 1)
+            group = slice(first, last)
+            edges = np.concatenate(([0], ends[group] - before))
+            blocks = slice(self._first[first], self._first[last])
+            counts = np.diff(self._first[first : last + 1])
+            begin = self.offsets[blocks] + np.repeat(edges[:-1] - self.starts[group], counts)
+            order = self.order
+            places = np.arange(blocks.start, blocks.stop) if order is None else order[blocks]
+            yield group, edges, places, begin
+            first = last
+
+
+def _windows(memory: Array, span: int) -> Array:
+    """The `span` bytes from each byte of the memory on."""
+    kind = np.dtype((np.void, span))
+    first = memory[:span].view(kind)
+    return np.lib.stride_tricks.as_strided(first, (len(memory) - span + 1,), (1,))
 
 
 def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
@@ -187,15 +227,24 @@ def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
         for at, offset in enumerate(offsets):
             _read_all(image, memory[at * span : (at + 1) * span], int(offset))
         return
-    # Blocks that follow each other in the image, too, are one.
-    breaks = np.flatnonzero(np.diff(offsets) != span) + 1
-    starts = np.concatenate(([0], breaks))
-    if 2 * len(starts) > len(offsets):
-        # Few do: they all go straight into the result.
+    clusters = _Clusters(offsets, span, _GAP_BYTES, _CLUSTER_BYTES)
+    if not clusters.worthwhile():
+        # They all go straight into the result.
         image.read_blocks(offsets, span, memory)
         return
-    lengths = np.diff(np.concatenate((starts, [len(offsets)]))) * span
-    extents = ((int(at), int(n), True) for at, n in zip(offsets[starts], lengths))
+    if clusters.exact:
+        _read_stretches(image, clusters.starts, clusters.lengths, memory)
+        return
+    blocks = memory.view(np.dtype((np.void, span)))
+    for group, edges, places, begin in clusters.groups():
+        stretches = np.empty(edges[-1], np.uint8)
+        _read_stretches(image, clusters.starts[group], clusters.lengths[group], stretches)
+        blocks[places] = _windows(stretches, span)[begin]
+
+
+def _read_stretches(image: Image, starts: Array, lengths: Array, memory: Array) -> None:
+    """Reads stretches of the image into memory, next to each other."""
+    extents = ((int(start), int(length), True) for start, length in zip(starts, lengths))
     position = 0
     for batch in read_batches(image, extents, QUEUE_DEPTH):
         for chunk in batch:
@@ -210,3 +259,30 @@ def _read_all(image: Image, memory: Array, offset: int) -> None:
         raise exceptions.InvalidArgument(
             f"{image} ends at byte {offset + done}, within the array", errno=22
         )
+
+
+def _write_blocks(image: Image, offsets: Array, span: int, value: Array) -> None:
+    """Writes blocks of `span` bytes from a contiguous array; no two overlap."""
+    memory = value.reshape(-1).view(np.uint8)
+    if len(offsets) == 1 or span >= _LONG_BYTES:
+        for at, offset in enumerate(offsets):
+            image.write(memory[at * span : (at + 1) * span], int(offset))
+        return
+    clusters = _Clusters(offsets, span, 0, _CLUSTER_BYTES)
+    if not clusters.worthwhile():
+        image.write_blocks(memory, offsets)
+        return
+    blocks = memory.view(np.dtype((np.void, span)))
+    with ImageWriter(image, QUEUE_DEPTH, 0) as writer:
+        for group, edges, places, begin in clusters.groups():
+            stretches = np.empty(edges[-1], np.uint8)
+            _windows(stretches, span)[begin] = blocks[places]
+            for start, first, last in zip(clusters.starts[group], edges, edges[1:]):
+                _write_stretch(writer, int(start), stretches[first:last])
+
+
+def _write_stretch(writer: ImageWriter, offset: int, data: Array) -> None:
+    for at in range(0, len(data), PIECE):
+        part = data[at : at + PIECE]
+        np.frombuffer(writer.space(len(part)), np.uint8)[...] = part
+        writer.write(offset + at, len(part))

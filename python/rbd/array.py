@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
 import os
@@ -49,15 +48,12 @@ def _shared_image(spec: ImageSpec, read_only: bool) -> Image:
 
 
 class _Selection(NamedTuple):
-    """What an index selects: axes of the array, and how they become those of the result."""
+    """What an index selects: a region of the image, and how its array becomes numpy's result."""
 
-    # The rows of the first axis that an array of integers names, in its shape; else None.
-    rows: Optional[np.ndarray[Any, Any]]
-    axes: List[Axis]
-    # For each axis of the result: the one of `axes` (counted with the rows' own), or None for
-    # newaxis.
+    region: Region
+    # Turns the axes round that numpy goes through backwards, and keeps an array an array.
+    flips: Tuple[Any, ...]
     shape: Tuple[int, ...]
-    flips: Tuple[slice, ...]
     scalar: bool
 
 
@@ -69,9 +65,10 @@ class ImageArray:
     mode: "r", or "r+" to assign too.
 
     An index gives a new numpy array with what the index selects, or a scalar; only those bytes are
-    read, many reads in flight at once. There are slices with any step, integers, the ellipsis and
-    newaxis, and on the first axis an array of integers or booleans. Assignment writes through at
-    once; `flush` returns when that is safe in the cluster. `numpy.asarray` reads it all.
+    read, many reads in flight at once. An index is numpy's: slices with any step, integers, the
+    ellipsis, newaxis, and arrays of integers or booleans; fields of structured types are not.
+    Assignment writes through at once; `flush` returns when that is safe in the cluster.
+    `numpy.asarray` reads it all.
 
     It pickles as its address (pool, namespace, image, snapshot, configuration file, client name: no
     key) and opens the image anew in the other process, where arrays share images and connections.
@@ -107,6 +104,7 @@ class ImageArray:
             raise ValueError(f"elements of {base} have no size")
         self.dtype = base
         self.shape: Tuple[int, ...] = lengths
+        self._template = _template(base.itemsize, lengths)
         self.offset = offset
         self.mode = mode
         if isinstance(image_or_spec, Image):
@@ -204,151 +202,167 @@ class ImageArray:
         self.image.flush()
 
     def __getitem__(self, key: Any) -> Any:
-        selection = self._select(key)
-        region = self._region(selection)
+        region, flips, shape, scalar = self._select(key)
         result = np.empty(region.shape, self.dtype)
         if result.size:
             region.read(self.image, result)
-        result = result[selection.flips].reshape(selection.shape)
-        return result[()] if selection.scalar else result
+        result = result[flips].reshape(shape)
+        return result[()] if scalar else result
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self.mode != "r+":
             raise ValueError("the array is read-only: its mode is 'r'")
-        selection = self._select(key)
-        region = self._region(selection)
+        region, flips, shape, _ = self._select(key)
         value = np.asarray(value, dtype=self.dtype)
-        while value.ndim > len(selection.shape) and value.shape[0] == 1:
-            # As with numpy, axes of one place too many do not count.
-            value = value[0]
-        value = np.broadcast_to(value, selection.shape)
-        if not value.size:
-            return
-        # The other way round than reading: in the order of the image, then without new axes.
-        if selection.shape != region.shape:
-            value = (
-                value.reshape(region.shape)
-                if value.flags.c_contiguous
-                else np.reshape(value, region.shape)
-            )
-        value = value[selection.flips]
-        region.write(self.image, value, _ASSIGN_BYTES)
-
-    def _region(self, selection: _Selection) -> Region:
-        return Region(self.offset, self.itemsize, selection.rows, selection.axes)
+        while value.ndim > len(shape) and value.shape[0] == 1:
+            # As with numpy, additional axes of length 1 do not count.
+            value = value.reshape(value.shape[1:])
+        value = np.broadcast_to(value, shape).reshape(region.shape)[flips]
+        if value.size:
+            region.write(self.image, value, _ASSIGN_BYTES)
 
     def _select(self, key: Any) -> _Selection:
-        given = list(key) if isinstance(key, tuple) else [key]
-        parts = self._expand(given)
-        strides = [self.itemsize] * self.ndim
-        for axis in range(self.ndim - 2, -1, -1):
-            strides[axis] = strides[axis + 1] * self.shape[axis + 1]
-        rows: Optional[np.ndarray[Any, Any]] = None
-        axes: List[Axis] = []
-        shape: List[int] = []
-        flips: List[slice] = []
-        # As with numpy, an ellipsis makes an array even of one element.
-        all_integers = not any(part is Ellipsis for part in given)
-        axis = 0
+        given = key if isinstance(key, tuple) else (key,)
+        parts = [_index(part) for part in given]
+        # numpy applies the basic parts; an index array's axes stay whole for now. The ellipsis
+        # makes it a view where all parts are integers: the element itself is not in memory.
+        basic: List[Any] = []
         for part in parts:
-            if part is None:
-                shape.append(1)
-                all_integers = False
-                continue
-            length = self.shape[axis]
             if isinstance(part, np.ndarray):
-                if axis != 0:
-                    raise IndexError("arrays of indices go on the first axis alone")
-                rows = part.reshape(-1) * strides[0]
-                if _stands_apart(given):
-                    # Only axes of one place change theirs, and so no element does.
-                    shape = [*part.shape, *shape]
-                else:
-                    shape += part.shape
-                flips.append(slice(None))
-                all_integers = False
-            elif isinstance(part, slice):
-                start, stop, step = part.indices(length)
-                count = len(range(start, stop, step))
-                if step < 0:
-                    # Read upwards, then turned round.
-                    start, step = start + (count - 1) * step, -step
-                    flips.append(slice(None, None, -1))
-                else:
+                basic += [slice(None)] * _axes_of(part)
+            else:
+                basic.append(part)
+        has_ellipsis = any(part is Ellipsis for part in basic)
+        view = self._template[tuple(basic if has_ellipsis else [*basic, Ellipsis])]
+        offset = self.offset + _address(view) - _address(self._template)
+        kept, points, where = list(range(view.ndim)), None, 0
+        if any(isinstance(part, np.ndarray) for part in parts):
+            kept, points, where = _apply_arrays(view, parts)
+        axes: List[Axis] = []
+        flips: List[slice] = []
+        shape: List[int] = []
+        for axis in [*kept[:where], None, *kept[where:]]:
+            if axis is None:
+                if points is not None:
+                    axes.append(Axis(points.size, 0, points.reshape(-1)))
                     flips.append(slice(None))
-                axes.append(Axis(max(start, 0) * strides[axis], count, step * strides[axis]))
-                shape.append(count)
-                all_integers = False
-            else:
-                axes.append(Axis(part * strides[axis], 1, strides[axis]))
-                flips.append(slice(None))
-            axis += 1
-        return _Selection(rows, axes, tuple(shape), tuple(flips), all_integers)
-
-    def _expand(self, parts: List[Any]) -> List[Any]:
-        """The parts of an index, one for each axis besides the new ones, each checked."""
-        ellipses = [i for i, part in enumerate(parts) if part is Ellipsis]
-        if len(ellipses) > 1:
-            raise IndexError("an index can have one ellipsis only")
-        used = sum(part is not None and part is not Ellipsis for part in parts)
-        if used > self.ndim:
-            raise IndexError(f"too many indices: {used} for {self.ndim} axes")
-        fill = [slice(None)] * (self.ndim - used)
-        at = ellipses[0] if ellipses else len(parts)
-        parts = parts[:at] + fill + parts[at + len(ellipses) :]
-        axis = 0
-        expanded: List[Any] = []
-        for part in parts:
-            if part is None:
-                expanded.append(None)
+                    shape += points.shape
                 continue
-            expanded.append(self._checked(part, axis))
-            axis += 1
-        return expanded
+            length, stride = view.shape[axis], view.strides[axis]
+            shape.append(length)
+            if length == 1:
+                continue
+            if stride < 0:
+                # Read upwards, then turned round.
+                offset += (length - 1) * stride
+            flips.append(slice(None, None, -1 if stride < 0 else 1))
+            axes.append(Axis(length, abs(stride)))
+        return _Selection(
+            Region(offset, self.itemsize, axes),
+            (Ellipsis, *flips),
+            tuple(shape),
+            points is None and view.ndim == 0 and not has_ellipsis,
+        )
 
-    def _checked(self, part: Any, axis: int) -> Any:
-        length = self.shape[axis]
-        if isinstance(part, slice):
-            return part
-        if not isinstance(part, (np.ndarray, list, bool, np.bool_)):
-            try:
-                index = operator.index(part)
-            except TypeError:
-                pass
-            else:
-                if not -length <= index < length:
-                    raise IndexError(
-                        f"index {index} is out of bounds for axis {axis} of length {length}"
-                    )
-                return index % length if length else index
+
+def _template(itemsize: int, shape: Tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """An array of that shape over the memory of one element: for views, whose elements nobody
+    reads."""
+    strides = [itemsize] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    element = np.empty(1, np.dtype((np.void, itemsize)))
+    return np.lib.stride_tricks.as_strided(element, shape, strides, writeable=False)
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _index(part: Any) -> Any:
+    """A part of an index as a slice, an int, None, the ellipsis, or an array. Raises IndexError."""
+    if part is None or part is Ellipsis or isinstance(part, slice):
+        return part
+    if not isinstance(part, bool):
+        try:
+            return operator.index(part)
+        except TypeError:
+            pass
+    if isinstance(part, str):
+        raise IndexError(f"index the elements first, then their field: array[...][{part!r}]")
+    try:
         chosen = np.asarray(part)
-        if chosen.size == 0 and isinstance(part, list):
-            chosen = chosen.astype(np.intp)
-        if chosen.dtype == np.bool_:
-            if chosen.shape != (length,):
-                raise IndexError(
-                    f"a boolean index of shape {chosen.shape} for axis {axis} of length {length}"
-                )
-            return np.flatnonzero(chosen)
-        if chosen.dtype.kind not in "iu":
-            raise IndexError(f"{type(part).__name__} is no index")
-        wide = chosen.astype(np.int64)
-        if wide.size and (wide.min() < -length or wide.max() >= length):
-            raise IndexError(f"an index is out of bounds for axis {axis} of length {length}")
-        return np.where(wide < 0, wide + length, wide)
+    except ValueError:
+        raise IndexError(f"an index must not be a ragged {type(part).__name__}") from None
+    if chosen.size == 0 and not isinstance(part, np.ndarray):
+        chosen = chosen.astype(np.intp)
+    if chosen.dtype.kind not in "iub":
+        raise IndexError(
+            "an index must be of integers, slices, '...', None, or arrays of integers or "
+            f"booleans, not {type(part).__name__} of {chosen.dtype}"
+        )
+    return chosen
 
 
-def _stands_apart(index: List[Any]) -> bool:
-    """Whether an integer stands apart from the index's array: numpy has the array's axes first
-    then."""
-    after = itertools.dropwhile(lambda part: part is None, index)
-    next(after)
-    apart = itertools.dropwhile(_is_integer, after)
-    return any(_is_integer(part) for part in apart)
+def _axes_of(chosen: np.ndarray[Any, Any]) -> int:
+    """How many axes an index array is for."""
+    return chosen.ndim if chosen.dtype == np.bool_ else 1
 
 
-def _is_integer(part: Any) -> bool:
-    return part is not None and part is not Ellipsis and not isinstance(part, slice)
+def _apply_arrays(
+    view: np.ndarray[Any, Any], parts: List[Any]
+) -> Tuple[List[int], np.ndarray[Any, Any], int]:
+    """Apply the index arrays among the parts to a view to which the others were applied.
+
+    Returns the view's other axes; the byte that each combination of the arrays selects, from the
+    view's first on; and the place among those axes where numpy puts the axes of the combinations.
+    """
+    widths = [
+        _axes_of(part) if isinstance(part, np.ndarray) else 0 if isinstance(part, int) else 1
+        for part in parts
+    ]
+    for at, part in enumerate(parts):
+        if part is Ellipsis:
+            widths[at] = view.ndim - (sum(widths) - 1)
+    starts = [sum(widths[:at]) for at in range(len(parts))]
+    shifts: List[np.ndarray[Any, Any]] = []
+    kept = list(range(view.ndim))
+    for start, width, part in zip(starts, widths, parts):
+        if isinstance(part, np.ndarray):
+            shifts.append(_shifts(view, start, part))
+            kept = [axis for axis in kept if not start <= axis < start + width]
+    try:
+        points = sum(np.broadcast_arrays(*shifts), np.zeros((), np.int64))
+    except ValueError:
+        shapes = " ".join(str(shift.shape) for shift in shifts)
+        raise IndexError(f"shape mismatch: index arrays of shapes {shapes}") from None
+    # Beside an array, an integer is an array of no axes. The axes of the arrays stand in the place
+    # of the arrays, but come first where something separates those.
+    arrays = [isinstance(part, (int, np.ndarray)) for part in parts]
+    first = arrays.index(True)
+    last = len(arrays) - 1 - arrays[::-1].index(True)
+    return kept, points, starts[first] if all(arrays[first : last + 1]) else 0
+
+
+def _shifts(view: np.ndarray[Any, Any], axis: int, chosen: np.ndarray[Any, Any]) -> Any:
+    """The bytes by which an index array goes along the view's axes from `axis` on."""
+    if chosen.dtype == np.bool_:
+        lengths = view.shape[axis : axis + chosen.ndim]
+        if chosen.shape != lengths:
+            raise IndexError(
+                f"a boolean index of shape {chosen.shape} for axes of lengths {lengths}, from axis "
+                f"{axis} on"
+            )
+        if chosen.ndim == 0:
+            return np.zeros(int(chosen), np.int64)
+        strides = view.strides[axis : axis + chosen.ndim]
+        return sum(at * stride for at, stride in zip(chosen.nonzero(), strides))
+    length = view.shape[axis]
+    wide = chosen.astype(np.int64)
+    wrong = wide[(wide < -length) | (wide >= length)]
+    if wrong.size:
+        raise IndexError(f"index {wrong[0]} is out of bounds for axis {axis} of length {length}")
+    return np.where(wide < 0, wide + length, wide) * view.strides[axis]
 
 
 def _reopen(
