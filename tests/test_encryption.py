@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from pathlib import Path
+from typing import Any, List, Tuple
 
 import pytest
 
 import rbd
 import rbd.rados
+import rbd.transfer
+from support import isolated
+from support.location import Where, open_all
 
 SIZE = 32 << 20
 LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
@@ -121,6 +125,95 @@ def test_any_luks_needs_a_librbd_that_knows_it(
             assert not hasattr(image, "encryption_load2")
             with pytest.raises(rbd.FunctionNotSupported):
                 image.encryption_load(LUKS, PASSPHRASE)
+
+
+@pytest.fixture(params=[LUKS1, LUKS2], ids=["LUKS1", "LUKS2"])
+def encrypted(request: Any, rbd_image: rbd.Image) -> rbd.Image:
+    """An image of noise, but for its last 4 KiB, with its encryption loaded."""
+    rbd_image.encryption_format(request.param, PASSPHRASE)
+    rbd_image.write(b"first" * 1000, 0)
+    rbd_image.write(b"E" * 4096, rbd_image.size() - 4096)
+    return rbd_image
+
+
+def test_a_resize_counts_as_size_does(rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd.Image) -> None:
+    size = encrypted.size()
+    header = SIZE - size
+    reports: List[Tuple[int, int]] = []
+    for wanted in (
+        # Nothing, more, by less than the header and by more, and less.
+        size,
+        size + 4096,
+        size + header,
+        size + header + (8 << 20),
+        size,
+    ):
+        encrypted.resize(wanted, on_progress=lambda done, total: reports.append((done, total)))
+        assert encrypted.size() == wanted
+        assert encrypted.read(size - 4096, 4096) == b"E" * 4096
+        with rbd.Image(rbd_ioctx, encrypted.name, read_only=True) as raw:
+            assert raw.size() == wanted + header
+    assert reports
+    encrypted.resize(size, allow_shrink=False)
+    with pytest.raises(rbd.InvalidArgument, match="shrink"):
+        encrypted.resize(size - 1, allow_shrink=False)
+    assert encrypted.size() == size
+    with pytest.raises(rbd.InvalidArgument):
+        encrypted.resize((1 << 64) - 1)
+    encrypted.resize(100)
+    assert (encrypted.size(), encrypted.read(0, 200)) == (100, (b"first" * 1000)[:100])
+    encrypted.resize(0)
+    assert encrypted.size() == 0
+    encrypted.resize(8192)
+    assert encrypted.size() == 8192
+    assert encrypted.write(b"again", 8187) == 5
+
+
+def first_resize(where: Where, passphrase: str) -> None:
+    """Of its process: what librbd counts is found out by it."""
+    _, _, image = open_all(where)
+    image.encryption_load(LUKS1, passphrase)
+    size = image.size()
+    image.resize(size - 4096)
+    assert image.size() == size - 4096
+    assert image.read(size - 8192, 4096) == b"E" * 4096
+
+
+def test_the_first_resize_of_a_process(where: Where) -> None:
+    _, _, image = open_all(where)
+    image.resize(SIZE)
+    image.encryption_format(LUKS1, PASSPHRASE)
+    image.write(b"E" * 8192, image.size() - 8192)
+    image.close()
+    isolated.run(first_resize, where, PASSPHRASE)
+
+
+def test_a_file_is_truncated_as_long_as_it_says(encrypted: rbd.Image) -> None:
+    size = encrypted.size()
+    with encrypted.open_file("r+b") as file:
+        assert file.seek(0, 2) == size
+        file.truncate()
+        file.seek(-4096, 2)
+        assert file.read() == b"E" * 4096
+        for wanted in (SIZE + (6 << 20), size - 4096):
+            assert file.truncate(wanted) == wanted
+            assert encrypted.size() == wanted
+
+
+def test_a_diff_is_as_long_as_it_says(
+    rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd.Image, tmp_path: Path
+) -> None:
+    """That of a plain image, applied to an encrypted one."""
+    source = f"{encrypted.name}-source"
+    for size in (SIZE + (6 << 20), encrypted.size(), 5 << 20):
+        rbd.RBD().create(rbd_ioctx, source, size)
+        with rbd.Image(rbd_ioctx, source) as plain:
+            plain.write(b"the end", size - 7)
+            rbd.transfer.export_diff(plain, tmp_path / "diff")
+        rbd.RBD().remove(rbd_ioctx, source)
+        rbd.transfer.import_diff(tmp_path / "diff", encrypted)
+        assert encrypted.size() == size
+        assert encrypted.read(size - 7, 7) == b"the end"
 
 
 @pytest.mark.needs("rbd_encryption_load2")

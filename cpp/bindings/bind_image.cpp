@@ -163,6 +163,7 @@ void bind_image(ImageClass& image) {
             long_call(on_progress, &Image::resize, self.get(), size, allow_shrink);
         },
         "Changes the size to `size` bytes; shrinking discards what is beyond.\n\n"
+        "While encryption is loaded, both `size` and size() leave its header out.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop a shrink. Raises\n"
         "InvalidArgument for a shrink without allow_shrink, OperationCanceled.\n\n"
         "Implements: rbd_resize2",

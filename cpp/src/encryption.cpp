@@ -59,6 +59,17 @@ void require_format(const abi::Functions& functions, int format) {
     }
 }
 
+// Calls `change`, which loads encryption or fails, and notes by how much the image became smaller.
+template <class Call, class Change>
+void note_header(const Image& image, const Call& use, const Change& change) {
+    const uint64_t before = image.size();
+    change();
+    const uint64_t after = image.size();
+    if (after < before) {
+        use.state().encryption_header += before - after;
+    }
+}
+
 }  // namespace
 
 void format(const Image& image, int format, const Secret& passphrase, int algorithm) {
@@ -69,9 +80,11 @@ void format(const Image& image, int format, const Secret& passphrase, int algori
     }
     Options options{};
     std::size_t size = fill(options, format, passphrase, algorithm);
-    check(use->rbd_encryption_format(use.get(), static_cast<abi::rbd_encryption_format_t>(format),
-                                     &options, size),
-          [&] { return "error formatting " + image.describe() + " with " + name_of(format); });
+    note_header(image, use, [&] {
+        check(use->rbd_encryption_format(
+                  use.get(), static_cast<abi::rbd_encryption_format_t>(format), &options, size),
+              [&] { return "error formatting " + image.describe() + " with " + name_of(format); });
+    });
 }
 
 void load(const Image& image, const Layer& layer) {
@@ -79,12 +92,15 @@ void load(const Image& image, const Layer& layer) {
     require_format(use.functions(), layer.format);
     Options options{};
     std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
-    check(use->rbd_encryption_load(
-              use.get(), static_cast<abi::rbd_encryption_format_t>(layer.format), &options, size),
-          [&] {
-              return "error loading encryption of " + image.describe() + " with " +
-                     name_of(layer.format);
-          });
+    note_header(image, use, [&] {
+        check(
+            use->rbd_encryption_load(
+                use.get(), static_cast<abi::rbd_encryption_format_t>(layer.format), &options, size),
+            [&] {
+                return "error loading encryption of " + image.describe() + " with " +
+                       name_of(layer.format);
+            });
+    });
 }
 
 void load(const Image& image, const std::vector<Layer>& layers) {
@@ -96,8 +112,10 @@ void load(const Image& image, const std::vector<Layer>& layers) {
         specs.push_back(
             {static_cast<abi::rbd_encryption_format_t>(layers[i].format), &options[i], size});
     }
-    check(use->rbd_encryption_load2(use.get(), specs.data(), specs.size()),
-          [&] { return "error loading encryption of " + image.describe(); });
+    note_header(image, use, [&] {
+        check(use->rbd_encryption_load2(use.get(), specs.data(), specs.size()),
+              [&] { return "error loading encryption of " + image.describe(); });
+    });
 }
 
 }  // namespace rbdxx::encryption

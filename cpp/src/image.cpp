@@ -266,16 +266,44 @@ timespec Image::modify_timestamp() const {
     });
 }
 
+namespace {
+
+// Whether the library's rbd_resize2 counts the header of encryption that is loaded, which
+// rbd_get_size leaves out: 1 or 0, and -1 while nobody has asked it.
+std::atomic<int> resize_counts_header{-1};
+
+}  // namespace
+
 void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) const {
+    const auto message = [&] {
+        return "error resizing " + describe() + " to " + std::to_string(size) + " bytes";
+    };
     if (!allow_shrink && size < this->size()) {
-        throw ArgumentError("error resizing " + describe() + " to " + std::to_string(size) +
-                            " bytes: that would shrink it");
+        throw ArgumentError(message() + ": that would shrink it");
     }
     auto call = use();
-    check(
-        call->rbd_resize2(call.get(), size, allow_shrink, report_progress,
-                          progress_argument(progress)),
-        [&] { return "error resizing " + describe() + " to " + std::to_string(size) + " bytes"; });
+    const uint64_t header = call.state().encryption_header;
+    const auto with_header = [&](uint64_t bytes) {
+        if (bytes > UINT64_MAX - header) {
+            throw ArgumentError(message() + ": there is no room for the header of its encryption");
+        }
+        return bytes + header;
+    };
+    if (header > 0 && resize_counts_header < 0) {
+        // No release says which. To the size that the image has with its header: that changes
+        // nothing if the header counts, and else makes the image larger for a moment.
+        const uint64_t before = this->size();
+        check(call->rbd_resize2(call.get(), with_header(before), false, report_progress,
+                                progress_argument({})),
+              message);
+        const uint64_t after = this->size();
+        resize_counts_header = after == before ? 1 : 0;
+        allow_shrink = allow_shrink || after > before;
+    }
+    const uint64_t bytes = header > 0 && resize_counts_header == 1 ? with_header(size) : size;
+    check(call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
+                            progress_argument(progress)),
+          message);
 }
 
 void Image::flatten(const Progress& progress) const {

@@ -52,6 +52,8 @@ struct ImageState final : Handle {
     std::atomic<bool> notifies{false};
     // How many have completed that poll_events() has not given yet.
     mutable std::atomic<int64_t> untold{0};
+    // The bytes by which the image is smaller while its encryption is loaded: those of the header.
+    std::atomic<uint64_t> encryption_header{0};
     // What librbd calls back must live until it is told to stop, which it is before the image goes.
     std::vector<std::shared_ptr<watch::Watch>> watches;
     std::mutex watches_mutex;
