@@ -188,11 +188,8 @@ def restore(directory: Path, spec: ImageSpec, bar: bool) -> None:
         if not runs:
             sys.exit(f"{directory} has no runs")
         for run in runs:
-            digest = transfer.import_diff(
-                directory / run["file"], image, checksum="sha256", progress=bar
-            )
-            if digest != run["sha256"]:
-                sys.exit(f"{run['file']} is not what was saved: its checksum differs")
+            expected = ("sha256", run["sha256"])
+            transfer.import_diff(directory / run["file"], image, expected=expected, progress=bar)
     print(f"{spec} restored")
 
 

@@ -120,8 +120,9 @@ void bind_pipeline(py::module_& m) {
 
     py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
     writer.def(py::init(
-        [](const PyImage& image, const py::object& memory, uint64_t depth, uint64_t sparse) {
-            return std::make_unique<Writer>(image, memory, depth, sparse);
+        [](const PyImage& image, const py::object& memory, uint64_t depth, uint64_t sparse,
+           bool zeroes_runs) {
+            return std::make_unique<Writer>(image, memory, depth, sparse, zeroes_runs);
         }));
     define(
         writer, "reserve",

@@ -15,8 +15,9 @@ constexpr uint64_t zero_piece = uint64_t{1} << 30;
 
 }  // namespace
 
-Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse)
-    : Pipeline(image, memory, capacity, depth), sparse_(sparse) {}
+Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
+               bool zeroes_runs)
+    : Pipeline(image, memory, capacity, depth), sparse_(sparse), zeroes_runs_(zeroes_runs) {}
 
 void Writer::close() noexcept {
     settle_all();
@@ -52,6 +53,8 @@ void Writer::write(uint64_t offset, uint64_t length) {
         for_each_run(data, offset, length, sparse_, [&](uint64_t at, uint64_t size, bool zero) {
             if (!zero) {
                 queue(offset + at, size, data + at, &block);
+            } else if (zeroes_runs_) {
+                queue(offset + at, size, nullptr, nullptr);
             }
         });
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from types import TracebackType
-from typing import Iterable, Iterator, List, Optional, Tuple, Type
+from typing import Generator, Iterable, Iterator, List, Optional, Tuple, Type
 
 from . import exceptions
 from ._core import Image, _ReadPipeline, _WritePipeline
@@ -89,7 +89,7 @@ def read_batches(
 
 def read_chunks(
     image: Image, extents: Iterable[Tuple[int, int, bool]], queue_depth: int, grain: int = 0
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """As read_batches(), one chunk after the other."""
     for batch in read_batches(image, extents, queue_depth, grain):
         yield from batch
@@ -98,12 +98,16 @@ def read_chunks(
 class ImageWriter:
     """Writes extents into an image at queue depth, from a ring of memory; a context manager.
 
-    The order of writes that overlap is that in which they were given.
+    The order of writes that overlap is that in which they were given. Runs of `sparse_size` zero
+    bytes are not written: in a `fresh` image, which is zero anyhow, they are left out, and in
+    another one they are made zero, so that they take no space.
     """
 
-    def __init__(self, image: Image, queue_depth: int, sparse_size: int) -> None:
+    def __init__(
+        self, image: Image, queue_depth: int, sparse_size: int, *, fresh: bool = True
+    ) -> None:
         self._ring = _new_ring()
-        self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size)
+        self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size, not fresh)
         self._high = 0
 
     def __enter__(self) -> ImageWriter:

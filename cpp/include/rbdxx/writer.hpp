@@ -15,8 +15,10 @@ namespace rbdxx::pipeline {
 // drain().
 class Writer final : public Pipeline {
 public:
-    // Runs of zeroes of `sparse` bytes, at multiples of that, are left out; none for 0.
-    Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse);
+    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. They are
+    // left out, or, with `zeroes_runs`, made zero: what was there before is then discarded.
+    Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
+           bool zeroes_runs = false);
     ~Writer() { close(); }
     // Waits for what is under way, drops what is not, and lets go of the image.
     void close() noexcept;
@@ -44,6 +46,7 @@ private:
     void collect();
 
     const uint64_t sparse_;
+    const bool zeroes_runs_;
     std::deque<Block> blocks_;
     std::deque<Write> writes_;  // those under way, then those that wait
     std::size_t started_ = 0;   // how many of them

@@ -11,8 +11,23 @@ from __future__ import annotations
 
 from .diff_export import export_diff
 from .diff_import import import_diff
+from .image_digest import digest
 from .image_export import export_image
 from .image_import import import_image
+from .inspection import DiffDescription, StreamDescription, describe, verify
+from .local import apply_diff
 from .merge import merge_diff
 
-__all__ = ["export_diff", "export_image", "import_diff", "import_image", "merge_diff"]
+__all__ = [
+    "DiffDescription",
+    "StreamDescription",
+    "apply_diff",
+    "describe",
+    "digest",
+    "export_diff",
+    "export_image",
+    "import_diff",
+    "import_image",
+    "merge_diff",
+    "verify",
+]

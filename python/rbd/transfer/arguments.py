@@ -6,9 +6,11 @@ import errno
 import fcntl
 import io
 import os
+import re
 import sys
-from typing import Any, Collection, Optional
+from typing import Any, Collection, Optional, Tuple
 
+from .. import exceptions
 from .._core import Image
 
 
@@ -62,6 +64,14 @@ def check_choice(name: str, value: Any, choices: Collection[int]) -> None:
         raise ValueError(f"{name} must be {listed}, not {value}")
 
 
+def check_sparse_size(size: Any) -> None:
+    """Check the length of runs of zeroes. Raises TypeError, ValueError."""
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"sparse_size must be int, not {type(size).__name__}")
+    if size < 0:
+        raise ValueError(f"sparse_size must not be negative, but is {size}")
+
+
 def checked_name(argument: str, name: Any) -> str:
     """Return the name of an image or a snapshot as text. Raises TypeError, ValueError."""
     if isinstance(name, bytes):
@@ -87,8 +97,83 @@ def new_hash(name: Any) -> Any:
     return made
 
 
-def check_options(checksum: Optional[str], on_progress: Any) -> None:
+class Digests:
+    """The hashes of a stream: the one that was asked for, and the one that it must have."""
+
+    def __init__(self, checksum: Optional[str], expected: Any = None) -> None:
+        self._asked = new_hash(checksum)
+        self._wanted = ""
+        self._compared: Any = None
+        if expected is not None:
+            name, self._wanted = _checked_expected(expected)
+            same = self._asked is not None and name == checksum
+            self._compared = self._asked if same else new_hash(name)
+
+    def __bool__(self) -> bool:
+        return self._asked is not None or self._compared is not None
+
+    def update(self, data: Any) -> None:
+        """Hash what comes next in the stream."""
+        if self._asked is not None:
+            self._asked.update(data)
+        if self._compared is not None and self._compared is not self._asked:
+            self._compared.update(data)
+
+    def copy(self) -> Digests:
+        """Return the hashes as they are now."""
+        made = Digests(None)
+        made._wanted = self._wanted
+        made._asked = None if self._asked is None else self._asked.copy()
+        if self._compared is not None:
+            same = self._compared is self._asked
+            made._compared = made._asked if same else self._compared.copy()
+        return made
+
+    @property
+    def checksum(self) -> Optional[str]:
+        """The digest that was asked for, in hexadecimal."""
+        return None if self._asked is None else str(self._asked.hexdigest())
+
+    @property
+    def expects(self) -> bool:
+        """Whether there is a digest that the stream must have."""
+        return self._compared is not None
+
+    def check(self, position: int, what: str = "the stream") -> None:
+        """Check that a stream which ends here is the expected one. Raises StreamError."""
+        if self._compared is None:
+            return
+        found = self._compared.hexdigest()
+        if found != self._wanted:
+            raise exceptions.StreamError(
+                f"{what} is not the expected one: its {self._compared.name} digest is {found}, "
+                f"not {self._wanted}",
+                position,
+            )
+
+
+def _checked_expected(expected: Any) -> Tuple[str, str]:
+    """Return the name of a hash and the digest in lower case. Raises TypeError, ValueError."""
+    if (
+        not isinstance(expected, (tuple, list))
+        or len(expected) != 2
+        or not all(isinstance(part, str) for part in expected)
+    ):
+        raise TypeError(
+            "expected must be a pair of a hash's name and its hexadecimal digest, as in "
+            f"('sha256', '9f86...'), not {expected!r}"
+        )
+    name, digest = expected
+    length = 2 * new_hash(name).digest_size
+    if len(digest) != length or not re.fullmatch("[0-9a-fA-F]*", digest):
+        raise ValueError(f"expected must have a {name} digest of {length} hexadecimal digits")
+    return name, digest.lower()
+
+
+def check_options(checksum: Optional[str], on_progress: Any, *expected: Any) -> None:
     """Check what all transfers take. Raises TypeError, ValueError."""
     new_hash(checksum)
+    for pair in expected:
+        Digests(None, pair)
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be callable or None, not {type(on_progress).__name__}")

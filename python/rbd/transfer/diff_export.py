@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+import collections
+from typing import Callable, Deque, Iterable, Iterator, List, Optional, Tuple
 
 from .. import _pipeline, library_info
 from .._core import Image
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream, checked_name
-from .extents import changed, check_size
+from .extents import changed, check_size, own
 from .progress import Progress, ProgressFunction
 from .sink import Buffer, Sink
 from .source import StreamArgument
@@ -23,6 +24,7 @@ def export_diff(
     from_snapshot: Optional[str] = None,
     *,
     whole_object: bool = False,
+    include_parent: bool = True,
     diff_format: int = 1,
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
@@ -34,10 +36,12 @@ def export_diff(
 
     image: its present state, or that of the snapshot at which it is open, is the end of the diff.
     from_snapshot: the start; None for the beginning of the image. whole_object: whole objects that
-    changed, quick with the object map. diff_format: 1, or 2, which stands in whole images of export
-    format 2. The other arguments, the result and the errors are those of export_image. Raises
-    ImageNotFound where there is no such snapshot, InvalidArgument where it is later than the
-    image's own.
+    changed, quick with the object map. include_parent: False leaves out what a clone has from its
+    parent, so that the diff can be applied to another clone of it; whole_object then means nothing.
+    diff_format: 1, or 2, which
+    stands in whole images of export format 2. The other arguments, the result and the errors are
+    those of export_image. Raises ImageNotFound where there is no such snapshot, InvalidArgument
+    where it is later than the image's own.
     """
     check_image(image)
     check_stream("dest", dest, "write")
@@ -65,6 +69,7 @@ def export_diff(
             whole_object,
             None,
             0,
+            include_parent,
         )
         reporting.update(size, last=True)
     return sink.checksum
@@ -81,6 +86,7 @@ def write_diff(
     whole_object: bool,
     protected: Optional[bool],
     done: int,
+    include_parent: bool = True,
 ) -> None:
     """Writes one diff of the open image. `done` bytes were done before it, for the progress."""
     size = image.size()
@@ -95,24 +101,81 @@ def write_diff(
     length = formats.OLD_PROTECTION_LENGTH if old else formats.PROTECTION_LENGTH
     sink.write(formats.diff_header(version, header, length))
     describe = formats.extent_header(version)
+    if start is None and not include_parent and image.overlap() > 0:
+        found = own(image, size, queue_depth)
+    else:
+        found = changed(image, size, start, whole_object)
     extents = (
         (offset, min(length, size - offset), exists)
-        for offset, length, exists in changed(image, size, start, whole_object)
+        for offset, length, exists in found
         if offset < size
     )
-    parts: List[Buffer] = []
-    for batch in _pipeline.read_batches(image, extents, queue_depth):
+    records = _Records(sink, describe)
+    for batch in _pipeline.read_batches(image, records.noted(extents), queue_depth):
         for chunk in batch:
-            parts.append(describe(chunk.offset, chunk.length, chunk.view is not None))
-            if chunk.view is not None:
-                parts.append(chunk.view)
-            if len(parts) >= _PARTS:
-                sink.write(*parts)
-                parts.clear()
+            records.add(chunk)
         # The memory of a batch is gone when the next one is asked for.
-        if parts:
-            sink.write(*parts)
-            parts.clear()
+        records.flush()
         progress.update(done + batch[-1].offset + batch[-1].length)
     check_size(image, size)
     sink.write(formats.DIFF_END)
+
+
+class _Records:
+    """Writes one record for each extent, of whose data come in chunks, as the command does.
+
+    The record of an extent that is all zeroes has no data. In others, zeroes are data too. What
+    kind of record it is has to be written first, so zeroes at the beginning of an extent are
+    counted until something else follows.
+    """
+
+    def __init__(self, sink: Sink, describe: Callable[[int, int, bool], bytes]) -> None:
+        self._sink = sink
+        self._describe = describe
+        self._extents: Deque[Tuple[int, int, bool]] = collections.deque()
+        self._parts: List[Buffer] = []
+        self._done = 0
+        # Zeroes at the extent's beginning that are not written yet; -1 after its header.
+        self._zeroes = 0
+
+    def noted(self, extents: Iterable[Tuple[int, int, bool]]) -> Iterator[Tuple[int, int, bool]]:
+        """Pass the extents on."""
+        for extent in extents:
+            if extent[1] > 0:
+                self._extents.append(extent)
+                yield extent
+
+    def add(self, chunk: _pipeline.Chunk) -> None:
+        """Write a chunk of the next extent, or its next chunk."""
+        offset, length, _ = self._extents[0]
+        parts, view = self._parts, chunk.view
+        if view is None:
+            if self._zeroes < 0:
+                self._write_zeroes(chunk.length)
+            else:
+                self._zeroes += chunk.length
+        else:
+            if self._zeroes >= 0:
+                parts.append(self._describe(offset, length, True))
+                if self._zeroes > 0:
+                    self._write_zeroes(self._zeroes)
+                self._zeroes = -1
+            parts.append(view)
+        self._done += chunk.length
+        if self._done == length:
+            if self._zeroes >= 0:
+                parts.append(self._describe(offset, length, False))
+            self._extents.popleft()
+            self._done = self._zeroes = 0
+        if len(parts) >= _PARTS:
+            self.flush()
+
+    def _write_zeroes(self, length: int) -> None:
+        self.flush()
+        self._sink.hole(length)
+
+    def flush(self) -> None:
+        """Hand everything to the destination."""
+        if self._parts:
+            self._sink.write(*self._parts)
+            self._parts.clear()

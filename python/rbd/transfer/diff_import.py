@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Optional, Set
+import contextlib
+from typing import Optional, Set, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import Image
 from . import formats
-from .arguments import check_image, check_options, check_stream
+from .arguments import check_image, check_options, check_sparse_size, check_stream
+from .extents import changed
 from .progress import Progress, ProgressFunction
 from .source import Source, StreamArgument
 
@@ -20,6 +22,9 @@ def import_diff(
     progress: bool = False,
     checksum: Optional[str] = None,
     queue_depth: int = _pipeline.QUEUE_DEPTH,
+    expected: Optional[Tuple[str, str]] = None,
+    sparse_size: int = 4096,
+    allow_changed: bool = False,
 ) -> Optional[str]:
     """Applies a diff to an image, as the command `rbd import-diff` does: size, data, and the new
     snapshot.
@@ -28,23 +33,39 @@ def import_diff(
     the diff starts, and not the one with which it ends, else InvalidArgument. A file is looked
     through from end to end before the image is touched; a pipe cannot be. A damaged stream is
     StreamError with its `position`; then the image has no new snapshot, and is what it was or,
-    where that was seen too late, partly changed. The other arguments and the result are those of
-    export_image.
+    where that was seen too late, partly changed.
+
+    expected: a hash's name and its hexadecimal digest, which the stream must have, else StreamError
+    before the new snapshot is made; of a file, before the image is touched. sparse_size: runs of so
+    many zero bytes are discarded, so that they take no space; 0 writes all data.
+    allow_changed: apply the diff even if the image was written to, or resized, since the snapshot
+    at which the diff starts; else that is InvalidArgument. The other arguments and the result are
+    those of export_image.
     """
     check_stream("source", source, "read")
     check_image(image)
-    check_options(checksum, on_progress)
+    check_options(checksum, on_progress, expected)
+    check_sparse_size(sparse_size)
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
-    with Source(source, checksum) as stream:
+    with Source(source, checksum, expected) as stream:
         if stream.seekable:
             mark = stream.mark()
             reader = formats.DiffReader(stream)
             check_ends(image, reader.header)
             reader.skim()
+            stream.check_digest()
             stream.rewind(mark)
         with Progress(on_progress, progress, stream.size or 0, "import-diff") as reporting:
-            apply_diff(stream, image, reporting, queue_depth, fresh=False, sparse_size=0)
+            apply_diff(
+                stream,
+                image,
+                reporting,
+                queue_depth,
+                fresh=False,
+                sparse_size=sparse_size,
+                allow_changed=allow_changed,
+            )
             reporting.update(stream.position, last=True)
         return stream.checksum
 
@@ -64,6 +85,32 @@ def check_ends(image: Image, header: formats.DiffHeader) -> None:
         )
 
 
+def check_unchanged(image: Image, start: str, queue_depth: int) -> None:
+    """Check that the image is what it was at the snapshot. Raises InvalidArgument."""
+    size = image.size()
+    # Writes of this handle may still be in its cache.
+    image.flush()
+    with image._open_again(start) as before:
+        changed_at: Optional[int] = None if before.size() == size else min(before.size(), size)
+        if changed_at is None:
+            # An extent that librbd takes for changed may be what it was, as after a rollback.
+            extents = [(at, length, True) for at, length, _ in changed(image, size, start)]
+            now = _pipeline.read_chunks(image, extents, queue_depth)
+            then = _pipeline.read_chunks(before, extents, queue_depth)
+            # A read that nobody has taken keeps its image open.
+            with contextlib.closing(now), contextlib.closing(then):
+                for one, other in zip(now, then):
+                    if one.view != other.view:
+                        changed_at = one.offset
+                        break
+    if changed_at is not None:
+        raise exceptions.InvalidArgument(
+            f"{image} was changed since snapshot {start!r}, at which the diff starts: near byte "
+            f"{changed_at}; roll it back to the snapshot, or give allow_changed=True",
+            errno=22,
+        )
+
+
 def apply_diff(
     stream: Source,
     image: Image,
@@ -72,18 +119,23 @@ def apply_diff(
     *,
     fresh: bool,
     sparse_size: int,
+    allow_changed: bool = True,
+    more: bool = False,
 ) -> None:
     """Applies the diff that comes next in the stream.
 
-    fresh: the image has never been written, so that zeroes need not be.
+    fresh: the image has never been written, so that zeroes need not be. more: other diffs follow in
+    the stream, so that its digest is not complete.
     """
     reader = formats.DiffReader(stream)
     header = reader.header
     check_ends(image, header)
+    if not allow_changed and header.from_snapshot is not None:
+        check_unchanged(image, formats.text(header.from_snapshot), queue_depth)
     if header.size is not None and header.size != image.size():
         image.resize(header.size)
     size = image.size()
-    with _pipeline.ImageWriter(image, queue_depth, sparse_size if fresh else 0) as writer:
+    with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=fresh) as writer:
         for extent in reader:
             if extent.offset + extent.length > size:
                 formats.damaged(
@@ -101,6 +153,8 @@ def apply_diff(
         raise exceptions.InvalidArgument(
             f"{image} was resized to {image.size()} bytes while a diff was applied", errno=22
         )
+    if not more:
+        stream.check_digest()
     if header.to_snapshot is not None:
         name = formats.text(header.to_snapshot)
         image.create_snap(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from queue import Queue
-from typing import Iterable, Iterator, Optional, Tuple, Union
+from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
@@ -179,6 +179,64 @@ def changed(
             if not ready.empty():
                 ready.get()
             thread.join(0.01)
+
+
+def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
+    """The extents of a clone's first `size` bytes that are not its parent's, window by window.
+
+    They do not exist where the clone has discarded what its parent has. librbd says nothing of what
+    is behind an object's end, and takes an object that was discarded for the parent's.
+    """
+    period = image.stat()["obj_size"] * image.stripe_count()
+    window = -(-WINDOW // period) * period
+    overlap = image.overlap()
+    mapped = has_map(image)
+    for start in range(0, size, window):
+        end = min(start + window, size)
+        found = sorted(image.diff(start, end - start, include_parent=False))
+        shared = min(end, overlap)
+        hidden: List[ExtentTuple] = []
+        if start < shared and mapped:
+            there = image.diff(start, shared - start, include_parent=False, whole_object=True)
+            hidden += _without(sorted(there), found)
+        elif start < shared:
+            visible = sorted(image.diff(start, shared - start))
+            # Of an object that ends early, the parent's rest is hidden.
+            periods = sorted(
+                {
+                    number
+                    for at, length, _ in found
+                    for number in range(at // period, -(-(at + length) // period))
+                }
+            )
+            touched = [(number * period, period, True) for number in periods]
+            hidden += _without(_without(touched, found), visible)
+            # Of what is visible, only its content tells.
+            rest = _without(visible, found)
+            for chunk in _pipeline.read_chunks(image, rest, queue_depth, period):
+                if chunk.view is None:
+                    hidden.append((chunk.offset, chunk.length, False))
+        clipped = [(at, min(length, shared - at), False) for at, length, _ in hidden if at < shared]
+        yield from sorted([*found, *clipped])
+
+
+def _without(
+    extents: Iterable[ExtentTuple], others: Iterable[ExtentTuple]
+) -> Iterator[ExtentTuple]:
+    """What sorted extents have that sorted others have not."""
+    behind = iter(others)
+    other = next(behind, None)
+    for offset, length, exists in extents:
+        at, end = offset, offset + length
+        while other is not None and other[0] < end:
+            if other[0] > at:
+                yield at, other[0] - at, exists
+            at = max(at, other[0] + other[1])
+            if at >= end:
+                break
+            other = next(behind, None)
+        if at < end:
+            yield at, end - at, exists
 
 
 def with_holes(extents: Iterator[ExtentTuple], size: int) -> Iterator[ExtentTuple]:

@@ -131,6 +131,13 @@ def extent_header(version: int) -> Callable[[int, int, bool], bytes]:
 
 
 DIFF_END = b"e"
+# How long the number of an image's diffs is.
+COUNT_BYTES = _U64.size
+
+
+def diff_count(diffs: int) -> bytes:
+    """The number of an image's diffs, as it stands before them."""
+    return _U64.pack(diffs)
 
 
 def image_header(header: ImageHeader, diffs: int) -> bytes:
@@ -146,7 +153,7 @@ def image_header(header: ImageHeader, diffs: int) -> bytes:
             parts.append(_record(2, tag, _U64.pack(value)))
     for key, value_ in header.metadata:
         parts.append(_record(2, b"M", string(key) + string(value_)))
-    parts += [b"E", DIFFS_BANNER, _U64.pack(diffs)]
+    parts += [b"E", DIFFS_BANNER, diff_count(diffs)]
     return b"".join(parts)
 
 

@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import errno
 import os
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import RBD, Image
 from . import formats
-from .arguments import check_choice, check_options, check_stream, checked_name
+from .arguments import check_choice, check_options, check_sparse_size, check_stream, checked_name
 from .diff_import import apply_diff, copy_extent
 from .progress import Progress, ProgressFunction
 from .source import Source, StreamArgument
 
+# What is compared as one where equal data are not to be written again, in bytes.
+_COMPARED_BYTES = 64 << 10
+_ZEROES = bytes(_COMPARED_BYTES)
+# The files of virtual disks: where each has what in its beginning, and what it is called.
+_BEGINNING = 128
+_DISK_FORMATS = (
+    (0, b"QFI\xfb", "qcow2"),
+    (0, b"QED\0", "qed"),
+    (0, b"KDMV", "vmdk"),
+    (0, b"COWD", "vmdk"),
+    (0, b"# Disk DescriptorFile", "vmdk"),
+    (0, b"vhdxfile", "vhdx"),
+    (0, b"conectix", "vhd"),
+    (64, b"\x7f\x10\xda\xbe", "vdi"),
+)
 # An image from a pipe, whose length nobody knows, grows by at least this many bytes at a time.
 _GROWTH_BYTES = 256 << 20
 
 
 def import_image(
     source: StreamArgument,
-    ioctx: Any,
-    name: str,
+    ioctx: Any = None,
+    name: Optional[str] = None,
     *,
+    into: Optional[Image] = None,
     export_format: Optional[int] = None,
+    format: Optional[str] = None,
     sparse_size: int = 4096,
+    skip_equal: bool = False,
     order: Optional[int] = None,
+    object_size: Optional[int] = None,
+    old_format: bool = False,
     features: Optional[int] = None,
     stripe_unit: Optional[int] = None,
     stripe_count: Optional[int] = None,
     data_pool: Optional[str] = None,
+    journal_order: Optional[int] = None,
+    journal_splay_width: Optional[int] = None,
+    journal_pool: Optional[str] = None,
+    metadata: Optional[Mapping[str, str]] = None,
+    expected: Optional[Tuple[str, str]] = None,
     on_progress: Optional[ProgressFunction] = None,
     progress: bool = False,
     checksum: Optional[str] = None,
@@ -40,45 +66,196 @@ def import_image(
 
     source: a path, a descriptor or a binary file object, from where it is to its end.
     export_format: 1 for bytes, 2 for an image with its layout, metadata and snapshots; None to see
-    which it is. sparse_size: runs of so many zero bytes take no space; 0 writes all. order,
-    features, stripe_unit, stripe_count and data_pool are those of RBD.create, and go before what a
-    stream of format 2 says.
+    which it is. format: "raw" to import the bytes of a qcow2, vmdk, vdi, vhd or vhdx file as they
+    are; else ValueError. sparse_size: runs of so many zero bytes take no space; 0 writes all.
+    expected: a hash's name and its hexadecimal digest, which the stream must have, else
+    StreamError. order, old_format, features, stripe_unit, stripe_count, data_pool, journal_order,
+    journal_splay_width and journal_pool are those of RBD.create, and go before what a stream of
+    format 2 says; object_size is 2**order, in bytes. metadata: pairs to set on the new image.
 
     The image has its name when it is whole: on the way it has another, NAME.import-HEX, and is
     removed where the import fails. Raises ImageExists; StreamError, with its `position`, for a
     damaged stream. The other arguments and the result are those of export_image.
+
+    into: an open image, in place of `ioctx` and `name`, that gets the bytes and the length of a
+    stream of format 1. Its snapshots and clones stay, and what is zero in the stream is discarded.
+    skip_equal: read the image, and write only what differs. Where the import fails, the image is
+    partly changed.
     """
     check_stream("source", source, "read")
-    name = checked_name("name", name)
     if export_format is not None:
         check_choice("export_format", export_format, (1, 2))
-    check_options(checksum, on_progress)
-    if not isinstance(sparse_size, int) or isinstance(sparse_size, bool):
-        raise TypeError(f"sparse_size must be int, not {type(sparse_size).__name__}")
-    if sparse_size < 0:
-        raise ValueError(f"sparse_size must not be negative, but is {sparse_size}")
+    if format not in (None, "raw"):
+        kind = ValueError if isinstance(format, str) else TypeError
+        raise kind(f"format must be 'raw' or None, not {format!r}")
+    check_options(checksum, on_progress, expected)
+    check_sparse_size(sparse_size)
     _pipeline.check_queue_depth(queue_depth)
+    pairs = _checked_metadata(metadata)
     options: Dict[str, Any] = {
-        "order": order,
+        "order": _checked_order(order, object_size),
+        "old_format": old_format,
         "features": features,
         "stripe_unit": stripe_unit,
         "stripe_count": stripe_count,
         "data_pool": data_pool,
+        "journal_order": journal_order,
+        "journal_splay_width": journal_splay_width,
+        "journal_pool": journal_pool,
     }
-    with Source(source, checksum) as stream:
-        if name in RBD().list(ioctx):
-            raise exceptions.ImageExists(f"error importing image {name!r}", errno=errno.EEXIST)
+    if into is not None:
+        _check_into(into, ioctx, name, options, pairs)
+    else:
+        new_name = checked_name("name", name)
+        if skip_equal:
+            raise ValueError("skip_equal is for an image that is there: it needs into")
+    with Source(source, checksum, expected) as stream:
+        if into is None and new_name in RBD().list(ioctx):
+            raise exceptions.ImageExists(f"error importing image {new_name!r}", errno=errno.EEXIST)
         if export_format is None:
             banner = stream.peek(len(formats.IMAGE_BANNER))
             export_format = 2 if banner == formats.IMAGE_BANNER else 1
+        if export_format == 1 and format is None:
+            _check_raw(stream.peek(_BEGINNING))
         total = stream.size or 0
         with Progress(on_progress, progress, total, "import") as reporting:
-            if export_format == 2:
-                _import_all(stream, ioctx, name, options, sparse_size, reporting, queue_depth)
+            if into is not None:
+                if export_format == 2:
+                    raise exceptions.InvalidArgument(
+                        f"a stream of format 2 makes a new image: {into} cannot get it",
+                        errno=errno.EINVAL,
+                    )
+                _check_digest_first(stream)
+                _restore(stream, into, sparse_size, skip_equal, reporting, queue_depth)
             else:
-                _import_raw(stream, ioctx, name, options, sparse_size, reporting, queue_depth)
+                import_ = _import_all if export_format == 2 else _import_raw
+                import_(
+                    stream, ioctx, new_name, options, pairs, sparse_size, reporting, queue_depth
+                )
             reporting.update(stream.position, last=True)
         return stream.checksum
+
+
+def _checked_metadata(metadata: Any) -> List[Tuple[str, str]]:
+    if metadata is None:
+        return []
+    if not isinstance(metadata, collections.abc.Mapping):
+        raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__}")
+    pairs = [*metadata.items()]
+    if not all(isinstance(part, str) for pair in pairs for part in pair):
+        raise TypeError("metadata must have keys and values of str")
+    return pairs
+
+
+def _checked_order(order: Optional[int], object_size: Any) -> Optional[int]:
+    if object_size is None:
+        return order
+    if order is not None:
+        raise ValueError("order and object_size are the same: give one of them")
+    if not isinstance(object_size, int) or isinstance(object_size, bool):
+        raise TypeError(f"object_size must be int, not {type(object_size).__name__}")
+    if object_size < 1 or object_size & (object_size - 1):
+        raise ValueError(f"object_size must be a power of two, in bytes, not {object_size}")
+    return object_size.bit_length() - 1
+
+
+def _check_into(into: Any, ioctx: Any, name: Any, options: Dict[str, Any], pairs: Any) -> None:
+    """Check that nothing is said of a new image as well. Raises TypeError, ValueError."""
+    if not isinstance(into, Image):
+        raise TypeError(f"into must be an rbd.Image, not {type(into).__name__}")
+    if ioctx is not None or name is not None:
+        raise TypeError("into goes in place of ioctx and name")
+    given = [
+        option for option, value in options.items() if value is not None and value is not False
+    ]
+    if given or pairs:
+        raise ValueError(f"{given[0] if given else 'metadata'} is for a new image, not for into")
+    into.require_not_closed()
+
+
+def _check_raw(beginning: bytes) -> None:
+    """Check that a stream is not the file of a virtual disk. Raises ValueError."""
+    for at, magic, name in _DISK_FORMATS:
+        if beginning[at : at + len(magic)] == magic:
+            raise ValueError(
+                f"the source is a {name} file, whose bytes are not those of its disk: convert it "
+                "by 'qemu-img convert -O raw FILE FILE.raw', or give format='raw' to import the "
+                "file itself"
+            )
+
+
+def _check_digest_first(stream: Source) -> None:
+    """Check the digest of a file before an image is changed. Raises StreamError."""
+    if stream.seekable and stream.digests.expects and stream.size is not None:
+        mark = stream.mark()
+        stream.skip(stream.size - stream.position)
+        stream.check_digest()
+        stream.rewind(mark)
+
+
+def _restore(
+    stream: Source,
+    image: Image,
+    sparse_size: int,
+    skip_equal: bool,
+    progress: Progress,
+    queue_depth: int,
+) -> None:
+    """Make an image that is there the same as a stream of bytes."""
+    known = stream.size if stream.seekable else None
+    if known is not None and known != image.size():
+        image.resize(known)
+    with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=False) as writer:
+        if known is None:
+            size = _copy_all(stream, image, writer, progress, skip_equal)
+        else:
+            size = known
+            position = 0
+            for start, end in [*_data(stream, known, sparse_size), (known, known)]:
+                if start > position:
+                    writer.zero(position, start - position)
+                    stream.skip(start - position)
+                if skip_equal:
+                    _copy_differing(stream, image, writer, start, end, progress, queue_depth)
+                else:
+                    copy_extent(stream, writer, start, end - start, progress)
+                position = end
+    image.flush()
+    if image.size() != size:
+        image.resize(size)
+    stream.check_digest()
+
+
+def _copy_differing(
+    stream: Source,
+    image: Image,
+    writer: _pipeline.ImageWriter,
+    start: int,
+    end: int,
+    progress: Progress,
+    queue_depth: int,
+) -> None:
+    """Write what comes next in the stream where it is not what the image has."""
+    extents = [(start, end - start, True)] if end > start else []
+    space = memoryview(bytearray(_pipeline.PIECE))
+    # It is read ahead of what is written, never behind it.
+    for chunk in _pipeline.read_chunks(image, extents, queue_depth):
+        new = space[: chunk.length]
+        stream.readinto_exact(new)
+        _write_differing(writer, chunk.offset, new, chunk.view)
+        progress.update(stream.position)
+
+
+def _write_differing(
+    writer: _pipeline.ImageWriter, offset: int, new: memoryview, old: Optional[memoryview]
+) -> None:
+    """Write the blocks that are not what was there before; None is zeroes."""
+    for at in range(0, len(new), _COMPARED_BYTES):
+        block = new[at : at + _COMPARED_BYTES]
+        before = _ZEROES[: len(block)] if old is None else bytes(old[at : at + len(block)])
+        if bytes(block) != before:
+            writer.space(len(block))[:] = block
+            writer.write(offset + at, len(block))
 
 
 @contextlib.contextmanager
@@ -115,6 +292,7 @@ def _import_all(
     ioctx: Any,
     name: str,
     options: Dict[str, Any],
+    metadata: List[Tuple[str, str]],
     sparse_size: int,
     progress: Progress,
     queue_depth: int,
@@ -124,6 +302,7 @@ def _import_all(
         mark = stream.mark()
         for _ in range(formats.read_image_header(stream)[1]):
             formats.DiffReader(stream).skim()
+        stream.check_digest()
         stream.rewind(mark)
     header, diffs = formats.read_image_header(stream)
     for option in ("order", "features", "stripe_unit", "stripe_count"):
@@ -132,11 +311,23 @@ def _import_all(
     with _new_image(ioctx, name, 0, options) as image:
         for key, value in header.metadata:
             image.metadata_set(formats.text(key), formats.text(value))
+        _set_metadata(image, metadata)
         for number in range(diffs):
             # What no diff has written yet is zero anyhow.
             apply_diff(
-                stream, image, progress, queue_depth, fresh=number == 0, sparse_size=sparse_size
+                stream,
+                image,
+                progress,
+                queue_depth,
+                fresh=number == 0,
+                sparse_size=sparse_size,
+                more=number + 1 < diffs,
             )
+
+
+def _set_metadata(image: Image, metadata: List[Tuple[str, str]]) -> None:
+    for key, value in metadata:
+        image.metadata_set(key, value)
 
 
 def _import_raw(
@@ -144,12 +335,14 @@ def _import_raw(
     ioctx: Any,
     name: str,
     options: Dict[str, Any],
+    metadata: List[Tuple[str, str]],
     sparse_size: int,
     progress: Progress,
     queue_depth: int,
 ) -> None:
     known = stream.size if stream.seekable else None
     with _new_image(ioctx, name, known or 0, options) as image:
+        _set_metadata(image, metadata)
         with _pipeline.ImageWriter(image, queue_depth, sparse_size) as writer:
             if known is None:
                 size = _copy_all(stream, image, writer, progress)
@@ -161,20 +354,31 @@ def _import_raw(
                 stream.skip(known - stream.position)
         if image.size() != size:
             image.resize(size)
+        stream.check_digest()
 
 
 def _copy_all(
-    stream: Source, image: Image, writer: _pipeline.ImageWriter, progress: Progress
+    stream: Source,
+    image: Image,
+    writer: _pipeline.ImageWriter,
+    progress: Progress,
+    skip_equal: bool = False,
 ) -> int:
     """Copies a stream of unknown length; gives the length. The image grows on the way."""
-    size = position = 0
+    size = image.size()
+    position = 0
+    scratch = memoryview(bytearray(_pipeline.PIECE if skip_equal else 0))
     while True:
-        space = writer.space(_pipeline.PIECE)
+        space = scratch if skip_equal else writer.space(_pipeline.PIECE)
         done = stream.readinto(space)
         if position + done > size:
             size = max(position + done, 2 * size, _GROWTH_BYTES)
             image.resize(size)
-        writer.write(position, done)
+        if skip_equal and done > 0:
+            old = memoryview(image.read(position, done))
+            _write_differing(writer, position, space[:done], old)
+        elif not skip_equal:
+            writer.write(position, done)
         position += done
         progress.update(position)
         if done < _pipeline.PIECE:
@@ -183,7 +387,7 @@ def _copy_all(
 
 def _data(stream: Source, size: int, sparse_size: int) -> Iterator[Tuple[int, int]]:
     """The (start, end) stretches of a file that may hold anything but zeroes."""
-    if stream.hash is not None or sparse_size == 0:
+    if stream.digests or sparse_size == 0:
         yield 0, size
         return
     position = 0

@@ -10,7 +10,7 @@ import stat
 from types import TracebackType
 from typing import Any, List, NoReturn, Optional, Type, Union
 
-from .arguments import check_stream, new_hash, unwrapped
+from .arguments import Digests, check_stream, unwrapped
 from .named_file import NamedFile
 from .source import StreamArgument, real_file
 
@@ -30,10 +30,14 @@ class Sink:
     """
 
     def __init__(
-        self, dest: StreamArgument, checksum: Optional[str] = None, fsync: bool = True
+        self,
+        dest: StreamArgument,
+        checksum: Optional[str] = None,
+        fsync: bool = True,
+        expected: Any = None,
     ) -> None:
         check_stream("dest", dest, "write")
-        self.hash = new_hash(checksum)
+        self.digests = Digests(checksum, expected)
         self.position = 0
         self._object: Any = None
         self._fd = -1
@@ -96,7 +100,7 @@ class Sink:
     @property
     def checksum(self) -> Optional[str]:
         """The digest of what was written, in hexadecimal, where it was asked for."""
-        return None if self.hash is None else self.hash.hexdigest()
+        return self.digests.checksum
 
     def _fail(self, error: OSError) -> NoReturn:
         """Raises an error of writing again, with the position in its text."""
@@ -107,9 +111,9 @@ class Sink:
 
     def write(self, *parts: Buffer) -> None:
         """Writes the parts one after the other. They are the caller's again on return."""
-        if self.hash is not None:
+        if self.digests:
             for part in parts:
-                self.hash.update(part)
+                self.digests.update(part)
         if self._fd < 0:
             self._write_object(parts)
             return
@@ -160,10 +164,10 @@ class Sink:
     def hole(self, length: int) -> None:
         """Writes `length` zeroes, as a hole where that is possible."""
         if self._sparse:
-            if self.hash is not None:
+            if self.digests:
                 left = length
                 while left > 0:
-                    self.hash.update(_ZEROES[:left])
+                    self.digests.update(_ZEROES[:left])
                     left -= len(_ZEROES)
             self.position += length
             self._hole = True
@@ -182,6 +186,7 @@ class Sink:
             self._hole = False
 
     def _finish(self) -> None:
+        self.digests.check(self.position, "what was written")
         if self._fd < 0:
             if hasattr(self._object, "flush"):
                 try:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Optional, Tuple, Type, Union
 
 from .. import exceptions
-from .arguments import check_stream, new_hash, unwrapped
+from .arguments import Digests, check_stream, unwrapped
 from .named_file import own_descriptor
 
 _BUFFER_BYTES = 256 << 10
@@ -56,9 +56,11 @@ class Source:
     StreamError.
     """
 
-    def __init__(self, source: StreamArgument, checksum: Optional[str] = None) -> None:
+    def __init__(
+        self, source: StreamArgument, checksum: Optional[str] = None, expected: Any = None
+    ) -> None:
         check_stream("source", source, "read")
-        self.hash = new_hash(checksum)
+        self.digests = Digests(checksum, expected)
         self.position = 0
         # A file that gets what is read, too.
         self.copy: Any = None
@@ -123,6 +125,11 @@ class Source:
             os.lseek(fd, self.base + self.position, os.SEEK_SET)
 
     @property
+    def owned(self) -> bool:
+        """Whether the source was given by its path."""
+        return self._owned
+
+    @property
     def fd(self) -> int:
         """The descriptor, for a source that is seekable."""
         return self._fd
@@ -130,7 +137,11 @@ class Source:
     @property
     def checksum(self) -> Optional[str]:
         """The digest of what was read, in hexadecimal, where it was asked for."""
-        return None if self.hash is None else self.hash.hexdigest()
+        return self.digests.checksum
+
+    def check_digest(self) -> None:
+        """Check that what was read is the expected stream. Raises StreamError."""
+        self.digests.check(self.position)
 
     def _read_some(self, view: memoryview) -> int:
         """Reads what comes next into the view; 0 at the end. Keeps no account of it."""
@@ -174,8 +185,8 @@ class Source:
                 count = self._read_some(view[done:])
                 if count == 0:
                     break
-            if self.hash is not None:
-                self.hash.update(view[done : done + count])
+            if self.digests:
+                self.digests.update(view[done : done + count])
             if self.copy is not None:
                 self.copy.write(view[done : done + count])
             done += count
@@ -216,7 +227,7 @@ class Source:
 
     def skip(self, length: int) -> None:
         """Passes over `length` bytes, or raises StreamError."""
-        if self.seekable and self.hash is None and self.size is not None:
+        if self.seekable and not self.digests and self.size is not None:
             if length > self.size - self.position:
                 self.position = max(self.position, self.size)
                 raise self.truncated()
@@ -231,7 +242,11 @@ class Source:
     def peek(self, length: int) -> bytes:
         """What comes next, up to `length` bytes; it comes again when it is read."""
         space = memoryview(bytearray(length))
-        start, done = self.position, 0
+        start, at = self.position, self.position - self._buffer_at
+        found = self._buffer[at : at + length] if at >= 0 else self._buffer[:0]
+        done = len(found)
+        space[:done] = found
+        self.position += done
         while done < length:
             count = self._read_some(space[done:])
             if count == 0:
@@ -254,11 +269,15 @@ class Source:
             return None if error.errno == errno.ENXIO else (position, self.size)
         return max(start - self.base, position), min(end - self.base, self.size)
 
-    def mark(self) -> Tuple[int, Any]:
-        """Where a seekable source is, for rewind()."""
-        hashed, self.hash = self.hash, None
-        return self.position, hashed
+    def mark(self) -> Tuple[int, Digests]:
+        """Return where a seekable source is, for rewind().
 
-    def rewind(self, mark: Tuple[int, Any]) -> None:
-        """Back to where mark() was called; nothing since then is hashed."""
-        self.position, self.hash = mark
+        What is read until then is hashed only if a digest is expected.
+        """
+        digests = self.digests
+        self.digests = digests.copy() if digests.expects else Digests(None)
+        return self.position, digests
+
+    def rewind(self, mark: Tuple[int, Digests]) -> None:
+        """Go back to where mark() was called, and forget what has been hashed since."""
+        self.position, self.digests = mark

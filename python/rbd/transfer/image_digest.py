@@ -1,0 +1,82 @@
+"""A digest of an image's content that costs no more than its data."""
+
+from __future__ import annotations
+
+import struct
+from typing import Iterator, Optional
+
+from .. import _pipeline
+from .._core import Image
+from .arguments import check_image, check_options, new_hash
+from .extents import ExtentTuple, changed, check_size, has_map
+from .progress import Progress, ProgressFunction
+
+# The content is looked at in blocks of so many bytes. It is part of what the digest means.
+_BLOCK = 64 << 10
+_BANNER = b"rbd extents digest v1\n"
+_U64 = struct.Struct("<Q")
+
+
+def digest(
+    image: Image,
+    checksum: str = "sha256",
+    *,
+    on_progress: Optional[ProgressFunction] = None,
+    progress: bool = False,
+    queue_depth: int = _pipeline.QUEUE_DEPTH,
+) -> str:
+    """Return a digest of the image's size and content, in hexadecimal, without reading its holes.
+
+    Images of the same size and content have the same digest, whatever their layout, parents, holes
+    and Ceph release; at a snapshot too. It is not the hash of the image's bytes, which
+    ``export_image(image, "/dev/null", checksum="sha256")`` returns and which has to hash each zero.
+
+    What is hashed, and stays so: the line ``rbd extents digest v1``, with its newline; the size in
+    bytes as a 64-bit little-endian integer; then, for each block of 65,536 bytes at a multiple of
+    that in which there is another byte than zero, its offset as such an integer and its bytes. The
+    last block ends with the image.
+
+    checksum: the name of a hash for hashlib. The other arguments are those of export_image. Raises
+    StreamError for an image that shrinks meanwhile.
+    """
+    check_image(image)
+    if checksum is None:
+        raise TypeError("checksum must be str, not NoneType")
+    check_options(checksum, on_progress)
+    _pipeline.check_queue_depth(queue_depth)
+    image.require_not_closed()
+    size = image.size()
+    hashed = new_hash(checksum)
+    hashed.update(_BANNER + _U64.pack(size))
+    zeroes = bytes(_BLOCK)
+    found = changed(image, size, whole_object=has_map(image), ordered=True)
+    with Progress(on_progress, progress, size, "digest") as reporting:
+        for chunk in _pipeline.read_chunks(image, _whole_blocks(found, size), queue_depth, _BLOCK):
+            view = chunk.view
+            if view is not None:
+                for at in range(0, chunk.length, _BLOCK):
+                    block = view[at : at + _BLOCK]
+                    if block != zeroes[: len(block)]:
+                        hashed.update(_U64.pack(chunk.offset + at))
+                        hashed.update(block)
+            reporting.update(chunk.offset + chunk.length)
+        check_size(image, size)
+        reporting.update(size, last=True)
+    return str(hashed.hexdigest())
+
+
+def _whole_blocks(extents: Iterator[ExtentTuple], size: int) -> Iterator[ExtentTuple]:
+    """The blocks that sorted extents with data touch, each of them once."""
+    first = last = 0
+    for offset, length, exists in extents:
+        if not exists or length == 0 or offset >= size:
+            continue
+        begin = max(offset // _BLOCK * _BLOCK, last)
+        end = min(-(-(offset + length) // _BLOCK) * _BLOCK, size)
+        if begin > last:
+            if last > first:
+                yield first, last - first, True
+            first = begin
+        last = max(last, end)
+    if last > first:
+        yield first, last - first, True
