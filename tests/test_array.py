@@ -169,7 +169,14 @@ def test_assignments_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
     key = data.draw(keys(model.shape))
     around = b"\xee" * 100
     rbd_image.write(around + model.tobytes() + around, 0)
-    array = rbd.ImageArray(rbd_image, model.dtype, model.shape, offset=100, mode="r+")
+    array = rbd.ImageArray(
+        rbd_image,
+        model.dtype,
+        model.shape,
+        offset=100,
+        mode="r+",
+        merge_writes=data.draw(st.booleans()),
+    )
     expected = selected(model, key)
     if isinstance(expected, IndexError):
         with pytest.raises(IndexError):
@@ -405,6 +412,63 @@ def test_only_what_is_selected_is_read(
     assert 0 < counting.bytes <= most
 
 
+@pytest.mark.parametrize(
+    ("key", "merged", "apart"),
+    [
+        ((slice(None), 0), 1, 2000),
+        ((slice(None, None, -2), slice(1, None)), 1, 1000),
+        ((np.arange(2000)[::-3], 1), 1, 667),
+        # Contiguous, if in another order: nothing is between.
+        ((slice(None), [1, 0]), 1, 1),
+        # Too far apart.
+        ((slice(None, None, 1500), 1), 2, 2),
+    ],
+)
+def test_merged_writes(
+    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, key: Any, merged: int, apart: int
+) -> None:
+    from rbd import _regions
+
+    writes: List[int] = []
+
+    class Writer(_regions.ImageWriter):  # type: ignore[misc]
+        def write(self, offset: int, length: int) -> None:
+            writes.append(length)
+            super().write(offset, length)
+
+    class Image:
+        def stripe_unit(self) -> int:
+            return rbd_image.stripe_unit()
+
+        def size(self) -> int:
+            return rbd_image.size()
+
+        def write_blocks(self, data: Any, offsets: Any) -> int:
+            writes.extend([len(data) // len(offsets)] * len(offsets))
+            return rbd_image.write_blocks(data, offsets)
+
+    read_batches = _regions.read_batches
+    monkeypatch.setattr(
+        _regions, "read_batches", lambda _, *arguments: read_batches(rbd_image, *arguments)
+    )
+    monkeypatch.setattr(
+        _regions, "ImageWriter", lambda image, *arguments: Writer(rbd_image, *arguments)
+    )
+    monkeypatch.setattr(rbd.ImageArray, "image", Image())
+    model = np.random.default_rng(1).integers(0, 1 << 40, (2000, 2))
+    for merge, most in ((True, merged), (False, apart)):
+        rbd_image.write(model.tobytes(), 0)
+        array = rbd.ImageArray(rbd_image, "<i8", model.shape, mode="r+", merge_writes=merge)
+        writes.clear()
+        array[key] = -1
+        expected = model.copy()
+        expected[key] = -1
+        assert rbd_image.read(0, model.nbytes) == expected.tobytes()
+        assert len(writes) <= most
+        if not merge:
+            assert sum(writes) == 8 * np.count_nonzero(expected == -1)
+
+
 @pytest.mark.rbd_image(size=64 << 20, order=22)
 def test_long_selections(rbd_image: rbd.Image) -> None:
     """Those that are read in parts, for the sake of memory."""
@@ -472,8 +536,9 @@ def test_pickles(
     rbd_image.flush()
     arrays = [
         rbd.ImageArray(address, "<i4", SHAPE, offset=100),
-        rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100),
+        rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100, merge_writes=True),
     ]
+    assert [pickle.loads(pickle.dumps(array)).merge_writes for array in arrays] == [False, True]
     texts = [pickle.dumps(array) for array in arrays]
     for text in texts:
         assert len(text) < 1000

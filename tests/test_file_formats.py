@@ -134,6 +134,110 @@ class _Unclosed(io.RawIOBase):
         return int(self._file.tell())
 
 
+# What makes files of its own, in images that grow with them
+
+
+@pytest.fixture
+def new(rbd_ioctx: rbd.rados.Ioctx, rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an image that does not exist."""
+    monkeypatch.setenv("CEPH_CONF", str(rbd_cluster.conffile))
+    parts = (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), f"new-{os.urandom(4).hex()}")
+    return "/".join(part for part in parts if part)
+
+
+def test_h5py_creates(new: str) -> None:
+    h5py = proof("h5py")
+    np = proof("numpy")
+    array = np.arange(600_000).reshape(600, 1000)
+    with rbd.open(new, "x+b") as file, h5py.File(file, "w") as h5:
+        h5.create_dataset("chunked", data=array, chunks=(50, 50), maxshape=(None, 1000))
+    with rbd.open(new, "r+b", growing=True) as file, h5py.File(file, "r+") as h5:
+        h5["chunked"].resize((1200, 1000))
+        h5["chunked"][600:] = array
+        h5.create_dataset("appended", data=array)
+    with rbd.open(new) as file, h5py.File(file, "r") as h5:
+        assert np.array_equal(h5["chunked"][:600], array)
+        assert np.array_equal(h5["chunked"][600:], array)
+        assert np.array_equal(h5["appended"], array)
+
+
+def test_numpy_savez(new: str) -> None:
+    np = proof("numpy")
+    arrays = {"a": np.random.default_rng(1).random((300, 70)), "b": np.arange(10**6)}
+    with rbd.open(new, "wb") as file:
+        np.savez(file, **arrays)
+    with rbd.open(new) as file, np.load(file) as loaded:
+        assert set(loaded) == {"a", "b"}
+        assert all(np.array_equal(loaded[name], array) for name, array in arrays.items())
+
+
+def test_pyarrow(new: str) -> None:
+    pyarrow = proof("pyarrow")
+    proof("pyarrow.parquet")
+    proof("pyarrow.feather")
+    table = pyarrow.table({"number": range(100_000), "text": [f"row {i}" for i in range(100_000)]})
+    for module, suffix in ((pyarrow.parquet, "parquet"), (pyarrow.feather, "feather")):
+        with rbd.open(f"{new}-{suffix}", "wb") as file:
+            getattr(module, f"write_{'table' if suffix == 'parquet' else 'feather'}")(table, file)
+        with rbd.open(f"{new}-{suffix}") as file:
+            assert module.read_table(file).equals(table)
+
+
+def test_pandas(new: str) -> None:
+    pandas = proof("pandas")
+    proof("pyarrow")
+    frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
+    # It closes what it writes to, or does not, as its engines do.
+    for suffix in ("parquet", "feather", "csv", "pickle"):
+        with rbd.open(f"{new}-{suffix}", "wb") as file:
+            getattr(frame, f"to_{suffix}")(file)
+        with rbd.open(f"{new}-{suffix}") as file:
+            back = getattr(pandas, f"read_{suffix}")(file)
+        assert back["number"].tolist() == list(range(50_000))
+        assert back["text"].iloc[-1] == "row 49999"
+
+
+def test_appending_to_a_zip(new: str) -> None:
+    members = dict(_members())
+    for at, (name, data) in enumerate(members.items()):
+        with (
+            rbd.open(new, "r+b" if at else "x+b", growing=True) as file,
+            zipfile.ZipFile(file, "a" if at else "w") as archive,
+        ):
+            archive.writestr(name, data)
+    with rbd.open(new) as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == members
+
+
+def test_appending_to_a_tar(new: str) -> None:
+    members = dict(_members())
+    for at, (name, data) in enumerate(members.items()):
+        with (
+            rbd.open(new, "r+b" if at else "x+b", growing=True) as file,
+            tarfile.open(fileobj=file, mode="a" if at else "w") as tar,
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with rbd.open(new) as file, tarfile.open(fileobj=file) as tar:
+        assert tar.getnames() == list(members)
+        for member in tar:
+            extracted = tar.extractfile(member)
+            assert extracted is not None
+            assert extracted.read() == members[member.name]
+
+
+def test_torch(new: str) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = {"weights": torch.arange(10**6, dtype=torch.float32), "bias": torch.ones(3)}
+    with rbd.open(new, "wb") as file:
+        torch.save(tensors, file)
+    with rbd.open(new) as file:
+        loaded = torch.load(file)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+
+
 # There the collector crashes on what ext4 leaves behind, over a plain file too.
 if sys.version_info[:2] != (3, 13):
 

@@ -9,6 +9,8 @@ import pickle
 from typing import Any, Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rbd
 from rbd.files import EndOfImage, ImageFile
@@ -69,7 +71,7 @@ def test_kinds(rbd_image: rbd.Image, mode: str, buffering: int, kind: type) -> N
         file.read(1)
 
 
-@pytest.mark.parametrize("mode", ["wb", "w+b", "r", "ab", "rt", "xb", "", "rbx", "rb++"])
+@pytest.mark.parametrize("mode", ["w", "r", "a", "rt", "xb", "x+b", "", "rbx", "rb++", "wab"])
 def test_wrong_modes_over_an_image(rbd_image: rbd.Image, mode: str) -> None:
     with pytest.raises(ValueError, match="mode"):
         rbd_image.open_file(mode)
@@ -168,8 +170,6 @@ def test_lines_and_text(rbd_image: rbd.Image) -> None:
         assert next(file) == b"two\r\n"
     with rbd_image.open_file() as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
         assert [next(lines) for _ in range(3)] == ["one\n", "two\n", "thr\u00e9e\n"]
-    with rbd_image.open_file("r+b") as file, pytest.raises(TypeError):
-        pickle.dumps(file)
 
 
 def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:
@@ -327,7 +327,10 @@ def test_create(address: str, cluster: rbd.rados.Rados) -> None:
     new = f"{address}-new"
     for wrong in ("xb", "x+b"):
         with pytest.raises(ValueError, match="size"):
-            rbd.open(new, wrong, cluster=cluster)
+            rbd.open(new, wrong, cluster=cluster, growing=False)
+    for wrong in ("rb", "r+b", "wb", "ab"):
+        with pytest.raises(ValueError, match="size"):
+            rbd.open(new, wrong, size=1, cluster=cluster)
     with pytest.raises(ValueError, match="snapshot"):
         rbd.open(f"{new}@s", "xb", size=1, cluster=cluster)
     with rbd.open(new, "xb", size=MIB, cluster=cluster) as file:
@@ -342,3 +345,332 @@ def test_create(address: str, cluster: rbd.rados.Rados) -> None:
         assert file.read(5) == b"made\0"
     with rbd.open(new, cluster=cluster) as file:
         assert file.read() == b"made" + b"\0" * (MIB - 4)
+
+
+# Files that grow
+
+
+GROWING = ["w+b", "a+b", "r+b"]
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_growing_file_is_as_long_as_what_was_written(
+    rbd_image: rbd.Image, buffering: int
+) -> None:
+    with rbd_image.open_file("w+b", buffering) as file:
+        assert rbd_image.size() == 0
+        assert file.seek(0, io.SEEK_END) == 0
+        assert file.read() == b""
+        assert file.write(b"abc") == 3
+        assert file.tell() == 3
+        assert file.seek(0, io.SEEK_END) == 3
+        # Beyond the end: between, it reads as zeroes.
+        file.seek(5 * MIB)
+        file.write(b"far")
+        assert file.seek(0, io.SEEK_END) == 5 * MIB + 3
+        file.seek(1)
+        assert file.read() == b"bc" + b"\0" * (5 * MIB - 3) + b"far"
+        file.seek(7 * MIB)
+        assert file.read(1) == b""
+        file.flush()
+        assert rbd_image.size() == 5 * MIB + 3
+        assert file.truncate(4) == 4
+        assert rbd_image.size() == 4
+        file.seek(6)
+        file.write(b"x")
+        file.seek(0)
+        assert file.read() == b"abc\0\0\0x"
+    assert rbd_image.size() == 7
+    assert rbd_image.read(0, 7) == b"abc\0\0\0x"
+
+
+def test_a_growing_file_enlarges_the_image_in_steps(rbd_image: rbd.Image) -> None:
+    sizes = [0]
+    with rbd_image.open_file("wb", 0) as file:
+        for at in range(0, 60 * MIB, MIB // 2):
+            file.seek(at)
+            file.write(b"x")
+            if rbd_image.size() != sizes[-1]:
+                sizes.append(rbd_image.size())
+    assert sizes == [0, 4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB, 64 * MIB]
+    assert rbd_image.size() == 60 * MIB - MIB // 2 + 1
+
+
+def test_growing_is_for_whom_it_is_asked(rbd_image: rbd.Image) -> None:
+    size = rbd_image.size()
+    for mode, growing in (("r+b", None), ("r+b", False)):
+        with rbd_image.open_file(mode, 0, growing=growing) as file:
+            assert not file.growing
+            file.seek(0, io.SEEK_END)
+            with pytest.raises(EndOfImage):
+                file.write(b"x")
+    with rbd_image.open_file("r+b", 0, growing=True) as file:
+        assert file.growing
+        file.seek(0, io.SEEK_END)
+        assert file.write(b"more") == 4
+    assert rbd_image.size() == size + 4
+    with rbd_image.open_file("ab") as file:
+        assert file.tell() == size + 4
+        file.seek(0)
+        file.write(b"!")
+        assert file.raw.growing
+    assert rbd_image.size() == size + 5
+    assert rbd_image.read(size, 5) == b"more!"
+    for mode, growing in (("rb", True), ("wb", False), ("w+b", False), ("ab", False)):
+        with pytest.raises(ValueError, match="growing"):
+            rbd_image.open_file(mode, growing=growing)
+    assert rbd_image.size() == size + 5
+
+
+@pytest.mark.parametrize("mode", GROWING)
+def test_what_is_read_only_does_not_grow(
+    rbd_image: rbd.Image,
+    rbd_ioctx: rbd.rados.Ioctx,
+    address: str,
+    cluster: rbd.rados.Rados,
+    mode: str,
+) -> None:
+    rbd_image.create_snap("s")
+    name, size = rbd_image.get_name(), rbd_image.size()
+    for arguments in ({"read_only": True}, {"snapshot": "s"}):
+        with rbd.Image(rbd_ioctx, name, **arguments) as image, pytest.raises(rbd.ReadOnlyImage):
+            image.open_file(mode, growing=True)
+    with pytest.raises(rbd.ReadOnlyImage):
+        rbd.open(f"{address}@s", mode, growing=True, cluster=cluster)
+    with pytest.raises(rbd.ReadOnlyImage):
+        rbd.open(f"{address}-none@s", "wb", cluster=cluster)
+    assert f"{name}-none" not in rbd.RBD().list(rbd_ioctx)
+    assert rbd_image.size() == size
+
+
+def test_growing_by_address(
+    address: str, rbd_ioctx: rbd.rados.Ioctx, cluster: rbd.rados.Rados
+) -> None:
+    new = f"{address}-grown"
+    name = new.rpartition("/")[2]
+
+    def content() -> bytes:
+        with rbd.Image(rbd_ioctx, name, read_only=True) as image:
+            return image.read(0, image.size())
+
+    for mode, expected in (
+        ("xb", b"one"),
+        ("ab", b"oneone"),
+        ("wb", b"one"),
+        ("r+b", b"one"),
+        ("a+b", b"oneone"),
+        ("w+b", b"one"),
+    ):
+        with rbd.open(new, mode, cluster=cluster, growing=True) as file:
+            file.write(b"one")
+        assert content() == expected
+    with pytest.raises(FileExistsError):
+        rbd.open(new, "xb", cluster=cluster)
+    for mode in ("ab", "wb"):
+        rbd.RBD().remove(rbd_ioctx, name)
+        with rbd.open(new, mode, cluster=cluster) as file:
+            file.write(b"new")
+        assert content() == b"new"
+    with rbd.open(f"{new}2", "x+b", size=5, growing=True, cluster=cluster) as file:
+        assert file.read() == b"\0" * 5
+        file.write(b"more")
+    with rbd.open(f"{new}2", cluster=cluster) as file:
+        assert file.read() == b"\0" * 5 + b"more"
+
+
+@pytest.mark.needs("rbd_encryption_format")
+def test_a_growing_file_over_an_encrypted_image(rbd_image: rbd.Image) -> None:
+    rbd_image.encryption_format(rbd.RBD_ENCRYPTION_FORMAT_LUKS1, "a passphrase")
+    data = os.urandom(9 * MIB + 5)
+    with rbd_image.open_file("w+b") as file:
+        for at in range(0, len(data), 100_000):
+            file.write(data[at : at + 100_000])
+    assert rbd_image.size() == len(data)
+    with rbd_image.open_file() as file:
+        assert file.read() == data
+
+
+def test_a_growing_file_that_nobody_closes(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    with rbd.Image(rbd_ioctx, rbd_image.get_name()) as image:
+        file = image.open_file("wb")
+        file.write(b"kept")
+        del file
+        gc.collect()
+        assert (image.size(), image.read(0, 9)) == (4, b"kept")
+        file = image.open_file("r+b", 0, growing=True)
+        file.seek(8)
+        file.write(b"late")
+    # The size cannot be set any more, and that is not kept a secret.
+    with pytest.raises(rbd.InvalidArgument, match="closed"):
+        file.close()
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("seek"), st.sampled_from([0, 1, 2]), st.integers(0, 9 * MIB)),
+            st.tuples(st.just("write"), st.binary(min_size=1, max_size=9),
+                      st.sampled_from([1, 9, 100_000])),
+            st.tuples(st.sampled_from(["read", "read1", "peeked", "readinto"]),
+                      st.integers(0, 70_000)),
+            st.tuples(st.just("truncate"), st.integers(0, 6 * MIB)),
+            st.tuples(st.sampled_from(["flush", "tell", "end", "readline"])),
+        ),
+        max_size=25,
+    )
+)  # fmt: skip
+def test_a_growing_file_is_a_file(rbd_image: rbd.Image, steps: Any) -> None:
+    """As a file in memory, whose position is of no account before a write beyond its end."""
+    with rbd_image.open_file("w+b", 4096) as file:
+        model = io.BytesIO()
+        for name, *arguments in steps:
+            results = []
+            for one in (file, model):
+                if name == "seek":
+                    whence, offset = arguments
+                    results.append(one.seek(-(offset % (one.tell() + 1)) if whence == 1 else
+                                            0 if whence == 2 else offset, whence))  # fmt: skip
+                elif name == "write":
+                    results.append(one.write(arguments[0] * arguments[1]))
+                elif name == "readinto":
+                    target = bytearray(arguments[0])
+                    results.append((one.readinto(target), bytes(target)))
+                elif name == "read1":
+                    # It may be short; what it reads has to be right.
+                    data = one.read1(arguments[0]) if one is file else b""
+                    results.append(data)
+                    if one is model:
+                        results[-1] = one.read(len(results[0]))
+                        assert results[0] or not arguments[0] or not one.read(1)
+                elif name == "peeked":
+                    results.append(None)
+                    if one is file:
+                        data = one.peek(arguments[0])
+                        at = model.tell()
+                        assert model.read(len(data)) == data
+                        model.seek(at)
+                elif name == "truncate":
+                    results.append(one.truncate(arguments[0]))
+                    one.seek(min(one.tell(), arguments[0]))
+                    if one is model and len(model.getvalue()) < arguments[0]:
+                        # That one does not grow by it.
+                        at = model.tell()
+                        model.seek(arguments[0] - 1)
+                        model.write(b"\0")
+                        model.seek(at)
+                elif name == "end":
+                    at = one.tell()
+                    results.append(one.seek(0, io.SEEK_END))
+                    one.seek(at)
+                else:
+                    result = getattr(one, name)()
+                    results.append(None if name == "flush" else result)
+            assert results[0] == results[1], name
+        file.flush()
+        assert rbd_image.size() == len(model.getvalue())
+    assert rbd_image.read(0, rbd_image.size()) == model.getvalue()
+
+
+def test_read1_reads_what_was_written(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"old" * 100, 0)
+    with rbd_image.open_file("r+b") as file:
+        assert file.read(3) == b"old"
+        file.seek(0)
+        file.write(b"new!")
+        file.seek(0)
+        assert file.read1(6) == b"new!ld"
+        file.write(b"!!")
+        file.seek(0)
+        assert file.read1(10) == b"new!ld!!do"
+
+
+# Files in other processes
+
+
+@pytest.mark.parametrize("buffering", [-1, 0, 5000])
+def test_files_pickle_by_address(
+    address: str, conf: None, rbd_image: rbd.Image, buffering: int
+) -> None:
+    rbd_image.write(b"0123456789" * 1000, 0)
+    rbd_image.flush()
+    rbd_image.create_snap("s")
+    for file in (
+        rbd.open(f"{address}@s", buffering=buffering),
+        rbd_image.open_file("rb", buffering),
+    ):
+        with file:
+            file.seek(3)
+            assert file.read(4) == b"3456"
+            text = pickle.dumps(file)
+            assert len(text) < 1000
+            with pickle.loads(text) as again:
+                assert type(again) is type(file)
+                assert (again.tell(), again.mode, again.name.endswith("@s")) == (
+                    7,
+                    "rb",
+                    file.name.endswith("@s"),
+                )
+                assert again.read(4) == b"7890"
+                assert file.read(4) == b"7890"
+        with pytest.raises(ValueError, match="closed"):
+            pickle.dumps(file)
+
+
+def test_an_address_needs_the_pool(rbd_cluster: Any, rbd_image: rbd.Image) -> None:
+    from rbd.spec import ImageSpec
+
+    with rbd_cluster.connect() as cluster:
+        ioctx = cluster.open_ioctx("rbd")
+        name = f"{rbd_image.get_name()}-poolless"
+        rbd.RBD().create(ioctx, name, 1 << 20)
+        with rbd.Image(ioctx, name) as image:
+            ioctx.close()
+            with image.open_file() as file:
+                for call in (lambda: ImageSpec.of(image), lambda: pickle.dumps(file)):
+                    with pytest.raises(rbd.InvalidArgument, match="pool"):
+                        call()
+        with cluster.open_ioctx("rbd") as again:
+            rbd.RBD().remove(again, name)
+
+
+def test_files_that_write_pickle_what_was_written(
+    address: str, conf: None, rbd_image: rbd.Image
+) -> None:
+    with rbd.open(address, "w+b") as file:
+        file.write(b"written")
+        text = pickle.dumps(file)
+    with pickle.loads(text) as again:
+        assert again.tell() == 7
+        assert again.raw.growing
+        again.write(b" and more")
+        again.seek(0)
+        assert again.read() == b"written and more"
+    with rbd.open(address) as file:
+        assert file.read() == b"written and more"
+
+
+def test_each_missing_thing_has_its_error(
+    address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados
+) -> None:
+    from rbd.spec import PoolNotFound, SnapshotNotFound
+
+    for spec, kind in (
+        ("no-pool/image", PoolNotFound),
+        (f"{address}-none", rbd.ImageNotFound),
+        (f"{address}-none@s", rbd.ImageNotFound),
+        (f"{address}@none", SnapshotNotFound),
+    ):
+        with pytest.raises(rbd.ImageNotFound) as caught:
+            rbd.open(spec, cluster=cluster)
+        assert type(caught.value) is kind
+        assert repr(spec) in str(caught.value)
+        assert caught.value.errno == 2
+    with pytest.raises(PoolNotFound, match="'no-pool/image'"):
+        rbd.open("no-pool/image", "wb", cluster=cluster)

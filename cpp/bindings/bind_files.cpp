@@ -58,16 +58,23 @@ void bind_files(ImageClass& image) {
            py::arg("snapshot"));
     define(
         image, "open_file",
-        [](const py::object& self, const py::object& mode, const py::object& buffering) {
-            return py::module_::import("rbd.files").attr("_open_image")(self, mode, buffering);
+        [](const py::object& self, const py::object& mode, const py::object& buffering,
+           const py::object& growing) {
+            return py::module_::import("rbd.files")
+                .attr("_open_image")(self, mode, buffering, growing);
         },
         "A binary file over the image, as open() gives for a path; closing it leaves the image\n"
         "open.\n\n"
-        "mode: 'rb' or 'r+b'. buffering: 0 for a raw file, else the size of the buffer in bytes;\n"
-        "-1 for a buffered file that reads ahead. A write beyond the end raises an error that is\n"
-        "NoSpace and builtins.OSError; truncate() resizes; flush() returns when all is in the\n"
+        "mode: 'rb' or 'r+b'; 'wb' and 'w+b' empty the image first, 'ab' and 'a+b' write at its\n"
+        "end. buffering: 0 for a raw file, else the size of the buffer in bytes; -1 for a "
+        "buffered\n"
+        "file that reads ahead. growing: whether a write beyond the end makes the file longer, "
+        "and\n"
+        "the image with it, by default in the modes 'w' and 'a'; if not, it raises an error that\n"
+        "is NoSpace and builtins.OSError. truncate() resizes; flush() returns when all is in the\n"
         "cluster. Raises ValueError for other modes, ReadOnlyImage.",
-        py::arg("mode") = "rb", py::arg("buffering") = -1);
+        py::arg("mode") = "rb", py::arg("buffering") = -1, py::kw_only(),
+        py::arg("growing") = py::none());
 }
 
 }  // namespace rbdxx::python

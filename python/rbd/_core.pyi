@@ -680,19 +680,41 @@ class Image(metaclass=_Type):
     ]: ...
     def _open_again(self, snapshot: Optional[Text]) -> Image: ...
     @overload
-    def open_file(self, mode: str, buffering: Literal[0]) -> ImageFile: ...
-    @overload
-    def open_file(self, mode: str = "rb", *, buffering: Literal[0]) -> ImageFile: ...
+    def open_file(
+        self, mode: str, buffering: Literal[0], *, growing: Optional[bool] = None
+    ) -> ImageFile: ...
     @overload
     def open_file(
-        self, mode: Literal["rb", "br"] = "rb", buffering: Literal[-1] = -1
+        self, mode: str = "rb", *, buffering: Literal[0], growing: Optional[bool] = None
+    ) -> ImageFile: ...
+    @overload
+    def open_file(
+        self,
+        mode: Literal["rb", "br"] = "rb",
+        buffering: Literal[-1] = -1,
+        *,
+        growing: Optional[bool] = None,
     ) -> io.BufferedReader: ...
     @overload
     def open_file(
-        self, mode: Literal["r+b", "rb+"], buffering: Literal[-1] = -1
+        self,
+        mode: Literal["r+b", "rb+", "w+b", "wb+", "a+b", "ab+"],
+        buffering: Literal[-1] = -1,
+        *,
+        growing: Optional[bool] = None,
     ) -> io.BufferedRandom: ...
     @overload
-    def open_file(self, mode: str = "rb", buffering: int = -1) -> AnyFile: ...
+    def open_file(
+        self,
+        mode: Literal["wb", "ab"],
+        buffering: Literal[-1] = -1,
+        *,
+        growing: Optional[bool] = None,
+    ) -> io.BufferedWriter: ...
+    @overload
+    def open_file(
+        self, mode: str = "rb", buffering: int = -1, *, growing: Optional[bool] = None
+    ) -> AnyFile: ...
 
 # completion
 

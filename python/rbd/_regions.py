@@ -141,8 +141,9 @@ class Region:
         wanted = np.lib.stride_tricks.as_strided(memory, shape, strides, writeable=False)
         return np.ascontiguousarray(wanted).reshape(-1)
 
-    def write(self, image: Image, value: Array, most: int) -> None:
-        """Writes an array of the region's shape, and no byte between; copies `most` bytes."""
+    def write(self, image: Image, value: Array, most: int, merge: bool) -> None:
+        """Writes an array of the region's shape; copies `most` bytes. Bytes between are written
+        too, as they were, only with `merge`."""
         plan = self._plan(-1)
         blocks = self._blocks(plan.outer)
         parts = 1
@@ -151,7 +152,7 @@ class Region:
         parts = max(parts, -(-blocks // _BATCH))
         if parts > 1 and max(self.shape) > 1:
             for place, region in self._divided(parts):
-                region.write(image, value[place], most)
+                region.write(image, value[place], most, merge)
             return
         for at, axis in enumerate(self._axes):
             if axis.points is None:
@@ -163,9 +164,10 @@ class Region:
                 axes = list(self._axes)
                 axes[at] = Axis(len(chosen), 0, axis.points[chosen])
                 region = Region(self._offset, self._itemsize, axes)
-                region.write(image, value[(slice(None),) * at + (chosen,)], most)
+                region.write(image, value[(slice(None),) * at + (chosen,)], most, merge)
                 return
-        _write_blocks(image, self._offsets(plan.outer), plan.span, np.ascontiguousarray(value))
+        value = np.ascontiguousarray(value)
+        _write_blocks(image, self._offsets(plan.outer), plan.span, value, merge)
 
 
 class _Clusters:
@@ -261,14 +263,20 @@ def _read_all(image: Image, memory: Array, offset: int) -> None:
         )
 
 
-def _write_blocks(image: Image, offsets: Array, span: int, value: Array) -> None:
-    """Writes blocks of `span` bytes from a contiguous array; no two overlap."""
+def _write_blocks(image: Image, offsets: Array, span: int, value: Array, merge: bool) -> None:
+    """Writes blocks of `span` bytes from a contiguous array; no two overlap.
+
+    With `merge`, blocks near each other in an object are read, changed and written back together
+    with what is between them.
+    """
     memory = value.reshape(-1).view(np.uint8)
     if len(offsets) == 1 or span >= _LONG_BYTES:
         for at, offset in enumerate(offsets):
             image.write(memory[at * span : (at + 1) * span], int(offset))
         return
-    clusters = _Clusters(offsets, span, 0, _CLUSTER_BYTES)
+    # Reading and writing what is between two blocks costs less than another write.
+    gap, most = (_GAP_BYTES, image.stripe_unit()) if merge else (0, _CLUSTER_BYTES)
+    clusters = _Clusters(offsets, span, gap, most)
     if not clusters.worthwhile():
         image.write_blocks(memory, offsets)
         return
@@ -276,6 +284,9 @@ def _write_blocks(image: Image, offsets: Array, span: int, value: Array) -> None
     with ImageWriter(image, QUEUE_DEPTH, 0) as writer:
         for group, edges, places, begin in clusters.groups():
             stretches = np.empty(edges[-1], np.uint8)
+            if len(stretches) > len(places) * span:
+                starts, lengths = clusters.starts[group], clusters.lengths[group]
+                _read_stretches(image, starts, lengths, stretches)
             _windows(stretches, span)[begin] = blocks[places]
             for start, first, last in zip(clusters.starts[group], edges, edges[1:]):
                 _write_stretch(writer, int(start), stretches[first:last])

@@ -62,7 +62,9 @@ class ImageArray:
 
     image_or_spec: an open image, or the address "pool[/namespace]/image[@snapshot]" of one. dtype:
     of the elements, without Python objects. shape: of the array, which must fit into the image.
-    mode: "r", or "r+" to assign too.
+    mode: "r", or "r+" to assign too. merge_writes: if True, an assignment to elements that lie near
+    each other in an object reads, changes and writes back what is between them too, which is much
+    faster; nobody else may write there meanwhile. If False, no byte between them is written.
 
     An index gives a new numpy array with what the index selects, or a scalar; only those bytes are
     read, many reads in flight at once. An index is numpy's: slices with any step, integers, the
@@ -86,6 +88,7 @@ class ImageArray:
         *,
         offset: int = 0,
         mode: str = "r",
+        merge_writes: bool = False,
     ) -> None:
         if mode not in ("r", "r+"):
             raise ValueError(f"mode must be 'r' or 'r+', not {mode!r}")
@@ -107,6 +110,7 @@ class ImageArray:
         self._template = _template(base.itemsize, lengths)
         self.offset = offset
         self.mode = mode
+        self.merge_writes = bool(merge_writes)
         if isinstance(image_or_spec, Image):
             self._image = image_or_spec
             self._spec: Optional[ImageSpec] = None
@@ -195,7 +199,7 @@ class ImageArray:
 
     def __reduce__(self) -> Tuple[Any, ...]:
         spec = self._spec or ImageSpec.of(self._image)
-        return _reopen, (spec, self.dtype, self.shape, self.offset, self.mode)
+        return _reopen, (spec, self.dtype, self.shape, self.offset, self.mode, self.merge_writes)
 
     def flush(self) -> None:
         """Returns when everything that was assigned is safe in the cluster."""
@@ -219,7 +223,7 @@ class ImageArray:
             value = value.reshape(value.shape[1:])
         value = np.broadcast_to(value, shape).reshape(region.shape)[flips]
         if value.size:
-            region.write(self.image, value, _ASSIGN_BYTES)
+            region.write(self.image, value, _ASSIGN_BYTES, self.merge_writes)
 
     def _select(self, key: Any) -> _Selection:
         given = key if isinstance(key, tuple) else (key,)
@@ -366,6 +370,11 @@ def _shifts(view: np.ndarray[Any, Any], axis: int, chosen: np.ndarray[Any, Any])
 
 
 def _reopen(
-    spec: ImageSpec, dtype: np.dtype[Any], shape: Tuple[int, ...], offset: int, mode: str
+    spec: ImageSpec,
+    dtype: np.dtype[Any],
+    shape: Tuple[int, ...],
+    offset: int,
+    mode: str,
+    merge_writes: bool,
 ) -> ImageArray:
-    return ImageArray(spec, dtype, shape, offset=offset, mode=mode)
+    return ImageArray(spec, dtype, shape, offset=offset, mode=mode, merge_writes=merge_writes)

@@ -24,10 +24,15 @@ _BUFFER_BYTES = 64 << 10
 # How far a file reads ahead of a program that reads on and on.
 _READAHEAD_BYTES = 4 << 20
 _READAHEAD_START = 256 << 10
+# By how much a write beyond the end enlarges the image under a growing file, in bytes: by as much
+# as it has, within these bounds.
+_GROWTH_LEAST = 4 << 20
+_GROWTH_MOST = 1 << 30
 
 
 class EndOfImage(exceptions.NoSpace, builtins.OSError):
-    """A write into a file at or beyond the image's end (ENOSPC); truncate() makes images larger."""
+    """A write at or beyond the end of a file that does not grow (ENOSPC); truncate() makes it
+    larger."""
 
 
 class _Readahead:
@@ -50,12 +55,24 @@ class ImageFile(io.RawIOBase):
     It is as long as the image. Reads at the end are short, writes across the end too; a write at or
     beyond the end raises EndOfImage. `truncate` resizes the image, `flush` returns when all that
     was written is in the cluster. There is no file descriptor behind it.
+
+    If it is `growing`, a write at or beyond the end makes the file longer. The image is enlarged in
+    steps then, and gets the size of the file when the file is flushed, truncated or closed.
     """
 
     def __init__(
-        self, image: Image, mode: str, name: str, *, owned: bool = False, readahead: bool = False
+        self,
+        image: Image,
+        mode: str,
+        name: str,
+        *,
+        owned: bool = False,
+        readahead: bool = False,
+        growing: bool = False,
+        spec: Optional[ImageSpec] = None,
     ) -> None:
         super().__init__()
+        self._spec = spec
         self.image = image
         self.name = name
         self.mode = mode
@@ -64,6 +81,11 @@ class ImageFile(io.RawIOBase):
         self._owned = owned
         self._position = 0
         self._written = False
+        self._appends = "a" in mode
+        # The length of a growing file, and the size of the image under it; None if it is the
+        # image's size.
+        self._length: Optional[int] = image.size() if growing else None
+        self._allocated = self._length or 0
         self._ahead = _Readahead() if readahead and self._readable else None
         self._lock = threading.RLock()
 
@@ -76,6 +98,17 @@ class ImageFile(io.RawIOBase):
             raise ValueError("I/O operation on closed file")
         if not able:
             raise io.UnsupportedOperation(f"the file is not {what}")
+
+    @property
+    def growing(self) -> bool:
+        """Whether a write beyond the end makes the file longer."""
+        return self._length is not None
+
+    def _end(self) -> int:
+        return self.image.size() if self._length is None else self._length
+
+    def __reduce_ex__(self, protocol: Any) -> Tuple[Any, ...]:
+        return _pickled(self, 0)
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -111,7 +144,7 @@ class ImageFile(io.RawIOBase):
         elif whence == os.SEEK_CUR:
             position = self._position + offset
         elif whence == os.SEEK_END:
-            position = self.image.size() + offset
+            position = self._end() + offset
         else:
             raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
         if position < 0:
@@ -123,7 +156,7 @@ class ImageFile(io.RawIOBase):
         """Reads into a buffer from the position on; gives how many bytes, 0 at the end."""
         self._require(self._readable, "readable")
         with memoryview(buffer) as whole, whole.cast("B") as view, self._lock:
-            there = self.image.size() - self._position
+            there = self._end() - self._position
             if there <= 0 or not len(view):
                 return 0
             with view[:there] as wanted:
@@ -158,21 +191,24 @@ class ImageFile(io.RawIOBase):
         """Everything from the position to the end."""
         self._require(self._readable, "readable")
         with self._lock:
-            there = self.image.size() - self._position
+            there = self._end() - self._position
             data = self.image.read(self._position, there) if there > 0 else b""
             self._position += len(data)
             return data
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes from the position on; gives how many bytes, fewer across the end of the image.
+        """Write from the position on, or, in a mode that appends, at the end. Returns the number of
+        bytes, fewer across the end of the image if the file does not grow.
 
-        Raises EndOfImage where nothing fits.
+        Raises EndOfImage if nothing fits.
         """
         self._require(self._writable, "writable")
         with memoryview(data) as whole, whole.cast("B") as view, self._lock:
             if not len(view):
                 return 0
-            there = self.image.size() - self._position
+            if self._appends:
+                self._position = self._end()
+            there = len(view) if self.growing else self._end() - self._position
             if there <= 0:
                 raise EndOfImage(
                     f"{self.name!r} ends at {self._position + there}, before {self._position}",
@@ -181,10 +217,22 @@ class ImageFile(io.RawIOBase):
             if self._ahead is not None:
                 self._ahead.forget()
             self._written = True
+            self._reserve(self._position + len(view))
             with view[:there] as part:
                 done = self.image.write(part, self._position)
             self._position += done
+            if self._length is not None:
+                self._length = max(self._length, self._position)
             return int(done)
+
+    def _reserve(self, end: int) -> None:
+        """Make the image under a growing file reach to byte `end` at least."""
+        if self._length is None or end <= self._allocated:
+            return
+        step = min(max(self._allocated, _GROWTH_LEAST), _GROWTH_MOST)
+        size = max(end, self._allocated + step)
+        self.image.resize(size)
+        self._allocated = size
 
     def truncate(self, size: Optional[int] = None, /) -> int:
         """Resizes the image to `size` bytes, by default to the position; gives the size."""
@@ -197,11 +245,17 @@ class ImageFile(io.RawIOBase):
                 self._ahead.forget()
             if size != self.image.size():
                 self.image.resize(size)
+            if self._length is not None:
+                self._length = self._allocated = size
             return size
 
     def flush(self) -> None:
         """Returns when everything that was written is safe in the cluster."""
         super().flush()
+        with self._lock:
+            if self._length is not None and self._allocated != self._length:
+                self.image.resize(self._length)
+                self._allocated = self._length
         if self._written:
             self.image.flush()
             self._written = False
@@ -219,14 +273,41 @@ class ImageFile(io.RawIOBase):
                 self.image.close()
 
 
+class _ByAddress:
+    """A buffered file that pickles as the address of its image, and its position."""
+
+    buffer_size = _BUFFER_BYTES
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Tuple[Any, ...]:
+        self.flush()
+        return _pickled(self.raw, self.buffer_size, self.tell())
+
+
+class _BufferedReader(_ByAddress, io.BufferedReader):
+    pass
+
+
 # The buffers of the standard library write to the raw file, but do not flush that.
-class _BufferedWriter(io.BufferedWriter):
+class _BufferedWriter(_ByAddress, io.BufferedWriter):
     def flush(self) -> None:
         super().flush()
         self.raw.flush()
 
 
-class _BufferedRandom(io.BufferedRandom):
+class _BufferedRandom(_ByAddress, io.BufferedRandom):
+    _unflushed = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self._unflushed = True
+        return super().write(data)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        # The standard library's reads what was in the image before what it still has to write.
+        if self._unflushed:
+            super().flush()
+            self._unflushed = False
+        return super().read1(size)
+
     def flush(self) -> None:
         super().flush()
         self.raw.flush()
@@ -235,20 +316,57 @@ class _BufferedRandom(io.BufferedRandom):
 AnyFile = Union[ImageFile, io.BufferedReader, io.BufferedWriter, io.BufferedRandom]
 
 
-def _check_mode(mode: str, allowed: Tuple[str, ...]) -> str:
-    """The mode as the io module spells it. Raises ValueError."""
+def _pickled(raw: Any, buffer_size: int, position: Optional[int] = None) -> Tuple[Any, ...]:
+    position = raw.tell() if position is None else position
+    raw.flush()
+    # What made or emptied an image must not do so again.
+    mode = raw.mode if raw.mode in ("rb", "ab", "ab+") else "rb+"
+    spec = ImageSpec.of(raw.image, raw._spec)
+    return _reopen, (spec, mode, raw.growing, buffer_size, position)
+
+
+def _reopen(spec: ImageSpec, mode: str, growing: bool, buffer_size: int, position: int) -> AnyFile:
+    image = open_spec(spec, read_only=mode == "rb")
+    file = _file(image, mode, spec, growing, buffer_size, owned=True)
+    file.seek(position)
+    return file
+
+
+_MODES = {
+    "br": "rb",
+    "+br": "rb+",
+    "bx": "xb",
+    "+bx": "xb+",
+    "bw": "wb",
+    "+bw": "wb+",
+    "ab": "ab",
+    "+ab": "ab+",
+}
+
+
+def _check_mode(mode: str, allowed: str) -> str:
+    """The mode as the io module spells it; its first letter must be allowed. Raises ValueError."""
     if not isinstance(mode, str):
         raise TypeError(f"mode must be str, not {type(mode).__name__}")
-    letters = "".join(sorted(mode))
-    known = {"br": "rb", "+br": "rb+", "bx": "xb", "+bx": "xb+"}.get(letters)
-    if known in allowed:
-        return known
-    if set(letters) in ({"b", "w"}, {"b", "w", "+"}):
+    known = _MODES.get("".join(sorted(mode)))
+    if known is None or known[0] not in allowed:
+        modes = [spelled for spelled in _MODES.values() if spelled[0] in allowed]
+        raise ValueError(f"mode must be one of {', '.join(map(repr, modes))}, not {mode!r}")
+    return known
+
+
+def _check_growing(mode: str, growing: Optional[bool], size: Optional[int] = None) -> bool:
+    """Whether a file of that mode grows. Raises ValueError."""
+    if growing is None:
+        return mode[0] in "wa" or (mode[0] == "x" and size is None)
+    if growing and mode == "rb":
+        raise ValueError("growing must not be True with mode 'rb', which does not write")
+    if not growing and mode[0] in "wa":
         raise ValueError(
-            f"mode {mode!r} would empty the image first, which has a size of its own: "
-            "'xb' makes a new image, 'r+b' writes over one that exists"
+            f"mode {mode!r} changes the size of the image, so growing must not be False: "
+            "'r+b' writes over an image and leaves it its size"
         )
-    raise ValueError(f"mode {mode!r} is none of {', '.join(map(repr, allowed))}")
+    return bool(growing)
 
 
 def _check_buffering(buffering: int) -> int:
@@ -261,23 +379,45 @@ def _check_buffering(buffering: int) -> int:
 def _buffered(raw: ImageFile, size: int) -> AnyFile:
     if size == 0:
         return raw
-    if not raw.writable():
-        return io.BufferedReader(raw, size)
+    kind: Any = _BufferedWriter
     if raw.readable():
-        return _BufferedRandom(raw, size)
-    return _BufferedWriter(raw, size)
+        kind = _BufferedRandom if raw.writable() else _BufferedReader
+    file: AnyFile = kind(raw, size)
+    file.buffer_size = size  # type: ignore[union-attr]
+    return file
 
 
-def _open_image(image: Image, mode: str, buffering: int) -> AnyFile:
+def _file(
+    image: Image, mode: str, spec: ImageSpec, growing: bool, size: int, *, owned: bool
+) -> AnyFile:
+    """A file over an image, which it closes if it is `owned`, and if the file cannot be had."""
+    readahead = size > 0
+    try:
+        raw = ImageFile(
+            image, mode, str(spec), owned=owned, readahead=readahead, growing=growing, spec=spec
+        )
+        if mode[0] == "w":
+            raw.truncate(0)
+        elif mode[0] == "a":
+            raw.seek(0, os.SEEK_END)
+    except BaseException:
+        if owned:
+            image.close()
+        raise
+    return _buffered(raw, size)
+
+
+def _open_image(image: Image, mode: str, buffering: int, growing: Optional[bool] = None) -> AnyFile:
     """What Image.open_file does."""
-    mode = _check_mode(mode, ("rb", "rb+"))
+    mode = _check_mode(mode, "rwa")
     size = _check_buffering(buffering)
+    grows = _check_growing(mode, growing)
     image.require_not_closed()
     pool, space, name, image_id, snapshot, read_only, *_ = image._address()
     spec = ImageSpec(pool or "", name, space, snapshot, image_id=image_id)
-    if "+" in mode and (read_only or snapshot is not None):
+    if mode != "rb" and (read_only or snapshot is not None):
         raise exceptions.ReadOnlyImage(f"{spec} is open read-only", errno=errno.EROFS)
-    return _buffered(ImageFile(image, mode, str(spec), readahead=size > 0), size)
+    return _file(image, mode, spec, grows, size, owned=False)
 
 
 def open(
@@ -287,27 +427,60 @@ def open(
     size: Optional[int] = None,
     buffering: int = -1,
     cluster: Any = None,
+    growing: Optional[bool] = None,
 ) -> AnyFile:
-    """Opens an image as a binary file, by its address "pool[/namespace]/image[@snapshot]".
+    """Open an image as a binary file, by its address "pool[/namespace]/image[@snapshot]".
 
-    mode: 'rb', 'r+b', or 'xb' and 'x+b', which create an image of `size` bytes and fail where there
-    is one. buffering: 0 for a raw file, else the size of the buffer in bytes; -1 for a buffered
-    file that reads ahead. cluster: a connected Rados; by default the configuration is searched as
-    librados does, and the connection shared by all that this process opens so. Raises ValueError,
-    ImageNotFound, ImageExists, ReadOnlyImage.
+    mode: 'rb' and 'r+b' for an image that exists; 'xb' and 'x+b' to create one, which must not
+    exist; 'wb' and 'w+b' to empty one, or to create it; 'ab' and 'a+b' to write at the end of one,
+    or to create it. size: of an image that 'xb' or 'x+b' creates, in bytes. buffering: 0 for a raw
+    file, else the size of the buffer in bytes; -1 for a buffered file that reads ahead. cluster: a
+    connected Rados; by default the configuration is searched as librados does, and the connection
+    shared by all that this process opens so. growing: whether a write beyond the end makes the file
+    longer, and the image with it; by default in the modes 'w' and 'a', and in 'x' without a size.
+
+    Raises ValueError, ImageNotFound (of the kind PoolNotFound or SnapshotNotFound), ImageExists,
+    ReadOnlyImage.
     """
-    mode = _check_mode(mode, ("rb", "rb+", "xb", "xb+"))
+    _check_mode(mode, "rwxa")
+    return open_file(
+        ImageSpec.parse(spec),
+        mode,
+        size=size,
+        buffering=buffering,
+        cluster=cluster,
+        growing=growing,
+    )
+
+
+def open_file(
+    where: ImageSpec,
+    mode: str,
+    *,
+    size: Optional[int] = None,
+    buffering: int = -1,
+    cluster: Any = None,
+    growing: Optional[bool] = None,
+) -> AnyFile:
+    """Open an image as open() does, by an address that has been parsed."""
+    mode = _check_mode(mode, "rwxa")
     buffer_size = _check_buffering(buffering)
-    where = ImageSpec.parse(spec)
-    creates = "x" in mode
-    if creates != (size is not None):
-        raise ValueError("size must be given" if creates else f"mode {mode!r} takes no size")
-    if size is not None:
-        if where.snapshot is not None:
-            raise ValueError(f"{spec!r} is a snapshot, which mode {mode!r} cannot make")
+    grows = _check_growing(mode, growing, size)
+    if size is not None and mode[0] != "x":
+        raise ValueError(f"size must not be given with mode {mode!r}")
+    if size is None and mode[0] == "x" and not grows:
+        raise ValueError(f"size must be given with mode {mode!r}, unless the file grows")
+    if where.snapshot is not None and mode != "rb":
+        if mode[0] == "x":
+            raise ValueError(f"{str(where)!r} is a snapshot, which mode {mode!r} cannot make")
+        raise exceptions.ReadOnlyImage(f"{where} is a snapshot", errno=errno.EROFS)
+    if mode[0] != "r":
         with open_ioctx(where, cluster) as ioctx:
             assert where.image is not None, "an address in words has a name"
-            RBD().create(ioctx, where.image, size)
+            try:
+                RBD().create(ioctx, where.image, size or 0)
+            except exceptions.ImageExists:
+                if mode[0] == "x":
+                    raise
     image = open_spec(where, read_only=mode == "rb", cluster=cluster)
-    raw = ImageFile(image, mode, str(where), owned=True, readahead=buffer_size > 0)
-    return _buffered(raw, buffer_size)
+    return _file(image, mode, where, grows, buffer_size, owned=True)

@@ -6,6 +6,7 @@ their address shares it.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from ._core import Image
 if TYPE_CHECKING:
     from . import rados
 
-__all__ = ["ImageSpec", "open_spec"]
+__all__ = ["ImageSpec", "PoolNotFound", "SnapshotNotFound", "open_spec"]
 
 _connections: Dict[Tuple[int, Optional[str], Optional[str]], rados.Rados] = {}
 _connections_lock = threading.Lock()
@@ -30,6 +31,14 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+class PoolNotFound(exceptions.ImageNotFound):
+    """The pool of an image's address does not exist."""
+
+
+class SnapshotNotFound(exceptions.ImageNotFound):
+    """The image of an address does not have the address's snapshot."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ class ImageSpec:
         parts = path.split("/")
         if len(parts) not in (2, 3) or not all(parts) or (at and not snapshot) or "@" in snapshot:
             raise ValueError(
-                f"{text!r} is no address of an image: pool[/namespace]/image[@snapshot]"
+                "an image's address must look like pool[/namespace]/image[@snapshot], not "
+                f"like {text!r}"
             )
         return cls(
             pool=parts[0],
@@ -68,11 +78,15 @@ class ImageSpec:
         )
 
     @classmethod
-    def of(cls, image: Image) -> ImageSpec:
-        """The address of an open image."""
+    def of(cls, image: Image, opened_as: Optional[ImageSpec] = None) -> ImageSpec:
+        """The address of an open image, which was opened by one if that is given."""
         pool, space, name, image_id, snapshot, _, client, conffile = image._address()
-        if pool is None:
-            raise exceptions.InvalidArgument("the image's ioctx is closed")
+        if not pool and opened_as is not None:
+            pool, space = opened_as.pool, opened_as.namespace
+        if not pool:
+            raise exceptions.InvalidArgument(
+                f"error asking for the pool of {image}: the ioctx that it was opened with is closed"
+            )
         return cls(
             pool=pool,
             namespace=space,
@@ -111,7 +125,15 @@ class ImageSpec:
 
 def open_ioctx(spec: ImageSpec, cluster: Any = None) -> rados.Ioctx:
     """The spec's pool and namespace, over `cluster`, a connected Rados, or the shared one."""
-    ioctx: rados.Ioctx = (spec.connect() if cluster is None else cluster).open_ioctx(spec.pool)
+    from .rados import ObjectNotFound
+
+    if cluster is None:
+        cluster = spec.connect()
+    try:
+        ioctx: rados.Ioctx = cluster.open_ioctx(spec.pool)
+    except ObjectNotFound:
+        message = f"error opening {str(spec)!r}: there is no pool {spec.pool!r}"
+        raise PoolNotFound(message, errno=errno.ENOENT) from None
     if spec.namespace:
         ioctx.set_namespace(spec.namespace)
     return ioctx
@@ -124,7 +146,27 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
     if spec.snapshot is not None and not read_only:
         raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
     with open_ioctx(spec, cluster) as ioctx:
-        if spec.image_id is not None:
-            return Image(ioctx, image_id=spec.image_id, snapshot=spec.snapshot, read_only=read_only)
-        assert spec.image is not None, "an address has a name or an id"
-        return Image(ioctx, spec.image, snapshot=spec.snapshot, read_only=read_only)
+        try:
+            return _open(spec, ioctx, spec.snapshot, read_only)
+        except exceptions.ImageNotFound:
+            there = spec.snapshot is not None and _is_there(spec, ioctx)
+    if there:
+        message = f"error opening {str(spec)!r}: the image has no snapshot {spec.snapshot!r}"
+        raise SnapshotNotFound(message, errno=errno.ENOENT)
+    message = f"error opening {str(spec)!r}: there is no such image"
+    raise exceptions.ImageNotFound(message, errno=errno.ENOENT)
+
+
+def _open(spec: ImageSpec, ioctx: rados.Ioctx, snapshot: Optional[str], read_only: bool) -> Image:
+    if spec.image_id is not None:
+        return Image(ioctx, image_id=spec.image_id, snapshot=snapshot, read_only=read_only)
+    assert spec.image is not None, "an address has a name or an id"
+    return Image(ioctx, spec.image, snapshot=snapshot, read_only=read_only)
+
+
+def _is_there(spec: ImageSpec, ioctx: rados.Ioctx) -> bool:
+    try:
+        _open(spec, ioctx, None, True).close()
+    except exceptions.ImageNotFound:
+        return False
+    return True

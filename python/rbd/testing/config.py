@@ -66,6 +66,8 @@ _GLOBAL = {
     "osd_memory_target": "939524096",
     # Neither is allocated until it is written.
     "memstore_device_bytes": str(16 << 30),
+    # Without it, memstore copies a whole object for each small write.
+    "memstore_page_set": "true",
     "bluestore_block_size": str(16 << 30),
     "bluestore_fsck_on_mount": "false",
     # Whoever has the port keeps it; another is tried at once.
