@@ -282,18 +282,16 @@ def test_a_target_that_was_changed_is_refused(
 # As thin as the command
 
 
-def allocated(cluster: Any) -> int:
+def allocated(local: LocalCluster) -> int:
     """How many bytes the store of OSD 0 has allocated, once that stays so."""
     last = -1
     for _ in range(60):
-        command = json.dumps({"prefix": "perf dump"})
-        now = int(
-            json.loads(cluster.osd_command(0, command, b"")[1])["bluestore"]["bluestore_allocated"]
-        )
+        said = local.command("tell", "osd.0", "perf", "dump", "bluestore")
+        now = int(json.loads(said)["bluestore"]["bluestore_allocated"])
         if now == last:
             break
         last = now
-        time.sleep(1)
+        time.sleep(2)
     return last
 
 
@@ -302,6 +300,7 @@ def allocated(cluster: Any) -> int:
 def test_import_diff_is_as_thin_as_the_command(tmp_path: Path) -> None:
     """64 KiB of data at the ends of 16 objects, on a store that tells what is allocated."""
     program("rbd")
+    program("ceph")
     with (
         LocalCluster(tmp_path / "cluster", objectstore="bluestore") as local,
         local.connect() as cluster,
@@ -315,13 +314,13 @@ def test_import_diff_is_as_thin_as_the_command(tmp_path: Path) -> None:
         taken = {}
         for who in ("theirs", "ours"):
             rbd.RBD().create(ioctx, who, 64 * MIB)
-            before = allocated(cluster)
+            before = allocated(local)
             if who == "theirs":
                 local.rbd("--no-progress", "import-diff", str(tmp_path / "diff"), f"rbd/{who}")
             else:
                 with rbd.Image(ioctx, who) as image:
                     transfer.import_diff(tmp_path / "diff", image)
-            taken[who] = allocated(cluster) - before
+            taken[who] = allocated(local) - before
         assert states(ioctx, "ours") == states(ioctx, "source")
         assert MIB <= taken["ours"] <= taken["theirs"] + 65536, taken
 
@@ -377,6 +376,34 @@ def test_all_options_of_a_new_image(rbd_ioctx: Any) -> None:
         with pytest.raises(error):
             transfer.import_image(io.BytesIO(data), rbd_ioctx, "never", **options)
     assert rbd.RBD().list(rbd_ioctx) == ["journal"]
+
+
+#: How the files of virtual disks begin, from what their makers publish.
+BEGINNINGS = {
+    "qcow2": b"QFI\xfb\0\0\0\x03",
+    "vmdk": b"KDMV\x01\0\0\0",
+    "vhdx": b"vhdxfile",
+    "vhd": b"conectix\0\0\0\x02",
+    "vdi": b"<<< Oracle VM VirtualBox Disk Image >>>\n".ljust(64, b"\0") + b"\x7f\x10\xda\xbe",
+    "qed": b"QED\0",
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_beginnings_of_virtual_disks_are_refused(rbd_ioctx: Any, kind: str) -> None:
+    data = BEGINNINGS[kind].ljust(5000, b"\0")
+    for source in (io.BytesIO(data), Pipe(data)):
+        with pytest.raises(ValueError, match=f"{kind} file.*qemu-img convert"):
+            transfer.import_image(source, rbd_ioctx, "disk")
+    for options in ({"export_format": 1}, {}):
+        transfer.import_image(io.BytesIO(data), rbd_ioctx, "disk", format="raw", **options)
+        assert contents(rbd_ioctx, "disk") == data
+        rbd.RBD().remove(rbd_ioctx, "disk")
+    # Bytes that only look like it a bit, and less than a beginning.
+    for data in (b"QFI", b"", b"\0" * 200, b"x" + BEGINNINGS[kind]):
+        transfer.import_image(Pipe(data), rbd_ioctx, "disk")
+        assert contents(rbd_ioctx, "disk") == data
+        rbd.RBD().remove(rbd_ioctx, "disk")
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vhdx", "vpc", "vdi", "qed"])
