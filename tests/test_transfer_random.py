@@ -174,6 +174,7 @@ def test_round_trips_with_the_command(
         rbd_("import", "--export-format", "2", ours, f"{where}/{name}-theirs")
         assert states(rbd_ioctx, f"{name}-theirs") == expected
         rbd_("export", "--export-format", "2", f"{where}/{name}", theirs)
+        assert Path(ours).read_bytes() == Path(theirs).read_bytes()
         transfer.import_image(theirs, rbd_ioctx, f"{name}-ours")
         assert states(rbd_ioctx, f"{name}-ours") == expected
 
@@ -187,6 +188,7 @@ def test_round_trips_with_the_command(
             spec = f"{where}/{name}" + ("" if end is None else f"@{end}")
             since = [] if start is None else ["--from-snap", start]
             rbd_("export-diff", *since, spec, diffs[1])
+            assert Path(diffs[0]).read_bytes() == Path(diffs[1]).read_bytes()
             rbd_("import-diff", diffs[0], f"{where}/{name}-one")
             with rbd.Image(rbd_ioctx, f"{name}-two") as target:
                 transfer.import_diff(diffs[1], target)
