@@ -314,6 +314,22 @@ def test_open_by_address(address: str, rbd_image: rbd.Image, cluster: rbd.rados.
         rbd.open(address, size=10, cluster=cluster)
 
 
+def test_an_image_by_address_can_be_exported(
+    address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados
+) -> None:
+    """An export opens the image once more, to see whether it has shrunk."""
+    from rbd.spec import ImageSpec, open_spec
+
+    rbd_image.write(b"data", 0)
+    rbd_image.flush()
+    exported = io.BytesIO()
+    with open_spec(address, cluster=cluster) as image:
+        rbd.transfer.export_image(image, exported)
+        assert str(ImageSpec.of(image)) == address
+    assert exported.getvalue()[:5] == b"data\0"
+    assert len(exported.getvalue()) == rbd_image.size()
+
+
 def test_connection_is_shared(address: str, rbd_image: rbd.Image, conf: None) -> None:
     from rbd.spec import ImageSpec
 

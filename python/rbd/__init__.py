@@ -65,7 +65,7 @@ __version__: str = _core.__version__
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
-_LAZY = ("aio", "array", "files", "rados", "spec", "testing", "transfer", "types")
+_LAZY = ("aio", "array", "files", "fs", "rados", "spec", "testing", "transfer", "types")
 # The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
 _LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "_library"}
 

@@ -145,11 +145,12 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
         spec = ImageSpec.parse(spec)
     if spec.snapshot is not None and not read_only:
         raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
-    with open_ioctx(spec, cluster) as ioctx:
-        try:
-            return _open(spec, ioctx, spec.snapshot, read_only)
-        except exceptions.ImageNotFound:
-            there = spec.snapshot is not None and _is_there(spec, ioctx)
+    ioctx = open_ioctx(spec, cluster)
+    try:
+        # The image keeps the ioctx: to open it once more, and to tell its pool.
+        return _open(spec, ioctx, spec.snapshot, read_only)
+    except exceptions.ImageNotFound:
+        there = spec.snapshot is not None and _is_there(spec, ioctx)
     if there:
         message = f"error opening {str(spec)!r}: the image has no snapshot {spec.snapshot!r}"
         raise SnapshotNotFound(message, errno=errno.ENOENT)

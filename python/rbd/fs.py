@@ -1,0 +1,596 @@
+"""Images as files of fsspec: pandas, dask, xarray and others open `rbd://pool/image`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import threading
+import uuid
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+
+from fsspec.asyn import AsyncFileSystem, sync  # type: ignore[import-untyped,unused-ignore]
+from fsspec.callbacks import DEFAULT_CALLBACK  # type: ignore[import-untyped,unused-ignore]
+from fsspec.utils import tokenize  # type: ignore[import-untyped,unused-ignore]
+
+from . import aio, exceptions, files, transfer
+from ._core import RBD, Image
+from ._pipeline import PIECE, QUEUE_DEPTH, ImageWriter
+from .spec import ImageSpec, open_ioctx, open_spec
+
+__all__ = ["RBDFileSystem"]
+
+# Ranges of an image with no more than so many bytes between them are read as one, up to so many.
+_GAP_BYTES = 16 << 10
+_STRETCH_BYTES = 4 << 20
+# How many reads, and how many openings of images, are in flight at once.
+_READS = 64
+_OPENINGS = 16
+# Runs of so many zeroes take no space in an image that is put.
+_SPARSE_BYTES = 4096
+
+
+class _Location(NamedTuple):
+    """A path in its parts: a pool, the directories in it, and a name that may be an image's."""
+
+    pool: str
+    directory: str
+    name: str
+    snapshot: Optional[str]
+
+    @property
+    def as_directory(self) -> str:
+        """The namespace that the path would be if it is a directory."""
+        return "/".join(part for part in (self.directory, self.name) if part)
+
+
+def _locate(path: str) -> _Location:
+    pool, _, rest = path.partition("/")
+    directory, _, name = rest.rpartition("/")
+    name, at, snapshot = name.partition("@")
+    return _Location(pool, directory, name, snapshot if at else None)
+
+
+def _in_utc(stamp: Callable[[], datetime.datetime]) -> Optional[datetime.datetime]:
+    try:
+        return stamp().replace(tzinfo=datetime.timezone.utc)
+    except exceptions.Error:
+        # An image of format 1 has none.
+        return None
+
+
+def _parent(image: Image) -> Optional[str]:
+    try:
+        spec = image.get_parent_image_spec()
+    except exceptions.ImageNotFound:
+        return None
+    parts = (spec["pool_name"], spec["pool_namespace"], spec["image_name"])
+    return "/".join(part for part in parts if part) + "@" + str(spec["snap_name"])
+
+
+class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
+    """Images as the files of a file system, under `rbd://pool[/namespace]/image[@snapshot]`.
+
+    A pool is a directory, a namespace is a directory in it, and an image is a file. A directory
+    within a directory is a namespace whose name has a slash in it. A snapshot is a file too, which
+    can only be read; listings name the snapshots of an image in its entry. Files that are opened to
+    be written grow with what is written, and images with them. Namespaces are created as they are
+    needed; pools are not.
+
+    conffile: the configuration file; by default it is searched as librados does, CEPH_CONF
+    included. name: the full client name, "client.admin" by default. conf: options that override the
+    file's. They are in a pickle of the file system, so keys belong into a keyring and not here.
+    """
+
+    protocol = "rbd"
+    root_marker = ""
+    async_impl = True
+    mirror_sync_methods = True
+    cachable = True
+
+    def __init__(
+        self,
+        conffile: Union[str, os.PathLike[str], None] = None,
+        name: Optional[str] = None,
+        conf: Optional[Dict[str, str]] = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._conffile = os.fspath(conffile) if conffile else os.environ.get("CEPH_CONF") or None
+        self._client = name
+        self._conf = conf
+        self._connection: Any = None
+        self._connection_lock = threading.Lock()
+
+    # Where a path leads
+
+    @property
+    def cluster(self) -> Any:
+        """The connection: shared with all that this process opens by address, unless there are
+        options of its own."""
+        if not self._conf:
+            return ImageSpec("", None, conffile=self._conffile, client=self._client).connect()
+        from . import connect
+
+        with self._connection_lock:
+            if self._connection is None or self._connection.state != "connected":
+                self._connection = connect(self._conffile, name=self._client, conf=self._conf)
+            return self._connection
+
+    @property
+    def fsid(self) -> str:
+        """An identifier of the cluster."""
+        return f"rbd_{self.cluster.get_fsid()}"
+
+    def _spec(self, path: str) -> ImageSpec:
+        """The address that a path is. Raises ValueError."""
+        pool, directory, name, snapshot = _locate(self._strip_protocol(path))
+        if not name or snapshot == "":
+            raise ValueError(
+                "the path of an image must look like rbd://pool[/namespace]/image[@snapshot], not "
+                f"like {path!r}"
+            )
+        return ImageSpec(
+            pool, name, directory, snapshot, conffile=self._conffile, client=self._client
+        )
+
+    def _new_spec(self, path: str) -> ImageSpec:
+        """As _spec(), for what will be written."""
+        spec = self._spec(path)
+        if spec.snapshot is not None:
+            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+        self._make_directory(spec.pool, spec.namespace, exist_ok=True)
+        return spec
+
+    def _image(self, path: str, *, read_only: bool = True) -> Image:
+        return open_spec(self._spec(path), read_only=read_only, cluster=self.cluster)
+
+    def _ioctx(self, pool: str, namespace: str = "") -> Any:
+        return open_ioctx(ImageSpec(pool, None, namespace), self.cluster)
+
+    # Directories
+
+    def _namespaces(self, pool: str) -> List[str]:
+        with self._ioctx(pool) as ioctx:
+            return list(RBD().namespace_list(ioctx))
+
+    def _make_directory(self, pool: str, directory: str, *, exist_ok: bool) -> None:
+        parts = directory.split("/") if directory else []
+        with self._ioctx(pool) as ioctx:
+            if parts and exist_ok and RBD().namespace_exists(ioctx, directory):
+                return
+            for end in range(1, len(parts) + 1):
+                name = "/".join(parts[:end])
+                try:
+                    RBD().namespace_create(ioctx, name)
+                except exceptions.ImageExists:
+                    if end == len(parts) and not exist_ok:
+                        raise FileExistsError(f"{pool}/{directory} exists") from None
+        if not parts and not exist_ok:
+            raise FileExistsError(f"pool {pool!r} exists")
+
+    async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        location = _locate(self._strip_protocol(path))
+        if not create_parents and location.directory:
+            await self._info(f"{location.pool}/{location.directory}")
+        await asyncio.to_thread(
+            self._make_directory, location.pool, location.as_directory, exist_ok=False
+        )
+
+    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
+        location = _locate(self._strip_protocol(path))
+        await asyncio.to_thread(
+            self._make_directory, location.pool, location.as_directory, exist_ok=exist_ok
+        )
+
+    def _remove_directory(self, path: str) -> None:
+        location = _locate(path)
+        if not location.as_directory:
+            raise PermissionError(f"pool {location.pool!r} is not removed through the file system")
+        with self._ioctx(location.pool) as ioctx:
+            RBD().namespace_remove(ioctx, location.as_directory)
+
+    async def _rmdir(self, path: str) -> None:
+        await asyncio.to_thread(self._remove_directory, self._strip_protocol(path))
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        sync(self.loop, self._rmdir, path)
+
+    # What there is
+
+    def _image_info(self, path: str) -> Dict[str, Any]:
+        with self._image(path) as image:
+            return {
+                "name": path,
+                "type": "file",
+                "size": image.size(),
+                "id": image.id(),
+                "created": _in_utc(image.create_timestamp),
+                "modified": _in_utc(image.modify_timestamp),
+                "snapshots": [snapshot["name"] for snapshot in image.list_snaps()],
+                "parent": _parent(image),
+            }
+
+    def _path_info(self, path: str) -> Dict[str, Any]:
+        pool, _, name, snapshot = location = _locate(path)
+        directory = {"name": path, "type": "directory", "size": 0}
+        if not pool:
+            return directory
+        if not name:
+            self._ioctx(pool).close()
+            return directory
+        try:
+            return self._image_info(path)
+        except exceptions.ImageNotFound as error:
+            missing = error
+        wanted = location.as_directory
+        if snapshot is None and any(
+            name == wanted or name.startswith(wanted + "/") for name in self._namespaces(pool)
+        ):
+            return directory
+        raise missing
+
+    async def _info(self, path: str, **_: Any) -> Dict[str, Any]:
+        return await asyncio.to_thread(self._path_info, self._strip_protocol(path))
+
+    def _listed(self, path: str) -> Tuple[List[str], List[str]]:
+        """The directories and the images in a directory. Raises ImageNotFound."""
+        location = _locate(path)
+        if not location.pool:
+            return list(self.cluster.list_pools()), []
+        above = location.as_directory
+        namespaces = self._namespaces(location.pool)
+        start = f"{above}/" if above else ""
+        within = [name[len(start) :] for name in namespaces if name.startswith(start)]
+        directories = sorted({name.partition("/")[0] for name in within})
+        images: List[str] = []
+        if not above or above in namespaces:
+            with self._ioctx(location.pool, above) as ioctx:
+                images = sorted(RBD().list(ioctx))
+        elif not directories:
+            raise exceptions.ImageNotFound(f"there is no directory {path!r}", errno=2)
+        names = [f"{path}/{name}" for name in directories]
+        return names, [f"{path}/{name}" for name in images]
+
+    async def _ls(self, path: str, detail: bool = True, **_: Any) -> List[Any]:
+        path = self._strip_protocol(path)
+        try:
+            directories, images = await asyncio.to_thread(self._listed, path)
+        except exceptions.ImageNotFound:
+            info = await self._info(path)
+            return [info] if detail else [path]
+        if not detail:
+            return [*directories, *images]
+        gate = asyncio.Semaphore(_OPENINGS)
+
+        async def entry(name: str) -> Optional[Dict[str, Any]]:
+            async with gate:
+                try:
+                    return await asyncio.to_thread(self._image_info, name)
+                except exceptions.ImageNotFound:
+                    # Removed since it was listed.
+                    return None
+
+        found = await asyncio.gather(*(entry(name) for name in images))
+        listed: List[Any] = [{"name": name, "type": "directory", "size": 0} for name in directories]
+        return listed + [info for info in found if info is not None]
+
+    def created(self, path: str) -> Optional[datetime.datetime]:
+        """When the image was created, in UTC."""
+        stamp: Optional[datetime.datetime] = self.info(path)["created"]
+        return stamp
+
+    def modified(self, path: str) -> Optional[datetime.datetime]:
+        """When the image was last written, in UTC; librbd notes that once a minute at most."""
+        stamp: Optional[datetime.datetime] = self.info(path)["modified"]
+        return stamp
+
+    def ukey(self, path: str) -> str:
+        """A value that differs if the content does.
+
+        It is the same each time for a snapshot. An image itself may change at any time without a
+        trace, so no two values of it are the same.
+        """
+        info = self.info(path)
+        snapshot = _locate(self._strip_protocol(path)).snapshot
+        version = uuid.uuid4().hex if snapshot is None else snapshot
+        return str(tokenize(self.fsid, info["name"], info["id"], version))
+
+    def checksum(self, path: str) -> int:
+        """ukey() as a number; the content is not read."""
+        return int(self.ukey(path), 16)
+
+    # Whole files, and ranges of them
+
+    async def _opened(self, path: str) -> aio.AsyncImage:
+        return aio.AsyncImage(await asyncio.to_thread(self._image, path))
+
+    async def _cat_file(
+        self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
+    ) -> bytes:
+        async with await self._opened(path) as image:
+            first, last = _limits(start, end, image.image.size())
+            return await image.read(first, last - first)
+
+    async def _cat_ranges(
+        self,
+        paths: List[str],
+        starts: Any,
+        ends: Any,
+        max_gap: Optional[int] = None,
+        batch_size: Optional[int] = None,
+        on_error: str = "return",
+        **_: Any,
+    ) -> List[Any]:
+        """The bytes of many ranges of one image or of several, `batch_size` reads at a time.
+
+        Ranges with at most `max_gap` bytes between them (16 KiB by default) are read as one.
+        """
+        if not isinstance(paths, list):
+            raise TypeError(f"paths must be a list, not {type(paths).__name__}")
+        starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
+        ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
+        if not len(paths) == len(starts) == len(ends):
+            raise ValueError(
+                f"paths, starts and ends must be of one length, not {len(paths)}, {len(starts)} "
+                f"and {len(ends)}"
+            )
+        gap = _GAP_BYTES if max_gap is None else max_gap
+        places: Dict[str, List[int]] = {}
+        for at, path in enumerate(paths):
+            places.setdefault(self._strip_protocol(path), []).append(at)
+        results: List[Any] = [None] * len(paths)
+        reads = asyncio.Semaphore(batch_size if batch_size and batch_size > 0 else _READS)
+        openings = asyncio.Semaphore(_OPENINGS)
+
+        async def read(image: aio.AsyncImage, stretch: List[Tuple[int, int, int]]) -> None:
+            first, last = stretch[0][0], max(end for _, end, _ in stretch)
+            try:
+                async with reads:
+                    data = memoryview(await image.read(first, last - first))
+            except Exception as error:
+                for _, _, at in stretch:
+                    results[at] = error
+                return
+            for start, end, at in stretch:
+                results[at] = bytes(data[start - first : end - first])
+
+        async def read_image(path: str, chosen: List[int]) -> None:
+            async with openings:
+                try:
+                    opened = await self._opened(path)
+                except Exception as error:
+                    for at in chosen:
+                        results[at] = error
+                    return
+                async with opened as image:
+                    size = image.image.size()
+                    ranges = sorted((*_limits(starts[at], ends[at], size), at) for at in chosen)
+                    await asyncio.gather(*(read(image, part) for part in _stretches(ranges, gap)))
+
+        await asyncio.gather(*(read_image(path, chosen) for path, chosen in places.items()))
+        if on_error != "return":
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        return results
+
+    def _pipe_sync(self, path: str, value: Any, mode: str) -> None:
+        spec = self._new_spec(path)
+        view = memoryview(value).cast("B")
+        with self._emptied(spec, mode, len(view)) as image:
+            if len(view):
+                image.write(view, 0)
+
+    def _emptied(self, spec: ImageSpec, mode: str, size: int) -> Image:
+        """A new image, or, unless the mode is "create", one that lost its content."""
+        assert spec.image is not None
+        created = True
+        with open_ioctx(spec, self.cluster) as ioctx:
+            try:
+                RBD().create(ioctx, spec.image, size)
+            except exceptions.ImageExists:
+                if mode == "create":
+                    raise
+                created = False
+        image = open_spec(spec, read_only=False, cluster=self.cluster)
+        try:
+            if not created:
+                # What is left of the old content must read as zeroes.
+                image.resize(0)
+                image.resize(size)
+        except BaseException:
+            image.close()
+            raise
+        return image
+
+    async def _pipe_file(self, path: str, value: Any, mode: str = "overwrite", **_: Any) -> None:
+        await asyncio.to_thread(self._pipe_sync, path, value, mode)
+
+    def _put_sync(self, lpath: str, rpath: str, mode: str, callback: Any) -> None:
+        spec = self._new_spec(rpath)
+        with open(lpath, "rb", buffering=0) as source:
+            size = os.fstat(source.fileno()).st_size
+            callback.set_size(size)
+            with (
+                self._emptied(spec, mode, size) as image,
+                ImageWriter(image, QUEUE_DEPTH, _SPARSE_BYTES) as writer,
+            ):
+                position = 0
+                while position < size:
+                    space = writer.space(min(PIECE, size - position))
+                    done = source.readinto(space)
+                    if not done:
+                        raise exceptions.StreamError(f"{lpath!r} became shorter", position)
+                    writer.write(position, done)
+                    position += done
+                    callback.relative_update(done)
+
+    async def _put_file(
+        self,
+        lpath: str,
+        rpath: str,
+        mode: str = "overwrite",
+        callback: Any = DEFAULT_CALLBACK,
+        **_: Any,
+    ) -> None:
+        if os.path.isdir(lpath):
+            await self._makedirs(rpath, exist_ok=True)
+            return
+        await asyncio.to_thread(self._put_sync, lpath, rpath, mode, callback)
+
+    def _get_sync(self, rpath: str, lpath: Any, callback: Any) -> None:
+        with self._image(rpath) as image:
+            callback.set_size(image.size())
+            transfer.export_image(
+                image, lpath, on_progress=lambda done, _: callback.absolute_update(done)
+            )
+
+    async def _get_file(
+        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
+    ) -> None:
+        if await self._isdir(rpath):
+            os.makedirs(lpath, exist_ok=True)
+            return
+        await asyncio.to_thread(self._get_sync, rpath, lpath, callback)
+
+    # Copies, renames, removals
+
+    def _copy_image(self, path1: str, path2: str) -> None:
+        spec = self._new_spec(path2)
+        assert spec.image is not None
+        with self._image(path1) as image, open_ioctx(spec, self.cluster) as ioctx:
+            there = spec.image in RBD().list(ioctx)
+            # The old image stays until the new one is whole.
+            name = f"{spec.image}.copy-{os.urandom(4).hex()}" if there else spec.image
+            image.copy(ioctx, name)
+            if there:
+                RBD().remove(ioctx, spec.image)
+                RBD().rename(ioctx, name, spec.image)
+
+    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        if (await self._info(path1))["type"] == "directory":
+            await self._makedirs(path2, exist_ok=True)
+            return
+        await asyncio.to_thread(self._copy_image, path1, path2)
+
+    def _rename(self, old: ImageSpec, new: ImageSpec) -> None:
+        assert old.image is not None
+        assert new.image is not None
+        with open_ioctx(old, self.cluster) as ioctx:
+            names = RBD().list(ioctx)
+            if old.image in names and new.image in names and old.image != new.image:
+                RBD().remove(ioctx, new.image)
+            RBD().rename(ioctx, old.image, new.image)
+
+    async def _mv_file(self, path1: str, path2: str) -> None:
+        old, new = self._spec(path1), self._spec(path2)
+        if old.snapshot is not None or new.snapshot is not None:
+            raise exceptions.ReadOnlyImage(f"{old if old.snapshot else new} is a snapshot")
+        if (old.pool, old.namespace) == (new.pool, new.namespace):
+            await asyncio.to_thread(self._rename, old, new)
+            return
+        await self._cp_file(path1, path2)
+        await self._rm_file(path1)
+
+    def mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: Optional[int] = None,
+        **kwargs: Any,
+    ) -> None:
+        """Move images: by their names within a directory, else by a copy, without its snapshots."""
+        if isinstance(path1, str) and isinstance(path2, str) and self.isfile(path1):
+            if path2.endswith("/") or self.isdir(path2):
+                name = _locate(self._strip_protocol(path1)).name
+                path2 = f"{self._strip_protocol(path2)}/{name}"
+            sync(self.loop, self._mv_file, path1, path2)
+            return
+        super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+    def _remove(self, path: str) -> None:
+        spec = self._spec(path)
+        if spec.snapshot is not None:
+            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+        assert spec.image is not None
+        with open_ioctx(spec, self.cluster) as ioctx:
+            RBD().remove(ioctx, spec.image)
+
+    async def _rm_file(self, path: str, **_: Any) -> None:
+        path = self._strip_protocol(path)
+        if (await self._info(path))["type"] == "directory":
+            await self._rmdir(path)
+        else:
+            await asyncio.to_thread(self._remove, path)
+
+    async def _rm(
+        self,
+        path: Any,
+        recursive: bool = False,
+        batch_size: Optional[int] = None,
+        maxdepth: Optional[int] = None,
+        **_: Any,
+    ) -> None:
+        found = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
+        gate = asyncio.Semaphore(batch_size if batch_size and batch_size > 0 else _OPENINGS)
+        directories: List[str] = []
+
+        async def remove(name: str) -> None:
+            async with gate:
+                if await self._isdir(name):
+                    directories.append(name)
+                else:
+                    await asyncio.to_thread(self._remove, name)
+
+        await asyncio.gather(*(remove(name) for name in found))
+        # Each when it is empty.
+        for name in sorted(directories, key=len, reverse=True):
+            await self._rmdir(name)
+
+    # Open files
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: Optional[int] = None,
+        autocommit: bool = True,
+        cache_options: Any = None,
+        growing: Optional[bool] = None,
+        **_: Any,
+    ) -> Any:
+        if not autocommit:
+            raise NotImplementedError("an image has no transactions: it is written at once")
+        if growing is None and mode in ("r+b", "rb+"):
+            growing = True
+        spec = self._spec(path) if mode[0] == "r" else self._new_spec(path)
+        buffering = block_size if isinstance(block_size, int) else -1
+        return files.open_file(
+            spec, mode, buffering=buffering, cluster=self.cluster, growing=growing
+        )
+
+
+def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, int]:
+    """A range as Python's slices have it, within a file of that size."""
+    first, last, _ = slice(start, end).indices(size)
+    return first, max(first, last)
+
+
+def _stretches(
+    ranges: List[Tuple[int, int, int]], gap: int
+) -> Iterable[List[Tuple[int, int, int]]]:
+    """Sorted ranges in groups that one read gets."""
+    group: List[Tuple[int, int, int]] = []
+    reach = 0
+    for one in ranges:
+        start, end, _ = one
+        if group and (start > reach + gap or max(reach, end) - group[0][0] > _STRETCH_BYTES):
+            yield group
+            group, reach = [], 0
+        group.append(one)
+        reach = max(reach, end)
+    if group:
+        yield group
