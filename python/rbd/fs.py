@@ -86,7 +86,6 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
     root_marker = ""
     async_impl = True
     mirror_sync_methods = True
-    cachable = True
 
     def __init__(
         self,
