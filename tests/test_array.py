@@ -629,6 +629,31 @@ def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
         assert float(lazy.mean().compute(scheduler=client)) == pytest.approx(expected)
 
 
+def test_the_snapshot_that_is_set(
+    address: str, rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """An array of an open image pickles as what it reads now, not as what was opened once."""
+    rbd_image.write(b"before", 0)
+    rbd_image.create_snap("s")
+    (entry,) = rbd_image.list_snaps()
+    rbd_image.write(b"after!", 0)
+    array = rbd.ImageArray(rbd_image, "S6", 1)
+    for go in (lambda: rbd_image.set_snap("s"), lambda: rbd_image.set_snap_by_id(entry["id"])):
+        go()
+        assert pickle.loads(pickle.dumps(array))[0] == array[0] == b"before"
+        with pytest.raises(rbd.ReadOnlyImage):
+            rbd.ImageArray(rbd_image, "S6", 1, mode="r+")
+        rbd_image.set_snap(None)
+        assert pickle.loads(pickle.dumps(array))[0] == array[0] == b"after!"
+    rbd.RBD().clone(rbd_ioctx, rbd_image.name, "s", rbd_ioctx, "clone", clone_format=2)
+    rbd_image.remove_snap("s")
+    rbd_image.set_snap_by_id(entry["id"])
+    assert array[0] == b"before"
+    with pytest.raises(rbd.InvalidArgument, match="no name to open it by"):
+        pickle.dumps(array)
+    rbd_image.set_snap(None)
+
+
 def test_dask_tokens(address: str, rbd_image: rbd.Image) -> None:
     base = proof("dask.base")
     rbd_image.create_snap("s")

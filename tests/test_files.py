@@ -266,6 +266,21 @@ def test_flush_reaches_the_cluster(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Io
             assert other.read(0, 14) == b"seen elsewhere"
 
 
+def test_a_snapshot_that_is_set(rbd_image: rbd.Image) -> None:
+    rbd_image.write(b"before", 0)
+    rbd_image.create_snap("s")
+    rbd_image.write(b"after!", 0)
+    rbd_image.set_snap("s")
+    with rbd_image.open_file("rb") as file:
+        assert file.read(6) == b"before"
+        assert file.name.endswith("@s")
+    with pytest.raises(rbd.ReadOnlyImage, match="@s"):
+        rbd_image.open_file("r+b")
+    rbd_image.set_snap(None)
+    with rbd_image.open_file("r+b") as file:
+        assert file.read(6) == b"after!"
+
+
 def test_read_only_images(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd_image.create_snap("s")
     name = rbd_image.get_name()

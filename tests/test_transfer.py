@@ -115,6 +115,47 @@ def test_a_snapshot_is_exported_as_it_was(rbd_image: rbd.Image, rbd_ioctx: Any, 
     assert memory.getvalue() == b"before" + bytes(8 * MIB - 6)
 
 
+def test_a_diff_ends_with_the_snapshot_that_is_set(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str
+) -> None:
+    rbd_image.create_snap("first")
+    rbd_image.write(b"between", 0)
+    rbd_image.create_snap("second")
+    rbd_image.write(b"after", 0)
+    opened = io.BytesIO()
+    with rbd.Image(rbd_ioctx, name, snapshot="second") as image:
+        transfer.export_diff(image, opened, "first")
+    header, _ = parse_diff(opened.getvalue())
+    assert (header.from_snapshot, header.to_snapshot) == (b"first", b"second")
+    for go in (
+        lambda: rbd_image.set_snap("second"),
+        lambda: rbd_image.set_snap_by_id(list(rbd_image.list_snaps())[1]["id"]),
+    ):
+        go()
+        stream = io.BytesIO()
+        transfer.export_diff(rbd_image, stream, "first")
+        assert stream.getvalue() == opened.getvalue()
+        rbd_image.set_snap(None)
+        stream = io.BytesIO()
+        transfer.export_diff(rbd_image, stream, "first")
+        assert parse_diff(stream.getvalue())[0].to_snapshot is None
+
+
+def test_all_is_exported_while_another_client_has_the_lock(
+    rbd_cluster: Any, rbd_image: rbd.Image, rbd_ioctx: Any, name: str
+) -> None:
+    rbd_image.write(b"written", 0)
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        with rbd.Image(ioctx, name) as other:
+            other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+            stream = io.BytesIO()
+            transfer.export_image(rbd_image, stream, export_format=2)
+    stream.seek(0)
+    transfer.import_image(stream, rbd_ioctx, f"{name}-new")
+    assert contents(rbd_ioctx, f"{name}-new") == rbd_image.read(0, rbd_image.size())
+
+
 def history(image: rbd.Image) -> None:
     """Three snapshots, with writes, discards and resizes between them."""
     fill(image)

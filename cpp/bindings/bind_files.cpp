@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <rbdxx/snapshot.hpp>
+
 #include "support/bindings.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
@@ -9,13 +11,15 @@ namespace rbdxx::python {
 namespace {
 
 // Where the image can be opened again: pool, namespace, name, id, snapshot, whether it was opened
-// read-only, the client's name and the configuration file; None for what is not known.
+// read-only, the client's name and the configuration file; None for what is not known. The snapshot
+// is the one that is set; of one that no name opens, it is the number.
 py::tuple address(const PyImage& self) {
     const OpenOptions& options = self.options();
     const IoCtx& ioctx = self.ioctx();
     std::string pool;
     std::string space;
     std::string id;
+    snapshot::Position at;
     without_gil([&] {
         // An image outlives its context.
         if (!ioctx.closed()) {
@@ -23,6 +27,7 @@ py::tuple address(const PyImage& self) {
             space = ioctx.get_namespace();
         }
         id = self->old_format() ? "" : self->id();
+        at = snapshot::position(self);
     });
     auto known = [](const std::string& value) {
         return value.empty() ? py::object(py::none()) : py::object(text(value));
@@ -30,7 +35,7 @@ py::tuple address(const PyImage& self) {
     const auto cluster = ioctx.state()->cluster;
     return py::make_tuple(
         text(pool), text(space), options.by_id ? py::object(py::none()) : text(options.name),
-        known(id), text_or_none(options.snapshot), options.read_only,
+        known(id), at.id ? py::object(py::int_(*at.id)) : text_or_none(at.name), options.read_only,
         known(cluster ? cluster->client : ""), known(cluster ? cluster->config : ""));
 }
 

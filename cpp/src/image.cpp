@@ -128,8 +128,11 @@ Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
     const abi::Functions& functions = rbdxx::functions();
     return owned(
         [&] {
-            return Image(std::make_shared<ImageState>(functions, raw, std::move(cluster),
-                                                      "image " + quoted(options.name)));
+            auto state = std::make_shared<ImageState>(functions, raw, std::move(cluster),
+                                                      "image " + quoted(options.name));
+            state->snapshot_name = options.snapshot;
+            state->read_only = options.read_only;
+            return Image(std::move(state));
         },
         [&] { close_image(functions, raw); });
 }

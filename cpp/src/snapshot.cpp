@@ -1,6 +1,10 @@
+#include <cerrno>
+
+#include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/snapshot.hpp>
+#include <rbdxx/snapshot_namespace.hpp>
 
 namespace rbdxx::snapshot {
 
@@ -153,17 +157,50 @@ bool is_protected(const Image& image, const std::string& name) {
 
 void set(const Image& image, const std::optional<std::string>& name) {
     auto use = image.use();
+    std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
     check(use->rbd_snap_set(use.get(), name ? name->c_str() : nullptr), [&] {
         return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
                     : "error setting " + image.describe() + " to its head";
     });
+    image.state()->snapshot_name = name;
+    image.state()->snapshot_id.reset();
 }
 
 void set_by_id(const Image& image, uint64_t id) {
     auto use = image.use();
+    std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
     check(use->rbd_snap_set_by_id(use.get(), id), [&] {
         return "error setting " + image.describe() + " to snapshot " + std::to_string(id);
     });
+    image.state()->snapshot_name.reset();
+    image.state()->snapshot_id = id;
+}
+
+Position position(const Image& image) {
+    Position found;
+    {
+        ImageState& state = *image.state();
+        std::lock_guard<std::mutex> lock(state.snapshot_mutex);
+        found = {state.snapshot_name, state.snapshot_id};
+    }
+    if (!found.id) {
+        return found;
+    }
+    try {
+        if (snapshot_namespace::type(image, *found.id) == constants::SNAP_NAMESPACE_TYPE_USER) {
+            for (auto& snapshot : list(image)) {
+                if (snapshot.id == *found.id) {
+                    return {std::move(snapshot.name), std::nullopt};
+                }
+            }
+        }
+    } catch (const Error& error) {
+        // Removed meanwhile: it has no name any more.
+        if (error.code() != ENOENT) {
+            throw;
+        }
+    }
+    return found;
 }
 
 uint64_t limit(const Image& image) {

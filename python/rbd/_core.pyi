@@ -676,7 +676,14 @@ class Image(metaclass=_Type):
     def _address(
         self,
     ) -> Tuple[
-        str, str, Optional[str], Optional[str], Optional[str], bool, Optional[str], Optional[str]
+        str,
+        str,
+        Optional[str],
+        Optional[str],
+        Union[str, int, None],
+        bool,
+        Optional[str],
+        Optional[str],
     ]: ...
     def _open_again(self, snapshot: Optional[Text]) -> Image: ...
     @overload

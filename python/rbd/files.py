@@ -414,7 +414,8 @@ def _open_image(image: Image, mode: str, buffering: int, growing: Optional[bool]
     grows = _check_growing(mode, growing)
     image.require_not_closed()
     pool, space, name, image_id, snapshot, read_only, *_ = image._address()
-    spec = ImageSpec(pool or "", name, space, snapshot, image_id=image_id)
+    at = None if snapshot is None else str(snapshot)
+    spec = ImageSpec(pool or "", name, space, at, image_id=image_id)
     if mode != "rb" and (read_only or snapshot is not None):
         raise exceptions.ReadOnlyImage(f"{spec} is open read-only", errno=errno.EROFS)
     return _file(image, mode, spec, grows, size, owned=False)

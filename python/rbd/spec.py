@@ -87,6 +87,10 @@ class ImageSpec:
             raise exceptions.InvalidArgument(
                 f"error asking for the pool of {image}: the ioctx that it was opened with is closed"
             )
+        if isinstance(snapshot, int):
+            raise exceptions.InvalidArgument(
+                f"{image} is set to snapshot {snapshot}, which has no name to open it by", errno=22
+            )
         return cls(
             pool=pool,
             namespace=space,

@@ -45,6 +45,13 @@ struct ImageState final : Handle {
     // A borrowed image is its lender's to close; null for one of our own.
     std::shared_ptr<void> lender;
     const std::string label;  // "image 'vm1'"
+    // Where reads come from, as far as this library knows: a snapshot by its name, or by its
+    // number, or the head. The mutex is held while that changes.
+    std::optional<std::string> snapshot_name;
+    std::optional<uint64_t> snapshot_id;
+    std::mutex snapshot_mutex;
+    // Whether it was opened for reading alone. Set before it is shared.
+    bool read_only = false;
     // What frees the handle in place of rbd_close, where that is to happen asynchronously.
     std::function<int(abi::rbd_image_t)> closer;
     std::mutex closer_mutex;

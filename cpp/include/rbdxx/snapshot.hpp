@@ -51,6 +51,15 @@ void set(const Image& image, const std::optional<std::string>& name);
 // As set(), for a snapshot of whatever kind. Implements: rbd_snap_set_by_id
 void set_by_id(const Image& image, uint64_t id);
 
+// Where reads come from.
+struct Position {
+    std::optional<std::string> name;  // by which the snapshot can be set or opened
+    std::optional<uint64_t> id;       // of a snapshot that has no such name
+    bool head() const { return !name && !id; }
+};
+// As set by this library; what the lender of a borrowed image did is not known.
+Position position(const Image& image);
+
 // How many snapshots the image may have; 2**64-1 is no limit. Implements: rbd_snap_get_limit
 uint64_t limit(const Image& image);
 // Implements: rbd_snap_set_limit

@@ -54,7 +54,9 @@ def export_diff(
     if from_snapshot is not None:
         # Before a destination is touched; the diff itself would say it too.
         image.is_protected_snap(from_snapshot)
-    end = image._address()[4]
+    at = image._address()[4]
+    # A snapshot of a group, say, has no name that an import could give to its own.
+    end = at if isinstance(at, str) else None
     size = image.size()
     told = Progress(on_progress, progress, size, "export-diff")
     with Sink(dest, checksum, fsync) as sink, told as reporting:

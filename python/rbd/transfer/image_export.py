@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Iterator, List, Optional, Tuple
 
-from .. import _pipeline
+from .. import _pipeline, exceptions
 from .._core import Image
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream
@@ -89,8 +90,9 @@ def _snapshots(image: Image) -> Iterator[Tuple[str, int]]:
 def _export_all(image: Image, sink: Sink, progress: Progress, queue_depth: int) -> None:
     _, _, _, _, at_snapshot, read_only, *_ = image._address()
     if not read_only and at_snapshot is None:
-        # Other handles see what is in the cluster.
-        image.flush()
+        # Other handles see what is in the cluster; with the lock at another client, that is all.
+        with contextlib.suppress(exceptions.ReadOnlyImage):
+            image.flush()
     with image._open_again(None) as head:
         snapshots = list(_snapshots(head))
         header = formats.ImageHeader(
