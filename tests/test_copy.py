@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import pytest
 
@@ -99,6 +99,80 @@ def test_copy_of_a_clone_has_no_parent(
         assert copy.read(0, copy.size()) == clone.read(0, clone.size())
         with pytest.raises(rbd.ImageNotFound):
             copy.parent_info()
+
+
+def test_copy_of_a_clone_that_is_locked(clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """What the clone has from its parent is in the copy, whoever holds the clone's object map."""
+    content = clone.read(0, clone.size())
+    assert content[:3] == b"one"
+    assert clone.features() & rbd.RBD_FEATURE_OBJECT_MAP
+    clone.write(content[:512], 0)
+    clone.discard(2 * MIB, MIB)
+    content = clone.read(0, clone.size())
+    progress: List[Tuple[int, int]] = []
+    clone.copy(rbd_ioctx, "locked", on_progress=lambda *now: progress.append(now))
+    assert progress == sorted(progress)
+    assert all(0 <= done <= total for done, total in progress)
+    assert progress[-1][0] > clone.size()
+    with rbd.Image(rbd_ioctx, "locked") as copy:
+        assert copy.read(0, copy.size()) == content
+    # At a snapshot librbd has that one's object map, even where it cannot lock.
+    for number, image in enumerate((clone, rbd.Image(rbd_ioctx, "clone", read_only=True))):
+        image.set_snap("b")
+        before = image.read(0, image.size())
+        assert before != content
+        image.copy(rbd_ioctx, f"snapshot-{number}")
+        with rbd.Image(rbd_ioctx, f"snapshot-{number}") as copy:
+            assert copy.read(0, copy.size()) == before
+    image.close()
+
+
+def test_a_copy_of_a_clone_can_be_stopped(clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """In the part that reads what librbd has left out."""
+    clone.write(b"locked", 0)
+
+    def stop(done: int, total: int) -> int:
+        return -rbd.ECANCELED if done > clone.size() else 0
+
+    with pytest.raises(rbd.OperationCanceled):
+        clone.copy(rbd_ioctx, "copy", on_progress=stop)
+
+
+@pytest.mark.parametrize("features", [rbd.RBD_FEATURE_LAYERING, None])
+def test_copy_into_what_has_data(
+    clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, features: Optional[int]
+) -> None:
+    clone.write(b"locked", 0)
+    clone.discard(2 * MIB, MIB)
+    rbd.RBD().create(rbd_ioctx, "used", clone.size() + 1000, order=16, features=features)
+    with rbd.Image(rbd_ioctx, "used") as used:
+        used.write(b"u" * used.size(), 0)
+        clone.copy_into(used)
+        assert used.read(0, used.size()) == clone.read(0, clone.size()) + b"u" * 1000
+    rbd.RBD().create(rbd_ioctx, "small", MIB)
+    with rbd.Image(rbd_ioctx, "small") as small:
+        small.write(b"kept", 0)
+        with pytest.raises(rbd.InvalidArgument):
+            clone.copy_into(small)
+        assert small.read(0, 4) == b"kept"
+
+
+def test_deep_copy_at_a_snapshot_in_the_trash(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    rbd.RBD().clone(rbd_ioctx, source.name, "a", rbd_ioctx, "clone", clone_format=2)
+    (entry,) = source.list_snaps()
+    source.remove_snap("a")
+    source.set_snap_by_id(entry["id"])
+    with pytest.raises(rbd.InvalidArgument, match="not a user's") as error:
+        source.deep_copy(rbd_ioctx, "deep")
+    assert error.value.errno == 22
+    assert "deep" not in rbd.RBD().list(rbd_ioctx)
+    source.copy(rbd_ioctx, "copy")
+    with rbd.Image(rbd_ioctx, "copy") as copy:
+        assert copy.read(0, 3) == b"one"
+    source.set_snap(None)
+    source.deep_copy(rbd_ioctx, "deep")
 
 
 def test_deep_copy(source: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:

@@ -41,9 +41,8 @@ void bind_copy(ImageClass& image) {
         "The options are as in create(); None: as this image's. sparse_size: runs of zeroes of so "
         "many\nbytes (a power of two of 4096 or more, or 0) take no space. on_progress(done, "
         "total) cannot\nstop it.\n\n"
-        "Copy a clone that has an object map through a read-only Image, or with deep_copy(): where "
-        "this one\nholds the exclusive lock, librbd leaves out what the clone has from its "
-        "parent.\n\n"
+        "A clone that has an object map is read twice, because librbd leaves out what it has from "
+        "its parent;\nonce, if this Image is read-only and at the head.\n\n"
         "Raises ImageExists, InvalidArgument, ArgumentOutOfRange.\n\n"
         "Implements: rbd_copy_with_progress4",
         py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
@@ -55,7 +54,8 @@ void bind_copy(ImageClass& image) {
         [](const PyImage& self, const PyImage& destination, const py::object& on_progress) {
             long_call(on_progress, copy::into, self.get(), destination.get());
         },
-        "Copies the image's data into another open image, which must be as large at least.\n\n"
+        "Copies the image's data into another open image, which must be as large at least, over "
+        "what is there.\n\n"
         "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "
         "ReadOnlyImage.\n\n"
         "Implements: rbd_copy_with_progress2",
@@ -65,7 +65,9 @@ void bind_copy(ImageClass& image) {
         "Copies the image with its snapshots into a new one, which is a clone of the same parent\n"
         "unless flatten is true.\n\n"
         "The options are as in create() and clone(); None: as this image's. on_progress(done, "
-        "total) cannot\nstop it. Raises ImageExists, InvalidArgument.\n\n"
+        "total) cannot\nstop it. Raises ImageExists; InvalidArgument, also at a snapshot of a "
+        "group, "
+        "of mirroring or of the\ntrash.\n\n"
         "Implements: rbd_deep_copy_with_progress",
         py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
         py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),

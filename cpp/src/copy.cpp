@@ -1,29 +1,94 @@
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include <rbdxx/constants.hpp>
 #include <rbdxx/copy.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/snapshot.hpp>
+
+#include "plain_copy.hpp"
 
 namespace rbdxx::copy {
+
+namespace {
+
+// How many bytes from the image's beginning on may be missing from a copy that librbd makes.
+//
+// It passes over the objects that are not in the object map, if it has that: at a snapshot, and
+// while it holds the exclusive lock. What a clone has from its parent, and an image in migration
+// from its source, is in none of the image's own objects.
+uint64_t doubtful(const Image& image) {
+    const uint64_t features = image.features();
+    const bool has_map = (features & constants::FEATURE_OBJECT_MAP) != 0;
+    const bool never_locks = image.state()->read_only && snapshot::position(image).head();
+    if (!has_map || never_locks) {
+        return 0;
+    }
+    const uint64_t size = image.size();
+    const bool migrating = (features & constants::FEATURE_MIGRATING) != 0;
+    return migrating ? size : std::min(image.overlap(), size);
+}
+
+// The progress of the first or the second part of a call, which are librbd's copy and ours.
+Progress part_of(const Progress& progress, uint64_t before, uint64_t after) {
+    if (!progress) {
+        return {};
+    }
+    return [=, &progress](uint64_t done, uint64_t total) {
+        return progress(before + done, before + total + after);
+    };
+}
+
+}  // namespace
 
 void create(const Image& image, const IoCtx& ioctx, const std::string& name,
             const ImageOptions& options, uint64_t sparse_size, const Progress& progress) {
     auto use = image.use();
     auto pool = ioctx.use();
     OptionsHandle handle(options);
+    const uint64_t rest = doubtful(image);
+    const Progress first = part_of(progress, 0, rest);
     check(use->rbd_copy_with_progress4(use.get(), pool.get(), name.c_str(), handle.get(),
-                                       report_progress, progress_argument(progress), sparse_size),
+                                       report_progress, progress_argument(first), sparse_size),
           [&] { return "error copying " + image.describe() + " to " + quoted(name); });
+    if (rest > 0) {
+        OpenOptions made;
+        made.name = name;
+        Image destination = Image::open(ioctx, made);
+        copy_plainly(image, destination, rest, part_of(progress, image.size(), 0));
+        destination.close();
+    }
 }
 
 void into(const Image& image, const Image& destination, const Progress& progress) {
     auto use = image.use();
     auto target = destination.use();
+    const uint64_t size = image.size();
+    const uint64_t rest = doubtful(image);
+    if (size <= destination.size()) {
+        // librbd leaves what is there where this image has nothing.
+        wipe(destination, size);
+    }
+    const Progress first = part_of(progress, 0, rest);
     check(use->rbd_copy_with_progress2(use.get(), target.get(), report_progress,
-                                       progress_argument(progress)),
+                                       progress_argument(first)),
           [&] { return "error copying " + image.describe() + " into " + destination.describe(); });
+    if (rest > 0) {
+        copy_plainly(image, destination, rest, part_of(progress, size, 0));
+    }
 }
 
 void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
           const ImageOptions& options, const Progress& progress) {
     auto use = image.use();
+    const auto at = snapshot::position(image);
+    if (at.id) {
+        // librbd ends the process: it copies no such snapshots, and then looks for this one.
+        throw Error(EINVAL, "error copying " + image.describe() + " deeply to " + quoted(name) +
+                                ": it is set to snapshot " + std::to_string(*at.id) +
+                                ", which is not a user's; set it to its head, or use copy()");
+    }
     auto pool = ioctx.use();
     OptionsHandle handle(options);
     check(use->rbd_deep_copy_with_progress(use.get(), pool.get(), name.c_str(), handle.get(),

@@ -377,8 +377,12 @@ def copy(subject: Subject) -> None:
 
 def copy_into(subject: Subject) -> None:
     name = subject.stage.name("copy")
-    rbd.RBD().create(subject.ioctx, name, len(subject.content), **subject.create)
+    size = len(subject.content)
+    rbd.RBD().create(subject.ioctx, name, size, **subject.create)
     with rbd.Image(subject.ioctx, name) as destination:
+        # What is there already is not the copy's.
+        for offset in range(0, size - SECTOR, OBJECT // 2):
+            destination.write(subject.noise(SECTOR), offset)
         subject.image.copy_into(destination)
     same_content(subject, name)
 
