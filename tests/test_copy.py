@@ -287,6 +287,19 @@ def test_errors(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> Non
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
+@pytest.mark.parametrize("name", ["stripe_unit", "stripe_count"])
+@pytest.mark.parametrize("value", [1 << 32, (1 << 64) - 1])
+def test_stripes_that_are_too_many(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str, name: str, value: int
+) -> None:
+    """librbd takes the lower half of the number, and divides by that."""
+    with pytest.raises(rbd.InvalidArgument, match=f"{name} must be at most 4294967295") as error:
+        getattr(source, call)(rbd_ioctx, "copy", **{name: value})
+    assert error.value.errno == 22
+    assert "copy" not in rbd.RBD().list(rbd_ioctx)
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
 def test_closed_ioctx(source: rbd.Image, second_ioctx: rbd.rados.Ioctx, call: str) -> None:
     second_ioctx.close()
     with pytest.raises(rbd.rados.Error):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import random
 import secrets
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -15,7 +16,16 @@ from typing import Any, Callable, Dict
 import pytest
 
 import rbd
-from support import fakerbd, figures, hostile_arguments, isolated, memory_usage
+from rbd.testing import Cluster
+from support import (
+    extreme_arguments,
+    fakerbd,
+    figures,
+    hostile_arguments,
+    isolated,
+    memory_usage,
+)
+from support.image_kinds import KINDS
 from support.location import LIMIT, SOAK, Where, in_thread, open_all
 
 EXAMPLES = 60 if SOAK else 1
@@ -48,6 +58,44 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
     figures.note("exceptions from them", answer["raised"])
     figures.note("methods and classes", answer["methods"])
     figures.note("most memory that took, MiB", answer["peak_kib"] >> 10)
+
+
+@pytest.mark.timeout(LIMIT + 60)
+@pytest.mark.parametrize("number", range(len(KINDS) if SOAK else 3))
+def test_extremes_on_each_kind_of_image(
+    rbd_cluster: Cluster, second_pool: str, tmp_path: Path, number: int
+) -> None:
+    """Sizes and lengths of nothing, huge ones, and what is no number."""
+    kind = sorted(KINDS)[number] if SOAK else random.choice(sorted(KINDS))
+    missing = [name for name in KINDS[kind].needs if not rbd.supports(name)]
+    if missing:
+        pytest.skip(f"{kind}: the loaded librbd has no {missing[0]}")
+    seed = secrets.randbits(32)
+    note = tmp_path / "note"
+    pool = f"extremes-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(pool)
+        with cluster.open_ioctx(pool) as ioctx:
+            rbd.RBD().pool_init(ioctx, True)
+        where = (str(rbd_cluster.conffile), pool, second_pool, str(tmp_path))
+        process = isolated.start(
+            extreme_arguments.drive,
+            str(note),
+            kind,
+            seed,
+            1 if SOAK else 0.02,
+            *where,
+            timeout=LIMIT,
+            watched=False,
+            development=False,
+        )
+        outcome = isolated.finish(process, LIMIT)
+        cluster.delete_pool(pool)
+    last = note.read_bytes().decode(errors="replace").rstrip() if note.exists() else "nothing"
+    assert outcome.status == 0, f"{kind}, seed {seed}, last call: {last}\n{outcome}"
+    assert outcome.answer["wrong"] == {}, f"{kind}, seed {seed}"
+    assert outcome.answer["raised"] > outcome.answer["calls"] // 4
+    figures.note("extreme calls", outcome.answer["calls"])
 
 
 def test_the_driver_finds_what_is_wrong() -> None:

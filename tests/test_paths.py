@@ -73,7 +73,6 @@ REFUSALS = [
 UNMENDED = [
     Cells(ENCRYPTED, ".*diff.* from before, whole objects", "misses changes"),
     Cells(ENCRYPTED, "export_image, format 2|copy|copy_into|deep_copy", "another image"),
-    Cells(ENCRYPTED, "file truncate|import_diff", "another size"),
     Cells("clone of encrypted", "flatten a clone", "SIGSEGV"),
     Cells("resized", ".*diff.* from before, whole objects", "misses changes"),
     Cells(EMPTY, "diff.* whole objects|compare_and_write", "SIGABRT"),

@@ -1,8 +1,24 @@
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/options.hpp>
 
 namespace rbdxx {
+
+namespace {
+
+// librbd keeps these in 32 bits, and may divide by what is left of them.
+void require_32_bits(const char* name, const std::optional<uint64_t>& value) {
+    if (value && *value > UINT32_MAX) {
+        throw Error(EINVAL, std::string(name) + " must be at most " + std::to_string(UINT32_MAX) +
+                                ", not " + std::to_string(*value));
+    }
+}
+
+}  // namespace
 
 OptionsHandle::OptionsHandle(const ImageOptions& options) : functions_(rbdxx::functions()) {
     functions_.rbd_image_options_create(&raw_);
@@ -19,6 +35,8 @@ OptionsHandle::~OptionsHandle() {
 }
 
 void OptionsHandle::fill(const ImageOptions& options) {
+    require_32_bits("stripe_unit", options.stripe_unit);
+    require_32_bits("stripe_count", options.stripe_count);
     auto refused = [](int result, int option) {
         if (result == -EINVAL) {
             throw MissingFunction("image option " + std::to_string(option) +

@@ -1,0 +1,117 @@
+"""Arguments of nothing, huge ones and such of the wrong kind, for every call on an image."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import random
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import rbd
+import rbd.aio
+import rbd.transfer
+from support import hostile_arguments, image_kinds, public_surface
+from support.hostile_arguments import HANG, Run
+
+#: Calls that librbd carries out for any size: not an error, but a very long wait.
+_SIZED = {"resize", "truncate"}
+_MOST = 64 << 20
+
+
+class Stage:
+    """An image of a kind, and another one where a call has closed it."""
+
+    def __init__(self, stage: image_kinds.Stage, kind: str) -> None:
+        self._stage = stage
+        self._make = image_kinds.KINDS[kind].make
+        self.ioctx = stage.ioctx
+        self.loop = asyncio.new_event_loop()
+        self._subject = self._make(stage)
+
+    @property
+    def image(self) -> rbd.Image:
+        return self._subject.image
+
+    def heal(self) -> None:
+        if self.image.closed:
+            self._subject = self._make(self._stage)
+
+    def unlock(self) -> None:
+        """Give up the advisory locks: whoever writes or locks waits for them, also their owner."""
+        found: Any = self.image.list_lockers()
+        for _, cookie, _ in found["lockers"] if found else ():
+            # That is librbd's name for its own exclusive lock.
+            if not cookie.startswith("auto "):
+                self.image.unlock(cookie)
+
+
+def unmended(what: str, arguments: Dict[str, Any]) -> bool:
+    """Whether librbd ends the process, for nothing to compare and for a difference of nothing."""
+    return "compare_and" in what or "whole_object" in arguments
+
+
+def values(size: int) -> List[Any]:
+    """Nothing, the edges of the image and of the integers, and what is of no use anywhere."""
+    numbers = [0, 1, size - 1, size, size + 1, -1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63]
+    numbers += [2**64 - 1, 2**64, 10**30]
+    others: List[Any] = [b"", bytearray(), "", [], [b""], [[]], {}, None, 0.5, "text", object()]
+    return [*numbers, *others, [0, 2**64 - 1], bytearray(size + 1)]
+
+
+def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
+    """What can be called on an image: a name, and what gives the callable."""
+
+    def of(what: str, make: Callable[[], Any]) -> Iterator[Tuple[str, Callable[[], Any]]]:
+        for name in public_surface.methods(make()):
+            yield f"{what}.{name}", lambda n=name: getattr(make(), n)
+
+    yield from of("Image", lambda: stage.image)
+    yield from of("AsyncImage", lambda: rbd.aio.AsyncImage(stage.image))
+    yield from of("file", lambda: stage.image.open_file("rb"))
+    for name in rbd.transfer.__all__:
+        yield f"transfer.{name}", lambda n=name: getattr(rbd.transfer, n)
+    yield "ImageArray", lambda: rbd.ImageArray
+
+
+def calls(what: str, function: Callable[..., Any], stage: Stage) -> List[Dict[str, Any]]:
+    """The arguments of the calls to make: each value for each parameter, and nothing for all."""
+    good = {
+        name: public_surface.candidates(name, stage.ioctx, stage.image)[0]
+        for name in public_surface.required(function) or []
+    }
+    nothing = {
+        name: type(value)() if isinstance(value, (int, str, bytearray, list)) else value
+        for name, value in good.items()
+    }
+    found = [good, nothing]
+    limit = _MOST if what.split(".")[-1] in _SIZED else 2**70
+    for parameter in public_surface.parameters(function) or []:
+        for value in values(stage.image.size()):
+            if not (isinstance(value, int) and limit < value < 2**64):
+                found += [{**base, parameter.name: value} for base in (good, nothing)]
+    return found
+
+
+def drive(note: str, kind: str, seed: int, share: float, *where: str) -> Dict[str, Any]:
+    """Make a share of the calls on an image of a kind; for a process."""
+    chosen = random.Random(seed)
+    stage = Stage(image_kinds.Stage(*where), kind)
+    run = Run(stage, note)
+    targets = list(subjects(stage))
+    chosen.shuffle(targets)
+    for what, get in targets:
+        made = calls(what, get(), stage)
+        for arguments in made:
+            if chosen.random() >= share:
+                continue
+            arguments = {
+                # A number there is a descriptor, and those that are open belong to Ceph.
+                name: -1 if name in hostile_arguments.STREAMS and value in (0, 1) else value
+                for name, value in arguments.items()
+            }
+            if not unmended(what, arguments):
+                run.call(what, get(), arguments)
+            if what in ("Image.lock_exclusive", "Image.lock_shared"):
+                stage.unlock()
+    faulthandler.dump_traceback_later(HANG, exit=True)
+    return {"calls": run.calls, "raised": run.raised, "wrong": run.wrong}
