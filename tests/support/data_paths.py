@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import io
+import struct
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import rbd
@@ -342,6 +344,39 @@ def export_all(subject: Subject) -> None:
     assert_snapshots(subject, name)
 
 
+def digest(subject: Subject) -> None:
+    """That of the content, as the function's description has it."""
+    content = bytes(subject.content)
+    hashed = hashlib.sha256(b"rbd extents digest v1\n" + struct.pack("<Q", len(content)))
+    for offset in range(0, len(content), 65536):
+        block = content[offset : offset + 65536]
+        if any(block):
+            hashed.update(struct.pack("<Q", offset) + block)
+    assert rbd.transfer.digest(subject.image) == hashed.hexdigest()
+
+
+def apply_diff(subject: Subject) -> None:
+    """A difference applied to a file that has the content of the snapshot."""
+    path = subject.stage.directory / subject.stage.name("file")
+    path.write_bytes(subject.before)
+    rbd.transfer.apply_diff(io.BytesIO(difference(subject, BEFORE)), path, fsync=False)
+    compare(path.read_bytes(), bytes(subject.content), "the file")
+
+
+def import_into(subject: Subject, skip_equal: bool) -> None:
+    """Other content over the image's own, some of which stays."""
+    content = bytearray(subject.content)
+    offset, length = stretch(subject)
+    content[offset : offset + length] = subject.noise(length)
+    for number in (2, 10, 14):
+        part = content[number * OBJECT : (number + 1) * OBJECT]
+        content[number * OBJECT : (number + 1) * OBJECT] = bytes(len(part))
+    rbd.transfer.import_image(
+        io.BytesIO(bytes(content)), into=subject.image, skip_equal=skip_equal, format="raw"
+    )
+    subject.content = content
+
+
 def import_image(subject: Subject) -> None:
     """Into an image that is made like this one."""
     name = subject.stage.name("import")
@@ -455,6 +490,8 @@ PATHS: Dict[str, Path] = {
     "export_image to a file": Path(export_image_to_file),
     "export_image, format 2": Path(export_all),
     "import_image": Path(import_image),
+    "digest": Path(digest),
+    "apply_diff": Path(apply_diff),
     "copy": Path(copy),
     "copy_into": Path(copy_into),
     "deep_copy": Path(deep_copy),
@@ -472,6 +509,8 @@ PATHS: Dict[str, Path] = {
     "file truncate": Path(file_truncate, True),
     "array write": Path(array_write, True),
     "import_diff": Path(import_diff, True),
+    "import into": Path(functools.partial(import_into, skip_equal=False), True),
+    "import what differs": Path(functools.partial(import_into, skip_equal=True), True),
     "sparsify": Path(sparsify, True),
     "flatten": Path(flatten, True),
     "rollback": Path(rollback, True),
