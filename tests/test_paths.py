@@ -16,7 +16,7 @@ import subprocess
 import sys
 import traceback
 import types
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 import pytest
 
@@ -27,7 +27,7 @@ from support.data_paths import PATHS, covers
 from support.image_kinds import KINDS, Stage, Subject, compare
 
 #: How long a cell may take, in seconds.
-HANG = 60
+HANG = 240
 _ANSWER = "cell:"
 
 
@@ -74,6 +74,8 @@ UNMENDED = [
     Cells(ENCRYPTED, ".*diff.* from before, whole objects", "misses changes"),
     Cells(ENCRYPTED, "export_image, format 2|copy|copy_into|deep_copy", "another image"),
     Cells("clone of encrypted", "flatten a clone", "SIGSEGV"),
+    # Reads fail with EINVAL then.
+    Cells("clone of encrypted", "file truncate|import_diff", "an end within a sector"),
     Cells("resized", ".*diff.* from before, whole objects", "misses changes"),
     Cells(EMPTY, "diff.* whole objects|compare_and_write", "SIGABRT"),
     Cells(
@@ -101,7 +103,8 @@ def told(error: Exception) -> Dict[str, Any]:
 def outcome(subject: Subject, path: str) -> Dict[str, Any]:
     """How a path ends, as JSON has it. Nothing that is refused changes the image."""
     answer: Dict[str, Any] = {}
-    for step in (lambda: PATHS[path].go(subject), subject.check):
+    steps: List[Callable[[], None]] = [lambda: PATHS[path].go(subject), subject.check]
+    for step in steps:
         try:
             step()
         except Exception as error:
