@@ -1,11 +1,8 @@
-"""What users rely on, sentence by sentence: data/contracts.json names the tests that hold it."""
+"""What programs written for the stock module rely on, beyond single calls."""
 
 from __future__ import annotations
 
-import ast
-import json
-import pathlib
-from typing import Any, Dict, List, Set
+from typing import Any, Dict
 
 import pytest
 
@@ -14,23 +11,7 @@ import rbd.rados
 from rbd.testing import Cluster
 from support.location import in_thread
 
-TESTS = pathlib.Path(__file__).parent
-TABLE: Dict[str, Dict[str, str]] = json.loads((TESTS / "data" / "contracts.json").read_text())
-NAMED: List[str] = sorted(
-    {test for part, held in TABLE.items() if part != "about" for test in held.values()}
-)
 FEATURES = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
-
-
-def names_in(file: str) -> Set[str]:
-    tree = ast.parse((TESTS / file).read_text())
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-
-
-@pytest.mark.parametrize("named", NAMED)
-def test_the_test_is_there(named: str) -> None:
-    file, _, name = named.partition("::")
-    assert name in names_in(file)
 
 
 def test_a_value_of_a_newer_release(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:

@@ -29,7 +29,8 @@ def names(topic: str) -> List[str]:
     members = DEFINE.findall(code) + PROPERTY.findall(code)
     if "bind_fastcall(image)" in code:
         members = [
-            ("image", name) for name in FAST.findall((BINDINGS / "fastcall.cpp").read_text())
+            ("image", name)
+            for name in FAST.findall((BINDINGS / "support" / "fastcall.cpp").read_text())
         ] + members
     found = [name for of, name in members if of == "m" and name in rbd.__all__]
     for variable, cls in SHARED.items():

@@ -1,4 +1,4 @@
-# Long because a module has one stub; within RBD and Image the topics stand in module.cpp's order.
+# Within RBD and Image, the topics stand in module.cpp's order.
 """What types the extension's names have; their docstrings are in it."""
 
 import asyncio

@@ -118,10 +118,7 @@ def module(name: str) -> Callable[[Path], List[str]]:
 
 def checks() -> Dict[str, Callable[[Path], List[str]]]:
     sys.path.insert(0, str(HERE))
-    own = {
-        name: module(name)
-        for name in ("layers", "topics", "lengths", "words", "constants", "headers")
-    }
+    own = {name: module(name) for name in ("layers", "topics", "constants", "headers")}
     tools = (clang_format, ruff, codespell, mypy, pyright, stubtest, selftest, clang_tidy)
     return {**own, **{tool.__name__.replace("_", "-"): tool for tool in tools}}
 
