@@ -78,6 +78,49 @@ def test_pickles_and_copies(cls: Type[rbd.OSError]) -> None:
         assert twin.note == "kept"
 
 
+class Own(rbd.ImageNotFound):
+    """An exception of a program, with arguments of its own."""
+
+    def __init__(self, volume: int) -> None:
+        super().__init__(f"volume {volume}", errno=errno.ENOENT)
+        self.volume = volume
+
+
+def test_an_exception_of_a_program_pickles() -> None:
+    error = pickle.loads(pickle.dumps(Own(7)))
+    assert type(error) is Own
+    assert (str(error), error.errno, error.volume) == (str(Own(7)), errno.ENOENT, 7)
+
+
+def test_an_exception_of_a_program_replaces_no_class() -> None:
+    assert type(rbd.make_ex(errno.ENOENT, "m")) is rbd.ImageNotFound
+
+
+def test_a_class_with_a_code_enters_the_map_of_its_hierarchy() -> None:
+    known = dict(exceptions.errno_to_exception)
+    try:
+
+        class TooManyLinks(rbd.OSError, code=errno.ELOOP):
+            pass
+
+        assert type(rbd.make_ex(-errno.ELOOP, "m")) is TooManyLinks
+        assert errno.ELOOP not in rbd.rados._errno_to_exception
+    finally:
+        exceptions.errno_to_exception.clear()
+        exceptions.errno_to_exception.update(known)
+
+
+@pytest.mark.parametrize("cls", [*OS_ERRORS, rbd.OSError])
+def test_index_and_offset_are_declared(cls: Type[rbd.OSError]) -> None:
+    assert (cls("m").index, cls("m").offset) == (None, None)
+
+
+def test_errors_without_an_errno_say_so() -> None:
+    assert rbd.Error("a", "b").args == ("a", "b")
+    assert (str(rbd.Error()), rbd.Error().errno) == ("", None)
+    assert rbd.StreamError("m", 1).errno is None
+
+
 def test_stream_error_pickles() -> None:
     error = pickle.loads(pickle.dumps(rbd.StreamError("m", 12)))
     assert (str(error), error.position) == ("m", 12)

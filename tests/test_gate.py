@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, Set, Tuple
+import sys
+from typing import Any, Callable, Iterator, Set, Tuple
 
 import pytest
 
 import rbd
+from support import fakerbd
+from support.location import Where, open_all, raised_by
 
 KNOWN = {name for name, _, _ in rbd._core.table()}
 
@@ -46,3 +49,15 @@ def test_absent_is_what_librbd_lacks(
         assert isinstance(caught.value, AttributeError)
         assert any(function in str(caught.value) for function in functions), name
     assert seen > 5
+
+
+def without_the_exceptions(where: Where) -> None:
+    _cluster, _ioctx, image = open_all(where)
+    assert isinstance(raised_by(lambda: image.on_quiesce), AttributeError)
+    sys.modules["rbd.exceptions"] = None  # type: ignore[assignment]
+    assert type(raised_by(lambda: image.on_quiesce)) is ModuleNotFoundError
+
+
+@fakerbd.needs_compiler
+def test_an_error_that_cannot_be_made_is_another_error(shimmed: Callable[..., Any]) -> None:
+    shimmed(without_the_exceptions, missing="rbd_quiesce_watch")

@@ -77,7 +77,7 @@ void rename(const Rbd&, const IoCtxArgument& ioctx, const Name& src, const Name&
     try {
         without_gil([&] { group::rename(ioctx, src, dest); });
     } catch (const GroupError& error) {
-        raise("rename", error);
+        raise(Kind::group_rename, error);
         throw py::error_already_set();
     }
 }
@@ -88,7 +88,14 @@ void define_pool(RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             without_gil([&] { group::create(ioctx, name); });
         },
-        "Creates an empty group.\n\nRaises ObjectExists.\n\nImplements: rbd_group_create",
+        R"(Create an empty group.
+
+Raises
+------
+ObjectExists
+    There is a group of that name.
+
+Implements: rbd_group_create)",
         py::arg("ioctx"), py::arg("name"));
     define(
         rbd, "group_list",
@@ -100,20 +107,32 @@ void define_pool(RbdClass& rbd) {
             }
             return list;
         },
-        "The names of the groups, as a list of str.\n\nImplements: rbd_group_list",
+        R"(Return the names of the groups, as a list of str.
+
+Implements: rbd_group_list)",
         py::arg("ioctx"));
     define(
         rbd, "group_remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             without_gil([&] { group::remove(ioctx, name); });
         },
-        "Removes a group and its snapshots; the images stay. A group that is not there is no\n"
-        "error.\n\nImplements: rbd_group_remove",
+        R"(Remove a group and its snapshots; its images stay.
+
+It is no error if there is no such group. Images whose pool is gone do not stand in the way.
+
+Implements: rbd_group_remove)",
         py::arg("ioctx"), py::arg("name"));
     define(rbd, "group_rename", rename,
-           "Renames a group.\n\n"
-           "Raises ObjectNotFound and ObjectExists, in a form that is ImageNotFound and\n"
-           "ImageExists too.\n\nImplements: rbd_group_rename",
+           R"(Rename a group.
+
+Raises
+------
+ObjectNotFound
+    There is no such group. The exception is an ImageNotFound too.
+ObjectExists
+    There is a group of the new name. The exception is an ImageExists too.
+
+Implements: rbd_group_rename)",
            py::arg("ioctx"), py::arg("src"), py::arg("dest"));
 }
 
@@ -131,23 +150,53 @@ void define_for_image(GroupClass& cls, const char* name, Call call, const char* 
 
 void define_images(py::module_& m, GroupClass& cls) {
     define_for_image(cls, "add_image", group::add_image,
-                     "Adds an image of the image_ioctx's pool.\n\n"
-                     "Raises ObjectNotFound for the image or the group.\n\n"
-                     "Implements: rbd_group_image_add",
+                     R"(Add an image of the pool of `image_ioctx` to the group.
+
+Raises
+------
+ObjectNotFound
+    There is no such image, or no such group.
+
+Implements: rbd_group_image_add)",
                      "image_name");
     define_for_image(cls, "remove_image", group::remove_image,
-                     "Takes an image out of the group.\n\nRaises ObjectNotFound.\n\n"
-                     "Implements: rbd_group_image_remove",
+                     R"(Take an image out of the group.
+
+Raises
+------
+ObjectNotFound
+    There is no such image, or no such group.
+
+Implements: rbd_group_image_remove)",
                      "image_name");
-    define_for_image(cls, "remove_image_by_id", group::remove_image_by_id,
-                     "As remove_image(), by the image's id: for one that is in the trash, say.\n\n"
-                     "Implements: rbd_group_image_remove_by_id",
-                     "image_id");
+    define_for_image(
+        cls, "remove_image_by_id", group::remove_image_by_id,
+        R"(Take an image out of the group by its id, for example one that is in the trash.
+
+Raises
+------
+ObjectNotFound
+    There is no such group.
+
+Implements: rbd_group_image_remove_by_id)",
+        "image_id");
     define(
         cls, "list_images",
         [m](const py::object& self) { return m.attr("GroupImageIterator")(self); },
-        "The group's images, as an iterator of dicts.\n\nRaises ObjectNotFound.\n\n"
-        "Implements: rbd_group_image_list");
+        R"(List the images of the group.
+
+Returns
+-------
+An iterator of dicts of `name` (str), `pool` (the pool's id) and `state`
+(RBD_GROUP_IMAGE_STATE_*).
+
+Raises
+------
+ObjectNotFound
+    There is no such group; or an image of it is in the trash or its pool is gone, which the
+    message says. Then librbd can list none of the images.
+
+Implements: rbd_group_image_list)");
 }
 
 void define_snapshots(py::module_& m, GroupClass& cls) {
@@ -158,39 +207,91 @@ void define_snapshots(py::module_& m, GroupClass& cls) {
                 group::create_snapshot(self.get(), snap_name, static_cast<uint32_t>(flags.value));
             });
         },
-        "Takes a snapshot of every image at one point in time.\n\n"
-        "flags: RBD_SNAP_CREATE_*. Raises ObjectNotFound, ObjectExists, InvalidArgument.\n\n"
-        "Implements: rbd_group_snap_create2, rbd_group_snap_create",
+        R"(Take a snapshot of every image of the group, all at one point in time.
+
+Parameters
+----------
+snap_name
+    The name of the new snapshot.
+flags
+    RBD_SNAP_CREATE_* bits.
+
+Raises
+------
+ObjectNotFound
+    There is no such group.
+ObjectExists
+    The group has a snapshot of that name.
+InvalidArgument
+    There is no such flag.
+
+Implements: rbd_group_snap_create2, rbd_group_snap_create)",
         py::arg("snap_name"), py::arg("flags") = 0);
     define(
         cls, "remove_snap",
         [](const PyGroup& self, const Name& snap_name) {
             without_gil([&] { group::remove_snapshot(self.get(), snap_name); });
         },
-        "Removes a snapshot.\n\nRaises ObjectNotFound.\n\nImplements: rbd_group_snap_remove",
+        R"(Remove a snapshot of the group.
+
+Raises
+------
+ObjectNotFound
+    There is no such group or snapshot.
+
+Implements: rbd_group_snap_remove)",
         py::arg("snap_name"));
     define(
         cls, "rename_snap",
         [](const PyGroup& self, const Name& old_snap_name, const Name& new_snap_name) {
             without_gil([&] { group::rename_snapshot(self.get(), old_snap_name, new_snap_name); });
         },
-        "Renames a snapshot.\n\nRaises ObjectNotFound, ObjectExists.\n\n"
-        "Implements: rbd_group_snap_rename",
+        R"(Rename a snapshot of the group.
+
+Raises
+------
+ObjectNotFound
+    There is no such group or snapshot.
+ObjectExists
+    The group has a snapshot of the new name.
+
+Implements: rbd_group_snap_rename)",
         py::arg("old_snap_name"), py::arg("new_snap_name"));
     define(
         cls, "list_snaps",
         [m](const py::object& self) { return m.attr("GroupSnapIterator")(self); },
-        "The group's snapshots, as an iterator of dicts.\n\nRaises ObjectNotFound.\n\n"
-        "Implements: rbd_group_snap_list2, rbd_group_snap_list");
+        R"(List the snapshots of the group.
+
+Returns
+-------
+An iterator of dicts of `name` (str) and `state` (RBD_GROUP_SNAP_STATE_*). Since Ceph 20, each is
+the dict that get_snap_info() returns.
+
+Raises
+------
+ObjectNotFound
+    There is no such group.
+
+Implements: rbd_group_snap_list2, rbd_group_snap_list)");
     define_gated(
         cls, "rbd_group_snap_get_info", "get_snap_info",
         [](const PyGroup& self, const Name& snap_name) {
             return to_dict(
                 without_gil([&] { return group::snapshot_info(self.get(), snap_name); }));
         },
-        "A dict of id, name, state, namespace_type, image_snap_name and image_snaps, a list of\n"
-        "dicts of pool_id, snap_id and image_name.\n\nRaises ObjectNotFound.\n\n"
-        "Implements: rbd_group_snap_get_info",
+        R"(Return what is known of a snapshot of the group.
+
+Returns
+-------
+A dict of `id`, `name`, `state`, `namespace_type`, `image_snap_name` and `image_snaps`, a list of
+dicts of `pool_id`, `snap_id` and `image_name`.
+
+Raises
+------
+ObjectNotFound
+    There is no such group or snapshot.
+
+Implements: rbd_group_snap_get_info)",
         py::arg("snap_name"));
     define(
         cls, "rollback_to_snap",
@@ -203,11 +304,25 @@ void define_snapshots(py::module_& m, GroupClass& cls) {
                 },
                 self.ioctx(), self.name(), name);
         },
-        "Makes every image what it was at the snapshot.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop: images then hold something "
-        "of\n"
-        "both. Raises ObjectNotFound, OperationCanceled; InvalidArgument where the group's images\n"
-        "are no longer those of the snapshot.\n\nImplements: rbd_group_snap_rollback_with_progress",
+        R"(Set every image of the group back to what it was at a snapshot.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+on_progress
+    Called with (done, total). It may return -rbd.ECANCELED to stop: the images then hold something of both.
+
+Raises
+------
+ObjectNotFound
+    There is no such group or snapshot.
+OperationCanceled
+    The callback asked to stop.
+InvalidArgument
+    The images of the group are no longer those of the snapshot.
+
+Implements: rbd_group_snap_rollback_with_progress)",
         py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
 }
 
@@ -216,8 +331,9 @@ void define_snapshots(py::module_& m, GroupClass& cls) {
 void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
     define_pool(rbd);
     GroupClass cls(m, "Group",
-                   "A group of images, by name: nothing is opened, and a group that is not there\n"
-                   "shows in the first call. A context manager.");
+                   R"(A group of images, by its name.
+
+Nothing is opened: that there is no such group shows in the first call. A context manager.)");
     define_init(
         cls,
         py::init([](const IoCtxArgument& ioctx, const Name& name) { return PyGroup(ioctx, name); }),
@@ -233,15 +349,8 @@ void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
         "Ceph 20 as get_snap_info() gives it. Implements: rbd_group_snap_list2, "
         "rbd_group_snap_list",
         py::arg("group"));
-    define(
-        cls, "__enter__", [](py::object self) { return self; }, "The group itself.");
-    define(
-        cls, "__exit__",
-        [](const PyGroup&, const py::object&, const py::object&, const py::object&) {
-            return false;
-        },
-        "Does nothing.", py::arg("type_") = py::none(), py::arg("value") = py::none(),
-        py::arg("traceback") = py::none());
+    define_context<PyGroup>(
+        cls, [](const PyGroup&) {}, "The group itself.", "Does nothing.");
     define(
         cls, "__repr__",
         [](const PyGroup& self) { return text("<rbd.Group " + quoted(self.name()) + ">"); },
@@ -254,7 +363,14 @@ void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
         [](const PyGroup& self) {
             return text(without_gil([&] { return group::id(self.get()); }));
         },
-        "The group's id.\n\nRaises ObjectNotFound.\n\nImplements: rbd_group_get_id");
+        R"(Return the id of the group.
+
+Raises
+------
+ObjectNotFound
+    There is no such group.
+
+Implements: rbd_group_get_id)");
     define_images(m, cls);
     define_snapshots(m, cls);
     define(
@@ -266,8 +382,13 @@ void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
             dict["name"] = text(owner.name);
             return dict;
         },
-        "The group that the image belongs to: a dict of pool (its id) and name, which are -1 and\n"
-        "'' where there is none.\n\nImplements: rbd_get_group");
+        R"(Return the group that the image belongs to.
+
+Returns
+-------
+A dict of `pool` (the id of the group's pool) and `name`; -1 and '' if it belongs to none.
+
+Implements: rbd_get_group)");
 }
 
 }  // namespace rbdxx::python

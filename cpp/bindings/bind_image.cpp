@@ -79,23 +79,9 @@ void bind_image(ImageClass& image) {
         image, "close", [](PyImage& self) { self.close(); },
         "Closes the image; every later call raises InvalidArgument. Closing twice is no error.\n\n"
         "Waits for calls under way in other threads.\n\nImplements: rbd_close");
-    define(
-        image, "__enter__", [](py::object self) { return self; }, "The image itself.");
-    define(
-        image, "__exit__",
-        [](PyImage& self, const py::object& type, const py::object&, const py::object&) {
-            try {
-                self.close();
-            } catch (const Error&) {
-                // The body's exception says more than a failed close.
-                if (type.is_none()) {
-                    throw;
-                }
-            }
-            return false;
-        },
-        "Closes the image; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+    define_context<PyImage>(
+        image, [](PyImage& self) { self.close(); }, "The image itself.",
+        "Closes the image; never hides the body's exception.");
     define(
         image, "require_not_closed",
         [](const PyImage& self) {

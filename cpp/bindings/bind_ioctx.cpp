@@ -52,16 +52,9 @@ void bind_ioctx(py::module_& m) {
         ioctx, "close", [](IoCtx& self) { close(self); },
         "Closes the context; images opened through it stay open. Closing twice is no error.\n\n"
         "Implements: rados_ioctx_destroy");
-    define(
-        ioctx, "__enter__", [](py::object self) { return self; }, "The context itself.");
-    define(
-        ioctx, "__exit__",
-        [](IoCtx& self, const py::object&, const py::object&, const py::object&) {
-            close(self);
-            return false;
-        },
-        "Closes the context; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+    define_context<IoCtx>(
+        ioctx, [](IoCtx& self) { close(self); }, "The context itself.",
+        "Closes the context; never hides the body's exception.");
     ioctx.def_property_readonly(
         "state", [](const IoCtx& self) { return self.closed() ? "closed" : "open"; },
         "\"open\" or \"closed\".");

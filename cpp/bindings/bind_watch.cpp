@@ -189,16 +189,9 @@ void bind_watch(py::module_& m, ImageClass& image) {
         "Ends the watch: once this returns, no call of its callbacks begins. Closing twice is no\n"
         "error.\n\nImplements: rbd_update_unwatch, rbd_quiesce_unwatch");
     type.def_property_readonly("closed", &watch::Watch::closed, "Whether the watch has ended.");
-    define(
-        type, "__enter__", [](py::object self) { return self; }, "The watch itself.");
-    define(
-        type, "__exit__",
-        [](watch::Watch& self, const py::object&, const py::object&, const py::object&) {
-            without_gil([&] { self.close(); });
-            return false;
-        },
-        "Ends the watch; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+    define_context<watch::Watch>(
+        type, [](watch::Watch& self) { without_gil([&] { self.close(); }); }, "The watch itself.",
+        "Ends the watch; never hides the body's exception.");
     define(image, "on_update", on_update,
            "Calls callback() whenever the image has changed, by whoever: its size, its snapshots,\n"
            "its features. Gives a Watch.\n\n"

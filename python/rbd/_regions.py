@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -259,7 +260,7 @@ def _read_all(image: Image, memory: Array, offset: int) -> None:
     done = image.readinto(memory, offset)
     if done != len(memory):
         raise exceptions.InvalidArgument(
-            f"{image} ends at byte {offset + done}, within the array", errno=22
+            f"{image} ends at byte {offset + done}, within the array", errno=errno.EINVAL
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import os
@@ -117,7 +118,9 @@ class ImageArray:
             image_or_spec.require_not_closed()
             *_, snapshot, read_only, _client, _conf = image_or_spec._address()
             if mode == "r+" and (read_only or snapshot is not None):
-                raise exceptions.ReadOnlyImage(f"{image_or_spec} is open read-only", errno=30)
+                raise exceptions.ReadOnlyImage(
+                    f"{image_or_spec} is open read-only", errno=errno.EROFS
+                )
         else:
             self._spec = (
                 image_or_spec

@@ -1,7 +1,7 @@
-"""The exceptions of `rbd`, and the one map from errno to class.
+"""The exceptions of `rbd`, and the maps from errno to class.
 
-Each class derives directly from `rbd.OSError` (itself an `rbd.Error`) and, where Python has a
-builtin of the same meaning, from that too: ``except FileNotFoundError`` catches `ImageNotFound`.
+Each class derives directly from `rbd.OSError` (itself an `rbd.Error`) and, if Python has a builtin
+exception of the same meaning, from that too: ``except FileNotFoundError`` catches `ImageNotFound`.
 This module imports nothing of the package, so that everything else may import it.
 """
 
@@ -13,7 +13,7 @@ import errno as _errno
 # Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple, Type
+    from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 __all__ = [
     "ArgumentOutOfRange",
@@ -46,129 +46,167 @@ __all__ = [
 ]
 
 
+# The maps from errno to class. The classes enter themselves: see Error.
+errno_to_exception: Dict[int, Any] = {}
+_of_groups: Dict[int, Any] = {}
+_of_renamed_groups: Dict[int, Any] = {}
+
+
 class Error(Exception):
-    """Base of everything that `rbd` raises on its own account."""
+    """Base of all exceptions of this package.
+
+    A class that stands for an errno names it where it is declared, ``class NoSpace(OSError,
+    code=errno.ENOSPC)``, and so enters the map of its hierarchy; `classes` names another map.
+    """
+
+    # What the class puts around the message it is given.
+    _text = "%s"
+    # The errno that the class stands for.
+    _code: Optional[int] = None
+    # The map that a class with a code enters.
+    _classes: ClassVar[Dict[int, Any]] = {}
+    errno: Optional[int] = None
+
+    def __init_subclass__(
+        cls,
+        *,
+        code: Optional[int] = None,
+        classes: Optional[Dict[int, Any]] = None,
+        **others: Any,
+    ) -> None:
+        super().__init_subclass__(**others)
+        if code is not None:
+            cls._code = code
+            (cls._classes if classes is None else classes)[code] = cls
+
+    def __init__(self, *args: object, errno: Optional[int] = None) -> None:
+        super().__init__(*((self._text % (args[0],), *args[1:]) if args else ()))
+        self.errno = errno
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.errno is None else f"[errno {self.errno}] {text}"
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # Not by calling the class: its own __init__ may take other arguments.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(cls: Type[Error], args: Tuple[Any, ...]) -> Error:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
 
 
 class OSError(Error):
     """A call into librbd failed, or could not be made.
 
-    `errno` is the positive error number, or None where the failure has none. `str()` is
-    ``[errno N] MESSAGE``, or just the message where errno is None.
+    `errno` is the positive error number, or None if the failure has none. `str()` is
+    ``[errno N] MESSAGE``, or just the message if errno is None.
+
+    `index` is the position of the failed operation in its batch, and `offset` the place in the
+    image, in bytes, that the error is about; None if the error is about no such thing.
     """
 
-    # What the class puts around the message it is given.
-    _text = "%s"
-    errno: Optional[int]
+    _classes = errno_to_exception
+    index: Optional[int] = None
+    offset: Optional[int] = None
 
     def __init__(self, message: str, errno: Optional[int] = None) -> None:
-        super().__init__(self._text % (message,))
-        self._message = message
-        self.errno = errno
-
-    def __str__(self) -> str:
-        text = str(self.args[0]) if self.args else ""
-        return text if self.errno is None else f"[errno {self.errno}] {text}"
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return _rebuild, (type(self), self._message, self.errno), self.__dict__
+        super().__init__(message, errno=errno)
 
 
-def _rebuild(cls: Type[OSError], message: str, errno: Optional[int]) -> OSError:
-    return cls(message, errno=errno)
-
-
-class PermissionError(OSError, builtins.PermissionError):
+class PermissionError(OSError, builtins.PermissionError, code=_errno.EPERM):
     """The client's capabilities do not allow the operation (EPERM)."""
 
     _text = "RBD permission error (%s)"
 
 
-class ImageNotFound(OSError, FileNotFoundError):
+class ImageNotFound(OSError, FileNotFoundError, code=_errno.ENOENT):
     """There is no such image, snapshot or other thing that was named (ENOENT)."""
 
     _text = "RBD image not found (%s)"
 
 
-class ObjectNotFound(OSError, FileNotFoundError):
+class ObjectNotFound(OSError, FileNotFoundError, code=_errno.ENOENT, classes=_of_groups):
     """There is no such group or group snapshot (ENOENT of a group call)."""
 
     _text = "RBD object not found (%s)"
 
 
-class IOError(OSError, builtins.OSError):
+class IOError(OSError, builtins.OSError, code=_errno.EIO):
     """The cluster could not read or write the data (EIO)."""
 
     _text = "RBD I/O error (%s)"
 
 
-class NoSpace(OSError):
+class NoSpace(OSError, code=_errno.ENOSPC):
     """No space is left (ENOSPC)."""
 
     _text = "RBD insufficient space available (%s)"
 
 
-class ImageExists(OSError, FileExistsError):
+class ImageExists(OSError, FileExistsError, code=_errno.EEXIST):
     """An image, snapshot or other thing of that name exists already (EEXIST)."""
 
     _text = "RBD image already exists (%s)"
 
 
-class ObjectExists(OSError, FileExistsError):
+class ObjectExists(OSError, FileExistsError, code=_errno.EEXIST, classes=_of_groups):
     """A group or group snapshot of that name exists already (EEXIST of a group call)."""
 
     _text = "RBD object already exists (%s)"
 
 
-class InvalidArgument(OSError):
+class InvalidArgument(OSError, code=_errno.EINVAL):
     """An argument makes no sense here (EINVAL), or the object is closed (errno None)."""
 
     _text = "RBD invalid argument (%s)"
 
 
-class ReadOnlyImage(OSError):
+class ReadOnlyImage(OSError, code=_errno.EROFS):
     """The image is open read-only, or set to a snapshot (EROFS)."""
 
     _text = "RBD read-only image (%s)"
 
 
-class ImageBusy(OSError):
+class ImageBusy(OSError, code=_errno.EBUSY):
     """The image or snapshot is in use: open elsewhere, protected, or a parent (EBUSY)."""
 
     _text = "RBD image is busy (%s)"
 
 
-class ImageHasSnapshots(OSError):
+class ImageHasSnapshots(OSError, code=_errno.ENOTEMPTY):
     """The image still has snapshots (ENOTEMPTY)."""
 
     _text = "RBD image has snapshots (%s)"
 
 
-class ImageMemberOfGroup(OSError):
+class ImageMemberOfGroup(OSError, code=_errno.EMLINK):
     """The image is a member of a group (EMLINK)."""
 
     _text = "RBD image is member of group (%s)"
 
 
-class FunctionNotSupported(OSError, NotImplementedError):
+class FunctionNotSupported(OSError, NotImplementedError, code=_errno.ENOSYS):
     """The loaded librbd, or the image's features, cannot do this (ENOSYS)."""
 
     _text = "RBD function not supported (%s)"
 
 
-class OperationNotSupported(OSError):
+class OperationNotSupported(OSError, code=_errno.EOPNOTSUPP):
     """The operation is not supported on this image in its present state (EOPNOTSUPP)."""
 
     _text = "RBD operation not supported (%s)"
 
 
-class ArgumentOutOfRange(OSError):
+class ArgumentOutOfRange(OSError, code=_errno.EDOM):
     """An argument is outside the range that librbd accepts (EDOM)."""
 
     _text = "RBD arguments out of range (%s)"
 
 
-class ConnectionShutdown(OSError):
+class ConnectionShutdown(OSError, code=_errno.ESHUTDOWN):
     """The client was shut down or blocklisted (ESHUTDOWN).
 
     errno is None where the handle came through fork(), or where the stock module's connection under
@@ -178,52 +216,53 @@ class ConnectionShutdown(OSError):
     _text = "RBD connection was shutdown (%s)"
 
 
-class Timeout(OSError, TimeoutError):
+class Timeout(OSError, TimeoutError, code=_errno.ETIMEDOUT):
     """The cluster did not answer in the time that is configured (ETIMEDOUT)."""
 
     _text = "RBD operation timeout (%s)"
 
 
-class DiskQuotaExceeded(OSError):
+class DiskQuotaExceeded(OSError, code=_errno.EDQUOT):
     """A quota or the image's snapshot limit is reached (EDQUOT)."""
 
     _text = "RBD disk quota exceeded (%s)"
 
 
-class OperationCanceled(OSError):
+class OperationCanceled(OSError, code=_errno.ECANCELED):
     """A progress callback asked to stop (ECANCELED)."""
 
     _text = "RBD operation canceled (%s)"
 
 
 class IncompleteWriteError(OSError):
-    """Less was written than was asked for; errno is None."""
+    """Fewer bytes were written than the call asked for; errno is None."""
 
     _text = "RBD incomplete write (%s)"
 
 
 class LogicError(OSError):
-    """librbd answered what it must not; errno is None."""
+    """librbd gave an answer that it must never give; errno is None."""
 
     _text = "RBD logic error (%s)"
 
 
 class _NotText(InvalidArgument, TypeError):
-    """What is no name stands where one is due: the stock module says InvalidArgument."""
+    """A value that is not a name: the stock module raises InvalidArgument for it."""
 
 
 class CompareMismatch(OSError):
     """compare_and_write found other data (EILSEQ).
 
-    `offset` is where in the image, in bytes, the first difference is.
+    `offset` is the offset in the image, in bytes, of the first difference.
     """
 
+    # Not in the map: from any other call, EILSEQ means something else.
+    _code = _errno.EILSEQ
     _text = "RBD compare mismatch (%s)"
-    offset: Optional[int] = None
 
 
 class _Disconnected(ConnectionShutdown, InvalidArgument):
-    """The connection under an open image is shut down: as good as closed."""
+    """The connection under an open image is shut down, so the image is as good as closed."""
 
 
 class LibraryNotFound(ImportError, Error):
@@ -240,114 +279,49 @@ class StreamError(Error, ValueError):
         super().__init__(message)
         self.position = position
 
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (str(self), self.position)
-
 
 class _AbsentFunction(FunctionNotSupported, AttributeError):
-    """What an instance raises for a method that librbd lacks, so that hasattr() is False."""
+    """Raised by an instance for a method that librbd lacks, so that hasattr() is False."""
 
 
-class _GroupNotFound(ImageNotFound, ObjectNotFound):
-    """Renaming a group: the stock module raises the one and documents the other."""
+class _GroupNotFound(ImageNotFound, ObjectNotFound, code=_errno.ENOENT, classes=_of_renamed_groups):
+    """Renaming a group: the stock module raises one of the two and documents the other."""
 
 
-class _GroupExists(ImageExists, ObjectExists):
+class _GroupExists(ImageExists, ObjectExists, code=_errno.EEXIST, classes=_of_renamed_groups):
     """As _GroupNotFound."""
 
 
-# The one map of return codes; everything that turns a code into a class uses it.
-errno_to_exception: Dict[int, Type[OSError]] = {
-    _errno.EPERM: PermissionError,
-    _errno.ENOENT: ImageNotFound,
-    _errno.EIO: IOError,
-    _errno.ENOSPC: NoSpace,
-    _errno.EEXIST: ImageExists,
-    _errno.EINVAL: InvalidArgument,
-    _errno.EROFS: ReadOnlyImage,
-    _errno.EBUSY: ImageBusy,
-    _errno.ENOTEMPTY: ImageHasSnapshots,
-    _errno.EMLINK: ImageMemberOfGroup,
-    _errno.ENOSYS: FunctionNotSupported,
-    _errno.EDOM: ArgumentOutOfRange,
-    _errno.ESHUTDOWN: ConnectionShutdown,
-    _errno.ETIMEDOUT: Timeout,
-    _errno.EDQUOT: DiskQuotaExceeded,
-    _errno.EOPNOTSUPP: OperationNotSupported,
-    _errno.ECANCELED: OperationCanceled,
-}
-
-# Where calls on groups differ.
-group_errno_to_exception: Dict[int, Type[OSError]] = {
-    **errno_to_exception,
-    _errno.ENOENT: ObjectNotFound,
-    _errno.EEXIST: ObjectExists,
-}
-
-rename_errno_to_exception: Dict[int, Type[OSError]] = {
-    **errno_to_exception,
-    _errno.ENOENT: _GroupNotFound,
-    _errno.EEXIST: _GroupExists,
-}
+# Only two codes differ for calls on groups.
+group_errno_to_exception: Dict[int, Any] = {**errno_to_exception, **_of_groups}
+_rename_errno_to_exception: Dict[int, Any] = {**errno_to_exception, **_of_renamed_groups}
 
 
 def make_ex(
     ret: int, msg: str, exception_map: Dict[int, Type[OSError]] = errno_to_exception
 ) -> OSError:
-    """The exception for a librbd return code of either sign, with `msg` as its message.
+    """Return the exception for a return code of librbd, of either sign, with `msg` as message.
 
-    A code without a class of its own gives an `rbd.OSError` with that errno.
+    It is a plain `rbd.OSError` if no class stands for the code.
     """
     code = abs(ret)
     return exception_map.get(code, OSError)(msg, errno=code)
 
 
-def _closed(message: str, subject: int) -> BaseException:
-    """The exception for the use of a closed image (0), ioctx (1) or cluster (2)."""
-    if subject == 0:
-        return InvalidArgument(message)
-    from . import rados
-
-    return (rados.IoctxStateError if subject == 1 else rados.RadosStateError)(message)
+# The extension makes its errors by these functions and by the classes above:
+# cpp/bindings/support/errors.cpp names them.
 
 
-def _from_core(kind: str, code: int, message: str, *details: int) -> BaseException:
-    """The exception for a failure in the extension, whose C++ type is `kind`."""
-    if kind == "errno":
-        return make_ex(code, message)
-    if kind == "group":
-        return make_ex(code, message, group_errno_to_exception)
-    if kind == "rename":
-        return make_ex(code, message, rename_errno_to_exception)
-    if kind == "rados":
-        from . import rados
+def _image_error(message: str, errno: int) -> OSError:
+    return make_ex(errno, message)
 
-        return rados._make_ex(code, message)
-    if kind == "batch":
-        error = make_ex(code, message) if code else IncompleteWriteError(message)
-        error.index, error.offset = details  # type: ignore[attr-defined]
-        return error
-    if kind == "mismatch":
-        mismatch = CompareMismatch(message, errno=code)
-        (mismatch.offset,) = details
-        return mismatch
-    if kind == "missing":
-        return FunctionNotSupported(message, errno=code)
-    if kind == "absent":
-        return _AbsentFunction(message, errno=code)
-    if kind == "disconnected" and details == (0,):
-        return _Disconnected(message)
-    if kind in ("closed", "disconnected"):
-        return _closed(message, *details)
-    simple: Dict[str, Type[Error]] = {
-        "argument": InvalidArgument,
-        "not_text": _NotText,
-        "forked": ConnectionShutdown,
-        "incomplete": IncompleteWriteError,
-        "logic": LogicError,
-        "library": LibraryNotFound,
-    }
-    return simple[kind](message)
+
+def _group_error(message: str, errno: int) -> OSError:
+    return make_ex(errno, message, group_errno_to_exception)
+
+
+def _group_rename_error(message: str, errno: int) -> OSError:
+    return make_ex(errno, message, _rename_errno_to_exception)
 
 
 def _name_as_users_do() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import errno as _errno
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _core, exceptions
 from ._core import Ioctx
@@ -45,115 +45,107 @@ __all__ = [
 ]
 
 
+_errno_to_exception: Dict[int, Any] = {}
+
+
 class Error(exceptions.Error):
     """Base of the errors of RADOS calls. `errno` is the positive error number, or None."""
 
-    _text = "%s"
-    errno: Optional[int]
+    _classes = _errno_to_exception
 
     def __init__(self, message: str, errno: Optional[int] = None) -> None:
-        # Not super(): the state errors have another base whose text must not be added too.
-        Exception.__init__(self, self._text % (message,))
-        self._message = message
-        self.errno = errno
-
-    def __str__(self) -> str:
-        text = str(self.args[0]) if self.args else ""
-        return text if self.errno is None else f"[errno {self.errno}] {text}"
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (self._message, self.errno), self.__dict__
+        super().__init__(message, errno=errno)
 
 
 class OSError(Error):
     """A call into librados failed."""
 
 
-class PermissionError(OSError, builtins.PermissionError):
+class PermissionError(OSError, builtins.PermissionError, code=_errno.EPERM):
     """EPERM."""
 
     _text = "RADOS permission error (%s)"
 
 
-class PermissionDeniedError(OSError, builtins.PermissionError):
+class PermissionDeniedError(OSError, builtins.PermissionError, code=_errno.EACCES):
     """EACCES: the key or the capabilities were not accepted."""
 
     _text = "RADOS permission denied (%s)"
 
 
-class ObjectNotFound(OSError, FileNotFoundError):
+class ObjectNotFound(OSError, FileNotFoundError, code=_errno.ENOENT):
     """There is no such pool, option or file (ENOENT)."""
 
     _text = "RADOS object not found (%s)"
 
 
-class ObjectExists(OSError, FileExistsError):
+class ObjectExists(OSError, FileExistsError, code=_errno.EEXIST):
     """EEXIST."""
 
     _text = "RADOS object exists (%s)"
 
 
-class ObjectBusy(OSError):
+class ObjectBusy(OSError, code=_errno.EBUSY):
     """EBUSY."""
 
     _text = "RADOS object busy (%s)"
 
 
-class IOError(OSError, builtins.OSError):
+class IOError(OSError, builtins.OSError, code=_errno.EIO):
     """EIO."""
 
     _text = "RADOS I/O error (%s)"
 
 
-class NoSpace(OSError):
+class NoSpace(OSError, code=_errno.ENOSPC):
     """ENOSPC."""
 
     _text = "RADOS no space (%s)"
 
 
-class NoData(OSError):
+class NoData(OSError, code=_errno.ENODATA):
     """ENODATA."""
 
     _text = "RADOS no data (%s)"
 
 
-class InterruptedOrTimeoutError(OSError, InterruptedError):
+class InterruptedOrTimeoutError(OSError, InterruptedError, code=_errno.EINTR):
     """EINTR."""
 
     _text = "RADOS interrupted or timeout (%s)"
 
 
-class TimedOut(OSError, TimeoutError):
+class TimedOut(OSError, TimeoutError, code=_errno.ETIMEDOUT):
     """The cluster did not answer in time (ETIMEDOUT)."""
 
     _text = "RADOS timed out (%s)"
 
 
-class NotConnected(OSError, ConnectionError):
+class NotConnected(OSError, ConnectionError, code=_errno.ENOTCONN):
     """ENOTCONN."""
 
     _text = "RADOS not connected (%s)"
 
 
-class ConnectionShutdown(OSError, ConnectionError):
+class ConnectionShutdown(OSError, ConnectionError, code=_errno.ESHUTDOWN):
     """The client was shut down or blocklisted (ESHUTDOWN)."""
 
     _text = "RADOS connection was shutdown (%s)"
 
 
-class InProgress(Error):
+class InProgress(Error, code=_errno.EINPROGRESS):
     """EINPROGRESS."""
 
     _text = "RADOS in progress error (%s)"
 
 
-class IsConnected(Error):
+class IsConnected(Error, code=_errno.EISCONN):
     """EISCONN."""
 
     _text = "RADOS is connected error (%s)"
 
 
-class InvalidArgumentError(Error):
+class InvalidArgumentError(Error, code=_errno.EINVAL):
     """EINVAL."""
 
     _text = "RADOS invalid argument (%s)"
@@ -177,27 +169,10 @@ class IoctxStateError(Error, exceptions.InvalidArgument):
     _text = "RADOS Ioctx state error (%s)"
 
 
-_errno_to_exception: Dict[int, Type[Error]] = {
-    _errno.EPERM: PermissionError,
-    _errno.ENOENT: ObjectNotFound,
-    _errno.EIO: IOError,
-    _errno.ENOSPC: NoSpace,
-    _errno.EEXIST: ObjectExists,
-    _errno.EBUSY: ObjectBusy,
-    _errno.ENODATA: NoData,
-    _errno.EINTR: InterruptedOrTimeoutError,
-    _errno.ETIMEDOUT: TimedOut,
-    _errno.EACCES: PermissionDeniedError,
-    _errno.EINPROGRESS: InProgress,
-    _errno.EISCONN: IsConnected,
-    _errno.EINVAL: InvalidArgumentError,
-    _errno.ENOTCONN: NotConnected,
-    _errno.ESHUTDOWN: ConnectionShutdown,
-}
-
-
-def _make_ex(code: int, message: str) -> Error:
-    return _errno_to_exception.get(code, OSError)(message, errno=code)
+def _error(message: str, errno: int) -> Error:
+    """What the extension makes for a return code of librados."""
+    error: Error = _errno_to_exception.get(errno, OSError)(message, errno=errno)
+    return error
 
 
 class Version(NamedTuple):
@@ -262,7 +237,12 @@ class Rados:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self.shutdown()
+        try:
+            self.shutdown()
+        except exceptions.Error:
+            # The body's exception says more than a failed shutdown.
+            if not any(args):
+                raise
 
     def __repr__(self) -> str:
         return f"<rbd.rados.Rados client.{self.rados_id} ({self.state})>"

@@ -148,7 +148,7 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
     if isinstance(spec, str):
         spec = ImageSpec.parse(spec)
     if spec.snapshot is not None and not read_only:
-        raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+        raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
     ioctx = open_ioctx(spec, cluster)
     try:
         # The image keeps the ioctx: to open it once more, and to tell its pool.

@@ -4,6 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <rbdxx/error.hpp>
+
 #include <string>
 #include <utility>
 
@@ -49,6 +51,28 @@ void define(Class& cls, const char* name, Function&& function, const char* doc,
             const Extra&... extra) {
     std::string text = documented(name, "self", doc, extra...);
     cls.def(name, std::forward<Function>(function), text.c_str(), extra...);
+}
+
+// The two methods of a context manager of T that calls `close(self)`. If the body raised, its
+// exception says more than that of a failed close.
+template <class T, class Class, class Close>
+void define_context(Class& cls, const Close& close, const char* enter_doc, const char* exit_doc) {
+    define(
+        cls, "__enter__", [](py::object self) { return self; }, enter_doc);
+    define(
+        cls, "__exit__",
+        [close](T& self, const py::object& type, const py::object&, const py::object&) {
+            try {
+                close(self);
+            } catch (const Error&) {
+                if (type.is_none()) {
+                    throw;
+                }
+            }
+            return false;
+        },
+        exit_doc, py::arg("type_") = py::none(), py::arg("value") = py::none(),
+        py::arg("traceback") = py::none());
 }
 
 // A constructor: `py::init(...)` with the class's text signature.

@@ -1,16 +1,80 @@
 #include "errors.hpp"
 
+#include <stdexcept>
+
 #include "arguments.hpp"
 
 namespace rbdxx::python {
 
 namespace {
 
-py::object from_core(const char* kind, int code, const std::string& message,
-                     const py::tuple& details) {
+constexpr const char* of_images = "rbd.exceptions";
+constexpr const char* of_rados = "rbd.rados";
+
+// What makes the exception of each kind: a class, or a function that chooses one by the errno.
+struct Maker {
+    const char* module;
+    const char* name;
+};
+
+Maker maker(Kind kind) {
+    switch (kind) {
+        case Kind::image:
+            return {of_images, "_image_error"};
+        case Kind::group:
+            return {of_images, "_group_error"};
+        case Kind::group_rename:
+            return {of_images, "_group_rename_error"};
+        case Kind::rados:
+            return {of_rados, "_error"};
+        case Kind::argument:
+            return {of_images, "InvalidArgument"};
+        case Kind::not_text:
+            return {of_images, "_NotText"};
+        case Kind::closed_image:
+            return {of_images, "InvalidArgument"};
+        case Kind::closed_ioctx:
+            return {of_rados, "IoctxStateError"};
+        case Kind::closed_cluster:
+            return {of_rados, "RadosStateError"};
+        case Kind::disconnected:
+            return {of_images, "_Disconnected"};
+        case Kind::forked:
+            return {of_images, "ConnectionShutdown"};
+        case Kind::incomplete:
+            return {of_images, "IncompleteWriteError"};
+        case Kind::logic:
+            return {of_images, "LogicError"};
+        case Kind::mismatch:
+            return {of_images, "CompareMismatch"};
+        case Kind::missing:
+            return {of_images, "FunctionNotSupported"};
+        case Kind::absent:
+            return {of_images, "_AbsentFunction"};
+        case Kind::library:
+            return {of_images, "LibraryNotFound"};
+    }
+    throw std::logic_error("an error of no kind");
+}
+
+// The exception with its message, and with its errno unless that is 0.
+py::object make(Kind kind, int code, const std::string& message) {
+    const Maker chosen = maker(kind);
     // Looked up at each error, not kept: every interpreter has its own classes.
-    return py::module_::import("rbd.exceptions")
-        .attr("_from_core")(kind, code, text(message), *details);
+    py::object made = py::module_::import(chosen.module).attr(chosen.name);
+    return code == 0 ? made(text(message)) : made(text(message), code);
+}
+
+Kind kind_of(const ClosedError& error) {
+    switch (error.subject()) {
+        case ClosedError::Subject::image:
+            return Kind::closed_image;
+        case ClosedError::Subject::ioctx:
+            return Kind::closed_ioctx;
+        case ClosedError::Subject::cluster:
+            return Kind::closed_cluster;
+    }
+    throw std::logic_error("a closed object of no kind");
 }
 
 void set(const py::object& error) {
@@ -27,19 +91,17 @@ void translate(std::exception_ptr failure) {
 
 }  // namespace
 
-void raise(const char* kind, const Error& error, const py::tuple& details) {
-    set(from_core(kind, error.code(), error.what(), details));
+void raise(Kind kind, const Error& error) {
+    set(make(kind, error.code(), error.what()));
 }
 
 void throw_not_text(py::handle source) {
-    set(from_core("not_text", 0,
-                  "expected str or bytes, not " + std::string(Py_TYPE(source.ptr())->tp_name),
-                  py::tuple()));
+    set(make(Kind::not_text, 0, "expected str or bytes, not " + type_of(source)));
     throw py::error_already_set();
 }
 
 py::object make_error(int code, const std::string& message) {
-    return from_core("errno", code, message, py::tuple());
+    return make(Kind::image, code, message);
 }
 
 bool raise_current() noexcept {
@@ -47,31 +109,38 @@ bool raise_current() noexcept {
         try {
             throw;
         } catch (const GroupError& error) {
-            raise("group", error);
+            raise(Kind::group, error);
         } catch (const RadosError& error) {
-            raise("rados", error);
+            raise(Kind::rados, error);
         } catch (const BatchError& error) {
-            raise("batch", error, py::make_tuple(error.index(), error.offset()));
+            py::object made = make(error.code() == 0 ? Kind::incomplete : Kind::image, error.code(),
+                                   error.what());
+            made.attr("index") = error.index();
+            made.attr("offset") = error.offset();
+            set(made);
         } catch (const CompareMismatch& error) {
-            raise("mismatch", error, py::make_tuple(error.offset()));
+            py::object made = make(Kind::mismatch, error.code(), error.what());
+            made.attr("offset") = error.offset();
+            set(made);
         } catch (const DisconnectedError& error) {
-            raise("disconnected", error, py::make_tuple(static_cast<int>(error.subject())));
+            const bool image = error.subject() == ClosedError::Subject::image;
+            raise(image ? Kind::disconnected : kind_of(error), error);
         } catch (const ClosedError& error) {
-            raise("closed", error, py::make_tuple(static_cast<int>(error.subject())));
+            raise(kind_of(error), error);
         } catch (const ArgumentError& error) {
-            raise("argument", error);
+            raise(Kind::argument, error);
         } catch (const ForkedError& error) {
-            raise("forked", error);
+            raise(Kind::forked, error);
         } catch (const IncompleteWrite& error) {
-            raise("incomplete", error);
+            raise(Kind::incomplete, error);
         } catch (const LogicFault& error) {
-            raise("logic", error);
+            raise(Kind::logic, error);
         } catch (const MissingFunction& error) {
-            raise("missing", error);
+            raise(Kind::missing, error);
         } catch (const LibraryNotFound& error) {
-            raise("library", error);
+            raise(Kind::library, error);
         } catch (const Error& error) {
-            raise("errno", error);
+            raise(Kind::image, error);
         }
     } catch (py::error_already_set& error) {
         error.restore();

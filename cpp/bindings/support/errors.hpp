@@ -3,13 +3,15 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include <rbdxx/error.hpp>
 
 namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// What a call of CPython's gave; throws the exception that it set where that is nothing.
+// The result of a call of CPython; throws the exception that the call set if there is no result.
 inline py::object checked(PyObject* made) {
     if (made == nullptr) {
         throw py::error_already_set();
@@ -17,21 +19,48 @@ inline py::object checked(PyObject* made) {
     return py::reinterpret_steal<py::object>(made);
 }
 
-// Sets the Python exception for an error of the given kind (rbd.exceptions._from_core names them).
-void raise(const char* kind, const Error& error, const py::tuple& details = py::tuple());
+// Which Python exception an error becomes; errors.cpp has the table of the classes.
+enum class Kind {
+    image,         // by its code, as for most calls
+    group,         // by its code, as for calls on groups
+    group_rename,  // by its code, as for the renaming of groups
+    rados,         // by its code, as for calls into librados
+    argument,
+    not_text,
+    closed_image,
+    closed_ioctx,
+    closed_cluster,
+    disconnected,
+    forked,
+    incomplete,
+    logic,
+    mismatch,
+    missing,
+    absent,
+    library,
+};
 
-// Sets the Python exception for the C++ exception that is being handled. False where it is not
-// ours.
+// Sets the Python exception of that kind for an error.
+void raise(Kind kind, const Error& error);
+
+// Sets the Python exception for the C++ exception that is being handled. Returns false if it is
+// not an error of this project.
 bool raise_current() noexcept;
-// Sets the Python exception for the std::exception that is being handled, whoever's it is.
+// Sets the Python exception for the std::exception that is being handled, of whatever origin.
 void restore_current() noexcept;
 
-// Raises the TypeError (an InvalidArgument too, as in the stock module) for what is no text.
+// Raises the TypeError (an InvalidArgument too, as in the stock module) for a value that is not
+// text.
 [[noreturn]] void throw_not_text(py::handle source);
+// The name of a value's type, for messages.
+inline std::string type_of(py::handle value) {
+    return Py_TYPE(value.ptr())->tp_name;
+}
+
 // The C++ or Python exception that is being handled, as a Python object with its traceback.
 py::object current_exception() noexcept;
 
-// The Python exception object for a failed operation of the errno kind.
+// The Python exception object for a failed operation on an image.
 py::object make_error(int code, const std::string& message);
 
 }  // namespace rbdxx::python

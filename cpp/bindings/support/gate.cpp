@@ -1,4 +1,6 @@
 // The descriptor behind define_gated().
+#include <exception>
+
 #include <rbdxx/api.hpp>
 #include <rbdxx/error.hpp>
 
@@ -30,15 +32,20 @@ PyObject* get(PyObject* self, PyObject* instance, PyObject*) {
         Py_INCREF(gate->method);
         return gate->method;
     }
-    if (absent(gate->c_function)) {
+    // CPython calls this: no C++ exception may pass.
+    try {
+        if (!absent(gate->c_function)) {
+            return PyMethod_New(gate->method, instance);
+        }
         try {
             throw_missing_function(gate->c_function);
-        } catch (const Error& error) {
-            raise("absent", error);
+        } catch (const MissingFunction& error) {
+            raise(Kind::absent, error);
         }
-        return nullptr;
+    } catch (const std::exception&) {
+        restore_current();
     }
-    return PyMethod_New(gate->method, instance);
+    return nullptr;
 }
 
 void dealloc(PyObject* self) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import Optional, Set, Tuple
 
 from .. import _pipeline, exceptions
@@ -76,12 +77,13 @@ def check_ends(image: Image, header: formats.DiffHeader) -> None:
     start, end = header.from_snapshot, header.to_snapshot
     if start is not None and formats.text(start) not in names:
         raise exceptions.InvalidArgument(
-            f"the diff starts at snapshot {formats.text(start)!r}, which {image} has not", errno=22
+            f"the diff starts at snapshot {formats.text(start)!r}, which {image} has not",
+            errno=errno.EINVAL,
         )
     if end is not None and formats.text(end) in names:
         raise exceptions.InvalidArgument(
             f"the diff ends with snapshot {formats.text(end)!r}, which {image} has already",
-            errno=22,
+            errno=errno.EINVAL,
         )
 
 
@@ -107,7 +109,7 @@ def check_unchanged(image: Image, start: str, queue_depth: int) -> None:
         raise exceptions.InvalidArgument(
             f"{image} was changed since snapshot {start!r}, at which the diff starts: near byte "
             f"{changed_at}; roll it back to the snapshot, or give allow_changed=True",
-            errno=22,
+            errno=errno.EINVAL,
         )
 
 
@@ -151,7 +153,8 @@ def apply_diff(
     image.flush()
     if image.size() != size:
         raise exceptions.InvalidArgument(
-            f"{image} was resized to {image.size()} bytes while a diff was applied", errno=22
+            f"{image} was resized to {image.size()} bytes while a diff was applied",
+            errno=errno.EINVAL,
         )
     if not more:
         stream.check_digest()

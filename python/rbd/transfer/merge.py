@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
@@ -82,7 +83,7 @@ def merge_diff(
             raise exceptions.InvalidArgument(
                 f"the first diff ends with {_shown(start.to_snapshot)}, but the second starts at "
                 f"{_shown(end.from_snapshot)}",
-                errno=22,
+                errno=errno.EINVAL,
             )
         size = start.size if end.size is None else end.size
         if size is not None and start.size is not None and size > start.size:
@@ -274,12 +275,12 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
         raise exceptions.InvalidArgument(
             f"the newest state that the image keeps is {_shown(head.from_snapshot)}, but the diff "
             f"starts at {_shown(change.from_snapshot)}",
-            errno=22,
+            errno=errno.EINVAL,
         )
     end = change.to_snapshot
     if end is not None and end in names:
         raise exceptions.InvalidArgument(
-            f"the diff ends at {_shown(end)}, which the image has already", errno=22
+            f"the diff ends at {_shown(end)}, which the image has already", errno=errno.EINVAL
         )
     size = head.size if change.size is None else change.size
     progress.total = size or 0

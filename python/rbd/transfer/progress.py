@@ -76,7 +76,12 @@ class Progress:
         traceback: Optional[TracebackType],
     ) -> None:
         if self._bar is not None:
-            self._bar.close()
+            try:
+                self._bar.close()
+            except Exception:
+                # The body's exception says more than a failed close.
+                if error is None:
+                    raise
 
     def update(self, done: int, *, last: bool = False) -> None:
         """Says that `done` bytes are done; now and then this reaches the caller."""

@@ -110,7 +110,12 @@ class Source:
         error: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception:
+            # The body's exception says more than a failed close.
+            if error is None:
+                raise
 
     def close(self) -> None:
         """Leaves a descriptor or file that is the caller's right behind the stream."""
