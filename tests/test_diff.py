@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List, Tuple
 
 import pytest
@@ -156,6 +158,25 @@ def test_extents_are_a_sequence(changed: rbd.Image) -> None:
     changed.close()
     assert list(iterator) == whole
     assert list(iterator) == []
+
+
+def test_threads_may_share_an_iterator_of_extents(changed: rbd.Image) -> None:
+    """Each extent comes once, and nothing after the last."""
+    extents = changed.diff()
+    threads, rounds = 8, 200
+    iterators = [iter(extents) for _ in range(rounds)]
+    found: List[List[Extent]] = [[] for _ in range(rounds)]
+    barrier = threading.Barrier(threads)
+
+    def drain() -> None:
+        for iterator, extent in zip(iterators, found):
+            barrier.wait(60)
+            extent.extend(iterator)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(drain) for _ in range(threads)]:
+            done.result()
+    assert all(sorted(one) == list(extents) for one in found)
 
 
 def test_extents_are_a_buffer(changed: rbd.Image) -> None:

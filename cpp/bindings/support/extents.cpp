@@ -1,5 +1,6 @@
 #include "extents.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -16,16 +17,18 @@ namespace {
 struct ExtentsIterator {
     PyObject_HEAD PyObject* owner;
     const Extents* extents;
-    std::size_t next;
+    // Threads may share an iterator, and without the GIL nothing else keeps them apart.
+    std::atomic<std::size_t> next;
 };
 
 PyObject* next_extent(PyObject* self) {
     auto* iterator = reinterpret_cast<ExtentsIterator*>(self);
-    if (iterator->next >= iterator->extents->items.size()) {
+    const std::size_t index = iterator->next.fetch_add(1, std::memory_order_relaxed);
+    if (index >= iterator->extents->items.size()) {
         return nullptr;
     }
     try {
-        return extent_tuple(iterator->extents->items[iterator->next++]).release().ptr();
+        return extent_tuple(iterator->extents->items[index]).release().ptr();
     } catch (py::error_already_set& error) {
         error.restore();
         return nullptr;
@@ -58,7 +61,7 @@ py::object iterate(const py::object& self, const py::object& iterator_type) {
     auto* iterator = reinterpret_cast<ExtentsIterator*>(made);
     iterator->owner = py::object(self).release().ptr();
     iterator->extents = &self.cast<const Extents&>();
-    iterator->next = 0;
+    new (&iterator->next) std::atomic<std::size_t>(0);
     return py::reinterpret_steal<py::object>(made);
 }
 
@@ -89,7 +92,8 @@ py::object item(const Extents& self, const py::object& key) {
         index += size;
     }
     if (index < 0 || index >= size) {
-        throw py::index_error("there are " + std::to_string(size) + " extents");
+        throw py::index_error("the index is out of range: there are " + std::to_string(size) +
+                              " extents");
     }
     return extent_tuple(self.items[static_cast<std::size_t>(index)]);
 }
