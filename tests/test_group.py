@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 
@@ -120,6 +121,134 @@ def test_a_member_cannot_be_removed(
     with pytest.raises((rbd.ImageMemberOfGroup, rbd.ImageBusy)):
         rbd.RBD().remove(rbd_ioctx, str(rbd_image.name))
     group.remove_image(rbd_ioctx, rbd_image.name)
+
+
+# Members that librbd cannot name
+
+
+@pytest.fixture
+def lost_pool(rbd_cluster: Cluster) -> Iterator[Callable[[], None]]:
+    """A pool with an image, `lost`: the ioctx, and a function that deletes the pool."""
+    name = f"lost-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(name)
+
+        def delete() -> None:
+            cluster.delete_pool(name)
+
+        with cluster.open_ioctx(name) as ioctx:
+            rbd.RBD().pool_init(ioctx, True)
+            rbd.RBD().create(ioctx, "lost", 1 << 20)
+            delete.ioctx = ioctx  # type: ignore[attr-defined]
+            yield delete
+        if cluster.pool_exists(name):
+            cluster.delete_pool(name)
+
+
+@pytest.fixture
+def mixed(
+    rbd_cluster: Cluster, rbd_image: rbd.Image, lost_pool: Any
+) -> Iterator[Tuple[rbd.Group, rbd.Image]]:
+    """A group of the default namespace with two images, of which one is in the lost pool."""
+    name, kept = f"group-{secrets.token_hex(4)}", f"kept-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        rbd.RBD().create(ioctx, kept, 1 << 20)
+        rbd.RBD().group_create(ioctx, name)
+        group = rbd.Group(ioctx, name)
+        group.add_image(ioctx, kept)
+        group.add_image(lost_pool.ioctx, "lost")
+        with rbd.Image(ioctx, kept) as image:
+            yield group, image
+        if name in rbd.RBD().group_list(ioctx):
+            rbd.RBD().group_remove(ioctx, name)
+        rbd.RBD().remove(ioctx, kept)
+
+
+def test_a_member_in_the_trash(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
+) -> None:
+    """Nobody takes the group for empty, and the way out that the error names is one."""
+    rbd.RBD().create(rbd_ioctx, "other", 1 << 20)
+    group.add_image(rbd_ioctx, "other")
+    group.add_image(rbd_ioctx, rbd_image.name)
+    with rbd.Image(rbd_ioctx, "other") as other:
+        image_id = other.id()
+    rbd.RBD().trash_move(rbd_ioctx, "other", 0)
+    with pytest.raises(rbd.ObjectNotFound, match=f"'{image_id}'.*trash") as error:
+        group.list_images()
+    assert error.value.errno == errno.ENOENT
+    group.remove_image_by_id(rbd_ioctx, image_id)
+    assert [member["name"] for member in group.list_images()] == [rbd_image.name]
+    rbd.RBD().trash_remove(rbd_ioctx, image_id)
+
+
+def test_a_restored_member_is_listed_again(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
+    rbd.RBD().create(rbd_ioctx, "other", 1 << 20)
+    group.add_image(rbd_ioctx, "other")
+    rbd.RBD().trash_move(rbd_ioctx, "other", 0)
+    with pytest.raises(rbd.ObjectNotFound):
+        group.list_images()
+    (entry,) = rbd.RBD().trash_list(rbd_ioctx)
+    rbd.RBD().trash_restore(rbd_ioctx, entry["id"], "again")
+    assert [member["name"] for member in group.list_images()] == ["again"]
+    group.remove_image(rbd_ioctx, "again")
+    rbd.RBD().remove(rbd_ioctx, "again")
+
+
+def test_a_group_with_a_member_in_the_trash_can_be_removed(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    rbd.RBD().create(rbd_ioctx, "other", 1 << 20)
+    rbd.RBD().group_create(rbd_ioctx, "leaves")
+    rbd.Group(rbd_ioctx, "leaves").add_image(rbd_ioctx, "other")
+    rbd.RBD().trash_move(rbd_ioctx, "other", 0)
+    rbd.RBD().group_remove(rbd_ioctx, "leaves")
+    assert rbd.RBD().group_list(rbd_ioctx) == []
+    (entry,) = rbd.RBD().trash_list(rbd_ioctx)
+    rbd.RBD().trash_restore(rbd_ioctx, entry["id"], "other")
+    with rbd.Image(rbd_ioctx, "other") as image:
+        assert image.group()["name"] == ""
+    rbd.RBD().remove(rbd_ioctx, "other")
+
+
+@pytest.mark.parametrize("snapshots", [0, 2])
+def test_a_group_whose_member_lost_its_pool(
+    mixed: Tuple[rbd.Group, rbd.Image], lost_pool: Any, snapshots: int, rbd_cluster: Cluster
+) -> None:
+    """Listing names the pool, and removing leaves nothing on the image that is left."""
+    group, kept = mixed
+    for number in range(snapshots):
+        group.create_snap(f"snap{number}")
+    assert len(list(kept.list_snaps())) == snapshots
+    number = lost_pool.ioctx.get_pool_id()
+    lost_pool()
+    with pytest.raises(rbd.ObjectNotFound, match=f"pool {number}, which does not exist"):
+        group.list_images()
+    assert len(list(group.list_snaps())) == snapshots
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        rbd.RBD().group_remove(ioctx, group.name)
+        assert group.name not in rbd.RBD().group_list(ioctx)
+        with rbd.Image(ioctx, kept.name) as image:
+            assert list(image.list_snaps()) == []
+            assert image.group()["name"] == ""
+
+
+@pytest.mark.slow
+def test_more_members_than_one_call_lists(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
+    names = [f"member{number}" for number in range(130)]
+    ids = []
+    for one in names:
+        rbd.RBD().create(rbd_ioctx, one, 1 << 20)
+        group.add_image(rbd_ioctx, one)
+        with rbd.Image(rbd_ioctx, one) as image:
+            ids.append(image.id())
+    rbd.RBD().trash_move(rbd_ioctx, names[0], 0)
+    with pytest.raises(rbd.ObjectNotFound) as error:
+        group.list_images()
+    assert [one for one in ids if f"'{one}'" in str(error.value)] == ids[:1]
+    rbd.RBD().trash_restore(rbd_ioctx, ids[0], names[0])
+    assert len(list(group.list_images())) == len(names)
+    for one in names:
+        group.remove_image(rbd_ioctx, one)
+        rbd.RBD().remove(rbd_ioctx, one)
 
 
 # Its snapshots

@@ -1,16 +1,21 @@
-#include <algorithm>
+#include <cerrno>
 
 #include <rbdxx/error.hpp>
 #include <rbdxx/group.hpp>
 #include <rbdxx/sized.hpp>
 
+#include "group_header.hpp"
+
 namespace rbdxx::group {
 
 namespace {
 
+std::string of(const Group& group) {
+    return " of group " + quoted(group.name) + group.ioctx.place();
+}
+
 std::string describe(const char* verb, const std::string& name, const Group& group) {
-    return "error " + std::string(verb) + " snapshot " + quoted(name) + " of group " +
-           quoted(group.name);
+    return "error " + std::string(verb) + " snapshot " + quoted(name) + of(group);
 }
 
 // Records whose clean-up function wants the size of one too: freed on every path.
@@ -34,12 +39,41 @@ private:
     const Cleanup& cleanup_;
 };
 
-// librbd lists a group that is not there as an empty one.
-void require_existence(const Group& group, const char* what) {
-    auto names = list(group.ioctx);
-    if (std::find(names.begin(), names.end(), group.name) == names.end()) {
-        throw GroupError(ENOENT,
-                         "error listing " + std::string(what) + " of group " + quoted(group.name));
+// What `ask(header)` finds in the records of a group, or the error of the call that needs it.
+template <class Ask>
+auto with_header(const Group& group, const char* what, const Ask& ask) {
+    try {
+        return ask(Header(group.ioctx, group.name));
+    } catch (const GroupError& error) {
+        throw GroupError(error.code(), "error listing " + std::string(what) + of(group));
+    }
+}
+
+// The members that librbd cannot name, and what can be done about them, for a message.
+std::string lost_members(const Header& header) {
+    std::string text;
+    for (const Header::Member& member : header.members()) {
+        std::string pool;
+        const std::string start = ": member image id " + quoted(member.image_id) + " in pool ";
+        if (!header.has_pool(member.pool, pool)) {
+            text += start + pool +
+                    ", which does not exist; RBD.group_remove() removes the group all the same";
+        } else if (!header.has_image(member)) {
+            text += start + quoted(pool) +
+                    " is in the trash or gone; restore it, or take it out with "
+                    "Group.remove_image_by_id()";
+        }
+    }
+    return text;
+}
+
+void forget_lost_pools(const Group& group) {
+    try {
+        Header(group.ioctx, group.name).forget_lost_pools();
+    } catch (const GroupError&) {
+        return;  // librbd reports what is wrong
+    } catch (const LogicFault&) {
+        return;  // records of a newer release
     }
 }
 
@@ -63,19 +97,22 @@ Snapshot snapshot_of(const abi::rbd_group_snap_info2_t& record) {
 void create(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
     check<GroupError>(use->rbd_group_create(use.get(), name.c_str()),
-                      [&] { return "error creating group " + quoted(name); });
+                      [&] { return "error creating group " + quoted(name) + ioctx.place(); });
 }
 
 void remove(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
+    // At an image whose pool is gone, librbd gives up, and leaves others open.
+    forget_lost_pools({ioctx, name});
     check<GroupError>(use->rbd_group_remove(use.get(), name.c_str()),
-                      [&] { return "error removing group " + quoted(name); });
+                      [&] { return "error removing group " + quoted(name) + ioctx.place(); });
 }
 
 void rename(const IoCtx& ioctx, const std::string& source, const std::string& destination) {
     auto use = ioctx.use();
     check<GroupError>(use->rbd_group_rename(use.get(), source.c_str(), destination.c_str()), [&] {
-        return "error renaming group " + quoted(source) + " to " + quoted(destination);
+        return "error renaming group " + quoted(source) + " to " + quoted(destination) +
+               ioctx.place();
     });
 }
 
@@ -83,7 +120,7 @@ std::vector<std::string> list(const IoCtx& ioctx) {
     auto use = ioctx.use();
     return sized_names<GroupError>(
         [&](char* names, std::size_t* size) { return use->rbd_group_list(use.get(), names, size); },
-        [] { return std::string("error listing groups"); });
+        [&] { return "error listing groups" + ioctx.place(); });
 }
 
 std::string id(const Group& group) {
@@ -92,15 +129,17 @@ std::string id(const Group& group) {
         [&](char* text, std::size_t* size) {
             return use->rbd_group_get_id(use.get(), group.name.c_str(), text, size);
         },
-        [&] { return "error getting id for group " + quoted(group.name); });
+        [&] { return "error getting the id" + of(group); });
 }
 
 void add_image(const Group& group, const IoCtx& ioctx, const std::string& image) {
     auto use = group.ioctx.use();
     auto images = ioctx.use();
     check<GroupError>(
-        use->rbd_group_image_add(use.get(), group.name.c_str(), images.get(), image.c_str()),
-        [&] { return "error adding image " + quoted(image) + " to group " + quoted(group.name); });
+        use->rbd_group_image_add(use.get(), group.name.c_str(), images.get(), image.c_str()), [&] {
+            return "error adding image " + quoted(image) + ioctx.place() + " to group " +
+                   quoted(group.name) + group.ioctx.place();
+        });
 }
 
 void remove_image(const Group& group, const IoCtx& ioctx, const std::string& image) {
@@ -109,7 +148,8 @@ void remove_image(const Group& group, const IoCtx& ioctx, const std::string& ima
     check<GroupError>(
         use->rbd_group_image_remove(use.get(), group.name.c_str(), images.get(), image.c_str()),
         [&] {
-            return "error removing image " + quoted(image) + " from group " + quoted(group.name);
+            return "error removing image " + quoted(image) + ioctx.place() + " from group " +
+                   quoted(group.name) + group.ioctx.place();
         });
 }
 
@@ -119,12 +159,14 @@ void remove_image_by_id(const Group& group, const IoCtx& ioctx, const std::strin
     check<GroupError>(use->rbd_group_image_remove_by_id(use.get(), group.name.c_str(), images.get(),
                                                         image_id.c_str()),
                       [&] {
-                          return "error removing image of id " + quoted(image_id) + " from group " +
-                                 quoted(group.name);
+                          return "error removing image id " + quoted(image_id) + ioctx.place() +
+                                 " from group " + quoted(group.name) + group.ioctx.place();
                       });
 }
 
-std::vector<Member> images(const Group& group) {
+namespace {
+
+std::vector<Member> listed_images(const Group& group) {
     auto use = group.ioctx.use();
     using Record = abi::rbd_group_image_info_t;
     auto records = sized_records<Record, GroupError>(
@@ -132,14 +174,28 @@ std::vector<Member> images(const Group& group) {
             return use->rbd_group_image_list(use.get(), group.name.c_str(), array, sizeof(Record),
                                              count);
         },
-        [&] { return "error listing images of group " + quoted(group.name); });
+        [&] { return "error listing images" + of(group); });
     SizedRecords owned(std::move(records), use.functions().rbd_group_image_list_cleanup);
     std::vector<Member> members;
     for (const auto& record : owned) {
         members.push_back({text_of(record.name), record.pool, static_cast<int>(record.state)});
     }
-    if (members.empty()) {
-        require_existence(group, "images");
+    return members;
+}
+
+}  // namespace
+
+std::vector<Member> images(const Group& group) {
+    auto members = listed_images(group);
+    // librbd lists a group as empty if there is no such group, or if one image of it has no name.
+    auto empty = [](const Header& header) { return header.members().empty(); };
+    if (members.empty() && !with_header(group, "images", empty)) {
+        // A member may have been added or restored between the two questions.
+        members = listed_images(group);
+        if (members.empty()) {
+            throw GroupError(ENOENT, "error listing images" + of(group) +
+                                         with_header(group, "images", lost_members));
+        }
     }
     return members;
 }
@@ -175,7 +231,7 @@ void rename_snapshot(const Group& group, const std::string& source,
 std::vector<Snapshot> snapshots(const Group& group) {
     auto use = group.ioctx.use();
     const auto& functions = use.functions();
-    auto what = [&] { return "error listing snapshots of group " + quoted(group.name); };
+    auto what = [&] { return "error listing snapshots" + of(group); };
     std::vector<Snapshot> found;
     if (functions.rbd_group_snap_list2) {
         auto records = sized_records<abi::rbd_group_snap_info2_t, GroupError>(
@@ -201,8 +257,10 @@ std::vector<Snapshot> snapshots(const Group& group) {
             found.push_back({text_of(record.name), static_cast<int>(record.state), {}});
         }
     }
-    if (found.empty()) {
-        require_existence(group, "snapshots");
+    auto any = [](const Header& header) { return header.has_snapshots(); };
+    if (found.empty() && with_header(group, "snapshots", any)) {
+        throw GroupError(ENOENT, "error listing snapshots" + of(group) +
+                                     ": librbd reports none, but there are some");
     }
     return found;
 }
@@ -236,7 +294,7 @@ void rollback(const Group& group, const std::string& name, const Progress& progr
                                                    report_progress, progress_argument(progress)),
         [&] {
             return "error rolling group " + quoted(group.name) + " back to snapshot " +
-                   quoted(name);
+                   quoted(name) + group.ioctx.place();
         });
 }
 

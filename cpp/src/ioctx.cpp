@@ -87,18 +87,28 @@ std::string IoCtx::pool_name() const {
         [] { return std::string("error getting the ioctx's pool name"); });
 }
 
+std::string IoCtx::place() const {
+    try {
+        std::string text = " in pool " + quoted(pool_name());
+        const std::string space = get_namespace();
+        return space.empty() ? text : text + ", namespace " + quoted(space);
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 PoolStatistics IoCtx::statistics() const {
     auto call = use();
     PoolStatistics statistics;
     check<RadosError>(call->rados_ioctx_pool_stat(call.get(), &statistics.values),
-                      [] { return std::string("error getting the pool's statistics"); });
+                      [&] { return "error getting the statistics" + place(); });
     return statistics;
 }
 
 void IoCtx::application_enable(const std::string& name, bool force) const {
     auto call = use();
     check<RadosError>(call->rados_application_enable(call.get(), name.c_str(), force ? 1 : 0),
-                      [&] { return "error enabling application " + quoted(name); });
+                      [&] { return "error enabling application " + quoted(name) + place(); });
 }
 
 std::vector<std::string> IoCtx::application_list() const {
@@ -107,7 +117,7 @@ std::vector<std::string> IoCtx::application_list() const {
         [&](char* names, std::size_t* size) {
             return call->rados_application_list(call.get(), names, size);
         },
-        [] { return std::string("error listing applications"); });
+        [&] { return "error listing applications" + place(); });
 }
 
 std::string IoCtx::application_metadata_get(const std::string& name, const std::string& key) const {
@@ -118,7 +128,8 @@ std::string IoCtx::application_metadata_get(const std::string& name, const std::
                                                         value, size);
         },
         [&] {
-            return "error getting metadata " + quoted(key) + " of application " + quoted(name);
+            return "error getting metadata " + quoted(key) + " of application " + quoted(name) +
+                   place();
         });
 }
 
@@ -128,7 +139,8 @@ void IoCtx::application_metadata_set(const std::string& name, const std::string&
     check<RadosError>(
         call->rados_application_metadata_set(call.get(), name.c_str(), key.c_str(), value.c_str()),
         [&] {
-            return "error setting metadata " + quoted(key) + " of application " + quoted(name);
+            return "error setting metadata " + quoted(key) + " of application " + quoted(name) +
+                   place();
         });
 }
 
@@ -136,7 +148,8 @@ void IoCtx::application_metadata_remove(const std::string& name, const std::stri
     auto call = use();
     check<RadosError>(
         call->rados_application_metadata_remove(call.get(), name.c_str(), key.c_str()), [&] {
-            return "error removing metadata " + quoted(key) + " of application " + quoted(name);
+            return "error removing metadata " + quoted(key) + " of application " + quoted(name) +
+                   place();
         });
 }
 
@@ -148,7 +161,7 @@ std::vector<std::pair<std::string, std::string>> IoCtx::application_metadata_lis
             return call->rados_application_metadata_list(call.get(), name.c_str(), keys, keys_size,
                                                          values, values_size);
         },
-        [&] { return "error listing metadata of application " + quoted(name); });
+        [&] { return "error listing metadata of application " + quoted(name) + place(); });
 }
 
 }  // namespace rbdxx

@@ -57,6 +57,8 @@ public:
     int64_t pool_id() const;
     std::string pool_name() const;
     PoolStatistics statistics() const;
+    // Where it is, for messages: " in pool 'rbd', namespace 'a'"; empty if that cannot be told.
+    std::string place() const;
 
     // Which application a pool is for, and what that one notes there: block devices are "rbd".
     void application_enable(const std::string& name, bool force) const;
