@@ -26,10 +26,11 @@ def by_name(options: Any) -> Dict[str, Dict[str, Any]]:
     return {option["name"]: option for option in options}
 
 
-def test_of_an_image(rbd_image: rbd.Image) -> None:
+def test_of_an_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    place = f"in pool {rbd_ioctx.get_pool_name()!r}"
     with pytest.raises(KeyError) as missing:
         rbd_image.config_get(OPTION)
-    assert missing.value.args == (f"no config {OPTION} for image {rbd_image.name!r}",)
+    assert missing.value.args == (f"no config {OPTION} for image {rbd_image.name!r} {place}",)
     assert rbd_image.config_set(OPTION, "3") is None
     assert rbd_image.config_get(OPTION) == rbd_image.config_get(key=OPTION) == "3"
     found = by_name(rbd_image.config_list())[OPTION]
@@ -81,9 +82,9 @@ def test_lists(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
 
 def test_unknown_options_and_values(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
     for key, value in (("nonsense", "1"), (OPTION, "many")):
-        with pytest.raises(rbd.InvalidArgument, match=f"config {key} for image") as of_image:
+        with pytest.raises(rbd.InvalidArgument, match=f"option '{key}' of image") as of_image:
             rbd_image.config_set(key, value)
-        with pytest.raises(rbd.InvalidArgument, match=f"config {key} for pool") as of_pool:
+        with pytest.raises(rbd.InvalidArgument, match=f"option '{key}' in pool") as of_pool:
             rbd.RBD().config_set(pool, key, value)
         assert of_image.value.errno == of_pool.value.errno == 22
     with pytest.raises(KeyError):

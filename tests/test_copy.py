@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, List, Optional, Tuple
 
 import pytest
@@ -254,6 +255,22 @@ def test_a_callback_that_raises(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, c
     with pytest.raises(TypeError):
         getattr(source, call)(rbd_ioctx, "other", on_progress="callback")
     assert "other" not in rbd.RBD().list(rbd_ioctx)
+
+
+@pytest.mark.parametrize("call", ["copy", "deep_copy"])
+def test_objects_smaller_than_the_stripe_unit(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str
+) -> None:
+    """The error names the parameters that librbd's EINVAL is about, and they help."""
+    unit = source.stripe_unit()
+    order = unit.bit_length() - 2
+    with pytest.raises(rbd.InvalidArgument, match=f"order {order} .*stripe_unit") as error:
+        getattr(source, call)(rbd_ioctx, "copy", order=order)
+    assert error.value.errno == errno.EINVAL
+    assert f"{unit} bytes" in str(error.value)
+    getattr(source, call)(rbd_ioctx, "copy", order=order, stripe_unit=unit // 2, stripe_count=1)
+    with rbd.Image(rbd_ioctx, "copy") as copy:
+        assert copy.stat()["order"] == order
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])

@@ -152,6 +152,42 @@ def test_every_method_through_every_errno(shimmed: Callable[..., Any]) -> None:
     figures.note("calls that failed so", tried)
 
 
+# Calls that are about no pool: on features, and on the cluster.
+PLACELESS = {"RBD.features_to_string", "RBD.features_from_string"} | {
+    f"RBD.mirror_site_name_{verb}" for verb in ("get", "set")
+}
+# What fails before the call that is about a pool: librbd's own memory.
+PREPARATIONS = ("error creating a completion", "error setting the option ", "error asking for ")
+
+
+def every_place(where: Where) -> List[Any]:
+    """How many errors name the pool and the namespace, and those that do not."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    driven = everything(shim, ioctx, image)
+    # The image was opened before.
+    ioctx.set_namespace("elsewhere")
+    pool, told, silent = f"in pool '{where[1]}'", 0, []
+    for one in driven:
+        with shim.fault("*", Kind.ERROR, errno.EIO):
+            error = outcome(one)
+        text = str(error)
+        apart = one.name in PLACELESS or any(words in text for words in PREPARATIONS)
+        if not isinstance(error, rbd.OSError) or apart:
+            continue
+        told += 1
+        namespace = f"{pool}, namespace 'elsewhere'"
+        if (namespace if one.name.startswith(("RBD.", "Group.")) else pool) not in text:
+            silent.append(f"{one.name}: {text}")
+    return [told, silent]
+
+
+def test_every_error_names_the_pool_and_the_namespace(shimmed: Callable[..., Any]) -> None:
+    told, silent = shimmed(every_place, timeout=LIMIT)
+    assert not silent, "\n".join(silent)
+    assert told > 150
+
+
 # Late and out of order
 
 

@@ -121,6 +121,8 @@ def test_write_across_the_end_is_incomplete(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.IncompleteWriteError) as caught:
         rbd_image.write(b"12345678", SIZE - 4)
     assert caught.value.errno is None
+    # In the words that programs look for.
+    assert "wrote only 4 out of 8 bytes" in str(caught.value)
     assert rbd_image.read(SIZE - 4, 4) == b"1234"
 
 

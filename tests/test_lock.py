@@ -168,6 +168,75 @@ def test_acquired_lock_is_kept(rbd_image: rbd.Image, other: rbd.Image) -> None:
 
 
 @locking
+def test_owners_are_not_told_to_those_who_only_read(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    """librbd's error is that of a wrong argument; the text says which handle it must be."""
+    rbd_image.create_snap("s")
+    with (
+        rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as reader,
+        rbd.Image(rbd_ioctx, rbd_image.name, "s") as snapshot,
+    ):
+        for image in (reader, snapshot):
+            with pytest.raises(rbd.InvalidArgument, match="open for writing"):
+                image.lock_get_owners()
+    rbd_image.remove_snap("s")
+
+
+@locking
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_rollback_refused_for_a_lock_says_so(
+    rbd_image: rbd.Image, other: rbd.Image, kept: bool
+) -> None:
+    rbd_image.create_snap("s")
+    if kept:
+        rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    else:
+        rbd_image.write(b"x", 0)
+    (owner,) = other.lock_get_owners()
+    with pytest.raises(rbd.ReadOnlyImage, match="holds the exclusive lock") as error:
+        other.rollback_to_snap("s")
+    assert owner["owner"] in str(error.value)
+    if not kept:
+        # What the error advises.
+        other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+        other.rollback_to_snap("s")
+        other.lock_release()
+    rbd_image.remove_snap("s")
+
+
+@locking
+def test_a_write_refused_for_a_lock_says_so(rbd_image: rbd.Image, other: rbd.Image) -> None:
+    rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    for call in (
+        lambda: other.write(b"x", 0),
+        lambda: other.discard(0, 1),
+        lambda: other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE),
+    ):
+        with pytest.raises(rbd.ReadOnlyImage, match="holds the exclusive lock"):
+            call()
+
+
+@locking
+def test_an_image_open_read_only_is_refused_for_that_alone(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    with rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as reader:
+        with pytest.raises(rbd.ReadOnlyImage) as error:
+            reader.write(b"x", 0)
+        assert "lock" not in str(error.value)
+
+
+def test_breaking_an_own_lock_shuts_nobody_out(rbd_image: rbd.Image) -> None:
+    rbd_image.lock_exclusive("mine")
+    ((client, cookie, _),) = rbd_image.list_lockers()["lockers"]
+    rbd_image.break_lock(client, cookie)
+    assert rbd_image.list_lockers() == []
+    rbd_image.write(b"x", 0)
+    rbd_image.flush()
+
+
+@locking
 def test_breaking_the_exclusive_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
     other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
     (owner,) = rbd_image.lock_get_owners()

@@ -281,3 +281,37 @@ rbd_read2 and no more."""
         "",
         " and no more.",
     ]
+
+
+def test_sections_of_docstrings_become_markup() -> None:
+    text = """\
+Do it.
+
+Parameters
+----------
+name
+    The *name*.
+
+Returns
+-------
+A number.
+
+Implements: rbd_read"""
+    assert docstrings.rewritten(text.splitlines()) == [
+        "Do it.",
+        "",
+        ".. rubric:: Parameters",
+        "",
+        "``name``",
+        r"    The \*name\*.",
+        "",
+        ".. rubric:: Returns",
+        "",
+        "A number.",
+        "",
+        "",
+        "",
+        "*C function:* ``rbd_read``",
+        "",
+        "",
+    ]

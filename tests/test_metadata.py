@@ -23,7 +23,7 @@ class ImageOwner:
         self.list: Callable[..., Any] = image.metadata_list
         self.iterator: Callable[..., Any] = lambda: rbd.MetadataIterator(image=image)
         self.type = rbd.MetadataIterator
-        self.missing = f"no metadata 'missing' for image {image.name!r}"
+        self.missing = f"no metadata 'missing' for image {image.name!r} in pool 'rbd'"
         self.error: type = rbd.InvalidArgument
 
     def close(self) -> None:

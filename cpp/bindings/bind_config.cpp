@@ -36,6 +36,14 @@ std::string owner_name(const IoCtx& ioctx) {
     return "pool " + ioctx.pool_name();
 }
 
+std::string of(const Image& image) {
+    return " of " + image.describe();
+}
+
+std::string of(const IoCtx& ioctx) {
+    return ioctx.place();
+}
+
 template <class Owner>
 py::str get(const Owner& owner, const std::string& key) {
     std::string name = without_gil([&] { return owner_name(owner); });
@@ -53,7 +61,7 @@ void set(const Owner& owner, const std::string& key, const std::string& value) {
         } catch (const ForkedError&) {
             throw;
         } catch (const Error& error) {
-            throw Error(error.code(), "error setting config " + key + " for " + owner_name(owner));
+            throw Error(error.code(), "error setting option " + quoted(key) + of(owner));
         }
     });
 }

@@ -8,6 +8,7 @@
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
+#include "support/errors.hpp"
 #include "support/extents.hpp"
 #include "support/gil.hpp"
 #include "support/long_call.hpp"
@@ -60,7 +61,7 @@ void diff_iterate(const PyImage& self, const U64& offset, const U64& length,
                   const py::object& from_snapshot, const py::object& iterate_cb,
                   bool include_parent, bool whole_object) {
     if (PyCallable_Check(iterate_cb.ptr()) == 0) {
-        throw py::type_error("iterate_cb must be callable");
+        throw py::type_error("iterate_cb must be callable, not " + type_of(iterate_cb));
     }
     const Image& image = self.get();
     auto wanted = request(offset, length, from_snapshot, include_parent, whole_object);

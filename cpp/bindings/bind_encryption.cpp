@@ -24,7 +24,7 @@ void define_secret(ImageClass& image, const char* c_function, const char* name, 
     py::cpp_function otherwise(
         [name](const py::args&, const py::kwargs&) {
             throw py::type_error(std::string(name) +
-                                 "() got arguments that do not fit; see help()");
+                                 "() got arguments of a wrong number, name or type; see help()");
         },
         py::name(name), py::is_method(image), py::sibling(method));
     py::setattr(image, name, gated(std::move(otherwise), c_function, name));
@@ -39,7 +39,8 @@ void load2(const PyImage& self, const py::iterable& specs) {
         }
         py::tuple parts = pair;
         if (parts.size() != 2) {
-            throw py::value_error("each spec must be a pair of format and passphrase");
+            throw py::value_error("each spec must be a pair of format and passphrase, not " +
+                                  std::to_string(parts.size()) + " values");
         }
         layers.push_back({convert_flags(parts[0]), passphrase_of(parts[1])});
     }

@@ -52,7 +52,9 @@ void create(const Rbd&, const IoCtxArgument& ioctx, const Name& name, const U64&
         if ((features && *features != 0) || (stripe_unit && *stripe_unit != 0) ||
             (stripe_count && *stripe_count != 0) || data_pool) {
             throw ArgumentError(
-                "format 1 images have neither features nor striping nor a data pool");
+                "an image of format 1 has no features, no striping and no data pool; leave them "
+                "out or "
+                "set old_format=False");
         }
         without_gil([&] {
             images::create_old(ioctx, name, size, order ? static_cast<int>(order->value) : 0);

@@ -9,6 +9,7 @@
 #include "support/bindings.hpp"
 #include "support/buffer.hpp"
 #include "support/define.hpp"
+#include "support/errors.hpp"
 #include "support/fastcall.hpp"
 #include "support/gil.hpp"
 
@@ -20,7 +21,7 @@ namespace {
 void read_iterate(const PyImage& self, const U64& offset, const U64& length,
                   const py::object& callback) {
     if (PyCallable_Check(callback.ptr()) == 0) {
-        throw py::type_error("callback must be callable");
+        throw py::type_error("callback must be callable, not " + type_of(callback));
     }
     std::exception_ptr raised;
     PyThreadState* const state = PyThreadState_Get();
@@ -98,7 +99,9 @@ void bind_io(ImageClass& image) {
             Buffer expected(compare, Buffer::Access::read);
             Buffer buffer(data, Buffer::Access::read);
             if (expected.size() != buffer.size()) {
-                throw py::value_error("compare and data must be of one size");
+                throw py::value_error("compare and data must be of one size, not of " +
+                                      std::to_string(expected.size()) + " and " +
+                                      std::to_string(buffer.size()) + " bytes");
             }
             return without_gil([&] {
                 return io::compare_and_write(self, expected.data(), buffer.data(), offset,

@@ -42,48 +42,106 @@ py::object list_lockers(const PyImage& self) {
 
 void define_advisory(ImageClass& image) {
     define(image, "list_lockers", list_lockers,
-           "Who holds advisory locks: [] where nobody does, else a dict of tag (str), exclusive\n"
-           "(bool) and lockers, a list of (client, cookie, address).\n\n"
-           "Implements: rbd_list_lockers");
+           R"(List the holders of advisory locks.
+
+Returns
+-------
+[] if nobody holds one, else a dict of `tag` (str), `exclusive` (bool) and `lockers`, a list of
+(client, cookie, address) tuples of str.
+
+Implements: rbd_list_lockers)");
     define(
         image, "lock_exclusive",
         [](const PyImage& self, const Name& cookie) {
             without_gil([&] { lock::exclusive(self, cookie); });
         },
-        "Takes an advisory lock that nobody else can share.\n\n"
-        "For images without the feature exclusive-lock: with it, every write waits until the\n"
-        "advisory lock is gone, and while a client has the exclusive lock this is ImageBusy.\n"
-        "Raises ImageBusy where another lock is held, ImageExists where it is this very one.\n\n"
-        "Implements: rbd_lock_exclusive",
+        R"(Take an advisory lock that no other client can share.
+
+For images without the feature exclusive-lock. If the image has it, every write waits until the
+advisory lock is released, whoever holds it.
+
+Parameters
+----------
+cookie
+    A name that tells the locks of one client apart.
+
+Raises
+------
+ImageBusy
+    Another lock is held, or a client has the exclusive lock.
+ImageExists
+    This client holds the same lock already.
+
+Implements: rbd_lock_exclusive)",
         py::arg("cookie"));
     define(
         image, "lock_shared",
         [](const PyImage& self, const Name& cookie, const Name& tag) {
             without_gil([&] { lock::shared(self, cookie, tag); });
         },
-        "Takes an advisory lock that others of the same tag can hold too.\n\n"
-        "For images without the feature exclusive-lock: with it, every write waits until the\n"
-        "advisory lock is gone, and while a client has the exclusive lock this is ImageBusy.\n"
-        "Raises ImageBusy where another lock is held, ImageExists where it is this very one.\n\n"
-        "Implements: rbd_lock_shared",
+        R"(Take an advisory lock that other clients can hold too, if they use the same tag.
+
+For images without the feature exclusive-lock. If the image has it, every write waits until the
+advisory lock is released, whoever holds it.
+
+Parameters
+----------
+cookie
+    A name that tells the locks of one client apart.
+tag
+    A name that all who share the lock use.
+
+Raises
+------
+ImageBusy
+    A lock of another kind or tag is held, or a client has the exclusive lock.
+ImageExists
+    This client holds the same lock already.
+
+Implements: rbd_lock_shared)",
         py::arg("cookie"), py::arg("tag"));
     define(
         image, "unlock",
         [](const PyImage& self, const Name& cookie) {
             without_gil([&] { lock::unlock(self, cookie); });
         },
-        "Gives up an advisory lock of this client.\n\nRaises ImageNotFound.\n\n"
-        "Implements: rbd_unlock",
+        R"(Release an advisory lock of this client.
+
+Parameters
+----------
+cookie
+    The name that the lock was taken with.
+
+Raises
+------
+ImageNotFound
+    This client holds no such lock.
+
+Implements: rbd_unlock)",
         py::arg("cookie"));
     define(
         image, "break_lock",
         [](const PyImage& self, const Name& client, const Name& cookie) {
             without_gil([&] { lock::break_advisory(self, client, cookie); });
         },
-        "Takes an advisory lock away from its client, which the cluster shuts out unless its\n"
-        "configuration says otherwise. client and cookie are those of list_lockers().\n\n"
-        "Raises ImageNotFound, InvalidArgument for a client that is no client's name.\n\n"
-        "Implements: rbd_break_lock",
+        R"(Take an advisory lock away from its client.
+
+The cluster puts that client on its blocklist, unless its configuration says otherwise. A lock of
+this very connection is released instead.
+
+Parameters
+----------
+client, cookie
+    The two as list_lockers() returns them.
+
+Raises
+------
+ImageNotFound
+    The client holds no such lock.
+InvalidArgument
+    client is not the name of a client, such as "client.4123".
+
+Implements: rbd_break_lock)",
         py::arg("client"), py::arg("cookie"));
 }
 
@@ -91,40 +149,81 @@ void define_managed(py::module_& m, ImageClass& image) {
     define(
         image, "is_exclusive_lock_owner",
         [](const PyImage& self) { return without_gil([&] { return lock::is_owner(self); }); },
-        "Whether this handle holds the image's exclusive lock.\n\n"
-        "Implements: rbd_is_exclusive_lock_owner");
+        R"(Return whether this handle holds the image's exclusive lock.
+
+Implements: rbd_is_exclusive_lock_owner)");
     define(
         image, "lock_acquire",
         [](const PyImage& self, const Flags& lock_mode) {
             without_gil([&] { lock::acquire(self, lock_mode); });
         },
-        "Takes the exclusive lock, and keeps it until lock_release() or close().\n\n"
-        "lock_mode: RBD_LOCK_MODE_EXCLUSIVE, or RBD_LOCK_MODE_EXCLUSIVE_TRANSIENT, which gives it\n"
-        "up to a client that asks (Ceph 20). Raises ReadOnlyImage where another client keeps it,\n"
-        "InvalidArgument where the image has no such feature.\n\n"
-        "Implements: rbd_lock_acquire",
+        R"(Take the exclusive lock, and keep it until lock_release() or close().
+
+Parameters
+----------
+lock_mode
+    RBD_LOCK_MODE_EXCLUSIVE, or RBD_LOCK_MODE_EXCLUSIVE_TRANSIENT (Ceph 20), which passes the lock
+    on to a client that asks for it.
+
+Raises
+------
+ReadOnlyImage
+    Another client keeps the lock, or the image is open read-only.
+InvalidArgument
+    The image does not have the feature exclusive-lock.
+
+Implements: rbd_lock_acquire)",
         py::arg("lock_mode"));
     define(
         image, "lock_release",
         [](const PyImage& self) { without_gil([&] { lock::release(self); }); },
-        "Gives up the exclusive lock.\n\n"
-        "Raises InvalidArgument where this handle does not hold it or the image has no such\n"
-        "feature.\n\nImplements: rbd_lock_release");
+        R"(Release the exclusive lock.
+
+Raises
+------
+InvalidArgument
+    This handle does not hold the lock, or the image does not have the feature.
+
+Implements: rbd_lock_release)");
     define(
         image, "lock_get_owners",
         [m](const py::object& self) { return m.attr("LockOwnerIterator")(self); },
-        "Who holds the exclusive lock, as an iterator of dicts of mode and owner.\n\n"
-        "Raises InvalidArgument where the image has no such feature.\n\n"
-        "Implements: rbd_lock_get_owners");
+        R"(List the owners of the exclusive lock.
+
+Returns
+-------
+An iterator of dicts of `mode` (RBD_LOCK_MODE_*) and `owner` (the address of the client, str). It
+is empty if nobody holds the lock.
+
+Raises
+------
+InvalidArgument
+    The handle is read-only or at a snapshot, or the image does not have the feature
+    exclusive-lock.
+
+Implements: rbd_lock_get_owners)");
     define(
         image, "lock_break",
         [](const PyImage& self, const Flags& lock_mode, const Name& lock_owner) {
             without_gil([&] { lock::break_managed(self, lock_mode, lock_owner); });
         },
-        "Takes the exclusive lock away from a dead owner, as lock_get_owners() names it; the\n"
-        "cluster shuts that client out.\n\n"
-        "lock_mode: RBD_LOCK_MODE_EXCLUSIVE. Raises ImageBusy where the owner is another one.\n\n"
-        "Implements: rbd_lock_break",
+        R"(Take the exclusive lock away from a dead owner.
+
+The cluster puts that client on its blocklist.
+
+Parameters
+----------
+lock_mode
+    RBD_LOCK_MODE_EXCLUSIVE.
+lock_owner
+    The owner as lock_get_owners() returns it.
+
+Raises
+------
+ImageBusy
+    Another client holds the lock.
+
+Implements: rbd_lock_break)",
         py::arg("lock_mode"), py::arg("lock_owner"));
 }
 

@@ -2,6 +2,7 @@
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
+#include "support/errors.hpp"
 #include "support/gil.hpp"
 #include "support/listing.hpp"
 #include "support/long_call.hpp"
@@ -39,7 +40,7 @@ time_t epoch_seconds(const py::object& moment) {
     }
     py::object datetime = py::module_::import("datetime").attr("datetime");
     if (!py::isinstance(moment, datetime)) {
-        throw py::type_error("expire_ts must be a datetime or None");
+        throw py::type_error("expire_ts must be a datetime or None, not " + type_of(moment));
     }
     return static_cast<time_t>(moment.attr("timestamp")().cast<double>());
 }

@@ -5,18 +5,18 @@ namespace rbdxx::clone {
 
 namespace {
 
-std::string describe(const std::string& parent, const std::string& snapshot,
-                     const std::string& name) {
-    return "error cloning image " + quoted(parent) + " at snapshot " + snapshot + " to " +
-           quoted(name);
+std::string describe(const IoCtx& parent_ioctx, const std::string& parent,
+                     const std::string& snapshot, const IoCtx& ioctx, const std::string& name) {
+    return "error cloning image " + quoted(parent) + " at snapshot " + snapshot +
+           parent_ioctx.place() + " to " + quoted(name) + ioctx.place();
 }
 
-// Ends the process in librbd's own check, where it names no snapshot.
+// The id of no snapshot: a check in librbd ends the process that passes it.
 constexpr uint64_t head_id = ~uint64_t{0} - 1;
 
 [[noreturn]] void refuse_head(const std::string& parent, const std::string& name) {
     throw ArgumentError("error cloning image " + quoted(parent) + " to " + quoted(name) +
-                        ": no snapshot is named");
+                        ": the snapshot has no name; name a snapshot of the parent");
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ void create(const IoCtx& parent_ioctx, const std::string& parent, const std::str
     OptionsHandle handle(options);
     check(use->rbd_clone3(parent_use.get(), parent.c_str(), snapshot.c_str(), use.get(),
                           name.c_str(), handle.get()),
-          [&] { return describe(parent, quoted(snapshot), name); });
+          [&] { return describe(parent_ioctx, parent, quoted(snapshot), ioctx, name); });
 }
 
 void create_from_id(const IoCtx& parent_ioctx, const std::string& parent, uint64_t snapshot_id,
@@ -45,7 +45,10 @@ void create_from_id(const IoCtx& parent_ioctx, const std::string& parent, uint64
     OptionsHandle handle(options);
     check(use->rbd_clone4(parent_use.get(), parent.c_str(), snapshot_id, use.get(), name.c_str(),
                           handle.get()),
-          [&] { return describe(parent, std::to_string(snapshot_id), name); });
+          [&] {
+              return describe(parent_ioctx, parent, "id " + std::to_string(snapshot_id), ioctx,
+                              name);
+          });
 }
 
 }  // namespace rbdxx::clone

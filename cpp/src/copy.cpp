@@ -40,6 +40,27 @@ Progress part_of(const Progress& progress, uint64_t before, uint64_t after) {
     };
 }
 
+// What is wrong where librbd says EINVAL alone: a copy takes over the stripe unit of its source,
+// which no object of the copy may be smaller than.
+std::string striping(const Image& image, const ImageOptions& options, int code) {
+    const uint64_t order = options.order.value_or(0);
+    if (code != EINVAL || order == 0 || order >= 64 || options.stripe_unit.value_or(0) != 0) {
+        return {};
+    }
+    try {
+        const uint64_t unit = image.stripe_unit();
+        const uint64_t size = uint64_t{1} << order;
+        return size >= unit
+                   ? std::string()
+                   : ": order " + std::to_string(order) + " makes objects of " +
+                         std::to_string(size) +
+                         " bytes, smaller than the source's stripe unit of " +
+                         std::to_string(unit) + " bytes; give stripe_unit and stripe_count too";
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 }  // namespace
 
 void create(const Image& image, const IoCtx& ioctx, const std::string& name,
@@ -49,9 +70,13 @@ void create(const Image& image, const IoCtx& ioctx, const std::string& name,
     OptionsHandle handle(options);
     const uint64_t rest = doubtful(image);
     const Progress first = part_of(progress, 0, rest);
-    check(use->rbd_copy_with_progress4(use.get(), pool.get(), name.c_str(), handle.get(),
-                                       report_progress, progress_argument(first), sparse_size),
-          [&] { return "error copying " + image.describe() + " to " + quoted(name); });
+    const int result =
+        use->rbd_copy_with_progress4(use.get(), pool.get(), name.c_str(), handle.get(),
+                                     report_progress, progress_argument(first), sparse_size);
+    check(result, [&] {
+        return "error copying " + image.describe() + " to " + quoted(name) + ioctx.place() +
+               striping(image, options, -result);
+    });
     if (rest > 0) {
         OpenOptions made;
         made.name = name;
@@ -85,15 +110,20 @@ void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
     const auto at = snapshot::position(image);
     if (at.id) {
         // librbd ends the process: it copies no such snapshots, and then looks for this one.
-        throw Error(EINVAL, "error copying " + image.describe() + " deeply to " + quoted(name) +
-                                ": it is set to snapshot " + std::to_string(*at.id) +
+        throw Error(EINVAL, "error deep-copying " + image.describe() + " to " + quoted(name) +
+                                ioctx.place() + ": it is set to snapshot id " +
+                                std::to_string(*at.id) +
                                 ", which is not a user's; set it to its head, or use copy()");
     }
     auto pool = ioctx.use();
     OptionsHandle handle(options);
-    check(use->rbd_deep_copy_with_progress(use.get(), pool.get(), name.c_str(), handle.get(),
-                                           report_progress, progress_argument(progress)),
-          [&] { return "error copying " + image.describe() + " deeply to " + quoted(name); });
+    const int result =
+        use->rbd_deep_copy_with_progress(use.get(), pool.get(), name.c_str(), handle.get(),
+                                         report_progress, progress_argument(progress));
+    check(result, [&] {
+        return "error deep-copying " + image.describe() + " to " + quoted(name) + ioctx.place() +
+               striping(image, options, -result);
+    });
 }
 
 }  // namespace rbdxx::copy

@@ -22,7 +22,8 @@ std::string name_of(int format) {
 }
 
 [[noreturn]] void unsupported(int format) {
-    throw Error(EOPNOTSUPP, "unsupported encryption format " + name_of(format));
+    throw Error(EOPNOTSUPP, "the encryption format must be luks1, luks2 or, to load, luks; not " +
+                                name_of(format));
 }
 
 // The options of each format, as the C library takes them: pointers to the passphrase, not copies.

@@ -1,5 +1,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/watch.hpp>
 
@@ -84,8 +85,11 @@ void ImageState::forget(const watch::Watch* watch) noexcept {
 }
 
 std::string OpenOptions::describe() const {
-    return "image " + quoted(name) +
-           (snapshot ? " at snapshot " + quoted(*snapshot) : std::string());
+    return title() + (snapshot ? " at snapshot " + quoted(*snapshot) : std::string()) + place;
+}
+
+std::string OpenOptions::title() const {
+    return (by_id ? "image id " : "image ") + quoted(name);
 }
 
 void OpenOptions::require(const abi::Functions& functions) const {
@@ -112,8 +116,11 @@ int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
     return result;
 }
 
-Image Image::open(const IoCtx& ioctx, const OpenOptions& options) {
+Image Image::open(const IoCtx& ioctx, OpenOptions options) {
     auto call = ioctx.use();
+    if (options.place.empty()) {
+        options.place = ioctx.place();
+    }
     options.require(call.functions());
     abi::rbd_image_t raw = nullptr;
     const int result = open_image(call.functions(), call.get(), options, &raw);
@@ -129,7 +136,7 @@ Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
     return owned(
         [&] {
             auto state = std::make_shared<ImageState>(functions, raw, std::move(cluster),
-                                                      "image " + quoted(options.name));
+                                                      options.title() + options.place);
             state->snapshot_name = options.snapshot;
             state->read_only = options.read_only;
             return Image(std::move(state));
@@ -281,8 +288,10 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     const auto message = [&] {
         return "error resizing " + describe() + " to " + std::to_string(size) + " bytes";
     };
-    if (!allow_shrink && size < this->size()) {
-        throw ArgumentError(message() + ": that would shrink it");
+    const uint64_t present = allow_shrink ? 0 : this->size();
+    if (size < present) {
+        throw ArgumentError(message() + ": it has " + std::to_string(present) +
+                            " bytes, and allow_shrink is false");
     }
     auto call = use();
     const uint64_t header = call.state().encryption_header;
@@ -304,9 +313,11 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         allow_shrink = allow_shrink || after > before;
     }
     const uint64_t bytes = header > 0 && resize_counts_header == 1 ? with_header(size) : size;
-    check(call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
-                            progress_argument(progress)),
-          message);
+    const int result = lock::with_lock(*this, [&] {
+        return call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
+                                 progress_argument(progress));
+    });
+    check(result, [&] { return message() + lock::refusal(*this, -result); });
 }
 
 void Image::flatten(const Progress& progress) const {

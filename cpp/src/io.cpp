@@ -1,5 +1,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/lock.hpp>
 
 #include <algorithm>
 #include <string>
@@ -32,9 +33,13 @@ uint64_t checked(int64_t result, uint64_t size, const char* verb, const Image& i
                  uint64_t offset, uint64_t length) {
     if (static_cast<uint64_t>(result) > size) {
         throw LogicFault(region(verb, image, offset, length) + ": librbd reports " +
-                         std::to_string(result) + " bytes of " + std::to_string(size));
+                         std::to_string(result) + " bytes for " + std::to_string(size));
     }
     return static_cast<uint64_t>(result);
+}
+
+std::string refused(const Image& image, int64_t result) {
+    return lock::refusal(image, static_cast<int>(-result));
 }
 
 // Runs `call(at, size)` over `length` bytes in pieces that librbd can answer for.
@@ -45,8 +50,8 @@ uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64
     uint64_t done = 0;
     do {
         uint64_t size = std::min(length - done, piece);
-        auto result = check(call(offset + done, size, done),
-                            [&] { return region(verb, image, offset, length); });
+        auto result = call(offset + done, size, done);
+        check(result, [&] { return region(verb, image, offset, length) + refused(image, result); });
         uint64_t came = checked(result, size, verb, image, offset, length);
         done += came;
         if (came < size) {
@@ -59,8 +64,9 @@ uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64
 void require_whole(const char* verb, const Image& image, uint64_t offset, uint64_t length,
                    uint64_t done) {
     if (done != length) {
-        throw IncompleteWrite(region(verb, image, offset, length) + ": only " +
-                              std::to_string(done) + " bytes were written");
+        throw IncompleteWrite(region(verb, image, offset, length) + ": wrote only " +
+                              std::to_string(done) + " out of " + std::to_string(length) +
+                              " bytes");
     }
 }
 
@@ -84,8 +90,10 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
     Entry use(image);
     uint64_t done = in_pieces(
         "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
-            return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
-                              : use->rbd_write2(use.get(), at, size, data + before, flags);
+            return lock::with_lock(image, [&] {
+                return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
+                                  : use->rbd_write2(use.get(), at, size, data + before, flags);
+            });
         });
     require_whole("writing", image, offset, length, done);
     return done;
@@ -93,15 +101,15 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
 
 uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
     Entry use(image);
-    return in_pieces("discarding", image, offset, length,
-                     [&](uint64_t at, uint64_t size, uint64_t) {
-                         return use->rbd_discard(use.get(), at, size);
-                     });
+    return in_pieces(
+        "discarding", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
+            return lock::with_lock(image, [&] { return use->rbd_discard(use.get(), at, size); });
+        });
 }
 
 int known_zero_flags(int zero_flags) {
     if (zero_flags != 0 && library_info().release < 16) {
-        throw MissingFunction("zero_flags are not known to the loaded librbd");
+        throw MissingFunction("the loaded librbd does not know zero_flags: Ceph 16 and newer do");
     }
     return zero_flags;
 }
@@ -110,7 +118,8 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
     Entry use(image);
     known_zero_flags(zero_flags);
     return in_pieces("zeroing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
-        return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0);
+        return lock::with_lock(
+            image, [&] { return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0); });
     });
 }
 
@@ -122,8 +131,11 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
     uint64_t done = 0;
     do {
         uint64_t part = std::min(length - done, step);
-        auto result = check(use->rbd_writesame(use.get(), offset + done, part, data, size, flags),
-                            [&] { return region("writing", image, offset, length); });
+        auto result = lock::with_lock(image, [&] {
+            return use->rbd_writesame(use.get(), offset + done, part, data, size, flags);
+        });
+        check(result,
+              [&] { return region("writing", image, offset, length) + refused(image, result); });
         uint64_t came = checked(result, part, "writing", image, offset, length);
         done += came;
         if (came < part) {
@@ -165,14 +177,19 @@ uint64_t compare_and_write(const Image& image, const char* expected, const char*
     Difference difference(image, offset, length);
     Entry use(image);
     uint64_t mismatch = 0;
-    auto result =
-        use->rbd_compare_and_write(use.get(), offset, length, expected, data, &mismatch, flags);
+    auto result = lock::with_lock(image, [&] {
+        return use->rbd_compare_and_write(use.get(), offset, length, expected, data, &mismatch,
+                                          flags);
+    });
     if (result == -EILSEQ) {
         mismatch = difference.place(mismatch);
         throw CompareMismatch(mismatch, region("comparing", image, offset, length) +
-                                            ": other data from " + std::to_string(mismatch));
+                                            ": the data differs from offset " +
+                                            std::to_string(mismatch));
     }
-    check(result, [&] { return region("comparing and writing", image, offset, length); });
+    check(result, [&] {
+        return region("comparing and writing", image, offset, length) + refused(image, result);
+    });
     require_whole("writing", image, offset, length,
                   checked(result, length, "writing", image, offset, length));
     return length;

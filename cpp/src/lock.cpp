@@ -1,8 +1,14 @@
 #include <algorithm>
+#include <chrono>
+#include <exception>
+#include <string_view>
+#include <thread>
 
+#include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
+#include <rbdxx/watch.hpp>
 
 namespace rbdxx::lock {
 
@@ -30,11 +36,31 @@ struct Strings {
     }
 };
 
+// "client.4123" of the image's connection; empty if that is another library's.
+std::string own_client(const Image& image) {
+    const auto& cluster = image.state()->cluster;
+    if (cluster == nullptr) {
+        return {};
+    }
+    auto use = image.use();
+    return "client." + std::to_string(use->rados_get_instance_id(cluster->raw));
+}
+
+// librbd takes the exclusive lock under this tag, and a cookie of this text and the number of the
+// handle's watch.
+constexpr const char* managed_tag = "internal";
+constexpr std::string_view managed_cookie = "auto ";
+
+bool is_managed(const Lockers& lockers, const Locker& locker) {
+    return lockers.tag == managed_tag &&
+           std::string_view(locker.cookie).substr(0, managed_cookie.size()) == managed_cookie;
+}
+
 }  // namespace
 
 Lockers list(const Image& image) {
     auto use = image.use();
-    auto describe = [&] { return "error listing lockers of " + image.describe(); };
+    auto describe = [&] { return "error listing the lockers of " + image.describe(); };
     int exclusive = 0;
     Strings tag;
     Strings clients;
@@ -74,26 +100,29 @@ Lockers list(const Image& image) {
 void exclusive(const Image& image, const std::string& cookie) {
     auto use = image.use();
     check(use->rbd_lock_exclusive(use.get(), cookie.c_str()),
-          [&] { return "error acquiring exclusive lock on " + image.describe(); });
+          [&] { return "error acquiring an exclusive advisory lock on " + image.describe(); });
 }
 
 void shared(const Image& image, const std::string& cookie, const std::string& tag) {
     auto use = image.use();
     check(use->rbd_lock_shared(use.get(), cookie.c_str(), tag.c_str()),
-          [&] { return "error acquiring shared lock on " + image.describe(); });
+          [&] { return "error acquiring a shared advisory lock on " + image.describe(); });
 }
 
 void unlock(const Image& image, const std::string& cookie) {
     auto use = image.use();
     check(use->rbd_unlock(use.get(), cookie.c_str()),
-          [&] { return "error unlocking " + image.describe(); });
+          [&] { return "error releasing an advisory lock on " + image.describe(); });
 }
 
 void break_advisory(const Image& image, const std::string& client, const std::string& cookie) {
     auto use = image.use();
-    check(use->rbd_break_lock(use.get(), client.c_str(), cookie.c_str()), [&] {
-        return "error breaking the lock of " + quoted(client) + " on " + image.describe();
-    });
+    // librbd would put this very connection on the blocklist.
+    const bool own = client == own_client(image);
+    check(
+        own ? use->rbd_unlock(use.get(), cookie.c_str())
+            : use->rbd_break_lock(use.get(), client.c_str(), cookie.c_str()),
+        [&] { return "error breaking the lock of " + quoted(client) + " on " + image.describe(); });
 }
 
 bool is_owner(const Image& image) {
@@ -106,8 +135,14 @@ bool is_owner(const Image& image) {
 
 void acquire(const Image& image, int mode) {
     auto use = image.use();
-    check(use->rbd_lock_acquire(use.get(), static_cast<abi::rbd_lock_mode_t>(mode)),
-          [&] { return "error acquiring the exclusive lock of " + image.describe(); });
+    auto call = [&] {
+        return use->rbd_lock_acquire(use.get(), static_cast<abi::rbd_lock_mode_t>(mode));
+    };
+    const int result = with_lock(image, call);
+    check(result, [&] {
+        return "error acquiring the exclusive lock of " + image.describe() +
+               refusal(image, -result);
+    });
 }
 
 void release(const Image& image) {
@@ -119,16 +154,24 @@ void release(const Image& image) {
 Owners owners(const Image& image) {
     auto use = image.use();
     abi::rbd_lock_mode_t mode{};
+    auto list = [&](char** array, std::size_t* count) {
+        int result = use->rbd_lock_get_owners(use.get(), &mode, array, count);
+        if (result == -EINVAL) {
+            throw Error(EINVAL, "error listing the owners of the exclusive lock of " +
+                                    image.describe() +
+                                    ": the handle must be open for writing and not at a snapshot, "
+                                    "and the image must have the feature exclusive-lock");
+        }
+        if (result == -ENOENT) {
+            *count = 0;
+            return 0;
+        }
+        return result;
+    };
     auto names = sized_records<char*>(
-        [&](char** array, std::size_t* count) {
-            int result = use->rbd_lock_get_owners(use.get(), &mode, array, count);
-            if (result == -ENOENT) {
-                *count = 0;
-                return 0;
-            }
-            return result;
-        },
-        [&] { return "error listing lock owners of " + image.describe(); }, std::size_t{8});
+        list,
+        [&] { return "error listing the owners of the exclusive lock of " + image.describe(); },
+        std::size_t{8});
     Records<char*> owned(std::move(names), use.functions().rbd_lock_get_owners_cleanup);
     Owners found;
     found.mode = static_cast<int>(mode);
@@ -145,6 +188,74 @@ void break_managed(const Image& image, int mode, const std::string& owner) {
               return "error breaking the exclusive lock of " + quoted(owner) + " on " +
                      image.describe();
           });
+}
+
+namespace {
+
+// The cookies of this client's exclusive locks that no watch of a handle stands behind.
+std::vector<std::string> left_behind(const Image& image) {
+    const std::string own = own_client(image);
+    const Lockers lockers = list(image);
+    const auto watchers = watch::list(image);
+    std::vector<std::string> found;
+    for (const Locker& locker : lockers.lockers) {
+        auto held = [&](const watch::Watcher& watcher) {
+            return locker.cookie == std::string(managed_cookie) + std::to_string(watcher.cookie);
+        };
+        const bool mine = own.empty() || locker.client == own;
+        if (mine && is_managed(lockers, locker) &&
+            std::none_of(watchers.begin(), watchers.end(), held)) {
+            found.push_back(locker.cookie);
+        }
+    }
+    return found;
+}
+
+// A handle that lives may have lost its watch; librbd needs no longer to set up another.
+constexpr std::chrono::seconds rewatch{6};
+
+}  // namespace
+
+bool release_left_behind(const Image& image) noexcept {
+    bool any = false;
+    try {
+        if (is_owner(image)) {
+            return false;
+        }
+        const auto first = left_behind(image);
+        if (first.empty()) {
+            return false;
+        }
+        std::this_thread::sleep_for(rewatch);
+        auto use = image.use();
+        for (const std::string& cookie : left_behind(image)) {
+            if (std::find(first.begin(), first.end(), cookie) != first.end()) {
+                // ENOENT if it is another client's.
+                any = use->rbd_unlock(use.get(), cookie.c_str()) == 0 || any;
+            }
+        }
+    } catch (const std::exception&) {
+        // The call that needs the lock reports what is wrong.
+        return any;
+    }
+    return any;
+}
+
+std::string refusal(const Image& image, int code) {
+    if (code != EROFS) {
+        return {};
+    }
+    try {
+        const Owners found = owners(image);
+        if (found.names.empty() || is_owner(image)) {
+            return {};
+        }
+        return ": the client at " + found.names.front() +
+               " holds the exclusive lock; call lock_acquire(RBD_LOCK_MODE_EXCLUSIVE), or close "
+               "the image there";
+    } catch (const Error&) {
+        return {};
+    }
 }
 
 }  // namespace rbdxx::lock

@@ -46,7 +46,9 @@ std::string of(const Image& image) {
     return " of " + image.describe();
 }
 
-constexpr const char* of_pool = " of the pool";
+std::string of(const IoCtx& ioctx) {
+    return ioctx.place();
+}
 
 }  // namespace
 
@@ -57,7 +59,7 @@ std::string get(const Image& image, const std::string& key) {
 
 std::string get(const IoCtx& ioctx, const std::string& key) {
     auto use = ioctx.use();
-    return get_by(use->rbd_pool_metadata_get, use, key, of_pool);
+    return get_by(use->rbd_pool_metadata_get, use, key, of(ioctx));
 }
 
 void set(const Image& image, const std::string& key, const std::string& value) {
@@ -69,7 +71,7 @@ void set(const Image& image, const std::string& key, const std::string& value) {
 void set(const IoCtx& ioctx, const std::string& key, const std::string& value) {
     auto use = ioctx.use();
     check(use->rbd_pool_metadata_set(use.get(), key.c_str(), value.c_str()),
-          [&] { return "error setting metadata " + quoted(key) + of_pool; });
+          [&] { return "error setting metadata " + quoted(key) + of(ioctx); });
 }
 
 void remove(const Image& image, const std::string& key) {
@@ -81,7 +83,7 @@ void remove(const Image& image, const std::string& key) {
 void remove(const IoCtx& ioctx, const std::string& key) {
     auto use = ioctx.use();
     check(use->rbd_pool_metadata_remove(use.get(), key.c_str()),
-          [&] { return "error removing metadata " + quoted(key) + of_pool; });
+          [&] { return "error removing metadata " + quoted(key) + of(ioctx); });
 }
 
 Pairs list(const Image& image) {
@@ -91,7 +93,7 @@ Pairs list(const Image& image) {
 
 Pairs list(const IoCtx& ioctx) {
     auto use = ioctx.use();
-    return list_by(use->rbd_pool_metadata_list, use, of_pool);
+    return list_by(use->rbd_pool_metadata_list, use, of(ioctx));
 }
 
 }  // namespace rbdxx::metadata

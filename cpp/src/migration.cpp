@@ -9,10 +9,12 @@ namespace {
 
 // One of the three steps that take an image of the migration and report progress.
 template <class Function>
-void step(const Use<IoCtxState>& use, const Function& function, const char* verb,
-          const std::string& name, const Progress& progress) {
-    check(function(use.get(), name.c_str(), report_progress, progress_argument(progress)),
-          [&] { return "error " + std::string(verb) + " the migration of image " + quoted(name); });
+void step(const IoCtx& ioctx, const Use<IoCtxState>& use, const Function& function,
+          const char* verb, const std::string& name, const Progress& progress) {
+    check(function(use.get(), name.c_str(), report_progress, progress_argument(progress)), [&] {
+        return "error " + std::string(verb) + " the migration of image " + quoted(name) +
+               ioctx.place();
+    });
 }
 
 }  // namespace
@@ -22,15 +24,16 @@ void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destinati
     auto use = ioctx.use();
     if (options.flatten.value_or(0) != 0 && library_info().release < 16) {
         // It would leave the parent without having copied what is read from there.
-        throw MissingFunction("flattening in a migration is not known to the loaded librbd");
+        throw MissingFunction(
+            "the loaded librbd cannot flatten in a migration: Ceph 16 and newer can");
     }
     auto destination_use = destination_ioctx.use();
     OptionsHandle handle(options);
     check(use->rbd_migration_prepare(use.get(), name.c_str(), destination_use.get(),
                                      destination.c_str(), handle.get()),
           [&] {
-              return "error preparing the migration of image " + quoted(name) + " to " +
-                     quoted(destination);
+              return "error preparing the migration of image " + quoted(name) + ioctx.place() +
+                     " to " + quoted(destination) + destination_ioctx.place();
           });
 }
 
@@ -40,29 +43,30 @@ void prepare_import(const std::string& source, const IoCtx& ioctx, const std::st
     OptionsHandle handle(options);
     // The source's text may hold keys to it: messages leave it out.
     check(use->rbd_migration_prepare_import(source.c_str(), use.get(), name.c_str(), handle.get()),
-          [&] { return "error preparing the import of image " + quoted(name); });
+          [&] { return "error preparing the import of image " + quoted(name) + ioctx.place(); });
 }
 
 void execute(const IoCtx& ioctx, const std::string& name, const Progress& progress) {
     auto use = ioctx.use();
-    step(use, use->rbd_migration_execute_with_progress, "executing", name, progress);
+    step(ioctx, use, use->rbd_migration_execute_with_progress, "executing", name, progress);
 }
 
 void commit(const IoCtx& ioctx, const std::string& name, const Progress& progress) {
     auto use = ioctx.use();
-    step(use, use->rbd_migration_commit_with_progress, "committing", name, progress);
+    step(ioctx, use, use->rbd_migration_commit_with_progress, "committing", name, progress);
 }
 
 void abort(const IoCtx& ioctx, const std::string& name, const Progress& progress) {
     auto use = ioctx.use();
-    step(use, use->rbd_migration_abort_with_progress, "aborting", name, progress);
+    step(ioctx, use, use->rbd_migration_abort_with_progress, "aborting", name, progress);
 }
 
 Status status(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
     abi::rbd_image_migration_status_t record{};
-    check(use->rbd_migration_status(use.get(), name.c_str(), &record, sizeof record),
-          [&] { return "error getting the migration status of image " + quoted(name); });
+    check(use->rbd_migration_status(use.get(), name.c_str(), &record, sizeof record), [&] {
+        return "error getting the migration status of image " + quoted(name) + ioctx.place();
+    });
     struct Cleanup {
         const abi::Functions& functions;
         abi::rbd_image_migration_status_t& record;

@@ -11,13 +11,13 @@ std::string read_site_name(const abi::Functions& functions, abi::rados_t cluster
         [&](char* text, std::size_t* size) {
             return functions.rbd_mirror_site_name_get(cluster, text, size);
         },
-        [] { return std::string("error getting mirror site name"); });
+        [] { return std::string("error getting the mirror site name"); });
 }
 
 void write_site_name(const abi::Functions& functions, abi::rados_t cluster,
                      const std::string& name) {
     check(functions.rbd_mirror_site_name_set(cluster, name.c_str()),
-          [&] { return "error setting mirror site name " + quoted(name); });
+          [&] { return "error setting the mirror site name to " + quoted(name); });
 }
 
 }  // namespace
@@ -44,14 +44,15 @@ int mode(const IoCtx& ioctx) {
     auto use = ioctx.use();
     abi::rbd_mirror_mode_t mode{};
     check(use->rbd_mirror_mode_get(use.get(), &mode),
-          [] { return std::string("error getting mirror mode"); });
+          [&] { return "error getting the mirror mode" + ioctx.place(); });
     return static_cast<int>(mode);
 }
 
 void set_mode(const IoCtx& ioctx, int mode) {
     auto use = ioctx.use();
-    check(use->rbd_mirror_mode_set(use.get(), static_cast<abi::rbd_mirror_mode_t>(mode)),
-          [&] { return "error setting mirror mode " + std::to_string(mode); });
+    check(use->rbd_mirror_mode_set(use.get(), static_cast<abi::rbd_mirror_mode_t>(mode)), [&] {
+        return "error setting the mirror mode to " + std::to_string(mode) + ioctx.place();
+    });
 }
 
 std::string uuid(const IoCtx& ioctx) {
@@ -60,7 +61,7 @@ std::string uuid(const IoCtx& ioctx) {
         [&](char* text, std::size_t* size) {
             return use->rbd_mirror_uuid_get(use.get(), text, size);
         },
-        [] { return std::string("error retrieving mirror uuid"); });
+        [&] { return "error getting the mirror uuid" + ioctx.place(); });
 }
 
 std::string remote_namespace(const IoCtx& ioctx) {
@@ -69,13 +70,13 @@ std::string remote_namespace(const IoCtx& ioctx) {
         [&](char* text, std::size_t* size) {
             return use->rbd_mirror_remote_namespace_get(use.get(), text, size);
         },
-        [] { return std::string("error getting remote namespace"); });
+        [&] { return "error getting the remote namespace" + ioctx.place(); });
 }
 
 void set_remote_namespace(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
     check(use->rbd_mirror_remote_namespace_set(use.get(), name.c_str()),
-          [&] { return "error setting remote namespace " + quoted(name); });
+          [&] { return "error setting the remote namespace to " + quoted(name) + ioctx.place(); });
 }
 
 }  // namespace rbdxx::mirror

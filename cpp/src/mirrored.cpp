@@ -25,12 +25,13 @@ private:
 
 // No more entries than the arrays hold; `call(&count)` fills them.
 template <class Call>
-std::size_t listed(std::size_t most, const char* what, const Call& call) {
+std::size_t listed(const IoCtx& ioctx, std::size_t most, const char* what, const Call& call) {
+    auto describe = [&] { return "error listing " + std::string(what) + ioctx.place(); };
     std::size_t count = most;
-    check(call(&count), [&] { return "error listing " + std::string(what); });
+    check(call(&count), describe);
     if (count > most) {
-        throw LogicFault("error listing " + std::string(what) +
-                         ": more entries than the array holds");
+        throw LogicFault(describe() + ": librbd reports " + std::to_string(count) +
+                         " entries in an array of " + std::to_string(most));
     }
     return count;
 }
@@ -72,7 +73,9 @@ std::vector<std::pair<int, int>> summary(const IoCtx& ioctx) {
     std::vector<abi::rbd_mirror_image_status_state_t> states;
     std::vector<int> counts;
     std::size_t used = 0;
-    auto describe = [] { return std::string("error getting mirror image status summary"); };
+    auto describe = [&] {
+        return "error getting the summary of mirror image states" + ioctx.place();
+    };
     check(until_sized(
               std::size_t{16},
               [&](std::size_t& size) {
@@ -86,7 +89,8 @@ std::vector<std::pair<int, int>> summary(const IoCtx& ioctx) {
               sizeof states[0] + sizeof counts[0]),
           describe);
     if (used > states.size()) {
-        throw LogicFault(describe() + ": more states than the array holds");
+        throw LogicFault(describe() + ": librbd reports " + std::to_string(used) +
+                         " states in an array of " + std::to_string(states.size()));
     }
     std::vector<std::pair<int, int>> found;
     for (std::size_t i = 0; i < used; ++i) {
@@ -103,7 +107,7 @@ std::vector<StatusEntry> statuses(const IoCtx& ioctx, const std::string& after, 
     std::vector<StatusEntry> entries;
     if (functions.rbd_mirror_image_global_status_list) {
         std::vector<abi::rbd_mirror_image_global_status_t> records(most);
-        std::size_t count = listed(most, what, [&](std::size_t* length) {
+        std::size_t count = listed(ioctx, most, what, [&](std::size_t* length) {
             return functions.rbd_mirror_image_global_status_list(
                 use.get(), after.c_str(), most, ids.data(), records.data(), length);
         });
@@ -117,7 +121,7 @@ std::vector<StatusEntry> statuses(const IoCtx& ioctx, const std::string& after, 
         return entries;
     }
     std::vector<abi::rbd_mirror_image_status_t> records(most);
-    std::size_t count = listed(most, what, [&](std::size_t* length) {
+    std::size_t count = listed(ioctx, most, what, [&](std::size_t* length) {
         return functions.rbd_mirror_image_status_list(use.get(), after.c_str(), most, ids.data(),
                                                       records.data(), length);
     });
@@ -139,7 +143,7 @@ std::vector<InfoEntry> infos(const IoCtx& ioctx, const std::optional<int>& mode,
     std::vector<char*> ids(most);
     std::vector<abi::rbd_mirror_image_mode_t> modes(most);
     std::vector<abi::rbd_mirror_image_info_t> records(most);
-    std::size_t count = listed(most, "mirror image info", [&](std::size_t* length) {
+    std::size_t count = listed(ioctx, most, "mirror image info", [&](std::size_t* length) {
         return use->rbd_mirror_image_info_list(use.get(), mode ? &filter : nullptr, after.c_str(),
                                                most, ids.data(), modes.data(), records.data(),
                                                length);
@@ -158,7 +162,7 @@ std::vector<InstanceEntry> instances(const IoCtx& ioctx, const std::string& afte
     auto use = ioctx.use();
     std::vector<char*> ids(most);
     std::vector<char*> names(most);
-    std::size_t count = listed(most, "mirror image instance ids", [&](std::size_t* length) {
+    std::size_t count = listed(ioctx, most, "mirror image instance ids", [&](std::size_t* length) {
         return use->rbd_mirror_image_instance_id_list(use.get(), after.c_str(), most, ids.data(),
                                                       names.data(), length);
     });

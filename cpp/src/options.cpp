@@ -37,35 +37,38 @@ OptionsHandle::~OptionsHandle() {
 void OptionsHandle::fill(const ImageOptions& options) {
     require_32_bits("stripe_unit", options.stripe_unit);
     require_32_bits("stripe_count", options.stripe_count);
-    auto refused = [](int result, int option) {
+    auto set = [](int result, const char* name) {
         if (result == -EINVAL) {
-            throw MissingFunction("image option " + std::to_string(option) +
-                                  " is not known to the loaded librbd");
+            throw MissingFunction("the loaded librbd does not know the option " + quoted(name) +
+                                  " of images");
         }
-        check(result, [&] { return "error setting image option " + std::to_string(option); });
+        check(result, [&] { return "error setting the option " + quoted(name) + " of an image"; });
     };
-    auto number = [&](int option, const std::optional<uint64_t>& value, bool zero_is_default) {
+    auto number = [&](const char* name, int option, const std::optional<uint64_t>& value,
+                      bool zero_is_default = true) {
         if (value && !(zero_is_default && *value == 0)) {
-            refused(functions_.rbd_image_options_set_uint64(raw_, option, *value), option);
+            set(functions_.rbd_image_options_set_uint64(raw_, option, *value), name);
         }
     };
-    auto text = [&](int option, const std::optional<std::string>& value) {
+    auto text = [&](const char* name, int option, const std::optional<std::string>& value) {
         if (value) {
-            refused(functions_.rbd_image_options_set_string(raw_, option, value->c_str()), option);
+            set(functions_.rbd_image_options_set_string(raw_, option, value->c_str()), name);
         }
     };
-    number(constants::IMAGE_OPTION_FORMAT, options.format, false);
-    number(constants::IMAGE_OPTION_FEATURES, options.features, false);
-    number(constants::IMAGE_OPTION_ORDER, options.order, true);
-    number(constants::IMAGE_OPTION_STRIPE_UNIT, options.stripe_unit, true);
-    number(constants::IMAGE_OPTION_STRIPE_COUNT, options.stripe_count, true);
-    text(constants::IMAGE_OPTION_DATA_POOL, options.data_pool);
-    number(constants::IMAGE_OPTION_CLONE_FORMAT, options.clone_format, false);
-    number(constants::IMAGE_OPTION_FLATTEN, options.flatten, true);
-    number(constants::IMAGE_OPTION_JOURNAL_ORDER, options.journal_order, true);
-    number(constants::IMAGE_OPTION_JOURNAL_SPLAY_WIDTH, options.journal_splay_width, true);
-    text(constants::IMAGE_OPTION_JOURNAL_POOL, options.journal_pool);
-    number(constants::IMAGE_OPTION_MIRROR_IMAGE_MODE, options.mirror_image_mode, false);
+    number("format", constants::IMAGE_OPTION_FORMAT, options.format, false);
+    number("features", constants::IMAGE_OPTION_FEATURES, options.features, false);
+    number("order", constants::IMAGE_OPTION_ORDER, options.order);
+    number("stripe_unit", constants::IMAGE_OPTION_STRIPE_UNIT, options.stripe_unit);
+    number("stripe_count", constants::IMAGE_OPTION_STRIPE_COUNT, options.stripe_count);
+    text("data_pool", constants::IMAGE_OPTION_DATA_POOL, options.data_pool);
+    number("clone_format", constants::IMAGE_OPTION_CLONE_FORMAT, options.clone_format, false);
+    number("flatten", constants::IMAGE_OPTION_FLATTEN, options.flatten);
+    number("journal_order", constants::IMAGE_OPTION_JOURNAL_ORDER, options.journal_order);
+    number("journal_splay_width", constants::IMAGE_OPTION_JOURNAL_SPLAY_WIDTH,
+           options.journal_splay_width);
+    text("journal_pool", constants::IMAGE_OPTION_JOURNAL_POOL, options.journal_pool);
+    number("mirror_image_mode", constants::IMAGE_OPTION_MIRROR_IMAGE_MODE,
+           options.mirror_image_mode, false);
 }
 
 }  // namespace rbdxx

@@ -12,8 +12,8 @@ namespace {
 // Without directions, a peer is what both directions together mean.
 constexpr int both_ways = constants::MIRROR_PEER_DIRECTION_RX_TX;
 
-std::string describe(const char* what, const std::string& uuid) {
-    return "error " + std::string(what) + " of mirror peer " + quoted(uuid);
+std::string describe(const char* what, const std::string& uuid, const IoCtx& ioctx) {
+    return "error " + std::string(what) + " of mirror peer " + quoted(uuid) + ioctx.place();
 }
 
 }  // namespace
@@ -24,14 +24,14 @@ std::string create_token(const IoCtx& ioctx) {
         [&](char* text, std::size_t* size) {
             return use->rbd_mirror_peer_bootstrap_create(use.get(), text, size);
         },
-        [] { return std::string("error creating bootstrap token"); }, 1024);
+        [&] { return "error creating a bootstrap token" + ioctx.place(); }, 1024);
 }
 
 void import_token(const IoCtx& ioctx, int direction, const std::string& token) {
     auto use = ioctx.use();
     check(use->rbd_mirror_peer_bootstrap_import(
               use.get(), static_cast<abi::rbd_mirror_peer_direction_t>(direction), token.c_str()),
-          [] { return std::string("error importing bootstrap token"); });
+          [&] { return "error importing a bootstrap token" + ioctx.place(); });
 }
 
 std::string add(const IoCtx& ioctx, const std::string& site_name, const std::string& client_name,
@@ -49,7 +49,7 @@ std::string add(const IoCtx& ioctx, const std::string& site_name, const std::str
                            site_name.c_str(), client_name.c_str())
                      : functions.rbd_mirror_peer_add(use.get(), uuid.data(), uuid.size(),
                                                      site_name.c_str(), client_name.c_str());
-    check(result, [&] { return "error adding mirror peer " + quoted(site_name); });
+    check(result, [&] { return "error adding mirror peer " + quoted(site_name) + ioctx.place(); });
     return uuid.c_str();
 }
 
@@ -59,13 +59,13 @@ void remove(const IoCtx& ioctx, const std::string& uuid) {
     int result = functions.rbd_mirror_peer_site_remove
                      ? functions.rbd_mirror_peer_site_remove(use.get(), uuid.c_str())
                      : functions.rbd_mirror_peer_remove(use.get(), uuid.c_str());
-    check(result, [&] { return "error removing mirror peer " + quoted(uuid); });
+    check(result, [&] { return "error removing mirror peer " + quoted(uuid) + ioctx.place(); });
 }
 
 std::vector<Peer> list(const IoCtx& ioctx) {
     auto use = ioctx.use();
     const auto& functions = use.functions();
-    auto what = [] { return std::string("error listing mirror peers"); };
+    auto what = [&] { return "error listing mirror peers" + ioctx.place(); };
     std::vector<Peer> found;
     if (functions.rbd_mirror_peer_site_list) {
         auto records = sized_records<abi::rbd_mirror_peer_site_t>(
@@ -104,7 +104,7 @@ void set_client(const IoCtx& ioctx, const std::string& uuid, const std::string& 
             ? functions.rbd_mirror_peer_site_set_client_name(use.get(), uuid.c_str(),
                                                              client_name.c_str())
             : functions.rbd_mirror_peer_set_client(use.get(), uuid.c_str(), client_name.c_str());
-    check(result, [&] { return describe("setting the client name", uuid); });
+    check(result, [&] { return describe("setting the client name", uuid, ioctx); });
 }
 
 void set_name(const IoCtx& ioctx, const std::string& uuid, const std::string& site_name) {
@@ -114,14 +114,14 @@ void set_name(const IoCtx& ioctx, const std::string& uuid, const std::string& si
         functions.rbd_mirror_peer_site_set_name
             ? functions.rbd_mirror_peer_site_set_name(use.get(), uuid.c_str(), site_name.c_str())
             : functions.rbd_mirror_peer_set_cluster(use.get(), uuid.c_str(), site_name.c_str());
-    check(result, [&] { return describe("setting the site name", uuid); });
+    check(result, [&] { return describe("setting the site name", uuid, ioctx); });
 }
 
 void set_direction(const IoCtx& ioctx, const std::string& uuid, int direction) {
     auto use = ioctx.use();
     check(use->rbd_mirror_peer_site_set_direction(
               use.get(), uuid.c_str(), static_cast<abi::rbd_mirror_peer_direction_t>(direction)),
-          [&] { return describe("setting the direction", uuid); });
+          [&] { return describe("setting the direction", uuid, ioctx); });
 }
 
 Attributes attributes(const IoCtx& ioctx, const std::string& uuid) {
@@ -137,7 +137,7 @@ Attributes attributes(const IoCtx& ioctx, const std::string& uuid) {
                        : functions.rbd_mirror_peer_get_attributes(
                              use.get(), uuid.c_str(), keys, keys_size, values, values_size, &count);
         },
-        [&] { return describe("getting the attributes", uuid); });
+        [&] { return describe("getting the attributes", uuid, ioctx); });
     if (attributes.size() > count) {
         attributes.resize(count);
     }
@@ -158,7 +158,7 @@ void set_attributes(const IoCtx& ioctx, const std::string& uuid, const Attribute
                            use.get(), uuid.c_str(), keys.data(), values.data(), attributes.size())
                      : functions.rbd_mirror_peer_set_attributes(
                            use.get(), uuid.c_str(), keys.data(), values.data(), attributes.size());
-    check(result, [&] { return describe("setting the attributes", uuid); });
+    check(result, [&] { return describe("setting the attributes", uuid, ioctx); });
 }
 
 }  // namespace rbdxx::peers

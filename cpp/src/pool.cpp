@@ -7,7 +7,7 @@ namespace rbdxx::pool {
 void init(const IoCtx& ioctx, bool force) {
     auto use = ioctx.use();
     check(use->rbd_pool_init(use.get(), force),
-          [] { return std::string("error initializing the pool"); });
+          [&] { return "error initializing images" + ioctx.place(); });
 }
 
 Statistics statistics(const IoCtx& ioctx) {
@@ -24,7 +24,7 @@ Statistics statistics(const IoCtx& ioctx) {
     Statistics statistics;
     auto want = [&](int option, uint64_t& value) {
         check(functions.rbd_pool_stats_option_add_uint64(handle.raw, option, &value), [&] {
-            return "error asking for the pool statistics option " + std::to_string(option);
+            return "error asking for statistic " + std::to_string(option) + ioctx.place();
         });
     };
     want(constants::POOL_STAT_OPTION_IMAGES, statistics.images);
@@ -38,7 +38,7 @@ Statistics statistics(const IoCtx& ioctx) {
          statistics.trash_max_provisioned_bytes);
     want(constants::POOL_STAT_OPTION_TRASH_SNAPSHOTS, statistics.trash_snapshots);
     check(functions.rbd_pool_stats_get(use.get(), handle.raw),
-          [] { return std::string("error getting the pool's statistics"); });
+          [&] { return "error getting the statistics of images" + ioctx.place(); });
     return statistics;
 }
 

@@ -2,6 +2,7 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/snapshot.hpp>
 #include <rbdxx/snapshot_namespace.hpp>
@@ -15,7 +16,7 @@ std::string describe(const char* verb, const std::string& name, const Image& ima
 }
 
 std::string describe(const char* verb, uint64_t id, const Image& image) {
-    return "error " + std::string(verb) + " snapshot " + std::to_string(id) + " of " +
+    return "error " + std::string(verb) + " snapshot id " + std::to_string(id) + " of " +
            image.describe();
 }
 
@@ -34,8 +35,9 @@ std::vector<Snapshot> list(const Image& image) {
                           sizeof(abi::rbd_snap_info_t)),
                       [&] { return "error listing snapshots of " + image.describe(); });
     if (static_cast<std::size_t>(count) >= array.size()) {
-        throw LogicFault("error listing snapshots of " + image.describe() +
-                         ": more entries than the array holds");
+        throw LogicFault("error listing snapshots of " + image.describe() + ": librbd reports " +
+                         std::to_string(count) + " entries in an array of " +
+                         std::to_string(array.size() - 1));
     }
     std::vector<Snapshot> snapshots;
     try {
@@ -93,17 +95,22 @@ void create(const Image& image, const std::string& name, uint32_t flags, const P
     if (!functions.rbd_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_snap_create2.name());
     }
-    int result = functions.rbd_snap_create2
-                     ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
-                                                  progress_argument(progress))
-                     : functions.rbd_snap_create(use.get(), name.c_str());
-    check(result, [&] { return describe("creating", name, image); });
+    const int result = lock::with_lock(image, [&] {
+        return functions.rbd_snap_create2
+                   ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
+                                                progress_argument(progress))
+                   : functions.rbd_snap_create(use.get(), name.c_str());
+    });
+    check(result,
+          [&] { return describe("creating", name, image) + lock::refusal(image, -result); });
 }
 
 void remove(const Image& image, const std::string& name) {
     auto use = image.use();
-    check(use->rbd_snap_remove(use.get(), name.c_str()),
-          [&] { return describe("removing", name, image); });
+    const int result =
+        lock::with_lock(image, [&] { return use->rbd_snap_remove(use.get(), name.c_str()); });
+    check(result,
+          [&] { return describe("removing", name, image) + lock::refusal(image, -result); });
 }
 
 void remove_with_flags(const Image& image, const std::string& name, uint32_t flags,
@@ -129,10 +136,14 @@ void rename(const Image& image, const std::string& source, const std::string& de
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {
     auto use = image.use();
-    check(
-        use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
-                                             progress_argument(progress)),
-        [&] { return "error rolling " + image.describe() + " back to snapshot " + quoted(name); });
+    const int result = lock::with_lock(image, [&] {
+        return use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
+                                                    progress_argument(progress));
+    });
+    check(result, [&] {
+        return "error rolling " + image.describe() + " back to snapshot " + quoted(name) +
+               lock::refusal(image, -result);
+    });
 }
 
 void protect(const Image& image, const std::string& name) {
@@ -170,7 +181,7 @@ void set_by_id(const Image& image, uint64_t id) {
     auto use = image.use();
     std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
     check(use->rbd_snap_set_by_id(use.get(), id), [&] {
-        return "error setting " + image.describe() + " to snapshot " + std::to_string(id);
+        return "error setting " + image.describe() + " to snapshot id " + std::to_string(id);
     });
     image.state()->snapshot_name.reset();
     image.state()->snapshot_id = id;

@@ -19,14 +19,15 @@ Entry entry_of(const abi::rbd_trash_image_info_t& record) {
 void move(const IoCtx& ioctx, const std::string& name, uint64_t delay) {
     auto use = ioctx.use();
     check(use->rbd_trash_move(use.get(), name.c_str(), delay),
-          [&] { return "error moving image " + quoted(name) + " to the trash"; });
+          [&] { return "error moving image " + quoted(name) + " to the trash" + ioctx.place(); });
 }
 
 Entry get(const IoCtx& ioctx, const std::string& id) {
     auto use = ioctx.use();
     abi::rbd_trash_image_info_t record{};
-    check(use->rbd_trash_get(use.get(), id.c_str(), &record),
-          [&] { return "error getting image " + quoted(id) + " from the trash"; });
+    check(use->rbd_trash_get(use.get(), id.c_str(), &record), [&] {
+        return "error looking for image id " + quoted(id) + " in the trash" + ioctx.place();
+    });
     struct Cleanup {
         const abi::Functions& functions;
         abi::rbd_trash_image_info_t& record;
@@ -41,7 +42,7 @@ std::vector<Entry> list(const IoCtx& ioctx) {
         [&](auto* array, std::size_t* count) {
             return use->rbd_trash_list(use.get(), array, count);
         },
-        [] { return std::string("error listing the trash"); });
+        [&] { return "error listing the trash" + ioctx.place(); });
     Records<abi::rbd_trash_image_info_t> owned(std::move(records),
                                                use.functions().rbd_trash_list_cleanup);
     std::vector<Entry> entries;
@@ -55,20 +56,23 @@ void purge(const IoCtx& ioctx, time_t expires, float threshold, const Progress& 
     auto use = ioctx.use();
     check(use->rbd_trash_purge_with_progress(use.get(), expires, threshold, report_progress,
                                              progress_argument(progress)),
-          [] { return std::string("error purging the trash"); });
+          [&] { return "error purging the trash" + ioctx.place(); });
 }
 
 void remove(const IoCtx& ioctx, const std::string& id, bool force, const Progress& progress) {
     auto use = ioctx.use();
     check(use->rbd_trash_remove_with_progress(use.get(), id.c_str(), force, report_progress,
                                               progress_argument(progress)),
-          [&] { return "error removing image " + quoted(id) + " from the trash"; });
+          [&] {
+              return "error removing image id " + quoted(id) + " from the trash" + ioctx.place();
+          });
 }
 
 void restore(const IoCtx& ioctx, const std::string& id, const std::string& name) {
     auto use = ioctx.use();
     check(use->rbd_trash_restore(use.get(), id.c_str(), name.c_str()), [&] {
-        return "error restoring image " + quoted(id) + " from the trash as " + quoted(name);
+        return "error restoring image id " + quoted(id) + " from the trash as " + quoted(name) +
+               ioctx.place();
     });
 }
 

@@ -1,7 +1,8 @@
 """Makes reStructuredText of the package's docstrings, which are plain text.
 
 They are written for help(): names in single backticks, `x*` and `X_` as they come, examples
-indented, and the C functions in a last paragraph, "Implements: rbd_x".
+indented, sections as numpydoc underlines them, and the C functions in a last paragraph,
+"Implements: rbd_x".
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any, List
 
 IMPLEMENTS = re.compile(r"Implements:\s*((?:rbd|rados)_\w+(?:,\s*(?:rbd|rados)_\w+)*)")
 MARK = "*C function:* "
+#: Sections whose entries are a name and an indented text, and all that there are.
+LISTS = ("Parameters", "Raises")
+SECTIONS = (*LISTS, "Returns", "Notes", "Examples")
 # A stretch of code as it stands, or a character that means something to reStructuredText.
 SPECIAL = re.compile(r"``[^`]+``|`[^`]+`|[*|\\]|_(?=\W|$)")
 
@@ -37,7 +41,24 @@ def rewritten(lines: List[str]) -> List[str]:
     """The lines of a docstring as reStructuredText."""
     text = IMPLEMENTS.sub(field, "\n".join(lines))
     result: List[str] = []
-    for line in text.split("\n"):
+    section = ""
+    plain = text.split("\n")
+    for number, line in enumerate(plain):
+        following = plain[number + 1] if number + 1 < len(plain) else ""
+        if line in SECTIONS and following == "-" * len(line):
+            section = line
+            result += [f".. rubric:: {line}", ""]
+            continue
+        if section and line == "-" * len(section):
+            continue
+        if line.startswith(MARK):
+            section = ""
+        if section in LISTS:
+            # A definition list: the name, and what it is below it, indented.
+            entry = line and not line.startswith(" ")
+            inside = "    " + escaped(line.strip()) if line else ""
+            result.append(f"``{line}``" if entry else inside)
+            continue
         example = line.startswith("    ")
         if example and not (result and result[-1].startswith("    ")):
             result += ["::", ""]

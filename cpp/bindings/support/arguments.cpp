@@ -34,7 +34,7 @@ int convert_flags(py::handle source) {
     }
     // Masks of 32 bits are taken too.
     if (value < INT_MIN || value > static_cast<long long>(UINT32_MAX)) {
-        PyErr_SetString(PyExc_OverflowError, "the number does not fit into 32 bits");
+        PyErr_Format(PyExc_OverflowError, "flags must fit into 32 bits, unlike %lld", value);
         throw py::error_already_set();
     }
     return static_cast<int>(value);
@@ -56,7 +56,7 @@ std::string convert_name(py::handle source) {
     std::string value(PyBytes_AS_STRING(bytes.ptr()),
                       static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));
     if (value.find('\0') != std::string::npos) {
-        throw py::value_error("a name must not contain NUL");
+        throw py::value_error("a name must not contain a NUL character");
     }
     return value;
 }
@@ -75,7 +75,7 @@ Secret convert_secret(py::handle source, const char* errors) {
             PyUnicode_AsEncodedString(source.ptr(), "utf-8", errors));
         if (!bytes) {
             PyErr_Clear();
-            throw py::value_error("a secret that cannot be encoded in UTF-8");
+            throw py::value_error("a passphrase or key must be text that UTF-8 can encode");
         }
         Secret secret(PyBytes_AS_STRING(bytes.ptr()),
                       static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));

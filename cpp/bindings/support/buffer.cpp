@@ -32,11 +32,11 @@ Buffer::Buffer(py::handle source, Access access) {
     held_ = true;
     if (PyBuffer_IsContiguous(&view_, 'C') == 0) {
         release();
-        throw py::buffer_error("the buffer is not C-contiguous");
+        throw py::buffer_error("the buffer must be C-contiguous");
     }
     if (access == Access::write && view_.readonly != 0) {
         release();
-        throw py::type_error("the buffer is read-only");
+        throw py::type_error("the buffer is read-only; reading into it needs a writable one");
     }
 }
 

@@ -7,10 +7,15 @@
 namespace rbdxx::python {
 
 PyImage::PyImage(const IoCtxArgument& ioctx, const OpenOptions& options)
-    : ioctx_(ioctx), options_(options), owner_(without_gil([&] {
-          return std::make_unique<Image>(Image::open(*ioctx_.ioctx, options_));
-      })) {
+    : PyImage(Later{}, ioctx, options) {
+    owner_ =
+        without_gil([&] { return std::make_unique<Image>(Image::open(*ioctx_.ioctx, options_)); });
     image_.store(owner_.get(), std::memory_order_release);
+}
+
+PyImage::PyImage(Later, const IoCtxArgument& ioctx, const OpenOptions& options)
+    : ioctx_(ioctx), options_(options) {
+    options_.place = without_gil([&] { return ioctx_.ioctx->place(); });
 }
 
 PyImage::~PyImage() {

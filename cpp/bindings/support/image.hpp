@@ -20,8 +20,7 @@ public:
     PyImage(const IoCtxArgument& ioctx, const OpenOptions& options);
     // Not yet open: every use is that of a closed image, until adopt().
     struct Later {};
-    PyImage(Later, const IoCtxArgument& ioctx, const OpenOptions& options)
-        : ioctx_(ioctx), options_(options) {}
+    PyImage(Later, const IoCtxArgument& ioctx, const OpenOptions& options);
     ~PyImage();
     PyImage(const PyImage&) = delete;
     PyImage& operator=(const PyImage&) = delete;

@@ -91,11 +91,12 @@ std::vector<uint64_t> convert_offsets(py::handle source) {
         View view(source);
         if (view.held) {
             if (view.buffer.ndim != 1) {
-                throw py::value_error("offsets must have one dimension");
+                throw py::value_error("offsets must have one dimension, not " +
+                                      std::to_string(view.buffer.ndim));
             }
             Outcome outcome = copy_integers(view.buffer, offsets);
             if (outcome == Outcome::negative) {
-                PyErr_SetString(PyExc_OverflowError, "an offset is negative");
+                PyErr_SetString(PyExc_OverflowError, "offsets must not be negative");
                 throw py::error_already_set();
             }
             if (outcome == Outcome::copied) {

@@ -44,7 +44,7 @@ struct ImageState final : Handle {
     std::shared_ptr<ClusterState> cluster;
     // A borrowed image is its lender's to close; null for one of our own.
     std::shared_ptr<void> lender;
-    const std::string label;  // "image 'vm1'"
+    const std::string label;  // "image 'vm1' in pool 'rbd', namespace 'a'"
     // Where reads come from, as far as this library knows: a snapshot by its name, or by its
     // number, or the head. The mutex is held while that changes.
     std::optional<std::string> snapshot_name;
@@ -79,9 +79,13 @@ struct OpenOptions {
     bool by_id = false;
     std::optional<std::string> snapshot;
     bool read_only = false;
+    // Where the image is, for messages: IoCtx::place().
+    std::string place;
 
-    // "image 'vm1' at snapshot 'x'", for messages.
+    // "image 'vm1' at snapshot 'x' in pool 'rbd'", for messages.
     std::string describe() const;
+    // "image 'vm1'", or "image id '10d2'".
+    std::string title() const;
     // Whether librbd must not open it at its snapshot: open_image() then does so in two steps.
     // librbd tells that such an image is open while one of its threads still has to touch it, and
     // crashes or hangs where it is closed before that.
@@ -110,7 +114,7 @@ class Image {
 public:
     // Owns a share of the connection, not of the context, which may be closed at once. A borrowed
     // context's connection is the caller's to keep.
-    static Image open(const IoCtx& ioctx, const OpenOptions& options);
+    static Image open(const IoCtx& ioctx, OpenOptions options);
     // Takes over an image that the C library has opened over the connection of `cluster`, which is
     // null where that is another library's.
     static Image adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,

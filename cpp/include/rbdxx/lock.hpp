@@ -2,6 +2,7 @@
 // librbd takes and gives up by itself unless it is acquired here.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -39,7 +40,8 @@ void exclusive(const Image& image, const std::string& cookie);
 void shared(const Image& image, const std::string& cookie, const std::string& tag);
 // Implements: rbd_unlock
 void unlock(const Image& image, const std::string& cookie);
-// Takes another client's advisory lock away. Implements: rbd_break_lock
+// Takes an advisory lock away from its client, which is put on the blocklist (unless it is this
+// connection itself, which releases the lock instead). Implements: rbd_break_lock
 void break_advisory(const Image& image, const std::string& client, const std::string& cookie);
 
 // The exclusive lock, without which librbd does not write where the image has that feature. It goes
@@ -51,9 +53,26 @@ bool is_owner(const Image& image);
 void acquire(const Image& image, int mode);
 // Implements: rbd_lock_release
 void release(const Image& image);
-// No names where nobody holds it. Implements: rbd_lock_get_owners
+// No names if nobody holds it. Implements: rbd_lock_get_owners
 Owners owners(const Image& image);
 // Takes the exclusive lock away from a dead owner. Implements: rbd_lock_break
 void break_managed(const Image& image, int mode, const std::string& owner);
+
+// Releases an exclusive lock that a handle on the same connection, closed while the cluster did not
+// answer, could not release: librbd refuses to break a lock of its own client. Returns whether
+// there was one. It counts as left behind once the cluster has forgotten the handle's watch.
+bool release_left_behind(const Image& image) noexcept;
+
+// The answer of `call()`, which is made once more if a lock left behind stood in its way.
+template <class Call>
+auto with_lock(const Image& image, const Call& call) {
+    auto result = call();
+    const bool refused = result == -EINVAL || result == -EROFS || result == -EEXIST;
+    return refused && release_left_behind(image) ? call() : result;
+}
+
+// What a message adds about another client that holds the exclusive lock: who, and what to do.
+// Empty unless `code` is EROFS and there is one.
+std::string refusal(const Image& image, int code);
 
 }  // namespace rbdxx::lock
