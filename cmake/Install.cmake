@@ -16,7 +16,7 @@ endif()
 file(
   GLOB RBDXX_HEADERS CONFIGURE_DEPENDS
   RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/cpp/include
-  cpp/include/rbdxx/*.hpp)
+  cpp/include/rbdxx/*.hpp cpp/include/rbdxx/rados/*.hpp)
 set(RBDXX_INCLUDES "")
 foreach(header IN LISTS RBDXX_HEADERS)
   string(APPEND RBDXX_INCLUDES "#include <${header}>\n")

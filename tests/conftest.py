@@ -122,3 +122,28 @@ def namespace_ioctx(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterato
         with ioctx, remove_images(ioctx):
             yield ioctx
         rbd.RBD().namespace_remove(pool, name)
+
+
+@pytest.fixture
+def object_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
+    """An open ioctx of a namespace of its own, for objects, which are removed after the test."""
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ours:
+        name = f"objects-{secrets.token_hex(4)}"
+        ours.set_namespace(name)
+        ioctx = cluster.open_ioctx(rbd_cluster.pools[0])
+        ioctx.set_namespace(name)
+        with ioctx:
+            yield ioctx
+        for left in list(ours.list_objects()):
+            left.remove()
+
+
+@pytest.fixture
+def snapshot_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
+    """An open ioctx of a pool of its own, which may have snapshots."""
+    name = f"snapshots-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(name)
+        with cluster.open_ioctx(name) as ioctx:
+            yield ioctx
+        cluster.delete_pool(name)

@@ -26,6 +26,11 @@ GOOD: Dict[str, str] = {
     "cpp/include/rbdxx/api.hpp": "#pragma once\n#include <rbdxx/abi/types.hpp>\n",
     "cpp/include/rbdxx/handle.hpp": "#pragma once\n#include <rbdxx/api.hpp>\n",
     "cpp/include/rbdxx/lock.hpp": "#pragma once\n#include <rbdxx/handle.hpp>\nvoid lock(handle);\n",
+    "cpp/include/rbdxx/rados/pool.hpp": "#pragma once\n#include <rbdxx/handle.hpp>\n",
+    "cpp/src/rados/pool.cpp": "#include <rbdxx/rados/pool.hpp>\n",
+    "cpp/bindings/rados/bind_pool.cpp": "void bind_pool(int) {}\n",
+    "cpp/bindings/rados/module.cpp": "int contents = bind_pool(0);\n",
+    "tests/test_rados_pool.py": "",
     "cpp/src/api.cpp": '#include <rbdxx/api.hpp>\n#include "loader.hpp"\n',
     "cpp/src/handle.cpp": "#include <rbdxx/handle.hpp>\n",
     "cpp/src/lock.cpp": "#include <rbdxx/lock.hpp>\n",
@@ -53,6 +58,15 @@ def test_a_good_tree_passes(check: object, tree: Path) -> None:
 
 
 LAYERS = {
+    "an image below RADOS": ("cpp/src/rados/pool.cpp", "#include <rbdxx/lock.hpp>\n"),
+    "an image in a header of RADOS": (
+        "cpp/include/rbdxx/rados/pool.hpp",
+        "#include <rbdxx/lock.hpp>\n",
+    ),
+    "an image in a binding of RADOS": (
+        "cpp/bindings/rados/bind_pool.cpp",
+        '#include "../support/image.hpp"\n',
+    ),
     "pybind11 in the library": ("cpp/src/lock.cpp", "#include <pybind11/pybind11.h>\n"),
     "Python.h in a header": ("cpp/include/rbdxx/lock.hpp", "#include <Python.h>\n"),
     "Ceph's header": ("cpp/src/lock.cpp", "#include <rbd/librbd.h>\n"),
@@ -110,6 +124,23 @@ def test_topics_miss_a_file(lost: str, tree: Path) -> None:
     found = topics.findings(tree)
     assert len(found) == 1
     assert "lock" in found[0]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "cpp/src/rados/pool.cpp",
+        "cpp/include/rbdxx/rados/pool.hpp",
+        "tests/test_rados_pool.py",
+        "cpp/bindings/rados/module.cpp",
+    ],
+)
+def test_topics_of_rados_miss_a_file(lost: str, tree: Path) -> None:
+    (tree / lost).unlink()
+    found = topics.findings(tree)
+    assert len(found) == 1
+    assert "rados" in found[0]
+    assert "pool" in found[0]
 
 
 def test_topics_miss_the_function(tree: Path) -> None:

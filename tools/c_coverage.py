@@ -95,8 +95,8 @@ def implementations(package: ModuleType) -> Dict[str, Set[str]]:
 def callers(root: Path) -> Dict[str, Set[str]]:
     """The topics (file stems) whose C++ sources call each C function."""
     found: Dict[str, Set[str]] = {}
-    sources = [*root.glob("cpp/src/*.cpp"), *root.glob("cpp/src/*.hpp")]
-    sources += [*root.glob("cpp/include/rbdxx/*.hpp"), *root.glob("cpp/bindings/**/*.?pp")]
+    sources = [*root.glob("cpp/src/**/*.?pp"), *root.glob("cpp/include/rbdxx/**/*.hpp")]
+    sources += [*root.glob("cpp/bindings/**/*.?pp")]
     for source in sources:
         code = re.sub(r'//[^\n]*|"(?:[^"\\]|\\.)*"', "", source.read_text())
         topic = re.sub(r"^bind_", "", source.stem)

@@ -12,10 +12,12 @@ namespace {
 // Calls `call` with a connection of ours or the stock module's.
 template <class Call>
 auto with_cluster(const py::object& rados, const Call& call) {
-    if (py::isinstance(rados, py::module_::import("rbd.rados").attr("Rados"))) {
-        rados.attr("require_state")("connected");
-        auto cluster = rados.attr("_cluster").cast<Cluster>();
-        return without_gil([&] { return call(cluster); });
+    if (py::isinstance<Cluster>(rados)) {
+        auto cluster = rados.cast<Cluster>();
+        return without_gil([&] {
+            cluster.require(ConnectionState::connected);
+            return call(cluster);
+        });
     }
     abi::rados_t raw = foreign_cluster(rados);
     return without_gil([&] { return call(raw); });

@@ -1,3 +1,4 @@
+#include "rados/bindings.hpp"
 #include "support/bindings.hpp"
 #include "support/interpreters.hpp"
 
@@ -14,8 +15,7 @@ void contents(py::module_& m) {
     bind_errors(m);
     bind_constants(m);
     bind_library(m);
-    bind_cluster(m);
-    bind_ioctx(m);
+    rados::contents(m);
 
     // The classes come first, their methods after: signatures name each other's types.
     RbdClass rbd(m, "RBD", "Calls on the images of a pool; each takes the pool's I/O context.");

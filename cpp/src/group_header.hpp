@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::group {
 

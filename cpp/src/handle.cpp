@@ -222,7 +222,8 @@ void Handle::throw_disconnected() const {
 void Handle::throw_forked() const {
     throw ForkedError(
         describe() +
-        " was opened before fork() and belongs to the parent process; open it anew here");
+            " was opened before fork() and belongs to the parent process; open it anew here",
+        subject());
 }
 
 }  // namespace rbdxx

@@ -23,7 +23,8 @@ from typing import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer as Buffer
 
-    from ._core import Completion, Image, Ioctx
+    from ._core import Completion, Image
+    from .rados import Ioctx
 else:
     # For those who evaluate annotations: what a buffer is shows when it is asked for one.
     Buffer = Any
@@ -314,6 +315,14 @@ class IoctxStats(TypedDict):
     num_rd_kb: int
     num_wr: int
     num_wr_kb: int
+
+
+class ObjectLockers(TypedDict):
+    """rbd.rados.Ioctx.list_lockers(): client, cookie and address of each."""
+
+    tag: str
+    exclusive: bool
+    lockers: List[Tuple[str, str, str]]
 
 
 class ClusterStats(TypedDict):

@@ -85,7 +85,10 @@ def read_table(abi: Path = ABI) -> Table:
             without_comments((abi / file).read_text()), "RBDXX_FUNCTION"
         )
     ]
-    text = without_comments((abi / "constants.def").read_text())
+    text = "\n".join(
+        without_comments((abi / file).read_text())
+        for file in ("constants.def", "rados_constants.def")
+    )
     constants = [
         Constant(int(release), kind, prefix + name, value)
         for release, kind, prefix, name, value in calls(text, "RBDXX_CONSTANT")

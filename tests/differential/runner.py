@@ -14,6 +14,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import edges
 import generated
+import objects
 import programs
 import steps
 
@@ -97,7 +98,7 @@ def main():
     scope = {"rbd": rbd, "rados": rados, "cluster": cluster, "R": rbd.RBD()}
     scope["io"] = cluster.open_ioctx("rbd")
     scope["io2"] = cluster.open_ioctx("two")
-    chosen = [*steps.STEPS, *edges.STEPS]
+    chosen = [*steps.STEPS, *edges.STEPS, *objects.STEPS]
     # Written beside Ceph 16: what ends a stock module's process is not the same in each release.
     if scope["R"].version()[:2] == (1, 16):
         chosen += [*programs.STEPS, *generated.STEPS]

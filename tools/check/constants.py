@@ -1,40 +1,49 @@
-"""The stub of the constants says what the table of constants says; run as a program, it is written.
+"""The stubs of the constants say what their tables say; run as a program, it writes them.
 
-The names cannot be derived at type checking: rbd copies them out of a dict of the extension.
+The names cannot be derived at type checking: the packages copy them out of dicts of the
+extension.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
-TABLE = "cpp/include/rbdxx/abi/constants.def"
-STUB = "python/rbd/_constants.pyi"
+# Table, stub, and the names that only the stub's package adds.
+STUBS = (
+    ("cpp/include/rbdxx/abi/constants.def", "python/rbd/_constants.pyi", {"ECANCELED": "int"}),
+    ("cpp/include/rbdxx/abi/rados_constants.def", "python/rbd/rados/_constants.pyi", {}),
+)
 ROW = re.compile(r"^RBDXX_(CONSTANT|TEXT)\(\d+,(?: *\w+,(?= *\w*,))? *(\w*), *(\w+),", re.M)
 
 
-def stub(root: Path) -> str:
+def stub(root: Path, table: str, more: Dict[str, str]) -> str:
     types = {
         prefix + name: "str" if kind == "TEXT" else "int"
-        for kind, prefix, name in ROW.findall((root / TABLE).read_text())
+        for kind, prefix, name in ROW.findall((root / table).read_text())
     }
-    types["ECANCELED"] = "int"
+    types.update(more)
     names = "".join(f'    "{name}",\n' for name in sorted(types))
     lines = [f"{name}: {kind}\n" for name, kind in types.items()]
-    head = f"# Written by tools/check/constants.py from {TABLE}.\n"
+    head = f"# Written by tools/check/constants.py from {table}.\n"
     return f"{head}__all__ = [\n{names}]\n\n" + "".join(lines)
 
 
 def findings(root: Path) -> List[str]:
-    if not (root / TABLE).exists():
-        return []
-    path = root / STUB
-    if path.exists() and path.read_text() == stub(root):
-        return []
-    return [f"{STUB}: does not agree with {TABLE}; python3 tools/check/constants.py writes it"]
+    found = []
+    for table, name, more in STUBS:
+        path = root / name
+        if not (root / table).exists():
+            continue
+        if not path.exists() or path.read_text() != stub(root, table, more):
+            found.append(
+                f"{name}: does not agree with {table}; python3 tools/check/constants.py writes it"
+            )
+    return found
 
 
 if __name__ == "__main__":
     top = Path(__file__).resolve().parents[2]
-    (top / STUB).write_text(stub(top))
+    for table, name, more in STUBS:
+        (top / name).write_text(stub(top, table, more))

@@ -5,6 +5,7 @@
 - No file of the library includes a header of Ceph.
 - The library knows nothing of the bindings; a public header includes public headers alone, of its
   own layer or a lower one, and never in a circle.
+- The topics of RADOS (rbdxx/rados, cpp/src/rados, cpp/bindings/rados) lie below those of images.
 - rbd/exceptions.py imports nothing of the package, at its top or in a function.
 """
 
@@ -25,17 +26,21 @@ LOADER = "cpp/src/loader.cpp"
 LAYERS = ({"abi"}, {"api"}, {"error", "handle", "sized"})
 
 
+# Above them the topics of RADOS, whose stems begin so, and then those of images.
+RADOS = "rados/"
+
+
 def layer(stem: str) -> int:
     for number, names in enumerate(LAYERS):
         if stem in names:
             return number
-    return len(LAYERS)
+    return len(LAYERS) + (not stem.startswith(RADOS))
 
 
 def stem_of(name: str) -> str:
-    """The layer word of an include such as rbdxx/abi/types.hpp."""
-    word = name.split("/")[1]
-    return word.split(".")[0]
+    """The layer word of an include: abi of rbdxx/abi/x.hpp, rados/pool of rbdxx/rados/pool.hpp."""
+    word = name.split("/", 1)[1]
+    return word.split(".")[0] if word.startswith(RADOS) else re.split(r"[./]", word)[0]
 
 
 def library(root: Path) -> List[str]:
@@ -60,6 +65,21 @@ def library(root: Path) -> List[str]:
                 found.append(f"{name}: a public header includes {included} of cpp/src")
         if name != LOADER and LOADING.search(code_of(path)):
             found.append(f"{name}: loads symbols itself, which is {LOADER}'s alone")
+    return found
+
+
+def below_images(root: Path) -> List[str]:
+    """Where the sources or bindings of RADOS include a topic of images."""
+    found = []
+    highest = layer(RADOS)
+    for path in files(root, "cpp/src/rados/*", "cpp/bindings/rados/*"):
+        name = path.relative_to(root).as_posix()
+        for included in includes(path):
+            parts = included.split("/")
+            topic = parts[0] == "rbdxx" and layer(stem_of(included)) > highest
+            # The bindings' own headers of images: ../bind_x.hpp, ../support/image.hpp.
+            if topic or (parts[0] == ".." and parts[-1].split(".")[0] in ("bindings", "image")):
+                found.append(f"{name}: includes {included}, of the images above it")
     return found
 
 
@@ -109,4 +129,4 @@ def leaf(root: Path) -> List[str]:
 
 
 def findings(root: Path) -> List[str]:
-    return library(root) + headers(root) + leaf(root)
+    return library(root) + below_images(root) + headers(root) + leaf(root)

@@ -1,8 +1,9 @@
 """Topic symmetry: one word names a topic's header, source, binding and test.
 
 Each cpp/bindings/bind_X.cpp defines bind_X, which module.cpp calls, and has a tests/test_X.py.
-Each public header has a source of its name and the other way round. What is no topic stands in the
-list below.
+The topics of RADOS stand in a folder rados of each place, and their tests are
+tests/test_rados_X.py. Each public header has a source of its name and the other way round. What is
+no topic stands in the list below.
 """
 
 from __future__ import annotations
@@ -21,26 +22,39 @@ def stems(root: Path, directory: str, prefix: str, suffix: str) -> Set[str]:
     return {path.stem[len(prefix) :] for path in (root / directory).glob(f"{prefix}*{suffix}")}
 
 
+# The folder below each of the places, what the names of its tests begin with.
+ROOMS = (("", ""), ("/rados", "rados_"))
+
+
 def findings(root: Path) -> List[str]:
+    return [finding for folder, prefix in ROOMS for finding in of_room(root, folder, prefix)]
+
+
+def of_room(root: Path, folder: str, prefix: str) -> List[str]:
     found = []
-    public = stems(root, "cpp/include/rbdxx", "", ".hpp")
-    sources = stems(root, "cpp/src", "", ".cpp")
+    include, source, bindings = (
+        place + folder for place in ("cpp/include/rbdxx", "cpp/src", "cpp/bindings")
+    )
+    public = stems(root, include, "", ".hpp")
+    sources = stems(root, source, "", ".cpp")
     # With a header beside it, a source is the library's own affair.
-    private = stems(root, "cpp/src", "", ".hpp")
-    tests = stems(root, "tests", "test_", ".py")
+    private = stems(root, source, "", ".hpp")
+    tests = stems(root, "tests", f"test_{prefix}", ".py")
     for word in sorted(public - sources - HEADER_ONLY):
-        found.append(f"cpp/include/rbdxx/{word}.hpp: has no cpp/src/{word}.cpp")
+        found.append(f"{include}/{word}.hpp: has no {source}/{word}.cpp")
     for word in sorted(sources - public - private):
-        found.append(f"cpp/src/{word}.cpp: has no cpp/include/rbdxx/{word}.hpp")
-    module = root / "cpp/bindings/module.cpp"
+        found.append(f"{source}/{word}.cpp: has no {include}/{word}.hpp")
+    module = root / bindings / "module.cpp"
     contents = code_of(module) if module.exists() else ""
-    for path in files(root, "cpp/bindings/bind_*.cpp"):
+    for path in files(root, f"{bindings}/bind_*.cpp"):
+        if path.parent != root / bindings:
+            continue
         word = path.stem[len("bind_") :]
-        name = f"cpp/bindings/{path.name}"
+        name = f"{bindings}/{path.name}"
         if not re.search(rf"^void bind_{word}\(", code_of(path), flags=re.M):
             found.append(f"{name}: defines no bind_{word}")
         if not re.search(rf"\bbind_{word}\(", contents):
             found.append(f"{name}: module.cpp does not call bind_{word}")
         if word not in tests:
-            found.append(f"{name}: has no tests/test_{word}.py")
+            found.append(f"{name}: has no tests/test_{prefix}{word}.py")
     return found

@@ -26,6 +26,26 @@ uint64_t convert_u64(py::handle source) {
     return value;
 }
 
+uint64_t convert_up_to(py::handle source, uint64_t most) {
+    uint64_t value = convert_u64(source);
+    if (value > most) {
+        const std::string text =
+            std::to_string(value) + " is too large: at most " + std::to_string(most);
+        PyErr_SetString(PyExc_OverflowError, text.c_str());
+        throw py::error_already_set();
+    }
+    return value;
+}
+
+int64_t convert_i64(py::handle source) {
+    py::object number = index_of(source);
+    int64_t value = PyLong_AsLongLong(number.ptr());
+    if (value == -1 && PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    return value;
+}
+
 int convert_flags(py::handle source) {
     py::object number = index_of(source);
     long long value = PyLong_AsLongLong(number.ptr());
@@ -41,20 +61,25 @@ int convert_flags(py::handle source) {
 }
 
 std::string convert_name(py::handle source) {
-    py::object bytes;
+    std::string value;
     if (PyUnicode_Check(source.ptr())) {
-        bytes = py::reinterpret_steal<py::object>(
-            PyUnicode_AsEncodedString(source.ptr(), "utf-8", "surrogateescape"));
-        if (!bytes) {
-            throw py::error_already_set();
+        // Read in place: nothing but lone surrogates needs the codec.
+        Py_ssize_t size = 0;
+        if (const char* data = PyUnicode_AsUTF8AndSize(source.ptr(), &size)) {
+            value.assign(data, static_cast<size_t>(size));
+        } else {
+            PyErr_Clear();
+            py::object bytes =
+                checked(PyUnicode_AsEncodedString(source.ptr(), "utf-8", "surrogateescape"));
+            value.assign(PyBytes_AS_STRING(bytes.ptr()),
+                         static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));
         }
     } else if (PyBytes_Check(source.ptr())) {
-        bytes = py::reinterpret_borrow<py::object>(source);
+        value.assign(PyBytes_AS_STRING(source.ptr()),
+                     static_cast<size_t>(PyBytes_GET_SIZE(source.ptr())));
     } else {
         throw_not_text(source);
     }
-    std::string value(PyBytes_AS_STRING(bytes.ptr()),
-                      static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr())));
     if (value.find('\0') != std::string::npos) {
         throw py::value_error("a name must not contain a NUL character");
     }

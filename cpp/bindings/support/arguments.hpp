@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 #include <rbdxx/secret.hpp>
 
 namespace rbdxx::python {
@@ -18,6 +18,22 @@ namespace py = pybind11;
 struct U64 {
     uint64_t value = 0;
     operator uint64_t() const { return value; }  // NOLINT: stands for its number
+};
+
+// A number of -2**63 .. 2**63-1, an id; OverflowError outside.
+struct I64 {
+    int64_t value = 0;
+    operator int64_t() const { return value; }  // NOLINT: stands for its number
+};
+
+// A number of 0 .. 2**32-1 or 0 .. 255; OverflowError outside.
+struct U32 {
+    uint32_t value = 0;
+    operator uint32_t() const { return value; }  // NOLINT: stands for its number
+};
+struct U8 {
+    uint8_t value = 0;
+    operator uint8_t() const { return value; }  // NOLINT: stands for its number
 };
 
 // A number of an int's range that the C API takes as int or uint32_t; OverflowError outside.
@@ -41,6 +57,15 @@ struct IoCtxArgument {
 };
 
 uint64_t convert_u64(py::handle source);
+// As convert_u64(), for numbers up to `most`.
+uint64_t convert_up_to(py::handle source, uint64_t most);
+int64_t convert_i64(py::handle source);
+inline uint32_t convert_u32(py::handle source) {
+    return static_cast<uint32_t>(convert_up_to(source, UINT32_MAX));
+}
+inline uint8_t convert_u8(py::handle source) {
+    return static_cast<uint8_t>(convert_up_to(source, UINT8_MAX));
+}
 int convert_flags(py::handle source);
 std::string convert_name(py::handle source);
 IoCtxArgument convert_ioctx(py::handle source);
@@ -73,6 +98,9 @@ namespace pybind11::detail {
     };
 
 RBDXX_CASTER(U64, "int", rbdxx::python::convert_u64)
+RBDXX_CASTER(I64, "int", rbdxx::python::convert_i64)
+RBDXX_CASTER(U32, "int", rbdxx::python::convert_u32)
+RBDXX_CASTER(U8, "int", rbdxx::python::convert_u8)
 RBDXX_CASTER(Flags, "int", rbdxx::python::convert_flags)
 RBDXX_CASTER(Name, "str", rbdxx::python::convert_name)
 RBDXX_CASTER(IoCtxArgument, "Ioctx", rbdxx::python::convert_ioctx)

@@ -14,8 +14,6 @@ using RbdClass = py::class_<Rbd>;
 void bind_errors(py::module_& m);
 void bind_constants(py::module_& m);
 void bind_library(py::module_& m);
-void bind_cluster(py::module_& m);
-void bind_ioctx(py::module_& m);
 void bind_images(py::module_& m, RbdClass& rbd);
 void bind_clone(RbdClass& rbd);
 void bind_image(ImageClass& image);

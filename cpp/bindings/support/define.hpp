@@ -75,6 +75,14 @@ void define_context(Class& cls, const Close& close, const char* enter_doc, const
         py::arg("traceback") = py::none());
 }
 
+// A method that takes any number of positional arguments; `parameters` is its signature's text.
+template <class Class, class Function>
+void define_variadic(Class& cls, const char* name, Function&& function, const char* parameters,
+                     const char* doc) {
+    std::string text = std::string(name) + parameters + "\n--\n\n" + doc;
+    cls.def(name, std::forward<Function>(function), text.c_str());
+}
+
 // A constructor: `py::init(...)` with the class's text signature.
 template <class Class, class Init, class... Extra>
 void define_init(Class& cls, Init&& init, const char* doc, const Extra&... extra) {

@@ -9,7 +9,7 @@ namespace rbdxx::python {
 namespace {
 
 constexpr const char* of_images = "rbd.exceptions";
-constexpr const char* of_rados = "rbd.rados";
+constexpr const char* of_rados = "rbd.rados.exceptions";
 
 // What makes the exception of each kind: a class, or a function that chooses one by the errno.
 struct Maker {
@@ -37,6 +37,14 @@ Maker maker(Kind kind) {
             return {of_rados, "IoctxStateError"};
         case Kind::closed_cluster:
             return {of_rados, "RadosStateError"};
+        case Kind::closed_connection:
+            return {of_rados, "_ConnectionGone"};
+        case Kind::rados_key:
+            return {of_rados, "_KeyNotFound"};
+        case Kind::rados_argument:
+            return {of_rados, "InvalidArgumentError"};
+        case Kind::rados_forked:
+            return {of_rados, "_Forked"};
         case Kind::disconnected:
             return {of_images, "_Disconnected"};
         case Kind::forked:
@@ -73,6 +81,8 @@ Kind kind_of(const ClosedError& error) {
             return Kind::closed_ioctx;
         case ClosedError::Subject::cluster:
             return Kind::closed_cluster;
+        case ClosedError::Subject::connection:
+            return Kind::closed_connection;
     }
     throw std::logic_error("a closed object of no kind");
 }
@@ -110,6 +120,8 @@ bool raise_current() noexcept {
             throw;
         } catch (const GroupError& error) {
             raise(Kind::group, error);
+        } catch (const RadosKeyError& error) {
+            raise(Kind::rados_key, error);
         } catch (const RadosError& error) {
             raise(Kind::rados, error);
         } catch (const BatchError& error) {
@@ -127,10 +139,13 @@ bool raise_current() noexcept {
             raise(image ? Kind::disconnected : kind_of(error), error);
         } catch (const ClosedError& error) {
             raise(kind_of(error), error);
+        } catch (const RadosArgumentError& error) {
+            raise(Kind::rados_argument, error);
         } catch (const ArgumentError& error) {
             raise(Kind::argument, error);
         } catch (const ForkedError& error) {
-            raise(Kind::forked, error);
+            const bool image = error.subject() == ClosedError::Subject::image;
+            raise(image ? Kind::forked : Kind::rados_forked, error);
         } catch (const IncompleteWrite& error) {
             raise(Kind::incomplete, error);
         } catch (const LogicFault& error) {

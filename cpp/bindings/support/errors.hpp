@@ -25,11 +25,15 @@ enum class Kind {
     group,         // by its code, as for calls on groups
     group_rename,  // by its code, as for the renaming of groups
     rados,         // by its code, as for calls into librados
+    rados_key,     // a KeyError too
+    rados_argument,
+    rados_forked,
     argument,
     not_text,
     closed_image,
     closed_ioctx,
     closed_cluster,
+    closed_connection,  // of an open context
     disconnected,
     forked,
     incomplete,

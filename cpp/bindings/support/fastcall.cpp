@@ -8,121 +8,28 @@
 
 #include "buffer.hpp"
 #include "errors.hpp"
+#include "fast_method.hpp"
 #include "gil.hpp"
 
 namespace rbdxx::python {
 
 namespace {
 
-// The parameters of a method, the last of which, fadvise_flags, may be left out.
-struct Parameters {
-    const char* method;
-    const char* names[3];
-    int required;
-};
-
-bool wrong(const char* format, const char* method, const char* name) {
-    PyErr_Format(PyExc_TypeError, format, method, name);
-    return false;
-}
-
-bool place_keyword(const Parameters& parameters, PyObject* name, PyObject* value,
-                   PyObject* (&found)[3]) {
-    for (int i = 0; i < 3; ++i) {
-        if (PyUnicode_CompareWithASCIIString(name, parameters.names[i]) == 0) {
-            if (found[i] != nullptr) {
-                return wrong("%s() got multiple values for argument '%s'", parameters.method,
-                             parameters.names[i]);
-            }
-            found[i] = value;
-            return true;
-        }
-    }
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", parameters.method,
-                 name);
-    return false;
-}
-
-// Sorts the arguments of a call; sets TypeError for what does not fit.
-bool parse(const Parameters& parameters, PyObject* const* arguments, Py_ssize_t count,
-           PyObject* keywords, PyObject* (&found)[3]) {
-    if (count > 3) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most 3 arguments (%zd given)",
-                     parameters.method, count);
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        found[i] = arguments[i];
-    }
-    Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
-    for (Py_ssize_t i = 0; i < named; ++i) {
-        if (!place_keyword(parameters, PyTuple_GET_ITEM(keywords, i), arguments[count + i],
-                           found)) {
-            return false;
-        }
-    }
-    for (int i = 0; i < parameters.required; ++i) {
-        if (found[i] == nullptr) {
-            return wrong("%s() missing required argument '%s'", parameters.method,
-                         parameters.names[i]);
-        }
-    }
-    return true;
-}
-
-uint64_t number(PyObject* argument) {
-    if (PyLong_CheckExact(argument)) {
-        uint64_t value = PyLong_AsUnsignedLongLong(argument);
-        if (value == static_cast<uint64_t>(-1) && PyErr_Occurred() != nullptr) {
-            throw py::error_already_set();
-        }
-        return value;
-    }
-    return convert_u64(argument);
-}
+using fast::define;
+using fast::function;
+using fast::guarded;
+using fast::number;
+using fast::value_of;
+using fast::with_arguments;
+using fast::with_keywords;
+using Parameters = fast::Parameters<3>;
 
 int flags_of(PyObject* argument) {
     return argument != nullptr ? convert_flags(argument) : 0;
 }
 
-// What is in an instance; its descriptor has seen to it that `self` is a T.
-template <class T>
-T& value_of(PyObject* self) {
-    auto* instance = reinterpret_cast<py::detail::instance*>(self);
-    void* value =
-        instance->simple_layout
-            ? instance->simple_value_holder[0]
-            : instance->get_value_and_holder(py::detail::get_type_info(typeid(T))).value_ptr();
-    if (value == nullptr) {
-        throw py::type_error(std::string(Py_TYPE(self)->tp_name) + ".__init__() was not called");
-    }
-    return *static_cast<T*>(value);
-}
-
 const Image& image_of(PyObject* self) {
     return value_of<const PyImage>(self).get();
-}
-
-// Sets the Python exception for whatever `call()` throws.
-template <class Call>
-PyObject* guarded(const Call& call) {
-    try {
-        return call();
-    } catch (const std::exception&) {
-        restore_current();
-    }
-    return nullptr;
-}
-
-// `call(found)` with the sorted arguments.
-template <class Call>
-PyObject* with_arguments(const Parameters& parameters, PyObject* const* arguments, Py_ssize_t count,
-                         PyObject* keywords, const Call& call) {
-    PyObject* found[3] = {};
-    if (!parse(parameters, arguments, count, keywords, found)) {
-        return nullptr;
-    }
-    return guarded([&] { return call(found); });
 }
 
 constexpr Parameters read_parameters{"read", {"offset", "length", "fadvise_flags"}, 2};
@@ -205,21 +112,6 @@ PyObject* start_write(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
             uint64_t offset = number(found[1]);
             return calls.write(found[0], offset, flags_of(found[2])).release().ptr();
         });
-}
-
-PyCFunction function(PyObject* (*call)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call));
-}
-
-constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
-
-// Descriptors point to the definitions for as long as there are any.
-template <std::size_t count>
-void define(py::object& type, PyMethodDef (&methods)[count]) {
-    for (PyMethodDef& method : methods) {
-        type.attr(method.ml_name) =
-            checked(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
-    }
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include <rbdxx/ioctx.hpp>
 #include <rbdxx/options.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::clone {
 

@@ -32,10 +32,17 @@ public:
     using Error::Error;
 };
 
+// A key that is not among those of a dictionary of RADOS (ENOENT).
+class RadosKeyError : public RadosError {
+public:
+    using RadosError::RadosError;
+};
+
 // The handle was closed before the call.
 class ClosedError : public Error {
 public:
-    enum class Subject { image, ioctx, cluster };
+    // connection: that of a context, which is open itself.
+    enum class Subject { image, ioctx, cluster, connection };
     explicit ClosedError(const std::string& message, Subject subject = Subject::image)
         : Error(0, message), subject_(subject) {}
     Subject subject() const { return subject_; }
@@ -56,10 +63,23 @@ public:
     explicit ArgumentError(const std::string& message) : Error(0, message) {}
 };
 
+// An operation or an iterator of RADOS is not in the state that the call needs, or its arguments
+// make no sense together.
+class RadosArgumentError : public Error {
+public:
+    explicit RadosArgumentError(const std::string& message) : Error(0, message) {}
+};
+
 // The handle was made before fork() and belongs to the parent process.
 class ForkedError : public Error {
 public:
-    explicit ForkedError(const std::string& message) : Error(0, message) {}
+    explicit ForkedError(const std::string& message,
+                         ClosedError::Subject subject = ClosedError::Subject::image)
+        : Error(0, message), subject_(subject) {}
+    ClosedError::Subject subject() const { return subject_; }
+
+private:
+    ClosedError::Subject subject_;
 };
 
 // librbd wrote less than it was asked to.

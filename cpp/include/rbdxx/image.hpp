@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
 #include <rbdxx/progress.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
 #include <rbdxx/options.hpp>
 #include <rbdxx/progress.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::images {
 

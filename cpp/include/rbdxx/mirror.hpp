@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include <rbdxx/cluster.hpp>
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/cluster.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::mirror {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::namespaces {
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::peers {
 

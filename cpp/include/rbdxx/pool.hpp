@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <rbdxx/ioctx.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::pool {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <rbdxx/ioctx.hpp>
 #include <rbdxx/progress.hpp>
+#include <rbdxx/rados/ioctx.hpp>
 
 namespace rbdxx::trash {
 

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <rbdxx/api.hpp>
-#include <rbdxx/cluster.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/rados/cluster.hpp>
 
 #include <algorithm>
 #include <cstdlib>

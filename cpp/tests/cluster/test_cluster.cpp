@@ -4,7 +4,8 @@ TEST_CASE_FIXTURE(Place, "a client knows its cluster") {
     CHECK(cluster.fsid().size() == 36);
     CHECK(cluster.instance_id() > 0);
     // The monitor learns of space by and by.
-    CHECK(cluster.statistics().kb_used <= cluster.statistics().kb);
+    CHECK(rbdxx::rados::statistics::of(cluster).kb_used <=
+          rbdxx::rados::statistics::of(cluster).kb);
     CHECK(cluster.addresses().find("127.0.0.1") != std::string::npos);
     CHECK(rbdxx::rados_version().major > 0);
     cluster.wait_for_latest_osdmap();
@@ -20,23 +21,25 @@ TEST_CASE_FIXTURE(Place, "options are set and read, long ones too") {
 
 TEST_CASE_FIXTURE(Place, "pools come and go") {
     const std::string pool = unique("pool");
-    cluster.create_pool(pool);
-    CHECK(code_of([&] { cluster.create_pool(pool); }) == EEXIST);
-    int64_t id = cluster.lookup_pool(pool);
-    CHECK(cluster.lookup_pool_name(id) == pool);
+    rbdxx::rados::pool::create(cluster, pool);
+    CHECK(code_of([&] { rbdxx::rados::pool::create(cluster, pool); }) == EEXIST);
+    int64_t id = rbdxx::rados::pool::find(cluster, pool).value();
+    CHECK(rbdxx::rados::pool::name_of(cluster, id) == pool);
     CHECK(rbdxx::IoCtx::open(cluster, id).pool_name() == pool);
     CHECK(rbdxx::IoCtx::open(cluster, pool).pool_id() == id);
-    cluster.delete_pool(pool);
-    CHECK(code_of([&] { cluster.lookup_pool(pool); }) == ENOENT);
+    rbdxx::rados::pool::remove(cluster, pool);
+    CHECK_FALSE(rbdxx::rados::pool::find(cluster, pool));
     CHECK_THROWS_AS(rbdxx::IoCtx::open(cluster, pool), rbdxx::RadosError);
 }
 
 TEST_CASE_FIXTURE(Place, "a monitor answers") {
-    rbdxx::CommandReply reply =
-        cluster.mon_command(R"({"prefix": "osd stat", "format": "json"})", "", std::nullopt);
+    rbdxx::rados::command::Reply reply = rbdxx::rados::command::mon(
+        cluster, R"({"prefix": "osd stat", "format": "json"})", "", std::nullopt);
     CHECK(reply.result == 0);
     CHECK(reply.output.find("num_osds") != std::string::npos);
-    CHECK(cluster.mon_command(R"({"prefix": "nonsense"})", "", std::nullopt).result == -EINVAL);
+    CHECK(
+        rbdxx::rados::command::mon(cluster, R"({"prefix": "nonsense"})", "", std::nullopt).result ==
+        -EINVAL);
 }
 
 TEST_CASE_FIXTURE(Place, "a client that may not connect is told so") {

@@ -15,6 +15,13 @@ namespace rbdxx::abi {
 // Opaque handles: every one is a pointer that only the C library looks behind.
 using rados_t = void*;
 using rados_ioctx_t = void*;
+using rados_config_t = void*;
+using rados_list_ctx_t = void*;
+using rados_xattrs_iter_t = void*;
+using rados_omap_iter_t = void*;
+using rados_write_op_t = void*;
+using rados_read_op_t = void*;
+using rados_completion_t = void*;
 using rbd_image_t = void*;
 using rbd_image_options_t = void*;
 using rbd_pool_stats_t = void*;
@@ -24,6 +31,19 @@ using rbd_encryption_options_t = void*;
 using rbd_callback_t = void (*)(rbd_completion_t completion, void* arg);
 using librbd_progress_fn_t = int (*)(uint64_t offset, uint64_t total, void* arg);
 using rbd_update_callback_t = void (*)(void* arg);
+
+using rados_snap_t = uint64_t;
+using rados_callback_t = void (*)(rados_completion_t completion, void* arg);
+using rados_watchcb2_t = void (*)(void* arg, uint64_t notify_id, uint64_t handle,
+                                  uint64_t notifier_id, void* data, size_t data_len);
+using rados_watcherrcb_t = void (*)(void* arg, uint64_t cookie, int error);
+using rados_log_callback_t = void (*)(void* arg, const char* line, const char* who,
+                                      uint64_t seconds, uint64_t nanoseconds, uint64_t sequence,
+                                      const char* level, const char* message);
+using rados_log_callback2_t = void (*)(void* arg, const char* line, const char* channel,
+                                       const char* who, const char* name, uint64_t seconds,
+                                       uint64_t nanoseconds, uint64_t sequence, const char* level,
+                                       const char* message);
 
 // Enumerations are declared by their width alone; their values stand in constants.def.
 enum rbd_snap_namespace_type_t : unsigned int;
@@ -265,6 +285,18 @@ struct rados_pool_stat_t {
     uint64_t compressed_bytes_orig;
     uint64_t compressed_bytes;
     uint64_t compressed_bytes_alloc;
+};
+
+struct notify_ack_t {
+    uint64_t notifier_id;
+    uint64_t cookie;
+    char* payload;
+    uint64_t payload_len;
+};
+
+struct notify_timeout_t {
+    uint64_t notifier_id;
+    uint64_t cookie;
 };
 
 }  // namespace rbdxx::abi

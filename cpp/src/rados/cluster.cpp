@@ -1,5 +1,5 @@
-#include <rbdxx/cluster.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/rados/cluster.hpp>
 #include <rbdxx/sized.hpp>
 
 #include <cstdlib>
@@ -11,12 +11,63 @@ int ClusterState::destroy() noexcept {
     return 0;
 }
 
+const char* name_of(ConnectionState state) noexcept {
+    switch (state) {
+        case ConnectionState::connected:
+            return "connected";
+        case ConnectionState::shut_down:
+            return "shutdown";
+        case ConnectionState::configuring:
+        case ConnectionState::connecting:
+            break;
+    }
+    return "configuring";
+}
+
+namespace {
+
+[[noreturn]] void refuse(ConnectionState state) {
+    throw ClosedError("the connection is in state " + std::string(name_of(state)) +
+                          ", in which this call is not possible",
+                      ClosedError::Subject::cluster);
+}
+
+}  // namespace
+
 std::shared_ptr<ClusterState> Cluster::state() const {
     auto state = std::atomic_load(&state_);
     if (state == nullptr) {
-        throw ClosedError("cluster is closed", ClosedError::Subject::cluster);
+        refuse(ConnectionState::shut_down);
     }
     return state;
+}
+
+ConnectionState Cluster::connection() const noexcept {
+    auto state = std::atomic_load(&state_);
+    return state == nullptr ? ConnectionState::shut_down : state->connection.load();
+}
+
+void Cluster::require(ConnectionState wanted) const {
+    ConnectionState now = connection();
+    if (now != wanted) {
+        refuse(now);
+    }
+}
+
+Use<ClusterState> Cluster::connected() const {
+    auto call = use();
+    ConnectionState now = call.state().connection.load();
+    if (now != ConnectionState::connected) {
+        refuse(now);
+    }
+    return call;
+}
+
+void Cluster::shutdown() noexcept {
+    auto state = std::atomic_exchange(&state_, std::shared_ptr<ClusterState>());
+    if (state != nullptr) {
+        state->connection.store(ConnectionState::shut_down);
+    }
 }
 
 Version rados_version() {
@@ -44,11 +95,12 @@ Cluster Cluster::create(const std::string& cluster_name, const std::string& name
     return Cluster(std::move(state));
 }
 
-Cluster Cluster::create_with_id(const char* id) {
+Cluster Cluster::create_with_context(abi::rados_config_t context) {
     const abi::Functions& table = rbdxx::functions();
     abi::rados_t raw = nullptr;
-    check<RadosError>(table.rados_create(&raw, id),
-                      [&] { return "error creating client " + quoted(id); });
+    check<RadosError>(table.rados_create_with_context(&raw, context), [] {
+        return std::string("error creating a client with the context of another");
+    });
     return Cluster(state_of(table, raw));
 }
 
@@ -115,12 +167,21 @@ std::optional<std::string> Cluster::get(const std::string& option) const {
 
 void Cluster::connect() {
     auto call = use();
-    check<RadosError>(call->rados_connect(call.get()),
-                      [] { return std::string("error connecting to the cluster"); });
+    auto& connection = call.state().connection;
+    ConnectionState before = ConnectionState::configuring;
+    if (!connection.compare_exchange_strong(before, ConnectionState::connecting)) {
+        refuse(before);
+    }
+    const int result = call->rados_connect(call.get());
+    before = ConnectionState::connecting;
+    // Shut down meanwhile: that is what remains.
+    connection.compare_exchange_strong(
+        before, result < 0 ? ConnectionState::configuring : ConnectionState::connected);
+    check<RadosError>(result, [] { return std::string("error connecting to the cluster"); });
 }
 
 std::string Cluster::fsid() const {
-    auto call = use();
+    auto call = connected();
     std::string text(64, '\0');
     int length = check<RadosError>(call->rados_cluster_fsid(call.get(), text.data(), text.size()),
                                    [] { return std::string("error getting the cluster's fsid"); });
@@ -129,20 +190,12 @@ std::string Cluster::fsid() const {
 }
 
 uint64_t Cluster::instance_id() const {
-    auto call = use();
+    auto call = connected();
     return call->rados_get_instance_id(call.get());
 }
 
-ClusterStatistics Cluster::statistics() const {
-    auto call = use();
-    abi::rados_cluster_stat_t values{};
-    check<RadosError>(call->rados_cluster_stat(call.get(), &values),
-                      [] { return std::string("error getting the cluster's statistics"); });
-    return {values.kb, values.kb_used, values.kb_avail, values.num_objects};
-}
-
 std::string Cluster::addresses() const {
-    auto call = use();
+    auto call = connected();
     char* raw = nullptr;
     check<RadosError>(call->rados_getaddrs(call.get(), &raw),
                       [] { return std::string("error getting the client's addresses"); });
@@ -152,13 +205,13 @@ std::string Cluster::addresses() const {
 }
 
 void Cluster::wait_for_latest_osdmap() const {
-    auto call = use();
+    auto call = connected();
     check<RadosError>(call->rados_wait_for_latest_osdmap(call.get()),
                       [] { return std::string("error waiting for the latest OSD map"); });
 }
 
 void Cluster::blocklist_add(const std::string& address, uint32_t seconds) const {
-    auto call = use();
+    auto call = connected();
     std::string writable = address;
     const auto& functions = call.functions();
     int result = functions.rados_blocklist_add
@@ -167,83 +220,15 @@ void Cluster::blocklist_add(const std::string& address, uint32_t seconds) const 
     check<RadosError>(result, [&] { return "error blocklisting " + quoted(address); });
 }
 
-CommandReply Cluster::mon_command(const std::string& command, const std::string& input,
-                                  const std::optional<std::string>& target) const {
+std::string Cluster::ping_monitor(const std::string& monitor) const {
     auto call = use();
-    const char* commands[] = {command.c_str()};
-    char* output = nullptr;
-    char* status = nullptr;
-    std::size_t output_size = 0;
-    std::size_t status_size = 0;
-    CommandReply reply;
-    reply.result =
-        target ? call->rados_mon_command_target(call.get(), target->c_str(), commands, 1,
-                                                input.data(), input.size(), &output, &output_size,
-                                                &status, &status_size)
-               : call->rados_mon_command(call.get(), commands, 1, input.data(), input.size(),
-                                         &output, &output_size, &status, &status_size);
-    if (output != nullptr) {
-        reply.output.assign(output, output_size);
-        call->rados_buffer_free(output);
-    }
-    if (status != nullptr) {
-        reply.status.assign(status, status_size);
-        call->rados_buffer_free(status);
-    }
-    return reply;
-}
-
-std::vector<std::string> Cluster::list_pools() const {
-    auto call = use();
-    std::string buffer;
-    int used = check<RadosError>(
-        until_sized(std::size_t{1024},
-                    [&](std::size_t& size) {
-                        buffer.assign(size, '\0');
-                        int needed =
-                            call->rados_pool_list(call.get(), buffer.data(), buffer.size());
-                        if (needed > 0 && static_cast<std::size_t>(needed) > size) {
-                            size = static_cast<std::size_t>(needed);
-                            return -ERANGE;
-                        }
-                        return needed;
-                    }),
-        [] { return std::string("error listing pools"); });
-    return split_names(buffer, static_cast<std::size_t>(used));
-}
-
-int64_t Cluster::lookup_pool(const std::string& name) const {
-    auto call = use();
-    return check<RadosError>(call->rados_pool_lookup(call.get(), name.c_str()),
-                             [&] { return "error looking up pool " + quoted(name); });
-}
-
-std::string Cluster::lookup_pool_name(int64_t id) const {
-    auto call = use();
-    std::string name;
-    check<RadosError>(until_sized(std::size_t{256},
-                                  [&](std::size_t& size) {
-                                      name.assign(size, '\0');
-                                      return call->rados_pool_reverse_lookup(call.get(), id,
-                                                                             name.data(), size);
-                                  }),
-                      [&] { return "error looking up pool " + std::to_string(id); });
-    name.resize(std::char_traits<char>::length(name.c_str()));
-    return name;
-}
-
-void Cluster::create_pool(const std::string& name, std::optional<uint8_t> crush_rule) const {
-    auto call = use();
-    int result =
-        crush_rule ? call->rados_pool_create_with_crush_rule(call.get(), name.c_str(), *crush_rule)
-                   : call->rados_pool_create(call.get(), name.c_str());
-    check<RadosError>(result, [&] { return "error creating pool " + quoted(name); });
-}
-
-void Cluster::delete_pool(const std::string& name) const {
-    auto call = use();
-    check<RadosError>(call->rados_pool_delete(call.get(), name.c_str()),
-                      [&] { return "error deleting pool " + quoted(name); });
+    char* raw = nullptr;
+    std::size_t size = 0;
+    check<RadosError>(call->rados_ping_monitor(call.get(), monitor.c_str(), &raw, &size),
+                      [&] { return "error pinging monitor " + quoted(monitor); });
+    std::string answer(raw != nullptr ? raw : "", raw != nullptr ? size : 0);
+    call->rados_buffer_free(raw);
+    return answer;
 }
 
 }  // namespace rbdxx

@@ -1,4 +1,4 @@
-// A connection to a Ceph cluster, and what block device users ask of it.
+// A connection to a Ceph cluster: its configuration, its life, and who this client is.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,12 @@
 #include <rbdxx/handle.hpp>
 
 namespace rbdxx {
+
+// How far a connection has come.
+enum class ConnectionState { configuring, connecting, connected, shut_down };
+
+// The word for it, as messages and the Python module have it.
+const char* name_of(ConnectionState state) noexcept;
 
 // What the copies of a Cluster share. Shut down with the last share, never earlier: images and I/O
 // contexts hang without their connection.
@@ -25,22 +31,9 @@ struct ClusterState final : Handle {
 
     const abi::Functions* const functions;
     const abi::rados_t raw;
+    std::atomic<ConnectionState> connection{ConnectionState::configuring};
     std::string client;  // the full name ("client.admin"), where it is known
     std::string config;  // the configuration file that was read, where it is known
-};
-
-struct ClusterStatistics {
-    uint64_t kb = 0;  // KiB, as the next two
-    uint64_t kb_used = 0;
-    uint64_t kb_avail = 0;
-    uint64_t num_objects = 0;
-};
-
-// What a monitor answered to a command.
-struct CommandReply {
-    int result = 0;      // negative errno, or 0
-    std::string output;  // bytes
-    std::string status;  // text for people
 };
 
 // The version of the loaded librados.
@@ -53,8 +46,9 @@ public:
     // `name` is the full client name ("client.admin"). Nothing is read or connected yet.
     static Cluster create(const std::string& cluster_name, const std::string& name,
                           uint64_t flags = 0);
-    // As create(), with the client's id ("admin"); null for the default.
-    static Cluster create_with_id(const char* id);
+    // With the configuration of a client that this process has already: a CephContext, as
+    // rados_create_with_context takes it.
+    static Cluster create_with_context(abi::rados_config_t context);
 
     // Before connect(), in one thread: what configures the client.
 
@@ -73,35 +67,31 @@ public:
 
     // Once only. Waits for the monitors, at most client_mount_timeout seconds, an option.
     void connect();
-    // Gives this share of the connection up; later calls throw ClosedError.
-    void shutdown() noexcept { std::atomic_exchange(&state_, std::shared_ptr<ClusterState>()); }
+    // Gives the connection up, for every copy: later calls throw ClosedError, and so do calls on
+    // objects through its I/O contexts. Open images stay usable: the connection itself ends with
+    // the last share.
+    void shutdown() noexcept;
     bool closed() const noexcept { return std::atomic_load(&state_) == nullptr; }
+    ConnectionState connection() const noexcept;
+    // Throws ClosedError unless the connection is in that state.
+    void require(ConnectionState wanted) const;
 
     // What follows asks a connected cluster, and waits for its answer.
 
-    std::string fsid() const;      // the cluster's UUID
-    uint64_t instance_id() const;  // this client's, unlike any other's
-    ClusterStatistics statistics() const;
+    std::string fsid() const;       // the cluster's UUID
+    uint64_t instance_id() const;   // this client's, unlike any other's
     std::string addresses() const;  // of this client, as the cluster sees it
     // Afterwards this client knows of every pool that was made before the call.
     void wait_for_latest_osdmap() const;
     // Fences a client address off for `seconds` (0: the cluster's default).
     void blocklist_add(const std::string& address, uint32_t seconds) const;
-    // `command` is JSON text; `target` names one monitor, nothing is any.
-    CommandReply mon_command(const std::string& command, const std::string& input,
-                             const std::optional<std::string>& target) const;
-
-    std::vector<std::string> list_pools() const;
-    int64_t lookup_pool(const std::string& name) const;  // throws RadosError ENOENT
-    std::string lookup_pool_name(int64_t id) const;      // throws RadosError ENOENT
-    // `crush_rule`: the rule's number; nothing for the cluster's default.
-    void create_pool(const std::string& name,
-                     std::optional<uint8_t> crush_rule = std::nullopt) const;
-    // With all that is in it. Throws RadosError EPERM where the monitors forbid it.
-    void delete_pool(const std::string& name) const;
+    // The answer of one monitor to a ping: JSON text. Needs no connection, only a configuration.
+    std::string ping_monitor(const std::string& monitor) const;
 
     // Keeps the connection usable while the result lives: for calls of the C functions.
     Use<ClusterState> use() const { return Use<ClusterState>(state()); }
+    // As use(); throws ClosedError unless connected.
+    Use<ClusterState> connected() const;
     // Throws ClosedError after shutdown().
     std::shared_ptr<ClusterState> state() const;
 

@@ -1,0 +1,353 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/secret.hpp>
+
+#include <cstring>
+#include <memory>
+
+#include "../support/define.hpp"
+#include "../support/errors.hpp"
+#include "../support/gil.hpp"
+#include "bindings.hpp"
+
+namespace rbdxx::python::rados {
+
+namespace {
+
+// Of conffile: read no file; search as librados does.
+constexpr int no_file = -1;
+constexpr int default_files = -2;
+
+std::string path_of(const py::object& path) {
+    return convert_name(checked(PyOS_FSPath(path.ptr())));
+}
+
+void set_option(Cluster& self, const std::string& option, const py::handle& value) {
+    // It may be a key.
+    Secret secret = convert_secret(value, "surrogateescape");
+    if (std::strlen(secret.data()) != secret.size()) {
+        throw py::value_error("the value must not contain NUL");
+    }
+    without_gil([&] { self.set(option, secret.data()); });
+}
+
+void set_options(Cluster& self, const py::object& options) {
+    if (options.is_none()) {
+        return;
+    }
+    for (py::handle item : py::iter(options.attr("items")())) {
+        auto pair = py::cast<py::sequence>(item);
+        set_option(self, convert_name(py::object(pair[0])), py::object(pair[1]));
+    }
+}
+
+// The file that conffile stands for: no value to read none, "" to search.
+std::optional<std::string> file_of(const py::object& conffile) {
+    if (conffile.is_none()) {
+        return std::nullopt;
+    }
+    if (PyLong_Check(conffile.ptr()) != 0) {
+        const int64_t number = convert_i64(conffile);
+        if (number == no_file) {
+            return std::nullopt;
+        }
+        if (number == default_files) {
+            return "";
+        }
+        throw py::value_error(
+            "conffile must be a path, Rados.NO_CONF_FILE or Rados.DEFAULT_CONF_FILES, not " +
+            std::to_string(number));
+    }
+    return path_of(conffile);
+}
+
+void read_file(Cluster& self, const std::string& path) {
+    without_gil([&] { self.read_config(path.empty() ? nullptr : path.c_str()); });
+}
+
+std::string name_of_client(const py::object& rados_id, const py::object& name) {
+    if (!rados_id.is_none() && !name.is_none()) {
+        throw RadosArgumentError("rados_id and name must not both be given");
+    }
+    if (!name.is_none()) {
+        return convert_name(name);
+    }
+    return "client." + (rados_id.is_none() ? std::string("admin") : convert_name(rados_id));
+}
+
+Cluster make(const std::string& cluster, const std::string& client, uint64_t flags,
+             const py::object& context) {
+    if (context.is_none()) {
+        return without_gil([&] { return Cluster::create(cluster, client, flags); });
+    }
+    if (PyCapsule_CheckExact(context.ptr()) == 0) {
+        throw py::type_error("context must be a capsule that holds a CephContext, not " +
+                             std::string(Py_TYPE(context.ptr())->tp_name));
+    }
+    void* raw = PyCapsule_GetPointer(context.ptr(), PyCapsule_GetName(context.ptr()));
+    if (raw == nullptr) {
+        throw py::error_already_set();
+    }
+    return without_gil([&] { return Cluster::create_with_context(raw); });
+}
+
+void construct(py::detail::value_and_holder& holder, const py::object& rados_id,
+               const py::object& name, const py::object& clustername,
+               const py::object& conf_defaults, const py::object& conffile, const py::object& conf,
+               const U64& flags, const py::object& context) {
+    const std::string client = name_of_client(rados_id, name);
+    const std::optional<std::string> file = file_of(conffile);
+    const std::string cluster = clustername.is_none() ? "" : convert_name(clustername);
+    auto made = std::make_unique<Cluster>(make(cluster, client, flags, context));
+    set_options(*made, conf_defaults);
+    if (file) {
+        read_file(*made, *file);
+    }
+    set_options(*made, conf);
+    py::object self = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(holder.inst));
+    self.attr("rados_id") = rados_id;
+    self.attr("clustername") = cluster.empty() ? py::object(py::str("ceph")) : text(cluster);
+    self.attr("conf_defaults") = conf_defaults;
+    self.attr("conffile") = conffile;
+    self.attr("parsed_args") = py::list();
+    self.attr("_client") = text(client);
+    holder.value_ptr() = made.release();
+}
+
+std::string repr(const py::object& self) {
+    return "<rbd.rados.Rados " + std::string(py::str(self.attr("_client"))) + " (" +
+           name_of(self.cast<const Cluster&>().connection()) + ")>";
+}
+
+void require_state(const Cluster& self, const py::args& states) {
+    const char* now = name_of(self.connection());
+    for (py::handle state : states) {
+        if (PyUnicode_Check(state.ptr()) != 0 &&
+            PyUnicode_CompareWithASCIIString(state.ptr(), now) == 0) {
+            return;
+        }
+    }
+    std::string wanted = py::str(py::str(" or ").attr("join")(
+        py::reinterpret_steal<py::object>(PySequence_List(states.ptr()))));
+    throw ClosedError(
+        "the connection is in state " + std::string(now) + ", but must be in state " + wanted,
+        ClosedError::Subject::cluster);
+}
+
+// What configures a client: allowed as long as there is one.
+void define_configuration(RadosClass& rados) {
+    define(
+        rados, "conf_read_file",
+        [](Cluster& self, const py::object& path) {
+            read_file(self, path.is_none() ? std::string() : path_of(path));
+        },
+        "Read a configuration file.\n\n"
+        "path: None searches as librados does, CEPH_CONF included. Raises ObjectNotFound.\n\n"
+        "Implements: rados_conf_read_file",
+        py::arg("path") = py::none());
+    define(
+        rados, "conf_parse_argv",
+        [](const py::object& self, const py::iterable& args) {
+            auto& cluster = self.cast<Cluster&>();
+            py::list given(args);
+            std::vector<std::string> arguments;
+            for (py::handle argument : given) {
+                arguments.push_back(convert_name(argument));
+            }
+            py::list left;
+            for (const auto& argument :
+                 without_gil([&] { return cluster.parse_arguments(arguments); })) {
+                left.append(text(argument));
+            }
+            self.attr("parsed_args") = given;
+            return left;
+        },
+        "Take the options that librados knows from `args`, and return the others.\n\n"
+        "Implements: rados_conf_parse_argv_remainder",
+        py::arg("args"));
+    define(
+        rados, "conf_parse_env",
+        [](Cluster& self, const std::optional<Name>& variable) {
+            without_gil(
+                [&] { self.parse_environment(variable ? variable->value.c_str() : nullptr); });
+        },
+        "Read options from an environment variable.\n\nImplements: rados_conf_parse_env",
+        py::arg("var") = "CEPH_ARGS");
+    define(
+        rados, "conf_get",
+        [](const Cluster& self, const Name& option) {
+            std::optional<std::string> value = without_gil([&] { return self.get(option); });
+            py::object result = text_or_none(value);
+            if (value) {
+                Secret::wipe(value->data(), value->size());
+            }
+            return result;
+        },
+        "Return the value of an option, or None if there is no such option.\n\n"
+        "Implements: rados_conf_get",
+        py::arg("option"));
+    define(
+        rados, "conf_set",
+        [](Cluster& self, const Name& option, const py::object& val) {
+            set_option(self, option, val);
+        },
+        "Set an option. Raises ObjectNotFound if there is none of that name.\n\n"
+        "Implements: rados_conf_set",
+        py::arg("option"), py::arg("val"));
+}
+
+// Seconds as the text of an option, which the C API wants; "" for no bound.
+std::string bound(const py::object& timeout) {
+    const double seconds = PyFloat_AsDouble(timeout.ptr());
+    if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    if (!(seconds >= 0)) {
+        throw py::value_error("timeout must not be negative");
+    }
+    return seconds == 0 ? std::string() : std::string(py::str(timeout));
+}
+
+void connect(Cluster& self, const py::object& timeout) {
+    const std::string seconds = bound(timeout);
+    without_gil([&] {
+        self.require(ConnectionState::configuring);
+        // librados bounds the connection with this option alone.
+        std::optional<std::string> usual;
+        if (!seconds.empty()) {
+            usual = self.get("client_mount_timeout");
+            self.set("client_mount_timeout", seconds);
+        }
+        std::exception_ptr failed;
+        try {
+            self.connect();
+        } catch (const Error&) {
+            failed = std::current_exception();
+        }
+        if (usual && !self.closed()) {
+            self.set("client_mount_timeout", *usual);
+        }
+        if (failed) {
+            std::rethrow_exception(failed);
+        }
+    });
+}
+
+void define_connection(RadosClass& rados) {
+    rados.def_property_readonly(
+        "state", [](const Cluster& self) { return name_of(self.connection()); },
+        "\"configuring\", \"connected\" or \"shutdown\".");
+    define_variadic(rados, "require_state", require_state, "(self, *args)",
+                    "Raise RadosStateError unless the state is one of `args`.");
+    define(rados, "connect", connect,
+           "Connect to the cluster.\n\n"
+           "timeout: in seconds, after which TimedOut is raised; 0: client_mount_timeout decides. "
+           "Raises RadosStateError\nif that was done already.\n\nImplements: rados_connect",
+           py::arg("timeout") = 0);
+    define(
+        rados, "shutdown", [](Cluster& self) { without_gil([&] { self.shutdown(); }); },
+        "Give the connection up; later calls on objects raise RadosStateError.\n\n"
+        "It ends once no context or image uses it. Twice is no error.\n\n"
+        "Implements: rados_shutdown");
+    define(
+        rados, "__enter__",
+        [](const py::object& self) {
+            auto& cluster = self.cast<Cluster&>();
+            if (cluster.connection() == ConnectionState::configuring) {
+                self.attr("connect")();
+            } else {
+                cluster.require(ConnectionState::connected);
+            }
+            return self;
+        },
+        "Connect, unless that is done already.");
+    define(
+        rados, "__exit__",
+        [](Cluster& self, const py::object&, const py::object&, const py::object&) {
+            without_gil([&] { self.shutdown(); });
+            return false;
+        },
+        "Shut down; never hides the body's exception.", py::arg("type_") = py::none(),
+        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+}
+
+}  // namespace
+
+void bind_cluster(RadosClass& rados) {
+    define_constructor(
+        rados, construct,
+        "Configure a client; connect() or a `with` block connects it.\n\n"
+        "rados_id (\"admin\") or name (\"client.admin\"): whom to connect as. clustername: what "
+        "`$cluster` in paths stands\nfor. conf: options, set last. conf_defaults: options, set "
+        "first. conffile: a path to read; '' or\nDEFAULT_CONF_FILES to search as librados does "
+        "(CEPH_CONF included); None or NO_CONF_FILE to read none. flags: as in\nrados_create2. "
+        "context: a capsule with the CephContext of another client, whose configuration is "
+        "used.\n\n"
+        "Implements: rados_create2, rados_create_with_context",
+        py::arg("rados_id") = py::none(), py::arg("name") = py::none(),
+        py::arg("clustername") = py::none(), py::arg("conf_defaults") = py::none(),
+        py::arg("conffile") = no_file, py::arg("conf") = py::none(), py::arg("flags") = 0,
+        py::arg("context") = py::none());
+    // What an instance has of its own is set by its constructor.
+    for (const char* name : {"rados_id", "conf_defaults", "conffile", "parsed_args",
+                             "monitor_callback", "monitor_callback2"}) {
+        rados.attr(name) = py::none();
+    }
+    rados.attr("NO_CONF_FILE") = no_file;
+    rados.attr("DEFAULT_CONF_FILES") = default_files;
+    rados.def("__repr__", repr);
+    define_configuration(rados);
+    define_connection(rados);
+    define(
+        rados, "version",
+        [](const Cluster&) {
+            Version version = without_gil([] { return rados_version(); });
+            return py::module_::import("rbd.rados.version")
+                .attr("Version")(version.major, version.minor, version.extra);
+        },
+        "Return the version of the loaded librados, as a Version.\n\nImplements: rados_version");
+    define(
+        rados, "get_fsid",
+        [](const Cluster& self) { return text(without_gil([&] { return self.fsid(); })); },
+        "Return the cluster's id.\n\nImplements: rados_cluster_fsid");
+    define(
+        rados, "get_instance_id",
+        [](const Cluster& self) { return without_gil([&] { return self.instance_id(); }); },
+        "Return the number that names this client to the cluster.\n\n"
+        "Implements: rados_get_instance_id");
+    define(
+        rados, "get_addrs",
+        [](const Cluster& self) { return text(without_gil([&] { return self.addresses(); })); },
+        "Return the addresses of this client, as blocklist_add takes them.\n\n"
+        "Implements: rados_getaddrs");
+    define(
+        rados, "wait_for_latest_osdmap",
+        [](const Cluster& self) {
+            without_gil([&] { self.wait_for_latest_osdmap(); });
+            return 0;
+        },
+        "Wait until this client has the latest map of the cluster. Returns 0.\n\n"
+        "Implements: rados_wait_for_latest_osdmap");
+    auto blocklist_add = [](const Cluster& self, const Name& client_address,
+                            const U32& expire_seconds) {
+        without_gil([&] { self.blocklist_add(client_address, expire_seconds); });
+    };
+    const char* about =
+        "Fence a client off for `expire_seconds` (0: the cluster's default).\n\n"
+        "Implements: rados_blocklist_add, rados_blacklist_add";
+    define(rados, "blocklist_add", blocklist_add, about, py::arg("client_address"),
+           py::arg("expire_seconds") = 0);
+    // The name that releases before 16 have for it.
+    define(rados, "blacklist_add", blocklist_add, about, py::arg("client_address"),
+           py::arg("expire_seconds") = 0);
+    define(
+        rados, "ping_monitor",
+        [](const Cluster& self, const Name& mon_id) {
+            return text(without_gil([&] { return self.ping_monitor(mon_id); }));
+        },
+        "Ping a monitor and return its answer (JSON text). Needs no connection.\n\n"
+        "Implements: rados_ping_monitor",
+        py::arg("mon_id"));
+}
+
+}  // namespace rbdxx::python::rados

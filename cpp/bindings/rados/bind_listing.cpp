@@ -1,0 +1,117 @@
+#include <rbdxx/rados/listing.hpp>
+
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "../support/define.hpp"
+#include "../support/errors.hpp"
+#include "../support/fast_method.hpp"
+#include "../support/gil.hpp"
+#include "bindings.hpp"
+
+namespace rbdxx::python::rados {
+
+namespace {
+
+// How many objects are fetched at once: what the iterator needs memory for.
+constexpr std::size_t page_size = 1024;
+
+// The stock module's iterator over the objects of a context.
+struct ObjectIterator {
+    explicit ObjectIterator(const py::object& context)
+        : ioctx(context),
+          object(py::module_::import("rbd.rados.object").attr("Object")),
+          opened(context_of(context)) {
+        listing = without_gil([&] { return std::make_unique<topics::Listing>(opened); });
+    }
+    ObjectIterator(ObjectIterator&&) = default;
+    ~ObjectIterator() {
+        if (listing != nullptr) {
+            without_gil([&] { listing.reset(); });
+        }
+    }
+
+    py::object ioctx;
+    py::object object;  // the class
+    IoCtx opened;
+    std::unique_ptr<topics::Listing> listing;
+    std::unique_ptr<std::mutex> mutex = std::make_unique<std::mutex>();
+    std::vector<topics::Listing::Entry> page;
+    std::size_t taken = 0;
+};
+
+// An Object, as its constructor makes it: without a call of Python code for each one of a listing.
+py::object new_object(const ObjectIterator& self, const topics::Listing::Entry& entry) {
+    static PyObject* const names[] = {
+        PyUnicode_InternFromString("ioctx"), PyUnicode_InternFromString("key"),
+        PyUnicode_InternFromString("locator_key"), PyUnicode_InternFromString("nspace")};
+    auto* type = reinterpret_cast<PyTypeObject*>(self.object.ptr());
+    const py::tuple nothing;
+    py::object made = checked(type->tp_new(type, nothing.ptr(), nullptr));
+    const py::object values[] = {self.ioctx, text(entry.name), text_or_none(entry.locator),
+                                 text(entry.space)};
+    for (std::size_t i = 0; i < std::size(names); ++i) {
+        if (PyObject_SetAttr(made.ptr(), names[i], values[i].ptr()) != 0) {
+            throw py::error_already_set();
+        }
+    }
+    return made;
+}
+
+// The next object; null without an exception at the end.
+PyObject* next_object(PyObject* iterator) {
+    return fast::guarded([&]() -> PyObject* {
+        auto& self = fast::value_of<ObjectIterator>(iterator);
+        const IoCtxState& context = *self.opened.state();
+        // What was fetched already is refused too, once the context is closed: this throws then.
+        if (context.closed() || context.forked() ||
+            context.cluster->connection.load() == ConnectionState::shut_down) {
+            self.opened.connected();
+        }
+        topics::Listing::Entry entry;
+        {
+            std::unique_lock<std::mutex> lock(*self.mutex, std::try_to_lock);
+            if (!lock || self.taken == self.page.size()) {
+                without_gil([&] {
+                    if (!lock) {
+                        lock.lock();
+                    }
+                    if (self.taken == self.page.size()) {
+                        self.page.clear();
+                        self.taken = 0;
+                        self.page = self.listing->next(page_size);
+                    }
+                });
+            }
+            if (self.taken == self.page.size()) {
+                return nullptr;
+            }
+            entry = std::move(self.page[self.taken++]);
+        }
+        return new_object(self, entry).release().ptr();
+    });
+}
+
+}  // namespace
+
+void bind_listing(py::module_& m, IoctxClass& ioctx) {
+    py::class_<ObjectIterator> iterator(m, "ObjectIterator",
+                                        "The objects of an I/O context's namespace, in no order.");
+    define_init(iterator, py::init<const py::object&>(), "Ioctx.list_objects() makes one.",
+                py::arg("ioctx"));
+    define(
+        iterator, "__iter__", [](py::object self) { return self; }, "The iterator itself.");
+    fast::define_next<next_object>(iterator, "__next__($self)\n--\n\nThe next Object.");
+    iterator.def_readonly("ioctx", &ObjectIterator::ioctx, "The I/O context.");
+    define(
+        ioctx, "list_objects", [](const py::object& self) { return ObjectIterator(self); },
+        "Return an iterator over the objects of the context's namespace, each an Object.\n\n"
+        "After set_namespace(LIBRADOS_ALL_NSPACES), over those of all namespaces. Objects are "
+        "fetched by the thousand.\nRaises IoctxStateError once the context is closed.\n\n"
+        "Implements: rados_nobjects_list_open, rados_nobjects_list_next2, "
+        "rados_nobjects_list_close");
+}
+
+}  // namespace rbdxx::python::rados

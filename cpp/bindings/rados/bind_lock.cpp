@@ -1,0 +1,101 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/rados/lock.hpp>
+
+#include <cmath>
+
+#include "../support/define.hpp"
+#include "../support/gil.hpp"
+#include "bindings.hpp"
+
+namespace rbdxx::python::rados {
+
+namespace {
+
+// Seconds, as a number.
+std::optional<std::chrono::microseconds> duration_of(const py::object& duration) {
+    if (duration.is_none()) {
+        return std::nullopt;
+    }
+    const double seconds = PyFloat_AsDouble(duration.ptr());
+    if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    constexpr double most = 2147483647;
+    if (!(seconds >= 0 && seconds <= most)) {
+        PyErr_SetString(PyExc_OverflowError, "duration must be 0 to 2147483647 seconds");
+        throw py::error_already_set();
+    }
+    return std::chrono::microseconds(std::llround(seconds * 1e6));
+}
+
+topics::lock::Request request_of(const Name& name, const Name& cookie, const Name& desc,
+                                 const py::object& duration, const U8& flags) {
+    return {name.value, cookie.value, desc.value, duration_of(duration), flags.value};
+}
+
+py::object holders_of(const IoCtx& self, const Name& key, const Name& name) {
+    auto found = without_gil([&] { return topics::lock::list(self, key, name); });
+    py::list lockers;
+    for (const auto& holder : found.holders) {
+        lockers.append(
+            py::make_tuple(text(holder.client), text(holder.cookie), text(holder.address)));
+    }
+    py::dict answer;
+    answer["tag"] = text(found.tag);
+    answer["exclusive"] = found.exclusive;
+    answer["lockers"] = lockers;
+    return answer;
+}
+
+}  // namespace
+
+void bind_lock(IoctxClass& ioctx) {
+    define(
+        ioctx, "lock_exclusive",
+        [](const IoCtx& self, const Name& key, const Name& name, const Name& cookie,
+           const Name& desc, const py::object& duration, const U8& flags) {
+            auto request = request_of(name, cookie, desc, duration, flags);
+            without_gil([&] { topics::lock::exclusive(self, key, request); });
+        },
+        "Acquire the exclusive lock `name` on an object.\n\n"
+        "cookie: tells the locks of one client apart. duration: in seconds, after which it is "
+        "released; None for never.\nflags: 1 renews it. Raises ObjectBusy if another has it, "
+        "ObjectExists if this client and cookie have it.\n\nImplements: rados_lock_exclusive",
+        py::arg("key"), py::arg("name"), py::arg("cookie"), py::arg("desc") = "",
+        py::arg("duration") = py::none(), py::arg("flags") = 0);
+    define(
+        ioctx, "lock_shared",
+        [](const IoCtx& self, const Name& key, const Name& name, const Name& cookie,
+           const Name& tag, const Name& desc, const py::object& duration, const U8& flags) {
+            auto request = request_of(name, cookie, desc, duration, flags);
+            without_gil([&] { topics::lock::shared(self, key, request, tag); });
+        },
+        "Acquire the lock `name` on an object together with others that give the same tag.\n\n"
+        "The rest is as in lock_exclusive().\n\nImplements: rados_lock_shared",
+        py::arg("key"), py::arg("name"), py::arg("cookie"), py::arg("tag"), py::arg("desc") = "",
+        py::arg("duration") = py::none(), py::arg("flags") = 0);
+    define(
+        ioctx, "unlock",
+        [](const IoCtx& self, const Name& key, const Name& name, const Name& cookie) {
+            without_gil([&] { topics::lock::release(self, key, name, cookie); });
+        },
+        "Release a lock of this client's. Raises ObjectNotFound if it does not have it.\n\n"
+        "Implements: rados_unlock",
+        py::arg("key"), py::arg("name"), py::arg("cookie"));
+    define(
+        ioctx, "break_lock",
+        [](const IoCtx& self, const Name& key, const Name& name, const Name& client,
+           const Name& cookie) {
+            without_gil([&] { topics::lock::break_lock(self, key, name, client, cookie); });
+        },
+        "Take a lock from another client, which list_lockers() names.\n\n"
+        "Raises ObjectNotFound if that client does not have it.\n\nImplements: rados_break_lock",
+        py::arg("key"), py::arg("name"), py::arg("client"), py::arg("cookie"));
+    define(ioctx, "list_lockers", holders_of,
+           "Return who has a lock: a dict of tag, exclusive, and lockers, a list of (client, "
+           "cookie, address).\n\nImplements: rados_list_lockers",
+           py::arg("key"), py::arg("name"));
+}
+
+}  // namespace rbdxx::python::rados

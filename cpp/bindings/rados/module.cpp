@@ -1,0 +1,48 @@
+#include "bindings.hpp"
+
+namespace rbdxx::python::rados {
+
+// A contents page: what a name of rbd.rados does stands in the file of its topic.
+void contents(py::module_& core) {
+    // No module of its own to the import system: rbd.rados is the package that shows these.
+    auto m = py::reinterpret_steal<py::module_>(PyModule_New("rbd.rados"));
+    if (!m) {
+        throw py::error_already_set();
+    }
+    core.attr("rados") = m;
+
+    bind_constants(m);
+
+    // The classes come first, their methods after: signatures name each other's types.
+    RadosClass rados(
+        m, "Rados",
+        "A client of a Ceph cluster.\n\n"
+        "A context manager that connects, and shuts the connection down. Images and I/O "
+        "contexts own a share\nof the connection, which ends when the last of them is "
+        "closed, in whatever order.",
+        py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
+    IoctxClass ioctx(m, "Ioctx",
+                     "An I/O context: one pool of a connected cluster, and a namespace in it.\n\n"
+                     "Rados.open_ioctx returns one. A context manager that closes it.",
+                     py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
+    WriteOpClass write_op(m, "WriteOp",
+                          "Changes to one object that take effect together or not at all.");
+    ReadOpClass read_op(m, "ReadOp", "What is to be read of one object at once.");
+
+    bind_cluster(rados);
+    bind_pool(rados);
+    bind_command(rados);
+    bind_ioctx(rados, ioctx);
+    bind_statistics(rados, ioctx);
+    bind_application(ioctx);
+    bind_object(ioctx);
+    bind_xattr(m, ioctx);
+    bind_operation(write_op, read_op, ioctx);
+    bind_omap(m, write_op, ioctx);
+    bind_listing(m, ioctx);
+    bind_lock(ioctx);
+    bind_snapshot(m, ioctx);
+    bind_inconsistent(rados);
+}
+
+}  // namespace rbdxx::python::rados

@@ -1,0 +1,45 @@
+"""RADOS connections, I/O contexts and objects: a drop-in superset of the stock `rados` module.
+
+`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection, which
+ends when the last of them is closed, in whatever order. Every error here is an `rbd.Error` too.
+
+What the extension binds comes from `_bound`; each other file of the package is a topic.
+"""
+
+from __future__ import annotations
+
+from . import _bound, exceptions
+from ._bound import *  # noqa: F403
+from .encoding import cstr, cstr_list, decode_cstr, flatten_dict
+from .exceptions import *  # noqa: F403
+from .exceptions import _errno_to_exception as _errno_to_exception
+from .object import Object, set_object_locator, set_object_namespace
+from .operation import OpCtx, ReadOpCtx, WriteOpCtx
+from .snapshot import Snap
+from .version import Version
+
+#: The number of no pool owner and of the administrator, which RADOS no longer has.
+ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
+ADMIN_AUID = 0
+#: The levels of a monitor's log, the lowest first.
+MONITOR_LEVELS = ["debug", "info", "warn", "warning", "err", "error", "sec"]
+
+__all__ = [
+    "ADMIN_AUID",
+    "ANONYMOUS_AUID",
+    "MONITOR_LEVELS",
+    "Object",
+    "OpCtx",
+    "ReadOpCtx",
+    "Snap",
+    "Version",
+    "WriteOpCtx",
+    "cstr",
+    "cstr_list",
+    "decode_cstr",
+    "flatten_dict",
+    "set_object_locator",
+    "set_object_namespace",
+]
+__all__ += _bound.__all__
+__all__ += exceptions.__all__

@@ -1,0 +1,145 @@
+"""An object of a pool that is read and written like a file, under the stock module's name."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, TypeVar, cast
+
+from .exceptions import ObjectStateError
+
+if TYPE_CHECKING:
+    from ..types import AnyBuffer, Text
+    from ._bound import Ioctx, XattrIterator
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def set_object_locator(func: _Function) -> _Function:
+    """Decorate a method of an Object: its I/O context has the object's locator key meanwhile."""
+
+    @functools.wraps(func)
+    def with_locator(self: Object, *args: Any, **kwargs: Any) -> Any:
+        if self.locator_key is None:
+            return func(self, *args, **kwargs)
+        before = self.ioctx.get_locator_key()
+        self.ioctx.set_locator_key(self.locator_key)
+        try:
+            return func(self, *args, **kwargs)
+        finally:
+            self.ioctx.set_locator_key(before)
+
+    return cast(_Function, with_locator)
+
+
+def set_object_namespace(func: _Function) -> _Function:
+    """Decorate a method of an Object: its I/O context has the object's namespace meanwhile."""
+
+    @functools.wraps(func)
+    def with_namespace(self: Object, *args: Any, **kwargs: Any) -> Any:
+        if self.nspace is None:
+            return func(self, *args, **kwargs)
+        before = self.ioctx.get_namespace()
+        self.ioctx.set_namespace(self.nspace)
+        try:
+            return func(self, *args, **kwargs)
+        finally:
+            self.ioctx.set_namespace(before)
+
+    return cast(_Function, with_namespace)
+
+
+class Object:
+    """An object of a pool: its name, where it is, and a position at which it is read and written.
+
+    It is found by its own namespace and locator key, whatever those of its I/O context are.
+    """
+
+    ioctx: Ioctx
+    key: Text
+    locator_key: Optional[Text]
+    nspace: Optional[Text]
+    # Listings make objects without the constructor: what it does not set is set here.
+    offset: int = 0
+    state: str = "exists"
+    # A context with this object's place, where that differs from the given one's.
+    _place: Optional[Ioctx] = None
+
+    def __init__(
+        self,
+        ioctx: Ioctx,
+        key: Text,
+        locator_key: Optional[Text] = None,
+        nspace: Optional[Text] = None,
+    ) -> None:
+        self.ioctx = ioctx
+        self.key = key
+        self.locator_key = locator_key
+        self.nspace = "" if nspace is None else nspace
+
+    def __str__(self) -> str:
+        return (
+            f"rados.Object(ioctx={self.ioctx},key={self.key!s},"
+            f"nspace={self.nspace or '--default--'},locator={self.locator_key})"
+        )
+
+    def require_object_exists(self) -> None:
+        """Raise ObjectStateError if this object was removed."""
+        if self.state != "exists":
+            raise ObjectStateError("The object is removed")
+
+    def _context(self) -> Ioctx:
+        self.require_object_exists()
+        locator = self.locator_key or ""
+        if (self.ioctx.nspace, self.ioctx.locator_key) == (self.nspace, locator):
+            return self.ioctx
+        # Not the caller's own with another namespace: other threads work with that meanwhile.
+        place = self._place
+        if place is None:
+            place = self.ioctx.dup()
+            self._place = place
+        place.set_namespace(self.nspace)
+        place.set_locator_key(locator)
+        return place
+
+    def read(self, length: int = 1024 * 1024) -> bytes:
+        """Read up to `length` bytes from the position, which moves on by as many."""
+        data = self._context().read(self.key, length, self.offset)
+        self.offset += len(data)
+        return data
+
+    def write(self, string_to_write: AnyBuffer) -> int:
+        """Write the bytes of a buffer at the position, which moves on by as many. Returns 0."""
+        result = self._context().write(self.key, string_to_write, self.offset)
+        self.offset += memoryview(cast(Any, string_to_write)).nbytes
+        return result
+
+    def seek(self, position: int) -> None:
+        """Set the position, in bytes from the object's beginning."""
+        self.require_object_exists()
+        self.offset = position
+
+    def remove(self) -> None:
+        """Remove the object. Raises ObjectNotFound; later calls raise ObjectStateError."""
+        self._context().remove_object(self.key)
+        self.state = "removed"
+
+    def stat(self) -> Tuple[int, time.struct_time]:
+        """Return the size in bytes and when the object was modified, as time.gmtime() does."""
+        return self._context().stat(self.key)
+
+    def get_xattr(self, xattr_name: Text) -> bytes:
+        """Return an attribute. Raises NoData."""
+        return self._context().get_xattr(self.key, xattr_name)
+
+    def get_xattrs(self) -> XattrIterator:
+        """Return an iterator over the attributes."""
+        return self._context().get_xattrs(self.key)
+
+    def set_xattr(self, xattr_name: Text, xattr_value: AnyBuffer) -> bool:
+        """Set an attribute to the bytes of a buffer. Returns True."""
+        return self._context().set_xattr(self.key, xattr_name, xattr_value)
+
+    def rm_xattr(self, xattr_name: Text) -> bool:
+        """Remove an attribute. Returns True."""
+        return self._context().rm_xattr(self.key, xattr_name)

@@ -1,0 +1,37 @@
+"""Operations as context managers, under the stock module's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._bound import ReadOp, WriteOp
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class OpCtx:
+    """Creates an operation at the beginning of a `with` block, and releases it at its end."""
+
+    create: Any
+    _release_if_created: Any
+
+    def __enter__(self) -> Self:
+        return self.create()  # type: ignore[no-any-return]
+
+    def __exit__(self, type: Any, msg: Any, traceback: Any) -> None:
+        self._release_if_created()
+
+
+class WriteOpCtx(WriteOp, OpCtx):
+    """A WriteOp for a `with` block. Older programs give it the I/O context, which it ignores."""
+
+    def __init__(self, ioctx: Any = None) -> None:
+        super().__init__()
+
+
+class ReadOpCtx(ReadOp, OpCtx):
+    """A ReadOp for a `with` block. Older programs give it the I/O context, which it ignores."""
+
+    def __init__(self, ioctx: Any = None) -> None:
+        super().__init__()

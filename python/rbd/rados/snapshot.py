@@ -1,0 +1,29 @@
+"""A snapshot of a pool, under the stock module's name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._bound import Ioctx
+
+
+class Snap:
+    """A snapshot of a pool: its name, its id, and the I/O context that found it."""
+
+    ioctx: Ioctx
+    name: str
+    snap_id: int
+
+    def __init__(self, ioctx: Ioctx, name: str, snap_id: int) -> None:
+        self.ioctx = ioctx
+        self.name = name
+        self.snap_id = snap_id
+
+    def __str__(self) -> str:
+        return f"rados.Snap(ioctx={self.ioctx},name={self.name},snap_id={self.snap_id})"
+
+    def get_timestamp(self) -> datetime:
+        """Return when the snapshot was made, in local time. Raises ObjectNotFound."""
+        return datetime.fromtimestamp(self.ioctx._snap_time(self.snap_id))

@@ -1,0 +1,98 @@
+"""Snapshots of pools, and those that a program manages itself."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from rbd import rados
+
+Ioctx = rados.Ioctx
+
+
+def test_of_a_pool(snapshot_ioctx: Ioctx) -> None:
+    io = snapshot_ioctx
+    assert list(io.list_snaps()) == []
+    io.write_full("o", b"before")
+    before = datetime.datetime.now() - datetime.timedelta(seconds=5)
+    assert io.create_snap("first") is None
+    with pytest.raises(rados.ObjectExists, match="'first' of pool"):
+        io.create_snap("first")
+    io.write_full("o", b"after")
+    io.create_snap("second")
+    found = io.list_snaps()
+    assert iter(found) is found
+    assert {snap.name for snap in found} == {"first", "second"}
+    assert {snap.name for snap in rados.SnapIterator(io)} == {"first", "second"}
+    snap = io.lookup_snap("first")
+    assert isinstance(snap, rados.Snap)
+    assert (snap.ioctx, snap.name) == (io, "first")
+    assert before <= snap.get_timestamp() <= datetime.datetime.now()
+    assert f"name=first,snap_id={snap.snap_id}" in str(snap)
+    io.set_read(snap.snap_id)
+    assert io.read("o") == b"before"
+    # An object that is asked for in another place sees the same snapshot.
+    assert io.dup().read("o") == b"before"
+    io.set_read(rados.LIBRADOS_SNAP_HEAD)
+    assert io.read("o") == b"after"
+    io.snap_rollback("o", "first")
+    assert io.read("o") == b"before"
+    io.remove_snap("first")
+    for call in (
+        lambda: io.lookup_snap("first"),
+        lambda: io.remove_snap("first"),
+        lambda: io.snap_rollback("o", "first"),
+    ):
+        with pytest.raises(rados.ObjectNotFound, match="'first'"):
+            call()
+    with pytest.raises(rados.ObjectNotFound):
+        snap.get_timestamp()
+
+
+def test_self_managed(snapshot_ioctx: Ioctx) -> None:
+    io = snapshot_ioctx
+    io.write_full("o", b"1")
+    first = io.create_self_managed_snap()
+    io.set_self_managed_snap_write([first])
+    io.write_full("o", b"2")
+    second = io.create_self_managed_snap()
+    assert second > first
+    io.set_self_managed_snap_write((first, second))
+    io.write_full("o", b"3")
+    for snap_id, data in ((first, b"1"), (second, b"2"), (rados.LIBRADOS_SNAP_HEAD, b"3")):
+        io.set_read(snap_id)
+        assert io.read("o") == data
+    io.rollback_self_managed_snap("o", first)
+    assert io.read("o") == b"1"
+    # A duplicate writes with the same snapshots.
+    with io.dup() as other:
+        other.write_full("new", b"x")
+    io.remove_self_managed_snap(second)
+    io.remove_self_managed_snap(first)
+    io.set_self_managed_snap_write([])
+    with pytest.raises(rados.InvalidArgumentError):
+        io.create_snap("of the pool")
+
+
+def test_wrong_arguments(snapshot_ioctx: Ioctx) -> None:
+    io: Any = snapshot_ioctx
+    for call in (
+        lambda: io.create_snap(3),
+        lambda: io.set_read("first"),
+        lambda: io.set_self_managed_snap_write(3),
+        lambda: io.set_self_managed_snap_write(["x"]),
+        lambda: rados.SnapIterator(None),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError):
+            call()
+    for number in (-1, 2**64):
+        for overflow in (io.set_read, io.remove_self_managed_snap):
+            with pytest.raises(OverflowError):
+                overflow(number)
+        with pytest.raises(OverflowError):
+            io.set_self_managed_snap_write([number])
+    io.close()
+    with pytest.raises(rados.IoctxStateError):
+        io.list_snaps()
