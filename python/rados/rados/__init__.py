@@ -1,0 +1,12 @@
+"""The module `rados` under that name: everything here is that of `rbd.rados`."""
+
+from typing import Any
+
+from rbd import rados as _rados
+from rbd.rados import *  # noqa: F403
+
+__all__ = list(_rados.__all__)
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_rados, name)
