@@ -137,7 +137,7 @@ def test_text(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "text", SIZE)
     image = rbd.Image(rbd_ioctx, "text")
     assert "text" in str(image)
-    assert repr(image) == "<rbd.Image image 'text'>"
+    assert repr(image) == f"<rbd.Image image 'text' in pool {rbd_ioctx.get_pool_name()!r}>"
     image.close()
     assert "closed" in str(image)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
 import os
 import threading
 import uuid
@@ -137,7 +138,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         """As _spec(), for what will be written."""
         spec = self._spec(path)
         if spec.snapshot is not None:
-            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
         self._make_directory(spec.pool, spec.namespace, exist_ok=True)
         return spec
 
@@ -248,7 +249,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             with self._ioctx(location.pool, above) as ioctx:
                 images = sorted(RBD().list(ioctx))
         elif not directories:
-            raise exceptions.ImageNotFound(f"there is no directory {path!r}", errno=2)
+            raise exceptions.ImageNotFound(f"there is no directory {path!r}", errno=errno.ENOENT)
         names = [f"{path}/{name}" for name in directories]
         return names, [f"{path}/{name}" for name in images]
 
@@ -513,7 +514,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
     def _remove(self, path: str) -> None:
         spec = self._spec(path)
         if spec.snapshot is not None:
-            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=30)
+            raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
         assert spec.image is not None
         with open_ioctx(spec, self.cluster) as ioctx:
             RBD().remove(ioctx, spec.image)

@@ -89,7 +89,8 @@ class ImageSpec:
             )
         if isinstance(snapshot, int):
             raise exceptions.InvalidArgument(
-                f"{image} is set to snapshot {snapshot}, which has no name to open it by", errno=22
+                f"{image} is set to snapshot {snapshot}, which has no name to open it by",
+                errno=errno.EINVAL,
             )
         return cls(
             pool=pool,
