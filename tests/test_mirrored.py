@@ -1,4 +1,4 @@
-"""The mirrored images of a pool without any; test_mirror_image.py and test_mirroring.py make some."""
+"""The mirrored images of a pool that has none; test_mirror_image.py makes some."""
 
 from __future__ import annotations
 

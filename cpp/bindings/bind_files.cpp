@@ -13,7 +13,7 @@ namespace {
 // Where the image can be opened again: pool, namespace, name, id, snapshot, whether it was opened
 // read-only, the client's name and the configuration file; None for what is not known. The snapshot
 // is the one that is set; of one that no name opens, it is the number.
-py::tuple address(const PyImage& self) {
+py::tuple opened(const PyImage& self) {
     const OpenOptions& options = self.options();
     const IoCtx& ioctx = self.ioctx();
     std::string pool;
@@ -57,7 +57,7 @@ std::unique_ptr<PyImage> open_again(const PyImage& self, const std::optional<Nam
 }  // namespace
 
 void bind_files(ImageClass& image) {
-    define(image, "_address", address, "Where the image can be opened again.");
+    define(image, "_opened", opened, "How the image was opened: the fields of rbd._opened.Opened.");
     define(image, "_open_again", open_again,
            "Another handle, read-only, on the same image at a snapshot or its head.",
            py::arg("snapshot"));

@@ -611,7 +611,7 @@ class Image(metaclass=_Type):
     def mirror_image_get_status(self) -> MirrorStatus: ...
     def mirror_image_get_instance_id(self) -> str: ...
     # files
-    def _address(
+    def _opened(
         self,
     ) -> Tuple[
         str,

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import exceptions
 from ._core import Image
+from ._opened import Opened
 from ._regions import Axis, Region
 from .spec import ImageSpec, open_spec
 
@@ -116,8 +117,7 @@ class ImageArray:
             self._image = image_or_spec
             self._spec: Optional[ImageSpec] = None
             image_or_spec.require_not_closed()
-            *_, snapshot, read_only, _client, _conf = image_or_spec._address()
-            if mode == "r+" and (read_only or snapshot is not None):
+            if mode == "r+" and not Opened.of(image_or_spec).writable:
                 raise exceptions.ReadOnlyImage(
                     f"{image_or_spec} is open read-only", errno=errno.EROFS
                 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
 
 from . import exceptions
 from ._core import RBD, Image
+from ._opened import Opened
 from .spec import ImageSpec, open_ioctx, open_spec
 
 if TYPE_CHECKING:
@@ -413,10 +414,15 @@ def _open_image(image: Image, mode: str, buffering: int, growing: Optional[bool]
     size = _check_buffering(buffering)
     grows = _check_growing(mode, growing)
     image.require_not_closed()
-    pool, space, name, image_id, snapshot, read_only, *_ = image._address()
-    at = None if snapshot is None else str(snapshot)
-    spec = ImageSpec(pool or "", name, space, at, image_id=image_id)
-    if mode != "rb" and (read_only or snapshot is not None):
+    opened = Opened.of(image)
+    spec = ImageSpec(
+        opened.pool,
+        opened.name,
+        opened.namespace,
+        None if opened.snapshot is None else str(opened.snapshot),
+        image_id=opened.image_id,
+    )
+    if mode != "rb" and not opened.writable:
         raise exceptions.ReadOnlyImage(f"{spec} is open read-only", errno=errno.EROFS)
     return _file(image, mode, spec, grows, size, owned=False)
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from . import exceptions
 from ._core import Image
+from ._opened import Opened
 
 if TYPE_CHECKING:
     from . import rados
 
-__all__ = ["ImageSpec", "PoolNotFound", "SnapshotNotFound", "open_spec"]
+__all__ = ["ImageSpec", "PoolNotFound", "SnapshotNotFound", "open_ioctx", "open_spec"]
 
 _connections: Dict[Tuple[int, Optional[str], Optional[str]], rados.Rados] = {}
 _connections_lock = threading.Lock()
@@ -80,27 +81,28 @@ class ImageSpec:
     @classmethod
     def of(cls, image: Image, opened_as: Optional[ImageSpec] = None) -> ImageSpec:
         """The address of an open image, which was opened by one if that is given."""
-        pool, space, name, image_id, snapshot, _, client, conffile = image._address()
+        opened = Opened.of(image)
+        pool, space = opened.pool, opened.namespace
         if not pool and opened_as is not None:
             pool, space = opened_as.pool, opened_as.namespace
         if not pool:
             raise exceptions.InvalidArgument(
                 f"error asking for the pool of {image}: the ioctx that it was opened with is closed"
             )
-        if isinstance(snapshot, int):
+        if isinstance(opened.snapshot, int):
             raise exceptions.InvalidArgument(
-                f"{image} is set to snapshot {snapshot}, which has no name to open it by",
+                f"{image} is set to snapshot {opened.snapshot}, which has no name to open it by",
                 errno=errno.EINVAL,
             )
         return cls(
             pool=pool,
             namespace=space,
-            image=name,
-            snapshot=snapshot,
-            conffile=conffile or os.environ.get("CEPH_CONF") or None,
-            client=client,
+            image=opened.name,
+            snapshot=opened.snapshot,
+            conffile=opened.conffile or os.environ.get("CEPH_CONF") or None,
+            client=opened.client,
             # A name can pass to another image; the id stays.
-            image_id=image_id,
+            image_id=opened.image_id,
         )
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Callable, Deque, Iterable, Iterator, List, Optional, Tuple
 
 from .. import _pipeline, library_info
 from .._core import Image
+from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream, checked_name
 from .extents import changed, check_size, own
@@ -54,7 +55,7 @@ def export_diff(
     if from_snapshot is not None:
         # Before a destination is touched; the diff itself would say it too.
         image.is_protected_snap(from_snapshot)
-    at = image._address()[4]
+    at = Opened.of(image).snapshot
     # A snapshot of a group, say, has no name that an import could give to its own.
     end = at if isinstance(at, str) else None
     size = image.size()
@@ -64,14 +65,12 @@ def export_diff(
             image,
             sink,
             reporting,
-            queue_depth,
-            diff_format,
-            from_snapshot,
-            end,
-            whole_object,
-            None,
-            0,
-            include_parent,
+            version=diff_format,
+            start=from_snapshot,
+            end=end,
+            queue_depth=queue_depth,
+            whole_object=whole_object,
+            include_parent=include_parent,
         )
         reporting.update(size, last=True)
     return sink.checksum
@@ -81,13 +80,14 @@ def write_diff(
     image: Image,
     sink: Sink,
     progress: Progress,
-    queue_depth: int,
+    *,
     version: int,
     start: Optional[str],
     end: Optional[str],
-    whole_object: bool,
-    protected: Optional[bool],
-    done: int,
+    queue_depth: int,
+    whole_object: bool = False,
+    protected: Optional[bool] = None,
+    done: int = 0,
     include_parent: bool = True,
 ) -> None:
     """Writes one diff of the open image. `done` bytes were done before it, for the progress."""

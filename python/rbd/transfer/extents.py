@@ -8,6 +8,7 @@ from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
+from .._opened import Opened
 
 # How much of the image one diff covers, in bytes: its extents are few enough to keep, and while
 # they are read the next diff is made.
@@ -102,8 +103,8 @@ def check_size(image: Image, size: int) -> None:
     A diff says nothing of what it no longer finds, nor does a handle that is open read-only, and so
     is told of no change.
     """
-    *_, snapshot, read_only, _client, _conffile = image._address()
-    if snapshot is None and read_only:
+    opened = Opened.of(image)
+    if opened.snapshot is None and opened.read_only:
         with image._open_again(None) as again:
             now = again.size()
     else:

@@ -7,6 +7,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import Image
+from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream
 from .diff_export import write_diff
@@ -88,8 +89,7 @@ def _snapshots(image: Image) -> Iterator[Tuple[str, int]]:
 
 
 def _export_all(image: Image, sink: Sink, progress: Progress, queue_depth: int) -> None:
-    _, _, _, _, at_snapshot, read_only, *_ = image._address()
-    if not read_only and at_snapshot is None:
+    if Opened.of(image).writable:
         # Other handles see what is in the cluster; with the lock at another client, that is all.
         with contextlib.suppress(exceptions.ReadOnlyImage):
             image.flush()
@@ -110,8 +110,27 @@ def _export_all(image: Image, sink: Sink, progress: Progress, queue_depth: int) 
         for name, size in snapshots:
             with head._open_again(name) as at:
                 protected = at.is_protected_snap(name)
-                write_diff(at, sink, progress, queue_depth, 2, start, name, False, protected, done)
+                write_diff(
+                    at,
+                    sink,
+                    progress,
+                    version=2,
+                    start=start,
+                    end=name,
+                    queue_depth=queue_depth,
+                    protected=protected,
+                    done=done,
+                )
             start = name
             done += size
-        write_diff(head, sink, progress, queue_depth, 2, start, None, False, None, done)
+        write_diff(
+            head,
+            sink,
+            progress,
+            version=2,
+            start=start,
+            end=None,
+            queue_depth=queue_depth,
+            done=done,
+        )
     progress.update(sum(sizes), last=True)
