@@ -43,7 +43,8 @@ void bind_copy(ImageClass& image) {
         "total) cannot\nstop it.\n\n"
         "A clone that has an object map is read twice, because librbd leaves out what it has from "
         "its parent;\nonce, if this Image is read-only and at the head.\n\n"
-        "Raises ImageExists, InvalidArgument, ArgumentOutOfRange.\n\n"
+        "Raises ImageExists, InvalidArgument, ArgumentOutOfRange, and OperationNotSupported while "
+        "encryption\nis loaded.\n\n"
         "Implements: rbd_copy_with_progress4",
         py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
         py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
@@ -57,7 +58,7 @@ void bind_copy(ImageClass& image) {
         "Copies the image's data into another open image, which must be as large at least, over "
         "what is there.\n\n"
         "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "
-        "ReadOnlyImage.\n\n"
+        "ReadOnlyImage, and\nOperationNotSupported while encryption of this image is loaded.\n\n"
         "Implements: rbd_copy_with_progress2",
         py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none());
     define(
@@ -67,7 +68,7 @@ void bind_copy(ImageClass& image) {
         "The options are as in create() and clone(); None: as this image's. on_progress(done, "
         "total) cannot\nstop it. Raises ImageExists; InvalidArgument, also at a snapshot of a "
         "group, "
-        "of mirroring or of the\ntrash.\n\n"
+        "of mirroring or of the\ntrash; OperationNotSupported while encryption is loaded.\n\n"
         "Implements: rbd_deep_copy_with_progress",
         py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
         py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),

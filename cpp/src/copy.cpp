@@ -4,6 +4,7 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/copy.hpp>
+#include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/snapshot.hpp>
 
@@ -61,22 +62,34 @@ std::string striping(const Image& image, const ImageOptions& options, int code) 
     }
 }
 
+// librbd mixes up plain data and what is stored: a deep copy then has neither all of the one nor
+// all of the other, without an error.
+void refuse_encrypted(const Image& image, const std::string& what) {
+    if (encryption::loaded(image)) {
+        throw Error(EOPNOTSUPP,
+                    what +
+                        ": its encryption is loaded; open it without loading encryption to copy "
+                        "what is stored, or export and import the plain data");
+    }
+}
+
 }  // namespace
 
 void create(const Image& image, const IoCtx& ioctx, const std::string& name,
             const ImageOptions& options, uint64_t sparse_size, const Progress& progress) {
+    const auto copying = [&] {
+        return "error copying " + image.describe() + " to " + quoted(name) + ioctx.place();
+    };
     auto use = image.use();
     auto pool = ioctx.use();
+    refuse_encrypted(image, copying());
     OptionsHandle handle(options);
     const uint64_t rest = doubtful(image);
     const Progress first = part_of(progress, 0, rest);
     const int result =
         use->rbd_copy_with_progress4(use.get(), pool.get(), name.c_str(), handle.get(),
                                      report_progress, progress_argument(first), sparse_size);
-    check(result, [&] {
-        return "error copying " + image.describe() + " to " + quoted(name) + ioctx.place() +
-               striping(image, options, -result);
-    });
+    check(result, [&] { return copying() + striping(image, options, -result); });
     if (rest > 0) {
         OpenOptions made;
         made.name = name;
@@ -87,18 +100,28 @@ void create(const Image& image, const IoCtx& ioctx, const std::string& name,
 }
 
 void into(const Image& image, const Image& destination, const Progress& progress) {
+    const auto copying = [&] {
+        return "error copying " + image.describe() + " into " + destination.describe();
+    };
     auto use = image.use();
     auto target = destination.use();
+    refuse_encrypted(image, copying());
     const uint64_t size = image.size();
+    const uint64_t room = destination.size();
+    if (size > room && encryption::loaded(destination)) {
+        // librbd compares with the size that is stored, header included, and fails at the end.
+        throw Error(EINVAL, copying() + ": the encrypted destination has room for " +
+                                std::to_string(room) + " bytes, not for " + std::to_string(size));
+    }
     const uint64_t rest = doubtful(image);
-    if (size <= destination.size()) {
+    if (size <= room) {
         // librbd leaves what is there where this image has nothing.
         wipe(destination, size);
     }
     const Progress first = part_of(progress, 0, rest);
     check(use->rbd_copy_with_progress2(use.get(), target.get(), report_progress,
                                        progress_argument(first)),
-          [&] { return "error copying " + image.describe() + " into " + destination.describe(); });
+          copying);
     if (rest > 0) {
         copy_plainly(image, destination, rest, part_of(progress, size, 0));
     }
@@ -106,13 +129,15 @@ void into(const Image& image, const Image& destination, const Progress& progress
 
 void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
           const ImageOptions& options, const Progress& progress) {
+    const auto copying = [&] {
+        return "error deep-copying " + image.describe() + " to " + quoted(name) + ioctx.place();
+    };
     auto use = image.use();
+    refuse_encrypted(image, copying());
     const auto at = snapshot::position(image);
     if (at.id) {
         // librbd ends the process: it copies no such snapshots, and then looks for this one.
-        throw Error(EINVAL, "error deep-copying " + image.describe() + " to " + quoted(name) +
-                                ioctx.place() + ": it is set to snapshot id " +
-                                std::to_string(*at.id) +
+        throw Error(EINVAL, copying() + ": it is set to snapshot id " + std::to_string(*at.id) +
                                 ", which is not a user's; set it to its head, or use copy()");
     }
     auto pool = ioctx.use();
@@ -120,10 +145,7 @@ void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
     const int result =
         use->rbd_deep_copy_with_progress(use.get(), pool.get(), name.c_str(), handle.get(),
                                          report_progress, progress_argument(progress));
-    check(result, [&] {
-        return "error deep-copying " + image.describe() + " to " + quoted(name) + ioctx.place() +
-               striping(image, options, -result);
-    });
+    check(result, [&] { return copying() + striping(image, options, -result); });
 }
 
 }  // namespace rbdxx::copy

@@ -119,4 +119,12 @@ void load(const Image& image, const std::vector<Layer>& layers) {
     });
 }
 
+bool loaded(const Image& image) {
+    return image.state()->encryption_header > 0;
+}
+
+bool may_be_loaded(const Image& image) {
+    return loaded(image) || image.state()->lender != nullptr;
+}
+
 }  // namespace rbdxx::encryption

@@ -127,7 +127,18 @@ Image Image::open(const IoCtx& ioctx, OpenOptions options) {
     check(result, [&] { return "error opening " + options.describe(); });
     Image image = adopt(ioctx.state()->cluster, raw, options);
     image.state_->set_witness(ioctx.state()->witness());
+    image.set_connection(ioctx);
     return image;
+}
+
+void Image::set_connection(const IoCtx& ioctx) const noexcept {
+    try {
+        auto call = ioctx.use();
+        if (call->rados_ioctx_get_cluster) {
+            state_->connection = call->rados_ioctx_get_cluster(call.get());
+        }
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): closed meanwhile, and not known then
+    }
 }
 
 Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
@@ -322,6 +333,14 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
 
 void Image::flatten(const Progress& progress) const {
     auto call = use();
+    if (state_->encryption_header > 0 && !call->rbd_encryption_load2 && overlap() > 0) {
+        // A librbd that knows no layers of encryption would encrypt the parent's header once more:
+        // nothing could read the image any longer.
+        throw Error(EOPNOTSUPP, "error flattening " + describe() +
+                                    ": its encryption is loaded, and the loaded librbd would "
+                                    "destroy the header. Open it without loading encryption to "
+                                    "flatten it");
+    }
     check(call->rbd_flatten_with_progress(call.get(), report_progress, progress_argument(progress)),
           [&] { return "error flattening " + describe(); });
 }

@@ -56,6 +56,7 @@ void PyImage::close(bool interruptible) {
 void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster) {
     owner_ = std::make_unique<Image>(Image::adopt(std::move(cluster), raw, options_));
     owner_->state()->set_witness(ioctx_.ioctx->state()->witness());
+    owner_->set_connection(*ioctx_.ioctx);
     image_.store(owner_.get(), std::memory_order_release);
     if (close_asked_.load()) {
         close();

@@ -22,4 +22,10 @@ void load(const Image& image, const Layer& layer);
 // holds for all ancestors that are left. Implements: rbd_encryption_load2
 void load(const Image& image, const std::vector<Layer>& layers);
 
+// Whether encryption was loaded through this handle or a copy of it. librbd does not tell: of a
+// borrowed image, what its lender did is not known.
+bool loaded(const Image& image);
+// False only where no encryption is loaded for certain.
+bool may_be_loaded(const Image& image);
+
 }  // namespace rbdxx::encryption

@@ -7,7 +7,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -52,6 +54,13 @@ struct ImageState final : Handle {
     std::mutex snapshot_mutex;
     // Whether it was opened for reading alone. Set before it is shared.
     bool read_only = false;
+    // The connection that it was opened over; null where that is not known. Set before it is
+    // shared.
+    abi::rados_t connection = nullptr;
+    // Parents, by pool, id and snapshot, of which is known that no data come from what is not an
+    // image.
+    std::set<std::tuple<int64_t, std::string, uint64_t>> sound_parents;
+    std::mutex parents_mutex;
     // What frees the handle in place of rbd_close, where that is to happen asynchronously.
     std::function<int(abi::rbd_image_t)> closer;
     std::mutex closer_mutex;
@@ -119,6 +128,9 @@ public:
     // null where that is another library's.
     static Image adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
                        const OpenOptions& options);
+
+    // Notes which connection a context is of, for what an image needs of its pool's others.
+    void set_connection(const IoCtx& ioctx) const noexcept;
 
     // Uses an image that stays `lender`'s to close, and keeps `lender` for as long.
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
