@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
 
@@ -290,3 +290,48 @@ def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, changed: rbd.Image) -> None:
 def test_extents_do_not_pretend_to_pickle(changed: rbd.Image) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(changed.diff())
+
+
+@pytest.fixture
+def regrown(rbd_image: rbd.Image) -> rbd.Image:
+    """Data in all objects at snapshot 's1', then only in 0 and 1, and at 's2' in 6 as well."""
+    for number in range(8):
+        rbd_image.write(b"a" * OBJECT, number * OBJECT)
+    rbd_image.create_snap("s1")
+    rbd_image.resize(2 * OBJECT + 4096)
+    rbd_image.create_snap("small")
+    rbd_image.resize(SIZE)
+    rbd_image.write(b"b" * 4096, 6 * OBJECT)
+    rbd_image.create_snap("s2")
+    return rbd_image
+
+
+@pytest.mark.parametrize("start", ["s1", "small", None])
+@pytest.mark.parametrize("end", ["s2", None])
+def test_whole_objects_that_were_cut_off_meanwhile(
+    regrown: rbd.Image, start: Optional[str], end: Optional[str]
+) -> None:
+    regrown.set_snap(start)
+    before = b"" if start is None else regrown.read(0, regrown.size())
+    regrown.set_snap(end)
+    after = regrown.read(0, SIZE)
+    before = before.ljust(SIZE, b"\0")
+    (first,) = [entry["id"] for entry in regrown.list_snaps() if entry["name"] == (start or "s1")]
+    for since in [start] if start is None else [start, first]:
+        for extents in (
+            regrown.diff(from_snapshot=since, whole_object=True),
+            regrown.diff(from_snapshot=since, whole_object=True, merge=True),
+            iterated(regrown, 0, SIZE, since, whole_object=True),
+        ):
+            restored = bytearray(before)
+            for offset, length, exists in extents:
+                restored[offset : offset + length] = (
+                    after[offset : offset + length] if exists else bytes(length)
+                )
+            assert restored == after, list(extents)
+
+
+def test_whole_objects_of_an_image_that_kept_its_size(regrown: rbd.Image) -> None:
+    # The maps tell of it, though it had another size before.
+    regrown.write(b"c" * 4096, 4 * OBJECT)
+    assert list(regrown.diff(from_snapshot="s2", whole_object=True)) == [(4 * OBJECT, OBJECT, True)]

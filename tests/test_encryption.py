@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import pytest
 
 import rbd
 import rbd.rados
 import rbd.transfer
+from rbd import transfer
 from support import isolated
 from support.location import Where, open_all
 
@@ -279,3 +281,239 @@ def test_closed_image(rbd_image: rbd.Image) -> None:
         with pytest.raises(rbd.InvalidArgument) as error:
             call(LUKS1, PASSPHRASE)
         assert error.value.errno is None
+
+
+# Differences, exports and copies while encryption is loaded
+
+OBJECT = 1 << 20
+
+
+class Encrypted(NamedTuple):
+    """An encrypted image, its format, and the number of its last object."""
+
+    image: rbd.Image
+    version: int
+    last: int
+
+
+def noise(number: int) -> bytes:
+    return bytes([number, 255 - number]) * (OBJECT // 2)
+
+
+def plain(image: rbd.Image, snapshot: Optional[str] = None) -> bytes:
+    image.set_snap(snapshot)
+    content = image.read(0, image.size())
+    image.set_snap(None)
+    return content
+
+
+@pytest.fixture
+def formatted(request: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Encrypted]:
+    """An image with object maps, a snapshot 's' of objects 0, 3, 9 and the last, and later data."""
+    version = getattr(request, "param", LUKS1)
+    rbd.RBD().create(rbd_ioctx, "encrypted", 32 * OBJECT, order=20)
+    with rbd.Image(rbd_ioctx, "encrypted") as image:
+        image.encryption_format(version, PASSPHRASE)
+        # In the map of what is stored, the header comes first, and the last object is elsewhere.
+        last = image.size() // OBJECT - 1
+        for number in (0, 3, 9, last):
+            image.write(noise(number), number * OBJECT)
+        image.create_snap("s")
+        image.write(noise(40), 3 * OBJECT)
+        image.write(noise(50), 11 * OBJECT)
+        yield Encrypted(image, version, last)
+
+
+def objects(extents: Iterable[Tuple[int, int, bool]]) -> Set[int]:
+    """Those that have data of the extents in them."""
+    return {
+        number
+        for offset, length, exists in extents
+        for number in range(offset // OBJECT, -(-(offset + length) // OBJECT))
+        if exists
+    }
+
+
+def restored(ioctx: rbd.rados.Ioctx, name: str, stream: io.BytesIO) -> bytes:
+    """What comes of a diff from the beginning."""
+    rbd.RBD().create(ioctx, name, OBJECT, order=20)
+    stream.seek(0)
+    with rbd.Image(ioctx, name) as image:
+        transfer.import_diff(stream, image)
+        return plain(image)
+
+
+@pytest.mark.parametrize("formatted", [LUKS1, LUKS2], indirect=True, ids=["luks1", "luks2"])
+@pytest.mark.parametrize("whole_object", [False, True])
+def test_diffs_are_of_plain_data(formatted: Encrypted, whole_object: bool) -> None:
+    image, _, last = formatted
+    found = image.diff(whole_object=whole_object)
+    assert objects(found) == {0, 3, 9, 11, last}
+    found = image.diff(from_snapshot="s", whole_object=whole_object)
+    assert objects(found) == {3, 11}
+    called: List[Tuple[int, int, bool]] = []
+    size = image.size()
+    image.diff_iterate(
+        0, size, "s", lambda *extent: called.append(extent), whole_object=whole_object
+    )
+    assert called == list(found)
+    assert all(offset + length <= size for offset, length, _ in found)
+    image.set_snap("s")
+    assert objects(image.diff(whole_object=whole_object)) == {0, 3, 9, last}
+
+
+@pytest.mark.parametrize("whole_object", [False, True])
+def test_exported_diffs_are_of_plain_data(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx, whole_object: bool
+) -> None:
+    image = formatted.image
+    stream = io.BytesIO()
+    transfer.export_diff(image, stream, whole_object=whole_object)
+    assert restored(rbd_ioctx, "head", stream) == plain(image)
+    image.set_snap("s")
+    stream = io.BytesIO()
+    transfer.export_diff(image, stream, whole_object=whole_object)
+    assert restored(rbd_ioctx, "copy", stream) == plain(image, "s")
+    image.set_snap(None)
+    stream = io.BytesIO()
+    transfer.export_diff(image, stream, "s", whole_object=whole_object)
+    with rbd.Image(rbd_ioctx, "copy") as copy:
+        stream.seek(0)
+        transfer.import_diff(stream, copy)
+        assert plain(copy) == plain(image)
+
+
+@pytest.mark.parametrize("formatted", [LUKS1, LUKS2], indirect=True, ids=["luks1", "luks2"])
+def test_an_exported_image_is_of_plain_data(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    image = formatted.image
+    for snapshot in ("s", None):
+        image.set_snap(snapshot)
+        stream = io.BytesIO()
+        transfer.export_image(image, stream)
+        assert stream.getvalue() == plain(image, snapshot)
+
+
+def test_exports_without_a_snapshot(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    rbd_image.encryption_format(LUKS1, PASSPHRASE)
+    rbd_image.write(b"data", 10 << 20)
+    expected = plain(rbd_image)
+    stream = io.BytesIO()
+    transfer.export_image(rbd_image, stream)
+    assert stream.getvalue() == expected
+    diff = io.BytesIO()
+    transfer.export_diff(rbd_image, diff)
+    assert restored(rbd_ioctx, "copy", diff) == expected
+
+
+def test_a_stream_of_all_snapshots_is_of_what_is_stored(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    image, version, _ = formatted
+    stream = io.BytesIO()
+    transfer.export_image(image, stream, export_format=2)
+    stream.seek(0)
+    transfer.import_image(stream, rbd_ioctx, "copy")
+    with rbd.Image(rbd_ioctx, "encrypted") as stored, rbd.Image(rbd_ioctx, "copy") as copy:
+        assert plain(copy) == plain(stored)
+        copy.encryption_load(version, PASSPHRASE)
+        assert plain(copy) == plain(image)
+        assert plain(copy, "s") == plain(image, "s")
+
+
+def test_copies_are_refused(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    image, version, _ = formatted
+    rbd.RBD().create(rbd_ioctx, "target", image.size())
+    with rbd.Image(rbd_ioctx, "target") as target:
+        calls: List[Callable[[], None]] = [
+            lambda: image.copy(rbd_ioctx, "copy"),
+            lambda: image.deep_copy(rbd_ioctx, "copy"),
+            lambda: image.copy_into(target),
+        ]
+        for call in calls:
+            with pytest.raises(rbd.OperationNotSupported, match="encryption is loaded") as caught:
+                call()
+            assert caught.value.errno == 95
+        assert not any(plain(target))
+    assert sorted(rbd.RBD().list(rbd_ioctx)) == ["encrypted", "target"]
+    # Once it was formatted, another load says that it is loaded already.
+    with pytest.raises(rbd.ImageExists):
+        image.encryption_load(version, PASSPHRASE)
+    with pytest.raises(rbd.OperationNotSupported):
+        image.copy(rbd_ioctx, "copy")
+    with rbd.Image(rbd_ioctx, "encrypted", read_only=True) as stored:
+        stored.deep_copy(rbd_ioctx, "deep")
+        stored.copy(rbd_ioctx, "copy")
+    for name in ("deep", "copy"):
+        with rbd.Image(rbd_ioctx, name) as copy:
+            copy.encryption_load(version, PASSPHRASE)
+            assert plain(copy) == plain(image)
+
+
+def test_a_copy_into_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    image, _, last = formatted
+    before, size = plain(image), image.size()
+    rbd.RBD().create(rbd_ioctx, "source", size + 4096, order=20)
+    with rbd.Image(rbd_ioctx, "source") as source:
+        source.write(noise(7), 5 * OBJECT)
+        with pytest.raises(rbd.InvalidArgument, match=f"room for {size} bytes"):
+            source.copy_into(image)
+        assert plain(image) == before
+        source.resize(size)
+        source.write(noise(8), last * OBJECT)
+        source.copy_into(image)
+    for number in (5, last):
+        there = slice(number * OBJECT, (number + 1) * OBJECT)
+        assert plain(image)[there] == noise(7 if number == 5 else 8)
+
+
+def test_a_clone_of_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    image, version, last = formatted
+    image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        clone.encryption_load(version, PASSPHRASE)
+        assert plain(clone) == plain(image, "s")
+        for whole_object in (False, True):
+            assert objects(clone.diff(whole_object=whole_object)) == {0, 3, 9, last}
+        clone.create_snap("own")
+        clone.write(noise(60), 9 * OBJECT)
+        clone.write(noise(61), 12 * OBJECT)
+        expected = plain(clone)
+        for whole_object in (False, True):
+            found = clone.diff(from_snapshot="own", whole_object=whole_object)
+            assert objects(found) == {9, 12}
+            stream = io.BytesIO()
+            transfer.export_diff(clone, stream, whole_object=whole_object)
+            assert restored(rbd_ioctx, f"copy-{whole_object}", stream) == expected
+        stream = io.BytesIO()
+        transfer.export_image(clone, stream)
+        assert stream.getvalue() == expected
+        with pytest.raises(rbd.OperationNotSupported, match="encryption is loaded"):
+            clone.deep_copy(rbd_ioctx, "copy")
+
+
+def test_flattening_a_clone_of_an_encrypted_image(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    image, version, _ = formatted
+    image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
+    layered = rbd.supports("rbd_encryption_load2")
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        clone.encryption_load(version, PASSPHRASE)
+        clone.write(noise(60), 9 * OBJECT)
+        expected = plain(clone)
+        if layered:
+            clone.flatten()
+        else:
+            with pytest.raises(rbd.OperationNotSupported, match="encryption is loaded"):
+                clone.flatten()
+            assert clone.overlap() > 0
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        if not layered:
+            clone.flatten()
+        assert clone.overlap() == 0
+        clone.encryption_load(version, PASSPHRASE)
+        assert plain(clone) == expected

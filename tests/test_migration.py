@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
+import struct
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -11,7 +13,10 @@ import pytest
 
 import rbd
 import rbd.rados
+from rbd import transfer
 from rbd.testing import Cluster
+from support import isolated
+from support.stream_files import parse_diff
 
 MIB = 1 << 20
 KEYS = [
@@ -267,6 +272,183 @@ def test_import_errors(rbd_ioctx: rbd.rados.Ioctx) -> None:
     with pytest.raises(TypeError):
         prepare("{}", rbd_ioctx, None)
     assert rbd.RBD().list(rbd_ioctx) == []
+
+
+# Differences of what is in migration: in a process of their own, which librbd can end
+
+
+def qcow2(content: bytes) -> bytes:
+    """A disk of that content in clusters of 64 KiB, those of zeroes left out."""
+    cluster = 1 << 16
+    assert len(content) <= cluster // 8 * cluster
+    table = [0] * (cluster // 8)
+    data = []
+    for number in range(len(content) // cluster):
+        piece = content[number * cluster : (number + 1) * cluster]
+        if any(piece):
+            # Behind the header, the first table, and the second one.
+            table[number] = (3 + len(data)) * cluster | 1 << 63
+            data.append(piece)
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII",
+        *(b"QFI\xfb", 3, 0, 0, 16, len(content), 0, 1, cluster, 0, 0, 0, 0, 0, 0, 0, 4, 104),
+    )
+    first = struct.pack(">Q", 2 * cluster | 1 << 63)
+    second = struct.pack(f">{len(table)}Q", *table)
+    parts = [header, first, second, *data]
+    return b"".join(part.ljust(cluster, b"\0") for part in parts)
+
+
+def covering(extents: Any, content: bytes, before: bytes = b"") -> None:
+    """The extents turn one content into the other."""
+    found = bytearray(before.ljust(len(content), b"\0"))
+    for offset, length, exists in extents:
+        assert length > 0
+        assert offset + length <= len(content)
+        found[offset : offset + length] = (
+            content[offset : offset + length] if exists else bytes(length)
+        )
+    assert found == content
+
+
+def iterated(image: rbd.Image, since: Any, whole_object: bool) -> List[Any]:
+    called: List[Any] = []
+    image.diff_iterate(
+        0, image.size(), since, lambda *extent: called.append(extent), whole_object=whole_object
+    )
+    return called
+
+
+def in_every_way(image: rbd.Image, since: Any = None, before: bytes = b"") -> None:
+    """Differences and exports of the image are what it reads as."""
+    size = image.size()
+    content = image.read(0, size)
+    pieces: List[bytes] = []
+    image.read_iterate(0, size, lambda _, length, data: pieces.append(data or bytes(length)))
+    assert b"".join(pieces) == content
+    for whole_object in (False, True):
+        covering(image.diff(from_snapshot=since, whole_object=whole_object), content, before)
+        merged = image.diff(from_snapshot=since, whole_object=whole_object, merge=True)
+        covering(merged, content, before)
+        called = iterated(image, since, whole_object)
+        covering(called, content, before)
+        part = image.diff(5 * MIB - 100, 2 * MIB, since, whole_object=whole_object)
+        assert all(7 * MIB - 100 > offset >= 4 * MIB for offset, _, _ in part)
+        assert not image.diff(size, 0, since, whole_object=whole_object)
+        with pytest.raises(rbd.InvalidArgument):
+            image.diff(size + 1, from_snapshot=since, whole_object=whole_object)
+        with pytest.raises(rbd.ImageNotFound):
+            image.diff(from_snapshot="missing", whole_object=whole_object)
+        stream = io.BytesIO()
+        transfer.export_diff(image, stream, since, whole_object=whole_object)
+        _, records = parse_diff(stream.getvalue())
+        covering(
+            [(at, len(data), True) for kind, at, data in records if kind == "w"]
+            + [(at, length, False) for kind, at, length in records if kind == "z"],
+            content,
+            before,
+        )
+    stream = io.BytesIO()
+    transfer.export_image(image, stream)
+    assert stream.getvalue() == content
+
+
+def import_in_use(conffile: str, pool: str, namespace: str, spec: str, path: str) -> None:
+    """What an image gives that is prepared to be imported, and a clone of it."""
+    content = Path(path).read_bytes()
+    with rbd.connect(conffile) as cluster, cluster.open_ioctx(pool) as ioctx:
+        ioctx.set_namespace(namespace)
+        rbd.RBD().migration_prepare_import(spec, ioctx, "imported", order=20)
+        with rbd.Image(ioctx, "imported") as image:
+            assert image.read(0, image.size()) == content
+            in_every_way(image)
+            image.create_snap("s")
+            image.write(b"new" * 1000, 6 * MIB)
+            image.discard(MIB, MIB)
+            in_every_way(image, "s", content)
+            image.set_snap("s")
+            in_every_way(image)
+            image.copy(ioctx, "copy")
+            with rbd.Image(ioctx, "copy") as copy:
+                assert copy.read(0, copy.size()) == content
+            image.set_snap(None)
+            image.protect_snap("s")
+        rbd.RBD().clone(ioctx, "imported", "s", ioctx, "clone", order=20)
+        with rbd.Image(ioctx, "clone") as clone:
+            in_every_way(clone)
+            clone.create_snap("t")
+            clone.write(b"cloned", 2 * MIB)
+            in_every_way(clone, "t", content)
+            clone.protect_snap("t")
+        rbd.RBD().clone(ioctx, "clone", "t", ioctx, "clone of the clone", order=20)
+        with rbd.Image(ioctx, "clone of the clone") as clone:
+            in_every_way(clone)
+        rbd.RBD().remove(ioctx, "clone of the clone")
+        with rbd.Image(ioctx, "clone") as clone:
+            clone.unprotect_snap("t")
+            clone.remove_snap("t")
+            clone.flatten()
+            in_every_way(clone)
+        rbd.RBD().remove(ioctx, "clone")
+        with rbd.Image(ioctx, "imported") as image:
+            image.unprotect_snap("s")
+        rbd.RBD().migration_execute(ioctx, "imported")
+        with rbd.Image(ioctx, "imported") as image:
+            in_every_way(image, "s", content)
+        rbd.RBD().migration_commit(ioctx, "imported")
+        with rbd.Image(ioctx, "imported") as image:
+            in_every_way(image, "s", content)
+            assert len(image.diff(from_snapshot="s")) < 8
+
+
+@pytest.mark.needs("rbd_migration_prepare_import")
+@pytest.mark.parametrize("format", ["raw", "qcow"])
+@pytest.mark.timeout(300)
+def test_differences_of_an_import_in_use(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, format: str
+) -> None:
+    content = bytearray(8 * MIB)
+    content[MIB : MIB + 5000] = b"x" * 5000
+    content[5 * MIB + 4096 : 6 * MIB + 5] = b"y" * (MIB - 4096 + 5)
+    content[-10:] = b"z" * 10
+    plain, file = tmp_path / "plain", tmp_path / "disk"
+    plain.write_bytes(content)
+    file.write_bytes(qcow2(content) if format == "qcow" else content)
+    spec = {"type": format, "stream": {"type": "file", "file_path": str(file)}}
+    isolated.run(
+        import_in_use,
+        str(rbd_cluster.conffile),
+        rbd_ioctx.get_pool_name(),
+        rbd_ioctx.get_namespace(),
+        json.dumps(spec),
+        str(plain),
+        timeout=200,
+    )
+
+
+def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    with rbd.Image(rbd_ioctx, source) as image:
+        image.write(b"later", 5 * MIB)
+        image.set_snap("a")
+        before = image.read(0, 8 * MIB)
+    rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
+    try:
+        for _ in range(2):
+            with rbd.Image(rbd_ioctx, "dest") as image:
+                in_every_way(image)
+                in_every_way(image, "a", before)
+                # The source is no parent.
+                content = image.read(0, 8 * MIB)
+                covering(image.diff(include_parent=False), content)
+                image.write(b"moved", 3 * MIB)
+                image.set_snap("a")
+                in_every_way(image)
+            if rbd.RBD().migration_status(rbd_ioctx, "dest")["state"] == (
+                rbd.RBD_IMAGE_MIGRATION_STATE_PREPARED
+            ):
+                rbd.RBD().migration_execute(rbd_ioctx, "dest")
+    finally:
+        rbd.RBD().migration_abort(rbd_ioctx, "dest")
 
 
 def test_a_callback_that_raises(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:

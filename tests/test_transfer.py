@@ -201,6 +201,28 @@ def test_diffs(
     assert states(rbd_ioctx, copy) == states(rbd_ioctx, name)
 
 
+@pytest.mark.parametrize("whole_object", [False, True])
+def test_diffs_over_a_time_when_the_image_was_smaller(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str, whole_object: bool
+) -> None:
+    size = rbd_image.size()
+    rbd_image.write(os.urandom(size), 0)
+    rbd_image.create_snap("s1")
+    rbd_image.resize(size // 4 + 5)
+    rbd_image.create_snap("small")
+    rbd_image.resize(size)
+    rbd_image.create_snap("s2")
+    rbd.RBD().create(rbd_ioctx, f"{name}-copy", MIB)
+    with rbd.Image(rbd_ioctx, f"{name}-copy") as copy:
+        for start, end in ((None, "s1"), ("s1", "s2")):
+            stream = io.BytesIO()
+            with rbd.Image(rbd_ioctx, name, end, read_only=True) as image:
+                transfer.export_diff(image, stream, start, whole_object=whole_object)
+                stream.seek(0)
+                transfer.import_diff(stream, copy)
+                assert copy.read(0, size) == image.read(0, size)
+
+
 def test_merged_diffs(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
     history(rbd_image)
     streams = []

@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -102,31 +103,45 @@ std::unique_ptr<Extents> find(const PyImage& self, const U64& offset,
     return extents;
 }
 
+bool maps_tell(const PyImage& self, const py::object& from_snapshot) {
+    const Image& image = self.get();
+    auto wanted = request(0, std::numeric_limits<uint64_t>::max(), from_snapshot, true, true);
+    return without_gil([&] { return diff::maps_tell(image, wanted); });
+}
+
 }  // namespace
 
 void bind_diff(py::module_& m, ImageClass& image) {
     bind_extents(m);
-    define(image, "diff_iterate", diff_iterate,
-           "Calls iterate_cb(offset, length, exists) for each extent that changed, in bytes.\n\n"
-           "from_snapshot: a name, an id, or None for the beginning. include_parent: what a clone "
-           "has\nfrom its parent counts too. whole_object: extents of whole objects.\n\n"
-           "iterate_cb returns None or an int; a negative one ends the iteration and is raised as "
-           "the\nexception of that errno, and what it raises is raised. Raises InvalidArgument "
-           "where the\nsnapshot is later than what is read, ImageNotFound.\n\n"
-           "Implements: rbd_diff_iterate2, rbd_diff_iterate3",
-           py::arg("offset"), py::arg("length"), py::arg("from_snapshot"), py::arg("iterate_cb"),
-           py::arg("include_parent") = true, py::arg("whole_object") = false);
+    define(
+        image, "diff_iterate", diff_iterate,
+        "Calls iterate_cb(offset, length, exists) for each extent that changed, in bytes.\n\n"
+        "from_snapshot: a name, an id, or None for the beginning. include_parent: what a clone "
+        "has\nfrom its parent counts too. whole_object: extents of whole objects; see diff().\n\n"
+        "iterate_cb returns None or an int; a negative one ends the iteration and is raised as "
+        "the\nexception of that errno, and what it raises is raised. Raises InvalidArgument "
+        "where the\nsnapshot is later than what is read, ImageNotFound.\n\n"
+        "Implements: rbd_diff_iterate2, rbd_diff_iterate3",
+        py::arg("offset"), py::arg("length"), py::arg("from_snapshot"), py::arg("iterate_cb"),
+        py::arg("include_parent") = true, py::arg("whole_object") = false);
     define(
         image, "diff", find,
         "What changed, as Extents: from `offset` for `length` bytes (None: to the end).\n\n"
         "from_snapshot: a name, an id, or None for the beginning. include_parent: what a clone "
         "has\nfrom its parent counts too. whole_object: extents of whole objects, which is quick "
         "where there is\nan object map. merge: extents that touch and are alike become one.\n\n"
+        "Where the object maps would not name every change (encryption is loaded and librbd "
+        "has\nno rbd_diff_iterate3, or the image had another size since from_snapshot), "
+        "whole_object is as False.\nOf an image in migration, where librbd would leave out changes "
+        "or end the process, the whole\nregion is one extent.\n\n"
         "Extents are as librbd reports them: they may reach out of the region. Raises "
         "InvalidArgument,\nImageNotFound.\n\nImplements: rbd_diff_iterate2, rbd_diff_iterate3",
         py::arg("offset") = 0, py::arg("length") = py::none(),
         py::arg("from_snapshot") = py::none(), py::kw_only(), py::arg("include_parent") = true,
         py::arg("whole_object") = false, py::arg("merge") = false);
+    define(image, "_maps_tell", maps_tell,
+           "Whether the object maps name every byte that a diff from the snapshot has to name.",
+           py::arg("from_snapshot"));
 }
 
 }  // namespace rbdxx::python

@@ -1,7 +1,17 @@
 #include <rbdxx/api.hpp>
+#include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/migration.hpp>
+#include <rbdxx/parent.hpp>
 #include <rbdxx/sized.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <tuple>
 
 namespace rbdxx::migration {
 
@@ -89,6 +99,88 @@ std::string source(const Image& image) {
             return use->rbd_get_migration_source_spec(use.get(), text, size);
         },
         [&] { return "error getting the migration source of " + image.describe(); }, 2048);
+}
+
+namespace {
+
+bool migrating(const Image& image) {
+    return (image.features() & constants::FEATURE_MIGRATING) != 0;
+}
+
+// Whether the JSON text of a source tells of an image. Inside of strings, quotes have backslashes.
+bool tells_of_image(const std::string& source) {
+    std::string text;
+    std::copy_if(source.begin(), source.end(), std::back_inserter(text),
+                 [](unsigned char letter) { return std::isspace(letter) == 0; });
+    return text.find("\"type\":\"native\"") != std::string::npos;
+}
+
+// Whether the data of an image come from what is not an image.
+bool imports(const Image& image) {
+    if (!migrating(image) || !image.use()->rbd_get_migration_source_spec) {
+        return false;
+    }
+    return !tells_of_image(source(image));
+}
+
+// The parent's head: whether it imports, every snapshot of it tells as well.
+Image open_parent(const Image& image, const parent::Parent& found) {
+    const ImageState& state = *image.state();
+    const abi::Functions& call = *state.functions;
+    if (state.connection == nullptr) {
+        throw Error(ENOTCONN, "error opening the parent of " + image.describe());
+    }
+    abi::rados_ioctx_t raw = nullptr;
+    check(call.rados_ioctx_create2(state.connection, found.pool_id, &raw),
+          [&] { return "error opening the pool of the parent of " + image.describe(); });
+    std::unique_ptr<void, void (*)(void*)> pool(
+        raw, [](void* context) { functions().rados_ioctx_destroy(context); });
+    call.rados_ioctx_set_namespace(raw, found.pool_namespace.c_str());
+    OpenOptions options;
+    options.name = found.image_id;
+    options.by_id = true;
+    options.read_only = true;
+    return Image::open(IoCtx::borrow(raw), options);
+}
+
+// Whether no image among the parents imports. What is true once is true for ever: only a new image
+// begins to import.
+bool has_sound_parents(const Image& image) {
+    if (!image.use()->rbd_migration_prepare_import || image.overlap() == 0) {
+        return true;
+    }
+    const parent::Parent found = parent::get(image);
+    ImageState& state = *image.state();
+    const auto key = std::make_tuple(found.pool_id, found.image_id, found.snapshot_id);
+    {
+        std::lock_guard<std::mutex> lock(state.parents_mutex);
+        if (state.sound_parents.count(key) != 0) {
+            return true;
+        }
+    }
+    const Image opened = open_parent(image, found);
+    if (imports(opened) || !has_sound_parents(opened)) {
+        return false;
+    }
+    std::lock_guard<std::mutex> lock(state.parents_mutex);
+    state.sound_parents.insert(key);
+    return true;
+}
+
+}  // namespace
+
+bool knows_difference(const Image& image, bool from_snapshot, bool include_parent) {
+    try {
+        if (migrating(image)) {
+            return !from_snapshot && include_parent && !imports(image);
+        }
+        return from_snapshot || !include_parent || has_sound_parents(image);
+    } catch (const ClosedError&) {
+        throw;
+    } catch (const Error&) {
+        // A parent that is gone, or a connection that is not known here.
+        return false;
+    }
 }
 
 }  // namespace rbdxx::migration

@@ -69,8 +69,15 @@ struct Request {
     std::optional<std::string> from_name;
     std::optional<uint64_t> from_id;
     bool include_parent = true;  // where from the beginning
-    bool whole_object = false;   // extents of whole objects: quick with the object map
+    // Extents of whole objects: quick with the object map. See maps_tell().
+    bool whole_object = false;
 };
+
+// Whether the object maps name every byte that the diff has to name. They do not where encryption
+// is loaded (before Ceph 19), nor from a snapshot since which the image had another size. The other
+// calls here then do without them, whatever the request says: the extents are smaller, and the diff
+// takes longer.
+bool maps_tell(const Image& image, const Request& request);
 
 // Calls `visit` in this thread for each extent, in order; a negative answer ends the iteration with
 // that error. Implements: rbd_diff_iterate2, rbd_diff_iterate3

@@ -42,4 +42,9 @@ Status status(const IoCtx& ioctx, const std::string& name);
 // Implements: rbd_get_migration_source_spec
 std::string source(const Image& image);
 
+// Whether librbd can tell the difference that a request asks for, of an image in migration or of
+// one whose parents are. It cannot where the data come from what is not an image (it ends the
+// process), nor from a snapshot that is older than the migration (it leaves out the source's data).
+bool knows_difference(const Image& image, bool from_snapshot, bool include_parent);
+
 }  // namespace rbdxx::migration

@@ -7,7 +7,7 @@ from queue import Queue
 from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .. import _pipeline, exceptions
-from .._core import Image, constants, supports
+from .._core import Image, constants
 from .._opened import Opened
 
 # How much of the image one diff covers, in bytes: its extents are few enough to keep, and while
@@ -23,14 +23,9 @@ ExtentTuple = Tuple[int, int, bool]
 Found = Iterable[ExtentTuple]
 
 
-def _misplaces_objects(image: Image) -> bool:
-    """Whether librbd tells wrong places of whole objects: that of Ceph 14, of a striped image's."""
-    return image.stripe_count() > 1 and not supports("rbd_snap_create2")
-
-
-def has_map(image: Image) -> bool:
-    """Whether there are object maps, to tell in no time which objects there are or have changed."""
-    if _misplaces_objects(image):
+def has_map(image: Image, from_snapshot: Optional[str] = None) -> bool:
+    """Whether object maps tell, quickly and reliably, which objects have changed since then."""
+    if not image._maps_tell(from_snapshot):
         return False
     invalid = constants["RBD_FLAG_OBJECT_MAP_INVALID"] | constants["RBD_FLAG_FAST_DIFF_INVALID"]
     return bool(
@@ -46,14 +41,12 @@ class _Differ:
     ) -> None:
         self._image = image
         self._from = from_snapshot
-        # Less than whole objects is as good: it is all that has changed.
-        whole_object = whole_object and not _misplaces_objects(image)
         self._whole_object = whole_object
         stripes = image.stripe_count()
         # Of what is striped over some objects librbd tells object by object, set by set.
         self._period = image.stat()["obj_size"] * stripes
         self._sorts = ordered and stripes > 1
-        mapped = has_map(image)
+        mapped = has_map(image, from_snapshot)
         self._narrows = mapped and not whole_object and self._knows_all()
         self._window = self._whole_periods(WINDOW)
         of_maps = self._narrows or (mapped and whole_object)
@@ -62,11 +55,7 @@ class _Differ:
     def _knows_all(self) -> bool:
         """Whether what is not in a diff of the object maps has surely not changed."""
         image = self._image
-        if image.features() & constants["RBD_FEATURE_MIGRATING"] or image.overlap() > 0:
-            return False
-        # What an image lost while it was smaller can be missing from the diff of the maps.
-        size = image.size()
-        return all(snapshot["size"] == size for snapshot in image.list_snaps())
+        return not image.features() & constants["RBD_FEATURE_MIGRATING"] and image.overlap() == 0
 
     def _whole_periods(self, length: int) -> int:
         return -(-length // self._period) * self._period
