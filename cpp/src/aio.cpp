@@ -117,6 +117,11 @@ void write_same(Operation& operation, QueuePointer queue, const Image& image, co
 void compare_and_write(Operation& operation, QueuePointer queue, const Image& image,
                        const char* expected, const char* data, uint64_t offset, uint64_t length,
                        uint64_t* mismatch, int flags) {
+    if (length == 0) {
+        // librbd would end the process. A write of nothing has the same errors.
+        write(operation, std::move(queue), image, data, offset, 0, flags);
+        return;
+    }
     start(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -129,6 +134,10 @@ void compare_and_write(Operation& operation, QueuePointer queue, const Image& im
 void compare_and_writev(Operation& operation, QueuePointer queue, const Image& image,
                         const iovec* expected, int expected_count, const iovec* vectors, int count,
                         uint64_t offset, uint64_t* mismatch, int flags) {
+    if (total(vectors, count) == 0 && total(expected, expected_count) == 0) {
+        write(operation, std::move(queue), image, "", offset, 0, flags);
+        return;
+    }
     start(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {

@@ -340,7 +340,7 @@ def export_all(subject: Subject) -> None:
     name = subject.stage.name("import")
     rbd.transfer.import_image(stream, subject.ioctx, name)
     # That is the whole image, whichever snapshot is looked at.
-    same_content(subject, name, subject.head)
+    same_content(subject, name, subject.head, stored=True)
     assert_snapshots(subject, name)
 
 
@@ -386,15 +386,19 @@ def import_image(subject: Subject) -> None:
     same_content(subject, name)
 
 
-def same_content(subject: Subject, name: str, content: Optional[bytes] = None) -> None:
-    """An image has the same content as this one."""
+def same_content(
+    subject: Subject, name: str, content: Optional[bytes] = None, stored: bool = False
+) -> None:
+    """An image has the same content as this one; `stored`: the same encryption as well."""
     with rbd.Image(subject.ioctx, name, read_only=True) as image:
+        if stored:
+            subject.unlock(image)
         compare(read_all(image), content or bytes(subject.content), "the new image")
 
 
 def assert_snapshots(subject: Subject, name: str) -> None:
-    """An image has the same snapshots as this one."""
-    with rbd.Image(subject.ioctx, name, read_only=True) as image:
+    """An image has the same snapshots as this one, and the same encryption."""
+    with subject.unlock(rbd.Image(subject.ioctx, name, read_only=True)) as image:
         assert {entry["name"] for entry in image.list_snaps()} >= set(subject.snapshots)
         for snapshot, content in subject.snapshots.items():
             image.set_snap(snapshot)
