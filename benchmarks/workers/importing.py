@@ -5,7 +5,6 @@ from common import main, timed
 
 def stock():
     import rados  # noqa: F401
-
     import rbd  # noqa: F401
 
 

@@ -122,9 +122,13 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         """An identifier of the cluster."""
         return f"rbd_{self.cluster.get_fsid()}"
 
+    def _bare(self, path: str) -> str:
+        """The path without the protocol; fsspec's own method takes and returns lists, too."""
+        return str(self._strip_protocol(path))
+
     def _spec(self, path: str) -> ImageSpec:
         """The address that a path is. Raises ValueError."""
-        pool, directory, name, snapshot = _locate(self._strip_protocol(path))
+        pool, directory, name, snapshot = _locate(self._bare(path))
         if not name or snapshot == "":
             raise ValueError(
                 "the path of an image must look like rbd://pool[/namespace]/image[@snapshot], not "
@@ -170,7 +174,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             raise FileExistsError(f"pool {pool!r} exists")
 
     async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
-        location = _locate(self._strip_protocol(path))
+        location = _locate(self._bare(path))
         if not create_parents and location.directory:
             await self._info(f"{location.pool}/{location.directory}")
         await asyncio.to_thread(
@@ -178,7 +182,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         )
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
-        location = _locate(self._strip_protocol(path))
+        location = _locate(self._bare(path))
         await asyncio.to_thread(
             self._make_directory, location.pool, location.as_directory, exist_ok=exist_ok
         )
@@ -191,7 +195,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             RBD().namespace_remove(ioctx, location.as_directory)
 
     async def _rmdir(self, path: str) -> None:
-        await asyncio.to_thread(self._remove_directory, self._strip_protocol(path))
+        await asyncio.to_thread(self._remove_directory, self._bare(path))
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory."""
@@ -232,7 +236,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         raise missing
 
     async def _info(self, path: str, **_: Any) -> Dict[str, Any]:
-        return await asyncio.to_thread(self._path_info, self._strip_protocol(path))
+        return await asyncio.to_thread(self._path_info, self._bare(path))
 
     def _listed(self, path: str) -> Tuple[List[str], List[str]]:
         """The directories and the images in a directory. Raises ImageNotFound."""
@@ -254,7 +258,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return names, [f"{path}/{name}" for name in images]
 
     async def _ls(self, path: str, detail: bool = True, **_: Any) -> List[Any]:
-        path = self._strip_protocol(path)
+        path = self._bare(path)
         try:
             directories, images = await asyncio.to_thread(self._listed, path)
         except exceptions.ImageNotFound:
@@ -293,7 +297,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         trace, so no two values of it are the same.
         """
         info = self.info(path)
-        snapshot = _locate(self._strip_protocol(path)).snapshot
+        snapshot = _locate(self._bare(path)).snapshot
         version = uuid.uuid4().hex if snapshot is None else snapshot
         return str(tokenize(self.fsid, info["name"], info["id"], version))
 
@@ -339,7 +343,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         gap = _GAP_BYTES if max_gap is None else max_gap
         places: Dict[str, List[int]] = {}
         for at, path in enumerate(paths):
-            places.setdefault(self._strip_protocol(path), []).append(at)
+            places.setdefault(self._bare(path), []).append(at)
         results: List[Any] = [None] * len(paths)
         reads = asyncio.Semaphore(batch_size if batch_size and batch_size > 0 else _READS)
         openings = asyncio.Semaphore(_OPENINGS)
@@ -505,8 +509,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         """Move images: by their names within a directory, else by a copy, without its snapshots."""
         if isinstance(path1, str) and isinstance(path2, str) and self.isfile(path1):
             if path2.endswith("/") or self.isdir(path2):
-                name = _locate(self._strip_protocol(path1)).name
-                path2 = f"{self._strip_protocol(path2)}/{name}"
+                name = _locate(self._bare(path1)).name
+                path2 = f"{self._bare(path2)}/{name}"
             sync(self.loop, self._mv_file, path1, path2)
             return
         super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
@@ -519,8 +523,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         with open_ioctx(spec, self.cluster) as ioctx:
             RBD().remove(ioctx, spec.image)
 
-    async def _rm_file(self, path: str, **_: Any) -> None:
-        path = self._strip_protocol(path)
+    async def _rm_file(self, path: str, **_: Any) -> Any:
+        path = self._bare(path)
         if (await self._info(path))["type"] == "directory":
             await self._rmdir(path)
         else:
@@ -533,7 +537,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         batch_size: Optional[int] = None,
         maxdepth: Optional[int] = None,
         **_: Any,
-    ) -> None:
+    ) -> Any:
         found = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
         gate = asyncio.Semaphore(batch_size if batch_size and batch_size > 0 else _OPENINGS)
         directories: List[str] = []

@@ -23,8 +23,7 @@ CEPH = re.compile(r"^(rbd|rados)/")
 LOADING = re.compile(r"\b(dlopen|dlmopen|dlsym|dlvsym)\s*\(")
 LOADER = "cpp/src/loader.cpp"
 # The layers below the topics, lowest first.
-LAYERS = ({"abi"}, {"api"}, {"error", "handle", "sized"})
-
+LAYERS = ({"abi"}, {"api"}, {"error", "handle", "secret", "sized"})
 
 # Above them the topics of RADOS, whose stems begin so, and then those of images.
 RADOS = "rados/"
@@ -53,11 +52,11 @@ def library(root: Path) -> List[str]:
         for included in includes(path):
             if PYTHON.match(included) and not bindings:
                 found.append(f"{name}: includes {included}, outside cpp/bindings")
-            if CEPH.match(included):
-                found.append(f"{name}: includes Ceph's {included}")
             private = not included.startswith("rbdxx/")
             folders = (root / "cpp/bindings", root / "cpp/bindings/support")
             quoted = any((folder / included).exists() for folder in folders)
+            if CEPH.match(included) and not quoted:
+                found.append(f"{name}: includes Ceph's {included}")
             if private and quoted and not bindings:
                 found.append(f"{name}: includes {included} of the bindings above it")
             public = name.startswith("cpp/include/")

@@ -78,9 +78,10 @@ class Object:
         self.nspace = "" if nspace is None else nspace
 
     def __str__(self) -> str:
+        key, nspace, locator = str(self.key), str(self.nspace), str(self.locator_key)
         return (
-            f"rados.Object(ioctx={self.ioctx},key={self.key!s},"
-            f"nspace={self.nspace or '--default--'},locator={self.locator_key})"
+            f"rados.Object(ioctx={self.ioctx},key={key},"
+            f"nspace={nspace or '--default--'},locator={locator})"
         )
 
     def require_object_exists(self) -> None:

@@ -103,6 +103,7 @@ def import_image(
         "journal_splay_width": journal_splay_width,
         "journal_pool": journal_pool,
     }
+    new_name = ""
     if into is not None:
         _check_into(into, ioctx, name, options, pairs)
     else:

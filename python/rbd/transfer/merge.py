@@ -259,14 +259,14 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
     _, count = formats.read_image_header(one)
     # Without the number of diffs.
     header_end = one.position - formats.COUNT_BYTES
-    names = set()
+    headers = []
     head_at = one.position
     for _ in range(count):
         head_at = one.position
         reader = formats.DiffReader(one)
         reader.skim()
-        names.add(reader.header.to_snapshot)
-    head = reader.header
+        headers.append(reader.header)
+    head, names = headers[-1], {header.to_snapshot for header in headers}
     pieces: List[_Piece] = []
     change = _index(two, 1, pieces)
     if head.to_snapshot is not None:
