@@ -406,6 +406,14 @@ def test_beginnings_of_virtual_disks_are_refused(rbd_ioctx: Any, kind: str) -> N
         rbd.RBD().remove(rbd_ioctx, "disk")
 
 
+def test_a_difference_is_no_image(rbd_ioctx: Any) -> None:
+    data = b"rbd diff v1\ne"
+    with pytest.raises(ValueError, match="import_diff"):
+        transfer.import_image(io.BytesIO(data), rbd_ioctx, "disk")
+    transfer.import_image(io.BytesIO(data), rbd_ioctx, "disk", format="raw")
+    assert contents(rbd_ioctx, "disk") == data
+
+
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vhdx", "vpc", "vdi", "qed"])
 def test_files_of_virtual_disks_are_refused(rbd_ioctx: Any, tmp_path: Path, kind: str) -> None:
     qemu_img = shutil.which("qemu-img")

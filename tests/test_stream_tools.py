@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import re
+import struct
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
@@ -167,6 +168,19 @@ def test_verify(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
 
 
 # Local files
+
+
+@pytest.mark.parametrize("banner", [b"rbd diff v3\n", b"rbd diff v\xf5\n", b"rbd image v3\n"])
+def test_a_banner_of_an_unknown_version_is_not_taken_for_bytes(banner: bytes) -> None:
+    data = banner.ljust(200, b"\0")
+    end = io.BytesIO(b"rbd diff v1\ns" + struct.pack("<Q", 100) + b"e")
+    for call in (
+        lambda: transfer.verify(io.BytesIO(data)),
+        lambda: transfer.describe(io.BytesIO(data)),
+        lambda: transfer.merge_diff(io.BytesIO(data), end, io.BytesIO()),
+    ):
+        with pytest.raises(rbd.StreamError, match="unknown version at byte 0"):
+            call()
 
 
 def test_differences_applied_to_a_file(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:

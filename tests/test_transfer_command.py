@@ -177,7 +177,9 @@ def test_diffs(
         command("export-diff", *options, *from_, spec, theirs)
         # Ceph 14's command puts whole objects of a striped image in wrong places.
         wrong = whole_object and "striped" in image and not rbd.supports("rbd_quiesce_watch")
-        assert wrong or ours.read_bytes() == theirs.read_bytes()
+        # Of an image that was resized we do not ask for whole objects: they may leave changes out.
+        finer = whole_object and start is not None
+        assert wrong or finer or ours.read_bytes() == theirs.read_bytes()
         # What one wrote the other reads.
         command("import-diff", ours, f"<{image}-theirs>")
         with rbd.Image(rbd_ioctx, f"{image}-ours") as opened:

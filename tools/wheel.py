@@ -21,8 +21,9 @@ ALLOWED |= {"libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch6
 
 # The topics whose tests are run with the wheel; the whole suite is for the releases' own builds.
 TOPICS = """
-aio api array batch clone cluster completion copy diff exceptions features files gate group image
-images io ioctx ioctx_kinds library lifetime lock metadata snapshot stock_ioctx transfer trash
+aio api array batch clone completion copy diff exceptions features files gate group image
+images io ioctx_kinds library lifetime lock metadata rados_cluster rados_ioctx
+rados_object snapshot stock_ioctx transfer trash
 """
 CORE = [f"tests/test_{topic}.py" for topic in TOPICS.split()]
 

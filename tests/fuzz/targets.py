@@ -86,7 +86,8 @@ def image(data: bytes) -> None:
 
 
 def merge(data: bytes) -> None:
-    """Two diffs, the length of the first one in front: what comes of them is a sound diff."""
+    """A diff or an image and a diff, the length of the first one in front: of two diffs comes a sound
+    diff."""
     if len(data) < 2:
         return
     (length,) = struct.unpack_from("<H", data)
@@ -100,7 +101,8 @@ def merge(data: bytes) -> None:
             return False
         return True
 
-    if _outcome(parse, first, second) is True:
+    banners = tuple(formats.DIFF_BANNERS.values())
+    if _outcome(parse, first, second) is True and first.startswith(banners):
         _diff(Source(io.BytesIO(result.getvalue())))
 
 

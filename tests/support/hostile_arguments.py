@@ -92,6 +92,8 @@ class Stage:
         """Whether the next example can begin with what there is."""
         try:
             self.client.get_fsid()
+            # A context may have been set to other objects or another snapshot.
+            rbd.Image(self.ioctx, self.image.get_name(), read_only=True).close()
             return bool(
                 self.ioctx.get_namespace() == ""
                 and self.image.size() == SIZE
@@ -313,8 +315,8 @@ def drive(note: str, seed: int, examples: int) -> Dict[str, Any]:
     os.chdir(tempfile.mkdtemp())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     chosen = random.Random(seed)
-    # A call that waits for an OSD that is not coming has an end.
-    with LocalCluster(conf={"rados_osd_op_timeout": 30}) as cluster:
+    # A call that waits for a daemon that is not coming has an end.
+    with LocalCluster(conf={"rados_osd_op_timeout": 30, "rados_mon_op_timeout": 30}) as cluster:
         stage = Stage(cluster)
         run = Run(stage, note)
         targets = list(subjects(stage))

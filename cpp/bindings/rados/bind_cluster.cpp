@@ -346,6 +346,7 @@ void bind_cluster(RadosClass& rados) {
             return text(without_gil([&] { return self.ping_monitor(mon_id); }));
         },
         "Ping a monitor and return its answer (JSON text). Needs no connection.\n\n"
+        "On a busy machine, librados can crash in this call; prefer mon_command with a target.\n\n"
         "Implements: rados_ping_monitor",
         py::arg("mon_id"));
 }

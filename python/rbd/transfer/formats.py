@@ -179,6 +179,21 @@ def _expect(source: Source, banner: bytes, what: str) -> None:
         damaged(f"no {what}", position)
 
 
+def kind_of(source: Source) -> str:
+    """What comes next in a source: "diff", "image" or "raw" bytes.
+
+    Raises StreamError where it begins as a diff or an image of a version that does not exist.
+    """
+    banner = source.peek(len(IMAGE_BANNER))
+    if banner == IMAGE_BANNER:
+        return "image"
+    if banner.startswith(tuple(DIFF_BANNERS.values())):
+        return "diff"
+    if banner.startswith((b"rbd diff v", b"rbd image v")):
+        damaged("a banner of an unknown version", source.position)
+    return "raw"
+
+
 class DiffReader:
     """Reads one diff: its header when made, then its extents.
 

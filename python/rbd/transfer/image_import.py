@@ -175,7 +175,12 @@ def _check_into(into: Any, ioctx: Any, name: Any, options: Dict[str, Any], pairs
 
 
 def _check_raw(beginning: bytes) -> None:
-    """Check that a stream is not the file of a virtual disk. Raises ValueError."""
+    """Check that a stream is neither a diff nor the file of a virtual disk. Raises ValueError."""
+    if beginning.startswith(b"rbd diff v"):
+        raise ValueError(
+            "the source is a diff, which import_diff applies to an image: give format='raw' to "
+            "import its own bytes"
+        )
     for at, magic, name in _DISK_FORMATS:
         if beginning[at : at + len(magic)] == magic:
             raise ValueError(

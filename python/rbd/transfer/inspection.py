@@ -91,8 +91,8 @@ def verify(
 
 
 def _look(stream: Source, progress: Optional[Progress] = None) -> StreamDescription:
-    banner = stream.peek(len(formats.IMAGE_BANNER))
-    if banner == formats.IMAGE_BANNER:
+    kind = formats.kind_of(stream)
+    if kind == "image":
         header, count = formats.read_image_header(stream)
         diffs = [_diff(stream, progress) for _ in range(count)]
         names = ("order", "features", "stripe_unit", "stripe_count")
@@ -105,7 +105,7 @@ def _look(stream: Source, progress: Optional[Progress] = None) -> StreamDescript
             {name: value for name, value in layout.items() if value is not None},
             {formats.text(key): formats.text(value) for key, value in header.metadata},
         )
-    if any(banner.startswith(known) for known in formats.DIFF_BANNERS.values()):
+    if kind == "diff":
         diff = _diff(stream, progress)
         return StreamDescription("diff", diff.size, stream.position, [diff], {}, {})
     length = _pass_all(stream, progress)

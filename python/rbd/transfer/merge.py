@@ -67,7 +67,7 @@ def merge_diff(
     if queue_depth is not None:
         _pipeline.check_queue_depth(queue_depth)
     with _seekable(first, expected_first) as one, _seekable(second, expected_second) as two:
-        kind = _kind(one)
+        kind = formats.kind_of(one)
         if kind != "diff":
             merge = _merge_into_image if kind == "image" else _merge_into_bytes
             with (
@@ -111,18 +111,9 @@ def _shown(snapshot: Optional[bytes]) -> str:
     return "no snapshot" if snapshot is None else f"snapshot {formats.text(snapshot)!r}"
 
 
-def _kind(source: Source) -> str:
-    """What comes next in a source: "diff", "image" or "raw" bytes."""
-    banner = source.peek(len(formats.IMAGE_BANNER))
-    if banner == formats.IMAGE_BANNER:
-        return "image"
-    known = any(banner.startswith(diff) for diff in formats.DIFF_BANNERS.values())
-    return "diff" if known else "raw"
-
-
 def _pass_over(source: Source) -> None:
     """Pass over the stream that comes next. Raises StreamError."""
-    kind = _kind(source)
+    kind = formats.kind_of(source)
     if kind == "diff":
         formats.DiffReader(source).skim()
     elif kind == "image":
