@@ -86,8 +86,10 @@ def image(data: bytes) -> None:
 
 
 def merge(data: bytes) -> None:
-    """A diff or an image and a diff, the length of the first one in front: of two diffs comes a sound
-    diff."""
+    """Two diffs, or an image and a diff, the length of the first one in front.
+
+    Of two diffs comes a sound diff.
+    """
     if len(data) < 2:
         return
     (length,) = struct.unpack_from("<H", data)
