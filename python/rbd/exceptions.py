@@ -55,8 +55,8 @@ _of_renamed_groups: Dict[int, Any] = {}
 class Error(Exception):
     """Base of all exceptions of this package.
 
-    A class that stands for an errno names it where it is declared, ``class NoSpace(OSError,
-    code=errno.ENOSPC)``, and so enters the map of its hierarchy; `classes` names another map.
+    A class that stands for an errno names it where it is declared, and so enters the map of its
+    hierarchy: `class NoSpace(OSError, code=errno.ENOSPC)`. `classes` names another map.
     """
 
     # What the class puts around the message it is given.
