@@ -15,7 +15,7 @@ import pytest
 import rbd
 from support import isolated
 from support.daemons import eventually
-from support.location import Where
+from support.location import Where, open_all
 
 SIZE = 8 << 20
 
@@ -48,6 +48,58 @@ def test_a_callback_starts_the_next_call(rbd_image: rbd.Image) -> None:
     assert done.wait(60)
     assert order == [0] * 20
     assert rbd_image.read(0, 20 * 512) == b"y" * (20 * 512)
+
+
+def start_again(where: Where) -> None:
+    """A thread that cannot be started now can be later: nothing is disabled for good."""
+    cluster, ioctx, image = open_all(where)
+
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    called: List[Any] = []
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fails)
+            for call in (
+                lambda: image.aio_read(0, 4, lambda *_: called.append("too early")),
+                lambda: image.on_update(lambda: called.append("too early")),
+            ):
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    call()
+    completion = image.aio_read(0, 4, lambda _, data: called.append(data))
+    completion.wait_for_complete_and_cb()
+    image.aio_flush(
+        lambda _: called.append(threading.current_thread() is threading.main_thread())
+    ).wait_for_complete_and_cb()
+    assert called == [b"AAAA", False]
+    image.close()
+    cluster.shutdown()
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(where: Where) -> None:
+    isolated.run(start_again, where)
+
+
+def wait_at_the_end(where: Where) -> None:
+    """Python starts no threads while it ends: then whoever waits runs the callbacks."""
+    cluster, _ioctx, image = open_all(where)
+
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    called: List[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fails)
+        completion = image.aio_read(0, 4, lambda _, data: called.append(data))
+        completion.wait_for_complete_and_cb()
+        assert called == [b"AAAA"]
+        image.close()
+    cluster.shutdown()
+
+
+def test_the_end_of_the_interpreter_starts_no_thread(where: Where) -> None:
+    isolated.run(wait_at_the_end, where)
 
 
 def test_waiting_inside_a_callback(rbd_image: rbd.Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import multiprocessing
 import os
@@ -9,13 +10,16 @@ import signal
 import sys
 import threading
 import time
+import weakref
+from pathlib import Path
 from statistics import median
 from typing import Any, Callable, Dict, List
 
 import pytest
 
 import rbd
-from support import figures, isolated
+import rbd.aio
+from support import fakerbd, figures, isolated
 from support.location import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
 
 ROUNDS = 1000 if SOAK else 5
@@ -209,6 +213,68 @@ def test_fork_under_load(where: Where) -> None:
 
 
 INHERITED: List[Any] = []
+
+
+def fork_while_loading(where: Where) -> None:
+    """A child that is forked off while another thread loads librbd can use librbd."""
+    thread = threading.Thread(target=rbd.library_info)
+    begun = time.monotonic()
+    thread.start()
+    time.sleep(0.5)
+    assert thread.is_alive(), time.monotonic() - begun
+    assert fork(rbd.library_info) == 0
+    thread.join()
+
+
+@fakerbd.needs_compiler
+def test_fork_while_another_thread_loads_the_library(
+    shim_library: Path, where: Where
+) -> None:
+    info = rbd.library_info()
+    env = {
+        "RBD_LIBRARY": str(shim_library),
+        "RADOS_LIBRARY": info.rados_path,
+        "FAKERBD_REAL": info.path,
+        "FAKERBD_SLOW": "3000",
+    }
+    isolated.run(fork_while_loading, where, env=env)
+
+
+def read_in_loop(where: Where) -> None:
+    _cluster, ioctx, image = open_all(where)
+
+    async def read() -> bytes:
+        async with rbd.aio.open(ioctx, where[3]) as opened:
+            return await opened.read(0, 4)
+
+    assert asyncio.run(read()) == b"AAAA"
+    image.close()
+
+
+def fork_beside_a_loop(where: Where) -> None:
+    """A child that is forked off while another thread looks up its loop's queue has loops."""
+    looking, over = threading.Event(), threading.Event()
+
+    class Slow(weakref.WeakKeyDictionary):  # type: ignore[type-arg]
+        def get(self, *arguments: Any) -> Any:
+            if threading.current_thread() is thread:
+                looking.set()
+                over.wait()
+            return super().get(*arguments)
+
+    rbd.aio._queues = Slow()
+    thread = threading.Thread(target=read_in_loop, args=(where,))
+    thread.start()
+    assert looking.wait(30)
+    try:
+        assert fork(lambda: read_in_loop(where)) == 0
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_fork_beside_a_loop(where: Where) -> None:
+    isolated.run(fork_beside_a_loop, where)
 
 
 def pool_task(where: Where, inherits: bool) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -156,7 +158,7 @@ def interrupt_close(where: Where, kind: str) -> None:
         closed.close()
         refused(image.size if kind == "image" else lambda: rbd.RBD().list(ioctx))
         thread.join()
-    assert answers == [b"AAAA" if kind == "image" else [where[3]]]
+    assert answers == [b"AAAA" if kind == "image" else [where[3]]], answers
     image.close()
     all_closed(shim)
 
@@ -222,6 +224,85 @@ def test_ctrl_c_ends_a_transfer_whose_operations_go_on(
     for _ in range(TRANSFERS):
         shimmed(interrupt_transfer, kind)
         figures.note("transfers interrupted again", 1)
+
+
+def out_of_descriptors(where: Where, kind: str) -> None:
+    """What is interrupted is abandoned even where no more files can be opened by then."""
+    shim = Shim()
+    _cluster, _ioctx, image = open_all(where)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def exhaust() -> None:
+        time.sleep(0.3)
+        unused = os.open(os.devnull, os.O_RDONLY)
+        os.close(unused)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (unused, limits[1]))
+        for _ in range(2):
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def handler(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handler)
+    thread = threading.Thread(target=exhaust)
+
+    def interrupted(call: Callable[[], Any]) -> None:
+        thread.start()
+        try:
+            call()
+        finally:
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join()
+
+    image.resize(SIZE * 2)
+    shim.late(6000)
+    with shim.fault("rbd_resize2", Kind.LINGER, 6000, count=1):
+        error = raised_by(
+            lambda: interrupted(
+                (lambda: image.read_blocks([0] * 64, 512))
+                if kind == "batch"
+                else lambda: image.resize(SIZE, on_progress=lambda *_: 0)
+            )
+        )
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    thread.join()
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    shim.late(0)
+    image.close()
+    all_closed(shim)
+
+
+@pytest.mark.parametrize("kind", ["batch", "long call"])
+def test_what_is_interrupted_without_a_descriptor_left(
+    shimmed: Callable[..., Any], kind: str
+) -> None:
+    shimmed(out_of_descriptors, kind)
+
+
+def abandon_without_threads(where: Where) -> None:
+    """Where no thread can be started for what is abandoned, the next call starts it."""
+    shim = Shim()
+    _cluster, _ioctx, image = open_all(where)
+    shim.late(3000)
+    interrupt_after(0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", starts_no_thread)
+        error = raised_by(lambda: image.read_blocks([0] * 64, 512))
+    assert isinstance(error, KeyboardInterrupt), repr(error)
+    assert balance(shim)[3] > 0
+    shim.late(0)
+    image.aio_flush(None).wait_for_complete_and_cb()
+    image.close()
+    all_closed(shim)
+
+
+def starts_no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_batch_left_behind_where_no_thread_starts(shimmed: Callable[..., Any]) -> None:
+    shimmed(abandon_without_threads)
 
 
 def leave_a_batch(where: Where) -> None:

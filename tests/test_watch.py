@@ -13,8 +13,9 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import Cluster
-from support import isolated
+from support import fakerbd, isolated
 from support.daemons import eventually
+from support.fakerbd import Kind, Shim
 from support.location import Where, open_all
 
 quiesces = pytest.mark.needs("rbd_quiesce_watch")
@@ -335,6 +336,30 @@ def end_while_watching(where: Where) -> None:
 
 def test_exit_while_watching(where: Where) -> None:
     isolated.run(end_while_watching, where)
+
+
+class Stop(Exception):
+    """Raised by the body of a with statement."""
+
+
+def fail_to_end(where: Where) -> None:
+    """librbd reports an error for the end of a watch."""
+    shim = Shim()
+    _cluster, _ioctx, image = open_all(where)
+    with shim.fault("rbd_update_unwatch", Kind.AFTER, errno.EIO):
+        with pytest.raises(Stop), image.on_update(lambda: None) as watch:
+            raise Stop
+        assert watch.closed
+        with pytest.raises(rbd.IOError), image.on_update(lambda: None):
+            pass
+    image.close()
+
+
+@fakerbd.needs_compiler
+def test_a_watch_that_fails_to_end_does_not_hide_the_body_s_exception(
+    shimmed: Callable[..., Any],
+) -> None:
+    shimmed(fail_to_end)
 
 
 def lacking(where: Where) -> None:

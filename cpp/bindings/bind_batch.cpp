@@ -1,7 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,26 +9,17 @@
 #include <rbdxx/batch.hpp>
 
 #include "support/bindings.hpp"
-#include "support/buffer.hpp"
-#include "support/callbacks.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
 #include "support/offsets.hpp"
+#include "support/work.hpp"
 
 namespace rbdxx::python {
 
 namespace {
 
-// What outlives an interrupted call: let go of in the callback thread, once librbd is done with it.
-struct Leftover final : PyOperation {
-    void deliver() noexcept override {
-        // The last use of an image may close it.
-        without_gil([&] { run.reset(); });
-        delete this;
-    }
-    std::vector<Buffer> buffers;
-    std::shared_ptr<void> run;
-};
+// How long the operations in flight may take to complete once a signal handler has raised.
+constexpr auto patience = std::chrono::milliseconds(250);
 
 uint64_t checked_depth(uint64_t depth) {
     if (depth == 0 || depth > batch::max_depth) {
@@ -40,33 +31,21 @@ uint64_t checked_depth(uint64_t depth) {
 // Runs `plan` over the memory of `buffers`, which it takes; raises what a signal handler raises.
 void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t depth,
          std::vector<Buffer> buffers) {
-    auto leftover = std::make_unique<Leftover>();
-    leftover->buffers = std::move(buffers);
-    Leftover* raw = leftover.get();
-    std::optional<py::error_already_set> raised;
-    std::shared_ptr<aio::Queue> queue;
-    PyThreadState* const state = PyThreadState_Get();
-    auto interrupted = [&] {
-        if (signal_raised(state, raised)) {
-            GilReacquire acquire(state);
-            queue = Callbacks::heir();
+    auto work = std::make_unique<OnBuffers<batch::Batch>>(std::move(buffers), image, plan, depth,
+                                                          Callbacks::owner());
+    while (!without_gil([&] { return work->run_for(signal_interval); })) {
+        try {
+            check_signals();
+        } catch (py::error_already_set&) {
+            without_gil([&] {
+                work->cancel();
+                work->wait_for(patience);
+            });
+            abandon(std::move(work));
+            throw;
         }
-        return raised.has_value();
-    };
-    auto orphan = [raw, &queue]() -> batch::Orphan {
-        return [raw, queue](std::shared_ptr<void> run) {
-            raw->run = std::move(run);
-            queue->push(raw);
-        };
-    };
-    batch::Outcome outcome =
-        without_gil([&] { return batch::run(image, plan, depth, interrupted, orphan); });
-    if (outcome == batch::Outcome::orphaned) {
-        leftover.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
     }
-    if (raised) {
-        throw std::move(*raised);
-    }
+    work->check();
 }
 
 // A memory error for what no memory can hold.

@@ -56,8 +56,8 @@ struct OpenCompletion final : Completion {
 py::object aio_read(const py::object& self, const U64& offset, const U64& length,
                     const py::object& oncomplete, const Flags& flags) {
     uint64_t wanted = memory_for(self.cast<const PyImage&>().get(), offset, length);
-    return launch_on(std::make_unique<ReadCompletion>(wanted), self, oncomplete,
-                     [&](ReadCompletion& made, aio::QueuePointer queue, const Image& image) {
+    return submit_on(std::make_unique<ReadCompletion>(wanted), self, oncomplete,
+                     [&](ReadCompletion& made, engine::QueuePointer queue, const Image& image) {
                          aio::read(made, std::move(queue), image, made.bytes.data(), offset, wanted,
                                    flags);
                      });
@@ -65,8 +65,8 @@ py::object aio_read(const py::object& self, const U64& offset, const U64& length
 
 py::object aio_write(const py::object& self, const py::object& data, const U64& offset,
                      const py::object& oncomplete, const Flags& flags) {
-    return launch_on(std::make_unique<WriteCompletion>(data), self, oncomplete,
-                     [&](WriteCompletion& made, aio::QueuePointer queue, const Image& image) {
+    return submit_on(std::make_unique<WriteCompletion>(data), self, oncomplete,
+                     [&](WriteCompletion& made, engine::QueuePointer queue, const Image& image) {
                          aio::write(made, std::move(queue), image, made.buffer.data(), offset,
                                     made.buffer.size(), flags);
                      });
@@ -102,8 +102,8 @@ py::object aio_compare_and_writev(const py::object& self, const py::object& comp
     if (size(expected) != size(vectors)) {
         throw py::value_error("compare and data must be of one size");
     }
-    return launch_on(std::move(completion), self, oncomplete,
-                     [&](CompareCompletion& made, aio::QueuePointer queue, const Image& on) {
+    return submit_on(std::move(completion), self, oncomplete,
+                     [&](CompareCompletion& made, engine::QueuePointer queue, const Image& on) {
                          made.difference.emplace(on, offset, size(vectors));
                          aio::compare_and_writev(made, std::move(queue), on, expected.data(),
                                                  static_cast<int>(expected.size()), vectors.data(),
@@ -118,8 +118,8 @@ py::object aio_close(const py::object& self, const py::object& oncomplete) {
         throw DisconnectedError("the connection of " + image.options().describe() +
                                 " is shut down");
     }
-    return launch_plain(self, oncomplete,
-                        [](Completion& made, aio::QueuePointer queue, const Image& open) {
+    return submit_plain(self, oncomplete,
+                        [](Completion& made, engine::QueuePointer queue, const Image& open) {
                             aio::close(made, std::move(queue), open);
                         });
 }
@@ -129,7 +129,7 @@ py::object aio_close(const py::object& self, const py::object& oncomplete) {
 py::object open_later(const py::object& image, PyImage& target, const py::object& oncomplete) {
     auto completion = std::make_unique<OpenCompletion>(target);
     OpenCompletion& made = *completion;
-    return launch(std::move(completion), image, oncomplete, [&] {
+    return submit(std::move(completion), image, oncomplete, [&] {
         // With the GIL: librbd only takes note, and no callback may see an object that Python has
         // not yet finished making.
         aio::open(made, Callbacks::get().queue(), target.ioctx(), target.options(), &made.raw);
@@ -164,7 +164,7 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
         }));
     define(
-        completion, "is_complete", [](const Completion& self) { return self.settled(); },
+        completion, "is_complete", [](const Completion& self) { return self.is_complete(); },
         "Whether the call is complete; its callback may still be running.");
     define(
         completion, "get_return_value", [](const Completion& self) { return self.return_value(); },
@@ -194,8 +194,8 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
         image, "aio_discard",
         [](const py::object& self, const U64& offset, const U64& length,
            const py::object& oncomplete) {
-            return launch_plain(self, oncomplete,
-                                [&](Completion& made, aio::QueuePointer queue, const Image& on) {
+            return submit_plain(self, oncomplete,
+                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
                                     aio::discard(made, std::move(queue), on, offset, length);
                                 });
         },
@@ -206,10 +206,11 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
         image, "aio_write_zeroes",
         [](const py::object& self, const U64& offset, const U64& length,
            const py::object& oncomplete, const Flags& zero_flags) {
-            return launch_plain(
-                self, oncomplete, [&](Completion& made, aio::QueuePointer queue, const Image& on) {
-                    aio::write_zeroes(made, std::move(queue), on, offset, length, zero_flags);
-                });
+            return submit_plain(self, oncomplete,
+                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
+                                    aio::write_zeroes(made, std::move(queue), on, offset, length,
+                                                      zero_flags);
+                                });
         },
         "Starts to write zeroes over `length` bytes from `offset`; gives a Completion.\n\n"
         "oncomplete(completion). zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\n"
@@ -218,7 +219,7 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     define(
         image, "aio_flush",
         [](const py::object& self, const py::object& oncomplete) {
-            return launch_plain(self, oncomplete, aio::flush);
+            return submit_plain(self, oncomplete, aio::flush);
         },
         "Starts to make every completed write safe; gives a Completion. "
         "oncomplete(completion).\n\nImplements: rbd_aio_flush",
@@ -270,12 +271,13 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
                 PyErr_SetString(PyExc_OverflowError, "crc32c has 32 bits");
                 throw py::error_already_set();
             }
-            return launch_on(std::make_unique<WriteCompletion>(data), self, oncomplete,
-                             [&](WriteCompletion& made, aio::QueuePointer queue, const Image& on) {
-                                 aio::write_with_crc32c(
-                                     made, std::move(queue), on, made.buffer.data(), offset,
-                                     made.buffer.size(), static_cast<uint32_t>(crc32c), flags);
-                             });
+            return submit_on(
+                std::make_unique<WriteCompletion>(data), self, oncomplete,
+                [&](WriteCompletion& made, engine::QueuePointer queue, const Image& on) {
+                    aio::write_with_crc32c(made, std::move(queue), on, made.buffer.data(), offset,
+                                           made.buffer.size(), static_cast<uint32_t>(crc32c),
+                                           flags);
+                });
         },
         "As aio_write, with the data's checksum, which then need not be reckoned again.\n\n"
         "crc32c: CRC-32C of the data, begun with all bits set and not inverted at the end.\n\n"

@@ -25,7 +25,7 @@ struct InfoCompletion final : Completion {
         return to_dict(mirrored::info_of(info));
     }
     void release() override {
-        if (settled() && result() >= 0) {
+        if (is_complete() && result() >= 0) {
             mirrored::free_info(functions, info);
         }
     }
@@ -43,7 +43,7 @@ struct StatusCompletion final : Completion {
         return to_dict(mirrored::status_of(record), id);
     }
     void release() override {
-        if (settled() && result() >= 0) {
+        if (is_complete() && result() >= 0) {
             functions.rbd_mirror_image_global_status_cleanup(&record);
         }
     }
@@ -57,8 +57,8 @@ void define_asynchronous(ImageClass& image) {
         image, "aio_mirror_image_get_info",
         [](const py::object& self, const py::object& oncomplete) {
             const abi::Functions& functions = rbdxx::functions();
-            return launch_on(std::make_unique<InfoCompletion>(functions), self, oncomplete,
-                             [](InfoCompletion& made, aio::QueuePointer queue, const Image& on) {
+            return submit_on(std::make_unique<InfoCompletion>(functions), self, oncomplete,
+                             [](InfoCompletion& made, engine::QueuePointer queue, const Image& on) {
                                  aio::mirror_image_get_info(made, std::move(queue), on, &made.info);
                              });
         },
@@ -70,8 +70,8 @@ void define_asynchronous(ImageClass& image) {
         image, "rbd_aio_mirror_image_get_mode", "aio_mirror_image_get_mode",
         [](const py::object& self, const py::object& oncomplete) {
             using Made = NumberCompletion<abi::rbd_mirror_image_mode_t>;
-            return launch_on(std::make_unique<Made>(), self, oncomplete,
-                             [](Made& made, aio::QueuePointer queue, const Image& on) {
+            return submit_on(std::make_unique<Made>(), self, oncomplete,
+                             [](Made& made, engine::QueuePointer queue, const Image& on) {
                                  aio::mirror_image_get_mode(made, std::move(queue), on,
                                                             &made.number);
                              });
@@ -84,8 +84,8 @@ void define_asynchronous(ImageClass& image) {
         image, "rbd_aio_mirror_image_create_snapshot", "aio_mirror_image_create_snapshot",
         [](const py::object& self, const Flags& flags, const py::object& oncomplete) {
             using Made = NumberCompletion<uint64_t>;
-            return launch_on(std::make_unique<Made>(), self, oncomplete,
-                             [&](Made& made, aio::QueuePointer queue, const Image& on) {
+            return submit_on(std::make_unique<Made>(), self, oncomplete,
+                             [&](Made& made, engine::QueuePointer queue, const Image& on) {
                                  aio::mirror_image_create_snapshot(
                                      made, std::move(queue), on, static_cast<uint32_t>(flags.value),
                                      &made.number);
@@ -100,9 +100,10 @@ void define_asynchronous(ImageClass& image) {
         [](const py::object& self, const py::object& oncomplete) {
             const Image& opened = self.cast<const PyImage&>().get();
             std::string id = without_gil([&] { return opened.id(); });
-            return launch_on(
+            return submit_on(
                 std::make_unique<StatusCompletion>(rbdxx::functions(), std::move(id)), self,
-                oncomplete, [](StatusCompletion& made, aio::QueuePointer queue, const Image& on) {
+                oncomplete,
+                [](StatusCompletion& made, engine::QueuePointer queue, const Image& on) {
                     aio::mirror_image_get_status(made, std::move(queue), on, &made.record);
                 });
         },
@@ -113,8 +114,8 @@ void define_asynchronous(ImageClass& image) {
     define(
         image, "aio_mirror_image_promote",
         [](const py::object& self, bool force, const py::object& oncomplete) {
-            return launch_plain(self, oncomplete,
-                                [&](Completion& made, aio::QueuePointer queue, const Image& on) {
+            return submit_plain(self, oncomplete,
+                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
                                     aio::mirror_image_promote(made, std::move(queue), on, force);
                                 });
         },
@@ -124,7 +125,7 @@ void define_asynchronous(ImageClass& image) {
     define(
         image, "aio_mirror_image_demote",
         [](const py::object& self, const py::object& oncomplete) {
-            return launch_plain(self, oncomplete, aio::mirror_image_demote);
+            return submit_plain(self, oncomplete, aio::mirror_image_demote);
         },
         "Starts to make the primary a copy, as mirror_image_demote(); gives a Completion.\n\n"
         "oncomplete(completion).\n\nImplements: rbd_aio_mirror_image_demote",

@@ -1,92 +1,67 @@
+#include <chrono>
 #include <memory>
+#include <vector>
 
 #include <rbdxx/reader.hpp>
 #include <rbdxx/writer.hpp>
 
 #include "support/bindings.hpp"
-#include "support/buffer.hpp"
-#include "support/callbacks.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
+#include "support/work.hpp"
 
 namespace rbdxx::python {
 
 namespace {
 
-// A pipeline, with the memory and the image that it works on.
+// A pipeline that can be closed, and what must be open meanwhile.
 template <class Pipeline>
-class Held {
+class Closable {
 public:
     template <class... Numbers>
-    Held(const PyImage& image, const py::object& memory, const Numbers&... numbers)
-        : work_(std::make_unique<Work>(image, memory, numbers...)) {}
-    ~Held() {
-        if (work_) {
-            close_now();
-        }
+    Closable(const PyImage& image, const py::object& memory, const Numbers&... numbers) {
+        std::vector<Buffer> buffers;
+        const Buffer& ring = buffers.emplace_back(memory, Buffer::Access::write);
+        char* const data = ring.data();
+        const uint64_t capacity = ring.size();
+        work_ = std::make_unique<OnBuffers<Pipeline>>(std::move(buffers), image.get(), data,
+                                                      capacity, numbers..., Callbacks::owner());
     }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
 
     Pipeline& get() {
-        if (!work_) {
+        if (work_ == nullptr) {
             throw ArgumentError("the pipeline is closed");
         }
-        return work_->pipeline;
+        return *work_;
     }
 
-    // Raises what a signal handler raises while it waits for what is under way, which the callback
-    // thread then lets go of.
+    // Raises what a signal handler raises while it waits for what is in flight, which it abandons.
     void close() {
-        if (!work_) {
-            return;
-        }
-        while (!without_gil([&] { return get().settle_within(signal_interval); })) {
+        while (work_ != nullptr && !without_gil([&] { return work_->wait_for(signal_interval); })) {
             try {
                 check_signals();
             } catch (py::error_already_set&) {
-                leave_behind();
+                abandon(std::move(work_));
                 throw;
             }
         }
-        close_now();
+        work_.reset();
     }
 
 private:
-    struct Work final : PyOperation {
-        template <class... Numbers>
-        Work(const PyImage& image, const py::object& memory, const Numbers&... numbers)
-            : buffer(memory, Buffer::Access::write),
-              pipeline(image.get(), buffer.data(), buffer.size(), numbers...) {}
-        void deliver() noexcept override {
-            // The last use of an image may close it.
-            without_gil([this] { pipeline.close(); });
-            delete this;
-        }
-        Buffer buffer;
-        Pipeline pipeline;
-    };
-
-    void close_now() {
-        without_gil([&] { work_->pipeline.close(); });
-    }
-
-    void leave_behind() {
-        Work* const work = work_.get();
-        auto settled = [work, queue = Callbacks::heir()] { queue->push(work); };
-        if (work->pipeline.leave_to(settled)) {
-            work_.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
-        }
-    }
-
-    std::unique_ptr<Work> work_;
+    std::unique_ptr<OnBuffers<Pipeline>> work_;
 };
 
-using Reader = Held<pipeline::Reader>;
-using Writer = Held<pipeline::Writer>;
+// What one call may wait, of the milliseconds that Python gives.
+pipeline::Wait wait_of(unsigned milliseconds) {
+    return std::chrono::milliseconds(milliseconds);
+}
+
+using Reader = Closable<pipeline::Reader>;
+using Writer = Closable<pipeline::Writer>;
 
 py::list pop(Reader& self, unsigned milliseconds) {
-    auto chunks = without_gil([&] { return self.get().pop(milliseconds); });
+    auto chunks = without_gil([&] { return self.get().pop(wait_of(milliseconds)); });
     py::list list(chunks.size());
     for (std::size_t i = 0; i < chunks.size(); ++i) {
         const pipeline::Chunk& chunk = chunks[i];
@@ -116,7 +91,7 @@ void bind_pipeline(py::module_& m) {
     define(
         reader, "idle", [](Reader& self) { return self.get().idle(); },
         "Whether everything was popped.");
-    define(reader, "close", &Reader::close, "Waits for what is under way.");
+    define(reader, "close", &Reader::close, "Waits for what is in flight.");
 
     py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
     writer.def(py::init([](const PyImage& image, const py::object& memory, uint64_t depth,
@@ -126,7 +101,7 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "reserve",
         [](Writer& self, uint64_t length, unsigned milliseconds) {
-            return without_gil([&] { return self.get().reserve(length, milliseconds); });
+            return without_gil([&] { return self.get().reserve(length, wait_of(milliseconds)); });
         },
         "Where in the memory there is room; -1 while there is none.", py::arg("length"),
         py::arg("milliseconds"));
@@ -139,17 +114,18 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "zero",
         [](Writer& self, const U64& offset, const U64& length, unsigned milliseconds) {
-            return without_gil([&] { return self.get().zero(offset, length, milliseconds); });
+            return without_gil(
+                [&] { return self.get().zero(offset, length, wait_of(milliseconds)); });
         },
         "Makes an extent zero, or gives False while there is no room.", py::arg("offset"),
         py::arg("length"), py::arg("milliseconds"));
     define(
         writer, "drain",
         [](Writer& self, unsigned milliseconds) {
-            return without_gil([&] { return self.get().drain(milliseconds); });
+            return without_gil([&] { return self.get().drain(wait_of(milliseconds)); });
         },
         "Whether everything is written.", py::arg("milliseconds"));
-    define(writer, "close", &Writer::close, "Waits for what is under way.");
+    define(writer, "close", &Writer::close, "Waits for what is in flight.");
 
     m.def(
         "_call_back",

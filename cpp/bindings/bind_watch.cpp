@@ -38,7 +38,7 @@ py::list list_watchers(const PyImage& image) {
 
 // A callback that librbd's threads ask for, run in the thread of callbacks; once for all that ask
 // before it runs.
-class Event final : public PyOperation, public std::enable_shared_from_this<Event> {
+class Event final : public engine::Item, public std::enable_shared_from_this<Event> {
 public:
     explicit Event(py::object callback)
         : callback_(std::move(callback)), queue_(Callbacks::get().queue()) {}
@@ -83,7 +83,7 @@ private:
     }
 
     const py::object callback_;
-    const std::shared_ptr<aio::Queue> queue_;
+    const engine::QueuePointer queue_;
     std::atomic<bool> posted_{false};
     std::atomic<uint64_t> number_{0};
     std::shared_ptr<Event> self_;
@@ -92,11 +92,11 @@ private:
 
 // Keeps the events until nobody posts them any more. Ends in the thread of callbacks, since Python
 // objects go with it, and librbd's threads must not wait for the GIL.
-struct Subscription final : PyOperation {
+struct Subscription final : engine::Item {
     void deliver() noexcept override { delete this; }
 
     std::vector<std::shared_ptr<Event>> events;
-    std::shared_ptr<aio::Queue> queue = Callbacks::get().queue();
+    engine::QueuePointer queue = Callbacks::get().queue();
 };
 
 std::shared_ptr<Event> event(Subscription& subscription, const py::object& callback,
@@ -117,7 +117,7 @@ std::shared_ptr<watch::Watch> subscribe(const PyImage& image,
                                         std::unique_ptr<Subscription> subscription,
                                         watch::Hooks hooks, const Open& open) {
     hooks.ended = [raw = subscription.get()] {
-        std::shared_ptr<aio::Queue> queue = raw->queue;
+        engine::QueuePointer queue = raw->queue;
         queue->push(raw);
     };
     auto watch = without_gil([&] { return open(image.get(), std::move(hooks)); });

@@ -1,28 +1,35 @@
 #include <rbdxx/aio.hpp>
+#include <rbdxx/detail/image_io.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 
 #include <system_error>
 #include <thread>
+#include <type_traits>
 
 namespace rbdxx::aio {
 
 namespace {
 
-// Starts `submit(functions, raw image, completion)` on an image; `io`: a call that reads or writes.
-template <bool io = true, class Submit, class Describe>
-void start(Operation& operation, QueuePointer queue, const Image& image, const Submit& submit,
-           const Describe& describe) {
+// Submits `call(functions, raw image, completion)` on an image; `Kind`: whether it is a call that
+// reads or writes.
+template <class Kind = detail::ImageIo, class Call, class Describe>
+void submit(Operation& operation, QueuePointer queue, const Image& image, const Call& call,
+            const Describe& describe) {
     const std::shared_ptr<ImageState>& state = image.state();
     const abi::Functions& functions = *state->functions;
     abi::rbd_image_t raw = state->raw;
-    if constexpr (io) {
-        operation.of_image(*state);
-    }
-    operation.start(
-        std::move(queue), state, functions,
+    const auto& context = [&]() -> const typename Kind::Context& {
+        if constexpr (std::is_same_v<Kind, detail::ImageIo>) {
+            return *state;
+        } else {
+            return functions;
+        }
+    }();
+    operation.submit<Kind>(
+        std::move(queue), state, context,
         [&](abi::rbd_completion_t completion) -> ssize_t {
-            return submit(functions, raw, completion);
+            return call(functions, raw, completion);
         },
         describe);
 }
@@ -31,7 +38,7 @@ void start(Operation& operation, QueuePointer queue, const Image& image, const S
 
 void read(Operation& operation, QueuePointer queue, const Image& image, char* data, uint64_t offset,
           uint64_t length, int flags) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return flags == 0 ? call.rbd_aio_read(raw, offset, length, data, completion)
@@ -42,7 +49,7 @@ void read(Operation& operation, QueuePointer queue, const Image& image, char* da
 
 void write(Operation& operation, QueuePointer queue, const Image& image, const char* data,
            uint64_t offset, uint64_t length, int flags) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return flags == 0 ? call.rbd_aio_write(raw, offset, length, data, completion)
@@ -65,7 +72,7 @@ uint64_t total(const iovec* vectors, int count) {
 
 void readv(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
            int count, uint64_t offset) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_readv(raw, vectors, count, offset, completion);
@@ -75,7 +82,7 @@ void readv(Operation& operation, QueuePointer queue, const Image& image, const i
 
 void writev(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
             int count, uint64_t offset) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_writev(raw, vectors, count, offset, completion);
@@ -85,7 +92,7 @@ void writev(Operation& operation, QueuePointer queue, const Image& image, const 
 
 void discard(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
              uint64_t length) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_discard(raw, offset, length, completion);
@@ -96,7 +103,7 @@ void discard(Operation& operation, QueuePointer queue, const Image& image, uint6
 void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
                   uint64_t length, int zero_flags) {
     const int flags = io::known_zero_flags(zero_flags);
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_write_zeroes(raw, offset, length, completion, flags, 0);
@@ -106,7 +113,7 @@ void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, 
 
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_writesame(raw, offset, length, data, size, completion, flags);
@@ -122,7 +129,7 @@ void compare_and_write(Operation& operation, QueuePointer queue, const Image& im
         write(operation, std::move(queue), image, data, offset, 0, flags);
         return;
     }
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_compare_and_write(raw, offset, length, expected, data, completion,
@@ -138,7 +145,7 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
         write(operation, std::move(queue), image, "", offset, 0, flags);
         return;
     }
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_compare_and_writev(raw, offset, expected, expected_count, vectors,
@@ -150,7 +157,7 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_write_with_crc32c(raw, offset, length, data, crc, completion,
@@ -160,7 +167,7 @@ void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& im
 }
 
 void flush(Operation& operation, QueuePointer queue, const Image& image) {
-    start(
+    submit(
         operation, std::move(queue), image,
         [](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_flush(raw, completion);
@@ -175,16 +182,16 @@ void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx
                     const OpenOptions& options, abi::rbd_image_t* raw) {
     const abi::Functions& functions = *ioctx.state()->functions;
     options.require(functions);
-    operation.prepare(std::move(queue), ioctx.state(), functions);
+    operation.begin(std::move(queue), ioctx.state());
     try {
         std::thread([&operation, &functions, context = ioctx.state()->raw, options, raw] {
-            operation.settle_with(open_image(functions, context, options, raw));
+            operation.complete(open_image(functions, context, options, raw));
         }).detach();
     } catch (const std::system_error& error) {
-        operation.abort();
+        operation.withdraw();
         throw Error(error.code().value(), "error starting a thread to open " + options.describe());
     } catch (...) {
-        operation.abort();
+        operation.withdraw();
         throw;
     }
 }
@@ -201,7 +208,7 @@ void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const Op
     abi::rados_ioctx_t context = ioctx.state()->raw;
     const char* name = options.name.c_str();
     const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
-    operation.start(
+    operation.submit<engine::Librbd>(
         std::move(queue), ioctx.state(), call,
         [&](abi::rbd_completion_t completion) -> ssize_t {
             if (options.by_id) {
@@ -237,42 +244,36 @@ struct Closing final : Handle {
 void close(Operation& operation, QueuePointer queue, const Image& image) {
     const std::shared_ptr<ImageState>& state = image.state();
     const abi::Functions& functions = *state->functions;
-    const bool borrowed = state->lender != nullptr;
-    if (!borrowed) {
-        functions.rbd_aio_close.require();
-    }
-    // Held until the end, so that no other close can come to its own end with a closer half set.
     auto use = image.use();
-    std::lock_guard<std::mutex> lock(state->closer_mutex);
-    if (state->closer) {
-        throw ClosedError(image.describe() + " is closed");
-    }
-    std::function<int(abi::rbd_image_t)> closer = [&operation, &functions,
-                                                   borrowed](abi::rbd_image_t raw) noexcept {
-        if (borrowed) {
-            operation.settle_with(0);  // another module's to close
+    auto closing = std::make_shared<Closing>(state);
+    std::function<int(abi::rbd_image_t)> closer;
+    const bool borrowed = state->lender != nullptr;  // another module's to close
+    if (borrowed) {
+        closer = [&operation](abi::rbd_image_t) noexcept {
+            operation.complete(0);
             return 0;
-        }
-        int answer = functions.rbd_aio_close(raw, operation.completion());
-        if (answer < 0) {
-            operation.settle_with(answer);
-        }
-        return 0;
-    };
-    operation.prepare(std::move(queue), std::make_shared<Closing>(state), functions);
-    state->closer = std::move(closer);
-    try {
-        state->close_later();
-    } catch (...) {
-        state->closer = nullptr;
-        operation.abort();
-        throw;
+        };
+        operation.begin(std::move(queue), std::move(closing));
+    } else {
+        functions.rbd_aio_close.require();
+        closer = [&operation, &functions](abi::rbd_image_t raw) noexcept {
+            operation.submit_begun<engine::Librbd>(
+                functions, [&](abi::rbd_completion_t completion) {
+                    return functions.rbd_aio_close(raw, completion);
+                });
+            return 0;
+        };
+        operation.begin<engine::Librbd>(std::move(queue), std::move(closing), functions);
+    }
+    if (!state->close_later([&] { state->closer = std::move(closer); })) {
+        borrowed ? operation.withdraw() : operation.withdraw<engine::Librbd>(functions);
+        throw ClosedError(image.describe() + " is closed");
     }
 }
 
 void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_info_t* info) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_get_info(raw, info, sizeof *info, completion);
@@ -282,7 +283,7 @@ void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image
 
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_get_mode(raw, mode, completion);
@@ -292,7 +293,7 @@ void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image
 
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_create_snapshot(raw, flags, snapshot_id, completion);
@@ -302,7 +303,7 @@ void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, cons
 
 void mirror_image_promote(Operation& operation, QueuePointer queue, const Image& image,
                           bool force) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_promote(raw, force, completion);
@@ -311,7 +312,7 @@ void mirror_image_promote(Operation& operation, QueuePointer queue, const Image&
 }
 
 void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& image) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_demote(raw, completion);
@@ -321,7 +322,7 @@ void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& 
 
 void mirror_image_get_status(Operation& operation, QueuePointer queue, const Image& image,
                              abi::rbd_mirror_image_global_status_t* status) {
-    start<false>(
+    submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_mirror_image_get_global_status(raw, status, sizeof *status,

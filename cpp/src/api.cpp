@@ -1,6 +1,8 @@
 #include <rbdxx/api.hpp>
 #include <rbdxx/error.hpp>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -22,6 +24,10 @@ struct Loaded {
 std::mutex load_mutex;
 // Never freed: the C library's threads may call back until the process is gone.
 std::atomic<const Loaded*> loaded{nullptr};
+
+// A child must not inherit the lock from a thread that it does not have.
+const int fork_guard = pthread_atfork([] { load_mutex.lock(); }, [] { load_mutex.unlock(); },
+                                      [] { load_mutex.unlock(); });
 
 const char* from_environment(const char* variable, const char* otherwise) {
     const char* value = std::getenv(variable);

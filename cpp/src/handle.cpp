@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace rbdxx {
@@ -18,7 +19,7 @@ constexpr auto last_wait = std::chrono::milliseconds(500);
 // How long all closes at the end of the process wait for the cluster.
 constexpr auto last_answers = std::chrono::seconds(10);
 std::atomic<std::chrono::steady_clock::time_point> deadline{};
-constexpr auto look_interval = std::chrono::milliseconds(100);
+constexpr std::chrono::nanoseconds look = std::chrono::milliseconds(100);
 thread_local int callbacks = 0;
 std::atomic<int> remaining{0};
 
@@ -51,7 +52,7 @@ Handle::Handle() : generation_(fork_generation()) {
 
 Handle::~Handle() {
     // Freed already, unless it never came to have a C handle.
-    if (!finished_.load() && !forked()) {
+    if (!freeing_ && !forked()) {
         remaining.fetch_sub(1);
     }
 }
@@ -66,152 +67,193 @@ bool CallbackScope::active() noexcept {
     return callbacks > 0;
 }
 
-int Handle::close(const Waiting& waiting) noexcept {
-    if (forked()) {
-        // A lock or a count may have been copied in the middle of another thread's use: touch
-        // neither.
-        users_.fetch_or(closed_bit, std::memory_order_acq_rel);
-        return 0;
-    }
-    const bool inside_callback = CallbackScope::active();
-    if (inside_callback) {
-        deferred_.store(true);
-    }
-    uint32_t before = users_.fetch_or(closed_bit, std::memory_order_acq_rel);
-    // What is lent out, was left behind or is under way over a lost connection may never end.
-    auto hopeless = [this] { return lent_.load() > 0 || abandoned_.load(); };
-    if ((before & closed_bit) != 0) {
-        if (!inside_callback) {
-            wait(waiting, [&] { return done_ || hopeless(); });
-        }
-        return 0;
-    }
-    if (before != 0) {
-        if (inside_callback) {
-            return 0;
-        }
-        bool over = false;
-        auto until = [&] {
-            over = done_ || users_.load() == closed_bit;
-            return over || hopeless();
-        };
-        if (!wait(waiting, until)) {
-            return 0;
-        }
-        if (!over) {
-            deferred_.store(true);
-            // The last one may have left before it could see that.
-            if (users_.load() != closed_bit) {
-                return 0;
-            }
-        }
-    }
-    finish();
-    return result_;
+Handle::State Handle::state() const noexcept {
+    Lock lock(mutex_);
+    return state_;
 }
 
-bool Handle::wait(const Waiting& waiting, const std::function<bool()>& until) noexcept {
-    std::unique_lock<std::mutex> lock(mutex_);
+Handle::Closing::Closing(Handle& handle) noexcept : handle_(handle) {
+    if (handle_.forked()) {
+        // A lock may have been copied in the middle of another thread's use.
+        handle_.entries_.fetch_or(shut);
+        return;
+    }
+    Lock lock(handle_.mutex_);
+    handle_.entries_.fetch_or(shut, std::memory_order_acq_rel);
+    if (handle_.state_ == State::open) {
+        handle_.state_ = State::closing;
+    } else if (handle_.state_ == State::abandoned) {
+        handle_.state_ = State::closed;
+    }
+    if (handle_.state_ == State::closing) {
+        waits_ = true;
+        ++handle_.waiting_;
+    }
+}
+
+Handle::Closing::~Closing() {
+    if (waits_ && !handle_.forked()) {
+        Lock lock(handle_.mutex_);
+        if (--handle_.waiting_ == 0 && handle_.freeable()) {
+            handle_.free(lock);
+        }
+    }
+}
+
+bool Handle::Closing::wait_for(std::chrono::nanoseconds time) noexcept {
+    if (!waits_ || handle_.forked()) {
+        return true;
+    }
+    Lock lock(handle_.mutex_);
+    const auto begin = std::chrono::steady_clock::now();
     std::chrono::nanoseconds waited{0};
-    while (!until()) {
-        if (waiting.pump) {
-            lock.unlock();
-            waiting.pump();
-            lock.lock();
-            continue;
+    for (;;) {
+        if (handle_.freeable()) {
+            handle_.free(lock);
         }
-        if (changed_.wait_for(lock, look_interval) != std::cv_status::timeout) {
-            continue;
+        if (handle_.state_ != State::closing) {
+            result_ = handle_.result_;
+            return true;
         }
-        if (ending.load()) {
-            waited += look_interval;
-            if (waited >= last_wait) {
-                return false;
-            }
+        if (handle_.lent_ > 0 || CallbackScope::active() ||
+            (ending.load() && waited >= last_wait)) {
+            return true;
         }
-        if (waiting.interrupted) {
-            lock.unlock();
-            const bool interrupted = waiting.interrupted();
-            lock.lock();
-            if (interrupted) {
-                return true;
-            }
+        if (waited >= time) {
+            return false;
         }
+        // In short sleeps, since the end of the process is announced to nobody.
+        handle_.changed_.wait_for(lock, std::min<std::chrono::nanoseconds>(time - waited, look));
+        waited = std::chrono::steady_clock::now() - begin;
+    }
+}
+
+int Handle::close() noexcept {
+    Closing closing(*this);
+    closing.wait_for(std::chrono::nanoseconds::max());
+    return closing.result();
+}
+
+bool Handle::close_later(const std::function<void()>& first) {
+    Lock lock(mutex_);
+    if (state_ != State::open) {
+        return false;
+    }
+    first();
+    state_ = State::closing;
+    entries_.fetch_or(shut, std::memory_order_acq_rel);
+    if (freeable()) {
+        free(lock);
     }
     return true;
 }
 
-void Handle::close_later() {
-    enter();
-    deferred_.store(true);
-    users_.fetch_or(closed_bit, std::memory_order_acq_rel);
-    leave();
-}
-
-void Handle::leave_from_library(const std::shared_ptr<Handle>& handle) noexcept {
-    if (handle->users_.fetch_sub(1, std::memory_order_acq_rel) != (closed_bit | 1U)) {
+void Handle::abandon() noexcept {
+    if (forked()) {
+        entries_.fetch_or(shut);
         return;
     }
-    if (!handle->deferred_.load()) {
-        handle->last_out();
+    Lock lock(mutex_);
+    entries_.fetch_or(shut, std::memory_order_acq_rel);
+    if (freeing_ || state_ == State::closed || state_ == State::abandoned) {
         return;
     }
-    // Rare: closed without waiting, by aio::close() or inside a callback.
-    try {
-        std::thread([handle] { handle->finish(); }).detach();
-    } catch (const std::system_error&) {
-        handle->abandon();
-        handle->finish();
-    }
-}
-
-void Handle::last_out() noexcept {
-    if (deferred_.load()) {
-        finish();
-        return;
-    }
-    // Locked, so that close() cannot miss this between its look and its wait.
-    std::lock_guard<std::mutex> lock(mutex_);
+    state_ = State::abandoned;
     changed_.notify_all();
+    if (freeable()) {
+        free(lock);
+    }
 }
 
-void Handle::finish() noexcept {
-    if (finished_.exchange(true)) {
-        return;
-    }
+void Handle::lend() noexcept {
     if (forked()) {
         return;
     }
+    Lock lock(mutex_);
+    ++lent_;
+    changed_.notify_all();
+}
+
+void Handle::take_back() noexcept {
+    if (forked()) {
+        return;
+    }
+    Lock lock(mutex_);
+    --lent_;
+}
+
+void Handle::leave_from_library(const std::shared_ptr<Handle>& handle) noexcept {
+    if (handle->entries_.fetch_sub(1, std::memory_order_acq_rel) == (shut | 1U)) {
+        handle->last_out(&handle);
+    }
+}
+
+void Handle::last_out(const std::shared_ptr<Handle>* from_library) noexcept {
+    if (forked()) {
+        return;
+    }
+    // Locked, so that a close cannot miss this between its look and its wait.
+    Lock lock(mutex_);
+    if (waiting_ > 0) {
+        changed_.notify_all();
+    } else if (freeable() && from_library == nullptr) {
+        free(lock);
+    } else if (freeable()) {
+        // Rare: closed without waiting.
+        try {
+            std::thread([handle = *from_library] {
+                Lock own(handle->mutex_);
+                if (handle->freeable()) {
+                    handle->free(own);
+                }
+            }).detach();
+        } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+            // The next close frees it, or the end of the last share, in another thread.
+        }
+    }
+}
+
+void Handle::free(Lock& lock) noexcept {
+    freeing_ = true;
+    lock.unlock();
     std::shared_ptr<Handle> self = ending.load() ? weak_from_this().lock() : nullptr;
     if (self == nullptr) {
-        free_handle();
+        free_now();
+        lock.lock();
         return;
     }
     // The library waits for the cluster without an end: it does so in a thread that the end of the
     // process takes along.
     try {
-        std::thread([self] { self->free_handle(); }).detach();
-    } catch (const std::system_error&) {
+        std::thread([self] { self->free_now(); }).detach();
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then it leaks
+        lock.lock();
         return;
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_until(lock, deadline.load(), [this] { return done_; });
+    lock.lock();
+    changed_.wait_until(lock, deadline.load(), [this] { return freed_; });
 }
 
-void Handle::free_handle() noexcept {
+void Handle::free_now() noexcept {
     int result = 0;
-    if (!abandoned_.load()) {
+    if (state() == State::closing) {
         result = destroy();
         remaining.fetch_sub(1);
     }
     release();
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     result_ = result;
-    done_ = true;
+    freed_ = true;
+    if (state_ == State::closing) {
+        state_ = State::closed;
+    }
     changed_.notify_all();
 }
 
-void Handle::throw_closed() const {
+void Handle::throw_shut() const {
+    if (state() == State::abandoned) {
+        throw_disconnected();
+    }
     throw ClosedError(describe() + " is closed", subject());
 }
 

@@ -126,7 +126,7 @@ Image Image::open(const IoCtx& ioctx, OpenOptions options) {
     const int result = open_image(call.functions(), call.get(), options, &raw);
     check(result, [&] { return "error opening " + options.describe(); });
     Image image = adopt(ioctx.state()->cluster, raw, options);
-    image.state_->set_witness(ioctx.state()->witness());
+    image.state_->set_guard(ioctx.state()->guard());
     image.set_connection(ioctx);
     return image;
 }
@@ -160,8 +160,12 @@ Image Image::borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender) {
                                               std::move(lender)));
 }
 
-void Image::close(const Waiting& waiting) {
-    check(state_->close(waiting), [&] { return "error closing " + describe(); });
+void Image::close() {
+    check_closed(state_->close());
+}
+
+void Image::check_closed(int result) const {
+    check(result, [&] { return "error closing " + describe(); });
 }
 
 namespace {

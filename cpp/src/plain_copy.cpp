@@ -19,12 +19,6 @@ constexpr uint64_t memory = uint64_t{16} << 20;
 constexpr uint64_t depth = 16;
 // Runs of so many zeroes take no space.
 constexpr uint64_t sparse = 4096;
-constexpr unsigned wait_ms = 50;
-
-void drain(pipeline::Writer& writer) {
-    while (!writer.drain(wait_ms)) {
-    }
-}
 
 }  // namespace
 
@@ -43,17 +37,14 @@ void copy_plainly(const Image& source, const Image& destination, uint64_t length
             }
             asked += next;
         }
-        for (const pipeline::Chunk& chunk : reader.pop(wait_ms)) {
+        for (const pipeline::Chunk& chunk : reader.pop()) {
             if (chunk.done < chunk.length) {
                 throw Error(EIO, source.describe() +
                                      " shrank while it was copied: it ends at byte " +
                                      std::to_string(chunk.offset + chunk.done));
             }
             if (chunk.start >= 0) {
-                int64_t place = -1;
-                while (place < 0) {
-                    place = writer.reserve(chunk.length, wait_ms);
-                }
+                const int64_t place = writer.reserve(chunk.length);
                 std::memcpy(out.data() + place, in.data() + chunk.start, chunk.length);
                 writer.write(chunk.offset, chunk.length);
             }
@@ -63,15 +54,14 @@ void copy_plainly(const Image& source, const Image& destination, uint64_t length
             }
         }
     }
-    drain(writer);
+    writer.drain();
 }
 
 void wipe(const Image& image, uint64_t length) {
     char nothing = 0;
     pipeline::Writer writer(image, &nothing, 1, depth, 0);
-    while (!writer.zero(0, length, wait_ms)) {
-    }
-    drain(writer);
+    writer.zero(0, length);
+    writer.drain();
 }
 
 }  // namespace rbdxx

@@ -18,15 +18,15 @@ constexpr std::size_t most_chunks = 256;
 }  // namespace
 
 Reader::Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
-               uint64_t grain, uint64_t gap)
-    : Pipeline(image, memory, capacity, depth),
+               uint64_t grain, uint64_t gap, const engine::QueuePointer& owner)
+    : Pipeline(image, memory, capacity, depth, owner),
       piece_(piece),
       grain_(grain),
       gap_(gap),
       longest_span_(std::min(piece, capacity / 8)) {}
 
 void Reader::close() noexcept {
-    settle_all();
+    wait();
     reads_.clear();
     parts_.clear();
     span_ = {};
@@ -75,7 +75,7 @@ bool Reader::join(const Part& part) {
     return true;
 }
 
-// Starts a read; false where there is no room for it.
+// Submits a read; false where there is no room for it.
 bool Reader::begin(uint64_t offset, uint64_t length, std::size_t parts) {
     if (full()) {
         return false;
@@ -91,12 +91,10 @@ bool Reader::begin(uint64_t offset, uint64_t length, std::size_t parts) {
     read.piece = *taken;
     read.parts = parts;
     try {
-        start(read, "reading",
-              [&](const abi::Functions& call, abi::rbd_image_t raw,
-                  abi::rbd_completion_t completion) {
-                  return call.rbd_aio_read(raw, offset, length, memory_ + read.piece.start,
-                                           completion);
-              });
+        submit(read, [&](const abi::Functions& call, abi::rbd_image_t raw,
+                         abi::rbd_completion_t completion) {
+            return call.rbd_aio_read(raw, offset, length, memory_ + read.piece.start, completion);
+        });
     } catch (...) {
         reads_.pop_back();
         throw;
@@ -127,7 +125,7 @@ void Reader::pump() {
             Read& read = reads_.emplace_back();
             read.offset = next_;
             read.length = length;
-            read.settled = true;
+            read.complete = true;
             read.result = static_cast<ssize_t>(length);
         }
         next_ += length;
@@ -135,7 +133,7 @@ void Reader::pump() {
     }
 }
 
-std::vector<Chunk> Reader::pop(unsigned milliseconds) {
+std::vector<Chunk> Reader::pop(Wait wait) {
     for (uint64_t cost : given_) {
         ring_.give(cost);
     }
@@ -144,8 +142,7 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
     span_.closed = span_.length > 0;
     pump();
     std::vector<Chunk> chunks;
-    if (reads_.empty() ||
-        !wait(Milliseconds(milliseconds), [this] { return reads_.front().settled; })) {
+    if (reads_.empty() || !wait_until(wait, [this] { return reads_.front().complete; })) {
         return chunks;
     }
     uint64_t given = 0;
@@ -156,22 +153,22 @@ std::vector<Chunk> Reader::pop(unsigned milliseconds) {
         if (given > 0 && given + cost > ring_.capacity() / 4) {
             break;
         }
-        if (!settled(read)) {
+        if (!is_complete(read)) {
             break;
         }
-        deliver(read, chunks);
+        hand_out(read, chunks);
         given += cost;
         if (read.exists) {
             given_.push_back(cost);
         }
         reads_.pop_front();
     }
-    // What was settled makes room for more, beyond the memory that is the caller's now.
+    // What has completed makes room for more, beyond the memory that is the caller's now.
     pump();
     return chunks;
 }
 
-void Reader::deliver(Read& read, std::vector<Chunk>& chunks) {
+void Reader::hand_out(Read& read, std::vector<Chunk>& chunks) {
     if (!read.exists) {
         chunks.push_back({read.offset, read.length, -1, read.length});
         return;
@@ -190,16 +187,16 @@ void Reader::deliver(Read& read, std::vector<Chunk>& chunks) {
             static_cast<ssize_t>(std::min(done, size > read.offset ? size - read.offset : 0));
     }
     if (read.parts == 0) {
-        deliver_part(read, {read.offset, read.length, true}, chunks);
+        hand_out_part(read, {read.offset, read.length, true}, chunks);
         return;
     }
     for (; read.parts > 0; --read.parts) {
-        deliver_part(read, parts_.front(), chunks);
+        hand_out_part(read, parts_.front(), chunks);
         parts_.pop_front();
     }
 }
 
-void Reader::deliver_part(const Read& read, const Part& part, std::vector<Chunk>& chunks) {
+void Reader::hand_out_part(const Read& read, const Part& part, std::vector<Chunk>& chunks) {
     if (!part.exists) {
         chunks.push_back({part.offset, part.length, -1, part.length});
         return;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace rbdxx::watch {
@@ -75,7 +75,10 @@ std::shared_ptr<Watch> Watch::on_quiesce(const Image& image, Hooks hooks,
 }
 
 void Watch::changed(void* watch) noexcept {
-    static_cast<Watch*>(watch)->hooks_.changed();
+    const auto& changed = static_cast<Watch*>(watch)->hooks_.changed;
+    if (changed) {
+        changed();
+    }
 }
 
 void Watch::quiesce(void* argument) noexcept {
@@ -107,8 +110,7 @@ void Watch::limit_wait(uint64_t number) noexcept {
             }
             self->complete(number, -EBUSY);
         }).detach();
-    } catch (
-        const std::system_error&) {  // NOLINT(bugprone-empty-catch): librbd's own limit is left
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): librbd's own limit is left
     }
 }
 
@@ -155,7 +157,9 @@ int Watch::end() noexcept {
     int result = quiesces_ ? functions_->rbd_quiesce_unwatch(raw_, handle_)
                            : functions_->rbd_update_unwatch(raw_, handle_);
     ended_.store(true);
-    hooks_.ended();
+    if (hooks_.ended) {
+        hooks_.ended();
+    }
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include <rbdxx/writer.hpp>
 
 #include <algorithm>
+#include <chrono>
 
 #include "runs.hpp"
 
@@ -16,26 +17,37 @@ constexpr uint64_t zero_piece = uint64_t{1} << 30;
 }  // namespace
 
 Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
-               bool zeroes_runs)
-    : Pipeline(image, memory, capacity, depth), sparse_(sparse), zeroes_runs_(zeroes_runs) {}
+               bool zeroes_runs, const engine::QueuePointer& owner)
+    : Pipeline(image, memory, capacity, depth, owner), sparse_(sparse), zeroes_runs_(zeroes_runs) {}
 
 void Writer::close() noexcept {
-    settle_all();
+    wait();
     writes_.clear();
-    started_ = 0;
+    submitted_ = 0;
 }
 
-int64_t Writer::reserve(uint64_t length, unsigned milliseconds) {
-    collect();
-    pump();
-    auto piece = ring_.take(length);
-    if (!piece && !writes_.empty()) {
-        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
+// Collects and submits until `ready()`, for at most that long; returns what it answers.
+template <class Ready>
+bool Writer::advance_until(Wait wait, const Ready& ready) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
         collect();
         pump();
-        piece = ring_.take(length);
+        if (ready()) {
+            return true;
+        }
+        const Wait left =
+            wait == forever ? wait : wait - (std::chrono::steady_clock::now() - begin);
+        if (writes_.empty() || left < Wait::zero() ||
+            !wait_until(left, [this] { return writes_.front().complete; })) {
+            return false;
+        }
     }
-    if (!piece) {
+}
+
+int64_t Writer::reserve(uint64_t length, Wait wait) {
+    std::optional<detail::Ring::Piece> piece;
+    if (!advance_until(wait, [&] { return (piece = ring_.take(length)).has_value(); })) {
         return -1;
     }
     blocks_.push_back({piece->cost, 1});
@@ -63,16 +75,9 @@ void Writer::write(uint64_t offset, uint64_t length) {
     pump();
 }
 
-bool Writer::zero(uint64_t offset, uint64_t length, unsigned milliseconds) {
-    collect();
-    pump();
-    if (writes_.size() >= most_queued) {
-        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
-        collect();
-        pump();
-        if (writes_.size() >= most_queued) {
-            return false;
-        }
+bool Writer::zero(uint64_t offset, uint64_t length, Wait wait) {
+    if (!advance_until(wait, [this] { return writes_.size() < most_queued; })) {
+        return false;
     }
     for (uint64_t at = 0; at < length; at += zero_piece) {
         queue(offset + at, std::min(length - at, zero_piece), nullptr, nullptr);
@@ -81,15 +86,8 @@ bool Writer::zero(uint64_t offset, uint64_t length, unsigned milliseconds) {
     return true;
 }
 
-bool Writer::drain(unsigned milliseconds) {
-    collect();
-    pump();
-    if (!writes_.empty()) {
-        wait(Milliseconds(milliseconds), [this] { return writes_.front().settled; });
-        collect();
-        pump();
-    }
-    return writes_.empty();
+bool Writer::drain(Wait wait) {
+    return advance_until(wait, [this] { return writes_.empty(); });
 }
 
 void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* block) {
@@ -104,26 +102,24 @@ void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* bl
 }
 
 void Writer::pump() {
-    while (!failed_ && started_ < writes_.size() && !full()) {
-        Write& write = writes_[started_];
-        start(write, "writing",
-              [&](const abi::Functions& call, abi::rbd_image_t raw,
-                  abi::rbd_completion_t completion) {
-                  return write.data == nullptr
-                             ? call.rbd_aio_write_zeroes(raw, write.offset, write.length,
-                                                         completion, 0, 0)
-                             : call.rbd_aio_write(raw, write.offset, write.length, write.data,
-                                                  completion);
-              });
-        ++started_;
+    while (!failed_ && submitted_ < writes_.size() && !full()) {
+        Write& write = writes_[submitted_];
+        submit(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
+                          abi::rbd_completion_t completion) {
+            return write.data == nullptr ? call.rbd_aio_write_zeroes(raw, write.offset,
+                                                                     write.length, completion, 0, 0)
+                                         : call.rbd_aio_write(raw, write.offset, write.length,
+                                                              write.data, completion);
+        });
+        ++submitted_;
     }
 }
 
-// Takes what has settled, in order, and gives its memory back.
+// Takes what has completed, in order, and gives its memory back.
 void Writer::collect() {
-    while (started_ > 0) {
+    while (submitted_ > 0) {
         Write& write = writes_.front();
-        if (!settled(write)) {
+        if (!is_complete(write)) {
             break;
         }
         if (write.result < 0) {
@@ -137,7 +133,7 @@ void Writer::collect() {
             --write.block->pending;
         }
         writes_.pop_front();
-        --started_;
+        --submitted_;
     }
     while (!blocks_.empty() && blocks_.front().pending == 0) {
         ring_.give(blocks_.front().cost);

@@ -4,15 +4,16 @@
         data = await image.read(0, 4096)
         await asyncio.gather(*(image.write(block, at) for at, block in blocks.items()))
 
-librbd settles each call in a thread of its own and puts it into a queue; the event loop takes all
-that have settled at once, when the queue's descriptor becomes readable. There is one queue for each
-loop, for any number of images. An `AsyncImage` can be used from any loop, and from several loops in
+librbd completes each call in a thread of its own and puts it into a queue; the event loop takes all
+that have completed, when the queue's descriptor becomes readable. There is one queue for each loop,
+for any number of images. An `AsyncImage` can be used from any loop, and from several loops in
 several threads at a time. The loop must have `add_reader`: the standard one does, and uvloop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Generator, Optional, Sequence, Type, Union
@@ -31,6 +32,15 @@ _queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _core._LoopQueue] 
     weakref.WeakKeyDictionary()
 )
 _queues_lock = threading.Lock()
+
+
+def _forget_the_lock() -> None:
+    # A child may have inherited it from a thread that it does not have.
+    global _queues_lock
+    _queues_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_the_lock)
 
 
 def _queue_of(loop: asyncio.AbstractEventLoop) -> _core._LoopQueue:

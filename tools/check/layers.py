@@ -23,7 +23,7 @@ CEPH = re.compile(r"^(rbd|rados)/")
 LOADING = re.compile(r"\b(dlopen|dlmopen|dlsym|dlvsym)\s*\(")
 LOADER = "cpp/src/loader.cpp"
 # The layers below the topics, lowest first.
-LAYERS = ({"abi"}, {"api"}, {"error", "handle", "secret", "sized"})
+LAYERS = ({"abi"}, {"api"}, {"error", "handle", "secret", "sized"}, {"engine"})
 
 # Above them the topics of RADOS, whose stems begin so, and then those of images.
 RADOS = "rados/"
@@ -37,9 +37,13 @@ def layer(stem: str) -> int:
 
 
 def stem_of(name: str) -> str:
-    """The layer word of an include: abi of rbdxx/abi/x.hpp, rados/pool of rbdxx/rados/pool.hpp."""
+    """The layer word of an include: abi of rbdxx/abi/x.hpp, rados/pool of rbdxx/rados/pool.hpp.
+
+    Each detail is one of its own.
+    """
     word = name.split("/", 1)[1]
-    return word.split(".")[0] if word.startswith(RADOS) else re.split(r"[./]", word)[0]
+    own = word.startswith((RADOS, "detail/"))
+    return word.split(".")[0] if own else re.split(r"[./]", word)[0]
 
 
 def library(root: Path) -> List[str]:

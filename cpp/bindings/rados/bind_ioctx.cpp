@@ -2,6 +2,7 @@
 
 #include <rbdxx/rados/ioctx.hpp>
 
+#include "../support/callbacks.hpp"
 #include "../support/define.hpp"
 #include "../support/gil.hpp"
 #include "bindings.hpp"
@@ -18,7 +19,7 @@ py::object named(IoCtx ioctx, const py::object& name) {
 }
 
 void close_ioctx(IoCtx& self) {
-    close_without_gil({}, [&](const Waiting& waiting) { self.close(waiting); });
+    Callbacks::close(*self.state());
 }
 
 // What an attribute of the instance holds; made by `make()` at the first look.

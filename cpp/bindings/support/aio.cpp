@@ -6,6 +6,7 @@
 
 #include <rbdxx/aio.hpp>
 #include <rbdxx/batch.hpp>
+#include <rbdxx/detail/image_io.hpp>
 #include <rbdxx/io.hpp>
 
 #include "buffer.hpp"
@@ -16,14 +17,18 @@ namespace rbdxx::python {
 
 namespace {
 
-using Queue = std::shared_ptr<aio::Queue>;
+using Queue = engine::QueuePointer;
 
 // One stretch of the image, from or to one stretch of memory.
 struct Transfer final : LoopOperation {
-    void start(const Queue& queue) {
+    void submit(const Queue& queue) {
         uint64_t size = std::min(length - done, io::piece);
         without_gil([&] {
             if (writes) {
+                if (done == 0) {
+                    // librbd may ask the cluster for it.
+                    image_size = image->size();
+                }
                 aio::write(*this, queue, *image, data + done, offset + done, size, flags);
             } else {
                 aio::read(*this, queue, *image, data + done, offset + done, size, flags);
@@ -41,7 +46,7 @@ struct Transfer final : LoopOperation {
             return false;
         }
         finish();
-        start(queue);
+        submit(queue);
         return true;
     }
     py::object value() override {
@@ -81,19 +86,19 @@ struct Transfer final : LoopOperation {
 
 // One stretch of the image, from or to many pieces of memory.
 struct VectorTransfer final : LoopOperation {
-    void start(const Queue& queue) {
+    void submit(const Queue& queue) {
         const ImageState& state = *image->state();
-        of_image(state);
-        LoopOperation::start(
-            queue, image->state(), *state.functions,
-            [&](abi::rbd_completion_t made) {
-                return without_gil(
-                    [&] { return plan->submit(*state.functions, state.raw, index, made); });
-            },
-            [&] { return region(); });
+        without_gil([&] {
+            LoopOperation::submit<detail::ImageIo>(
+                queue, image->state(), state,
+                [&](abi::rbd_completion_t made) {
+                    return plan->submit(*state.functions, state.raw, index, made);
+                },
+                [&] { return region(); });
+        });
     }
     bool again(const Queue& queue) override {
-        int code = plan->settle(index, result());
+        int code = plan->complete(index, result());
         if (code == batch::incomplete) {
             throw IncompleteWrite(region() + ": it goes across the end of the image");
         }
@@ -104,7 +109,7 @@ struct VectorTransfer final : LoopOperation {
             return false;
         }
         finish();
-        start(queue);
+        submit(queue);
         return true;
     }
     py::object value() override { return py::int_(plan->done()); }
@@ -204,8 +209,8 @@ std::unique_ptr<Transfer> transfer(LoopQueue& queue, const Image& image, uint64_
     return made;
 }
 
-// Starts an operation that knows by itself what it is to do.
-constexpr auto start = [](auto& operation, const Queue& queue) { operation.start(queue); };
+// Submits an operation that knows by itself what it is to do.
+constexpr auto itself = [](auto& operation, const Queue& queue) { operation.submit(queue); };
 
 std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t offset,
                                  uint64_t length) {
@@ -244,6 +249,11 @@ AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
       create_future_(checked(PyUnicode_InternFromString("create_future"))) {}
 
 AsyncCalls::Here AsyncCalls::here() {
+    Handle& handle = *target_->get().state();
+    if (handle.forked()) {
+        // Throws, before a lock that another thread may have held when this process was forked off.
+        handle.enter();
+    }
     Here found;
     found.loop = checked(PyObject_CallNoArgs(get_running_loop_.ptr()));
     {
@@ -273,23 +283,22 @@ py::object AsyncCalls::future_of(const Here& here) const {
     return checked(PyObject_VectorcallMethod(create_future_.ptr(), arguments, 1, nullptr));
 }
 
-template <class Made, class Start>
-py::object AsyncCalls::launch(const Here& here, std::unique_ptr<Made> operation,
-                              const Start& start) {
+template <class Made, class Call>
+py::object AsyncCalls::submit(const Here& here, std::unique_ptr<Made> operation, const Call& call) {
     py::object future = future_of(here);
-    here.queue->launch(std::move(operation), future, image_, start);
+    here.queue->submit(std::move(operation), future, image_, call);
     return future;
 }
 
-template <class Made, class Start>
-py::object AsyncCalls::plain(std::unique_ptr<Made> operation, const Start& start) {
+template <class Made, class Call>
+py::object AsyncCalls::plain(std::unique_ptr<Made> operation, const Call& call) {
     const Image& on = target_->get();
-    return launch(here(), std::move(operation), [&](Made& made, const Queue& queue) {
-        without_gil([&] { start(made, queue, on); });
+    return submit(here(), std::move(operation), [&](Made& made, const Queue& queue) {
+        without_gil([&] { call(made, queue, on); });
     });
 }
 
-py::object AsyncCalls::settled(const py::object& value) {
+py::object AsyncCalls::done(const py::object& value) {
     py::object future = future_of(here());
     future.attr("set_result")(value);
     return future;
@@ -302,7 +311,7 @@ py::object AsyncCalls::read(uint64_t offset, uint64_t length, int flags) {
     auto made = transfer(*at.queue, from, offset, length, flags, false);
     made->bytes.emplace(length);
     made->data = made->bytes->data();
-    return launch(at, std::move(made), start);
+    return submit(at, std::move(made), itself);
 }
 
 py::object AsyncCalls::buffered(py::handle memory, uint64_t offset, int flags, bool writes) {
@@ -310,12 +319,9 @@ py::object AsyncCalls::buffered(py::handle memory, uint64_t offset, int flags, b
     Buffer buffer(memory, writes ? Buffer::Access::read : Buffer::Access::write);
     Here at = here();
     auto made = transfer(*at.queue, on, offset, buffer.size(), flags, writes);
-    if (writes) {
-        made->image_size = on.size();
-    }
     made->data = buffer.data();
     made->buffer = std::move(buffer);
-    return launch(at, std::move(made), start);
+    return submit(at, std::move(made), itself);
 }
 
 py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool writes) {
@@ -324,13 +330,15 @@ py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool
     made->image = &on;
     made->buffers = all_buffers(buffers, writes ? Buffer::Access::read : Buffer::Access::write);
     auto vectors = vectors_of(made->buffers);
-    made->plan = writes ? std::make_shared<batch::Vectors>(on, std::move(vectors), offset)
-                        : std::make_shared<batch::Vectors>(std::move(vectors), offset);
-    made->plan->require(on.use().functions());
+    without_gil([&] {
+        made->plan = writes ? std::make_shared<batch::Vectors>(on, std::move(vectors), offset)
+                            : std::make_shared<batch::Vectors>(std::move(vectors), offset);
+        made->plan->require(on.use().functions());
+    });
     if (made->plan->count() == 0) {
-        return settled(py::int_(0));
+        return done(py::int_(0));
     }
-    return launch(here(), std::move(made), start);
+    return submit(here(), std::move(made), itself);
 }
 
 py::object AsyncCalls::discard(uint64_t offset, uint64_t length) {
@@ -383,7 +391,7 @@ py::object AsyncCalls::flush() {
 py::object AsyncCalls::close() {
     if (target_->closed() || target_->abandon_if_disconnected()) {
         target_->close();
-        return settled(py::none());
+        return done(py::none());
     }
     auto made = std::make_unique<Plain>();
     made->message = "error closing " + target_->get().describe();
@@ -395,13 +403,12 @@ void open_in_loop(LoopQueue& queue, const py::object& future, const IoCtxArgumen
     auto target = std::make_unique<PyImage>(PyImage::Later{}, ioctx, options);
     PyImage& opened = *target;
     py::object image = py::cast(std::move(target));
-    queue.launch(std::make_unique<Opening>(opened), future, image,
-                 [&](Opening& operation, const Queue& settles) {
-                     without_gil([&] {
-                         aio::open(operation, settles, *opened.ioctx().ioctx, opened.options(),
-                                   &operation.raw);
-                     });
-                 });
+    queue.submit(
+        std::make_unique<Opening>(opened), future, image, [&](Opening& operation, const Queue& at) {
+            without_gil([&] {
+                aio::open(operation, at, *opened.ioctx().ioctx, opened.options(), &operation.raw);
+            });
+        });
 }
 
 }  // namespace rbdxx::python

@@ -36,7 +36,7 @@ public:
     py::object close();
 
 private:
-    // The running loop, and where what is started from it settles.
+    // The running loop, and the queue of what is submitted from it.
     struct Here {
         py::object loop;
         py::object owner;  // of the queue
@@ -47,14 +47,14 @@ private:
 
     // From or to the memory of one buffer.
     py::object buffered(py::handle memory, uint64_t offset, int flags, bool writes);
-    // Starts an operation by `start(operation, queue)`; gives its future.
-    template <class Made, class Start>
-    py::object launch(const Here& here, std::unique_ptr<Made> operation, const Start& start);
-    // `start(operation, queue, image)` of a call that answers with nothing but success.
-    template <class Made, class Start>
-    py::object plain(std::unique_ptr<Made> operation, const Start& start);
+    // Submits an operation by `call(operation, queue)`; returns its future.
+    template <class Made, class Call>
+    py::object submit(const Here& here, std::unique_ptr<Made> operation, const Call& call);
+    // `call(operation, queue, image)` of a call that answers with nothing but success.
+    template <class Made, class Call>
+    py::object plain(std::unique_ptr<Made> operation, const Call& call);
     // The future of what needs no I/O.
-    py::object settled(const py::object& value);
+    py::object done(const py::object& value);
 
     py::object image_;
     PyImage* target_;

@@ -1,6 +1,8 @@
 #include "callbacks.hpp"
 
 #include <chrono>
+#include <cstring>
+#include <optional>
 #include <vector>
 
 #include <rbdxx/error.hpp>
@@ -17,23 +19,32 @@ constexpr double last_join_seconds = 5;
 // How often a signal may come while the thread starts for what is left behind.
 constexpr int most_attempts = 100;
 
-std::mutex services_mutex;
 // Never freed: librbd's threads may push into a queue until the process is gone.
 std::atomic<Callbacks*> services{nullptr};
 
-// The operations that this thread is delivering, the innermost last.
-thread_local std::vector<PyOperation*> running;
+// What this thread is delivering, the innermost last.
+thread_local std::vector<engine::Item*> running;
+
+// Whether a thread was refused because the interpreter is ending. Python 3.12 refuses threads
+// before its flag says that it is.
+bool refused_at_the_end(const py::error_already_set& error) {
+#if PY_VERSION_HEX >= 0x030D0000
+    const bool finalizing = Py_IsFinalizing() != 0;
+#else
+    const bool finalizing = _Py_IsFinalizing() != 0;
+#endif
+    return finalizing || std::strstr(error.what(), "at interpreter shutdown") != nullptr;
+}
 
 }  // namespace
 
 Callbacks::Callbacks()
     : interpreter_(PyInterpreterState_Get()),
       generation_(fork_generation()),
-      queue_(std::make_shared<aio::Queue>()) {}
+      queue_(std::make_shared<engine::Queue>()) {}
 
-Callbacks* Callbacks::find() noexcept {
+Callbacks* Callbacks::find(Callbacks* service) noexcept {
     PyInterpreterState* interpreter = PyInterpreterState_Get();
-    Callbacks* service = services.load(std::memory_order_acquire);
     while (service != nullptr &&
            (service->interpreter_ != interpreter || service->generation_ != fork_generation())) {
         service = service->next_;
@@ -47,30 +58,45 @@ Callbacks& Callbacks::get() {
     return service;
 }
 
-std::shared_ptr<aio::Queue> Callbacks::heir() {
-    Callbacks& service = find_or_make();
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+Callbacks* Callbacks::find() noexcept {
+    return find(services.load(std::memory_order_acquire));
+}
+
+std::shared_ptr<engine::Queue> Callbacks::owner() {
+    return find_or_make().queue();
+}
+
+void Callbacks::serve() noexcept {
+    Callbacks* service = find();
+    for (int attempt = 0; service != nullptr && attempt < most_attempts; ++attempt) {
         try {
-            service.start_thread();
-            break;
-        } catch (py::error_already_set&) {  // NOLINT(bugprone-empty-catch): it tries again
+            service->start_thread();
+            return;
+        } catch (py::error_already_set& error) {
+            if (error.matches(PyExc_RuntimeError)) {
+                return;
+            }
+        } catch (const std::exception&) {
+            return;
         }
     }
-    return service.queue();
 }
 
 Callbacks& Callbacks::find_or_make() {
-    Callbacks* service = find();
-    if (service == nullptr) {
-        std::lock_guard<std::mutex> lock(services_mutex);
-        service = find();
-        if (service == nullptr) {
-            service = new Callbacks();
-            service->next_ = services.load();
-            services.store(service, std::memory_order_release);
-        }
+    Callbacks* head = services.load(std::memory_order_acquire);
+    if (Callbacks* service = find(head)) {
+        return *service;
     }
-    return *service;
+    auto made = std::unique_ptr<Callbacks>(new Callbacks());
+    // Without a lock, which a child could inherit from a thread that it does not have.
+    do {
+        // Another thread may have added this interpreter's since.
+        if (Callbacks* service = find(head)) {
+            return *service;
+        }
+        made->next_ = head;
+    } while (!services.compare_exchange_strong(head, made.get(), std::memory_order_acq_rel));
+    return *made.release();
 }
 
 void Callbacks::start_thread() {
@@ -99,17 +125,15 @@ void Callbacks::start_thread() {
         mine = thread.inc_ref().ptr();
         thread.attr("start")();
     } catch (py::error_already_set& error) {
-        if (error.matches(PyExc_RuntimeError) || error.matches(PyExc_ImportError)) {
-            // The interpreter is ending and starts no more threads.
-            stopped_.store(true);
-            return;
-        }
-        // A signal handler's, before the thread began or after that: the next call tries again. A
-        // second thread would find that the first one has begun.
+        // The next call tries again. Where the thread has begun all the same, before a signal
+        // handler raised, a second one finds that and ends.
         if (mine != nullptr && thread_.compare_exchange_strong(mine, nullptr)) {
             Py_DECREF(mine);
         }
-        throw;
+        if (!refused_at_the_end(error)) {
+            throw;
+        }
+        stopped_.store(true);
     }
 }
 
@@ -121,7 +145,7 @@ void Callbacks::run() {
     Py_XDECREF(thread_.exchange(thread.release().ptr()));
     drainer_.store(std::this_thread::get_id());
     while (!stopping_.load()) {
-        without_gil([&] { queue_->wait(-1); });
+        without_gil([&] { queue_->wait(); });
         while (deliver_one()) {
         }
     }
@@ -156,28 +180,29 @@ bool Callbacks::deliver_one() {
     if (pending_ == nullptr) {
         return false;
     }
-    auto* operation = static_cast<PyOperation*>(pending_);
-    pending_ = operation->next();
-    running.push_back(operation);
-    operation->deliver();
+    engine::Item* const item = pending_;
+    pending_ = item->next();
+    running.push_back(item);
+    item->deliver();
     running.pop_back();
     return true;
 }
 
 void Callbacks::drain_or_sleep() {
     if (!deliver_one()) {
-        without_gil([&] { queue_->wait(static_cast<int>(signal_interval.count())); });
+        without_gil([&] { queue_->wait_for(signal_interval); });
     }
 }
 
-void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
+void Callbacks::wait(const std::atomic<bool>& done, const engine::Operation& operation,
+                     const std::function<bool()>& lost) {
     if (generation_ != fork_generation()) {
         throw ForkedError("the call was made before fork() and completes in the parent process");
     }
     while (!done.load()) {
         if (drains_here()) {
-            for (const PyOperation* outer : running) {
-                if (outer == operation) {
+            for (const engine::Item* outer : running) {
+                if (outer == &operation) {
                     return;
                 }
             }
@@ -203,7 +228,7 @@ void Callbacks::wait(const std::atomic<bool>& done, PyOperation* operation) {
         if (PyErr_CheckSignals() != 0) {
             throw py::error_already_set();
         }
-        if (!done.load() && !operation->settled() && operation->lost()) {
+        if (!done.load() && !operation.is_complete() && lost()) {
             throw DisconnectedError("the connection under the call is shut down");
         }
     }
@@ -216,21 +241,43 @@ void Callbacks::notify() noexcept {
     }
 }
 
-std::function<void()> Callbacks::pump_for(const Handle* handle) {
-    if (running.empty()) {
-        return {};
-    }
-    // What is being delivered has done its I/O: it need not keep open what its callback closes.
-    for (PyOperation* operation : running) {
-        if (operation->handle() == handle) {
-            operation->finish();
-        }
-    }
-    Callbacks* service = find();
-    return [service, state = PyThreadState_Get()] {
-        GilReacquire acquire(state);
-        service->drain_or_sleep();
+int Callbacks::close(Handle& handle, bool signals) {
+    Callbacks* const service = running.empty() ? nullptr : find();
+    std::optional<Handle::Closing> closing;
+    auto wait = [&] {
+        return without_gil([&] {
+            return closing->wait_for(service != nullptr ? std::chrono::milliseconds(0)
+                                                        : signal_interval);
+        });
     };
+    // As the wait, the end of it may free the handle.
+    auto end = [&] { without_gil([&] { closing.reset(); }); };
+    without_gil([&] {
+        // What is being delivered has completed: it need not keep open what its callback closes.
+        for (engine::Item* item : running) {
+            auto* operation = dynamic_cast<engine::Operation*>(item);
+            if (operation != nullptr && operation->handle() == &handle) {
+                operation->finish();
+            }
+        }
+        closing.emplace(handle);
+    });
+    try {
+        while (!wait()) {
+            if (service != nullptr) {
+                service->drain_or_sleep();
+            }
+            if (signals) {
+                check_signals();
+            }
+        }
+    } catch (py::error_already_set&) {
+        end();
+        throw;
+    }
+    const int result = closing->result();
+    end();
+    return result;
 }
 
 }  // namespace rbdxx::python

@@ -1,6 +1,6 @@
 // The one thread that runs Python callbacks of asynchronous calls, in the order in which librbd
-// settled them. It starts with the first such call, ends with the interpreter, and starts anew in a
-// forked child.
+// completed them. It starts with the first such call, ends with the interpreter, and starts anew in
+// a forked child.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,54 +12,55 @@
 #include <mutex>
 #include <thread>
 
-#include <rbdxx/aio.hpp>
+#include <rbdxx/engine.hpp>
 
 namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// An asynchronous call whose end concerns Python.
-class PyOperation : public aio::Operation {
-public:
-    // What is to be done now that it has settled; with the GIL. May destroy the operation.
-    virtual void deliver() noexcept = 0;
-    // Whether it can never settle, because the connection under it is gone; with the GIL.
-    virtual bool lost() { return false; }
-};
-
 class Callbacks {
 public:
-    // This interpreter's, in this process; with its thread running.
+    // This interpreter's, in this process; with its thread running. Raises RuntimeError where no
+    // thread can be started.
     static Callbacks& get();
 
-    // Where what is left behind ends, while an exception is on its way: what signal handlers raise
-    // besides is dropped.
-    static std::shared_ptr<aio::Queue> heir();
+    // Where what is abandoned ends: made before anything is submitted that may be abandoned. Its
+    // thread is started by serve().
+    static std::shared_ptr<engine::Queue> owner();
+    // Sees to it that somebody takes what was abandoned, while an exception is on its way: what
+    // signal handlers raise besides is dropped. Where no thread can be started, the next call that
+    // starts it does.
+    static void serve() noexcept;
 
-    // Where operations go that are to be delivered here; all must be PyOperations.
-    const std::shared_ptr<aio::Queue>& queue() const noexcept { return queue_; }
+    // Where items go that are to be delivered here.
+    const std::shared_ptr<engine::Queue>& queue() const noexcept { return queue_; }
 
     // Waits until `done`, which `operation`'s deliver() sets before it calls notify(); raises what
-    // a signal handler raises. Inside a callback, delivers what else has settled meanwhile, and
+    // a signal handler raises. Inside a callback, delivers what else has completed meanwhile, and
     // returns at once for the very operation that is being delivered. Needs the GIL.
-    // Throws ClosedError for one that is lost.
-    void wait(const std::atomic<bool>& done, PyOperation* operation);
+    // Throws DisconnectedError where `lost()`: the connection is gone, and it will never complete.
+    void wait(const std::atomic<bool>& done, const engine::Operation& operation,
+              const std::function<bool()>& lost);
     void notify() noexcept;
 
-    // What a close of `handle` must do in place of sleeping, so that a callback can close the image
-    // whose operations only this thread can deliver; empty outside callbacks. Needs the GIL.
-    static std::function<void()> pump_for(const Handle* handle);
+    // Closes a handle without the GIL; returns what the C library's close did. Raises what a signal
+    // handler raises while it waits, unless `signals` is false: the calls under way then close.
+    // Inside a callback, delivers what else has completed meanwhile: only this thread can, and the
+    // handle may be open for that.
+    static int close(Handle& handle, bool signals = true);
 
     // The body of the thread.
     void run();
-    // Delivers what settles within a moment, and ends the thread. For the end of the interpreter.
+    // Delivers what completes within a moment, and ends the thread. For the end of the interpreter.
     static void stop();
 
 private:
     Callbacks();
     static Callbacks* find() noexcept;
+    static Callbacks* find(Callbacks* first) noexcept;
     static Callbacks& find_or_make();
-    // Unless it is there. Throws what a signal handler raises meanwhile.
+    // Unless it is there, or the interpreter is ending. Throws RuntimeError where it cannot be
+    // started, and what a signal handler raises meanwhile.
     void start_thread();
     bool drains_here() const noexcept { return drainer_.load() == std::this_thread::get_id(); }
     bool deliver_one();
@@ -70,8 +71,8 @@ private:
     const unsigned generation_;
     Callbacks* next_ = nullptr;
 
-    std::shared_ptr<aio::Queue> queue_;
-    aio::Operation* pending_ = nullptr;  // taken, not yet delivered; the drainer's own
+    std::shared_ptr<engine::Queue> queue_;
+    engine::Item* pending_ = nullptr;  // taken, not yet delivered; the drainer's own
     std::atomic<std::thread::id> drainer_{};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> stopped_{false};  // no thread any more: whoever waits delivers

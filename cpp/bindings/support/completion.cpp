@@ -36,12 +36,10 @@ void Completion::deliver() noexcept {
     callbacks_->notify();
 }
 
-bool Completion::lost() {
-    return py::isinstance<PyImage>(owner_) && owner_.cast<PyImage&>().disconnected();
-}
-
 void Completion::wait() {
-    callbacks_->wait(delivered_, this);
+    callbacks_->wait(delivered_, *this, [this] {
+        return py::isinstance<PyImage>(owner_) && owner_.cast<PyImage&>().disconnected();
+    });
     if (delivered_.load() && exception_) {
         PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception_.ptr())), exception_.ptr());
         throw py::error_already_set();
@@ -62,8 +60,8 @@ void Completion::clear() {
     py::object exception = std::move(exception_);
 }
 
-py::object launch(std::unique_ptr<Completion> completion, const py::object& owner,
-                  const py::object& callback, const std::function<void()>& start) {
+py::object submit(std::unique_ptr<Completion> completion, const py::object& owner,
+                  const py::object& callback, const std::function<void()>& call) {
     if (!callback.is_none() && PyCallable_Check(callback.ptr()) == 0) {
         throw py::type_error("oncomplete must be callable or None, not " +
                              std::string(Py_TYPE(callback.ptr())->tp_name));
@@ -76,7 +74,7 @@ py::object launch(std::unique_ptr<Completion> completion, const py::object& owne
     raw.owner_ = owner;
     raw.self_ = self;
     try {
-        start();
+        call();
     } catch (...) {
         raw.clear();
         raw.release();

@@ -13,19 +13,18 @@
 
 namespace rbdxx::python {
 
-class Completion : public PyOperation {
+class Completion : public engine::Operation {
 public:
     Completion();
 
     // The callback's second argument, and what is to be done before it is called; a null object for
-    // a callback that takes the completion alone. Runs with the GIL, once settled.
+    // a callback that takes the completion alone. Runs with the GIL, once complete.
     virtual py::object answer() { return {}; }
-    // Lets go of the memory of the call. With the GIL.
+    // Releases the memory of the call. With the GIL.
     virtual void release() {}
 
     void deliver() noexcept override;
-    bool lost() override;
-    ssize_t return_value() const noexcept { return settled() ? result() : 0; }
+    ssize_t return_value() const noexcept { return is_complete() ? result() : 0; }
     void wait();
 
     int traverse(visitproc visit, void* argument) const;
@@ -35,8 +34,8 @@ protected:
     const py::object& owner() const noexcept { return owner_; }
 
 private:
-    friend py::object launch(std::unique_ptr<Completion> completion, const py::object& owner,
-                             const py::object& callback, const std::function<void()>& start);
+    friend py::object submit(std::unique_ptr<Completion> completion, const py::object& owner,
+                             const py::object& callback, const std::function<void()>& call);
 
     Callbacks* const callbacks_;
     py::object self_;   // in flight, it keeps itself
@@ -46,10 +45,10 @@ private:
     std::atomic<bool> delivered_{false};
 };
 
-// Makes the Python Completion of a call that `start()` submits, with Callbacks' queue. `callback`
+// Makes the Python Completion of what `call()` submits, with Callbacks' queue. `callback`
 // is a callable or None, else TypeError before anything is done.
-py::object launch(std::unique_ptr<Completion> completion, const py::object& owner,
-                  const py::object& callback, const std::function<void()>& start);
+py::object submit(std::unique_ptr<Completion> completion, const py::object& owner,
+                  const py::object& callback, const std::function<void()>& call);
 
 // A number that librbd writes, or None.
 template <class Number>
@@ -61,21 +60,21 @@ struct NumberCompletion final : Completion {
     Number number{};
 };
 
-// `start(completion, queue, image)`, of a call on an open image.
-template <class Made, class Start>
-py::object launch_on(std::unique_ptr<Made> completion, const py::object& self,
-                     const py::object& oncomplete, const Start& start) {
+// `call(completion, queue, image)`, of a call on an open image.
+template <class Made, class Call>
+py::object submit_on(std::unique_ptr<Made> completion, const py::object& self,
+                     const py::object& oncomplete, const Call& call) {
     const Image& image = self.cast<const PyImage&>().get();
     Made& made = *completion;
-    return launch(std::move(completion), self, oncomplete, [&] {
-        aio::QueuePointer queue = Callbacks::get().queue();
-        without_gil([&] { start(made, std::move(queue), image); });
+    return submit(std::move(completion), self, oncomplete, [&] {
+        engine::QueuePointer queue = Callbacks::get().queue();
+        without_gil([&] { call(made, std::move(queue), image); });
     });
 }
 
-template <class Start>
-py::object launch_plain(const py::object& self, const py::object& oncomplete, const Start& start) {
-    return launch_on(std::make_unique<Completion>(), self, oncomplete, start);
+template <class Call>
+py::object submit_plain(const py::object& self, const py::object& oncomplete, const Call& call) {
+    return submit_on(std::make_unique<Completion>(), self, oncomplete, call);
 }
 
 }  // namespace rbdxx::python

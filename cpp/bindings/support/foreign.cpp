@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include <rbdxx/api.hpp>
@@ -141,16 +142,29 @@ py::object connection_of(py::handle ioctx, abi::rados_ioctx_t raw) {
     return connection_with(functions().rados_ioctx_get_cluster(raw));
 }
 
-// The word in a connected Rados that names its state: shutdown() puts another object there.
-Witness witness_of(py::handle connection) {
+// The word in a connected Rados that names its state: shutdown() puts another object there, and
+// tells nobody. It is readable while the Rados lives, which what is opened over it keeps.
+class StateWord final : public Guard {
+public:
+    StateWord(void* const* place, const void* connected) : place_(place), connected_(connected) {}
+    bool gone() const noexcept override {
+        return __atomic_load_n(place_, __ATOMIC_RELAXED) != connected_;
+    }
+
+private:
+    void* const* const place_;
+    const void* const connected_;
+};
+
+std::shared_ptr<const Guard> guard_of(py::handle connection) {
     const Slots slots(connection);
     py::object state = py::getattr(connection, "state", py::none());
     for (std::size_t at = 0; at < slots.count && !state.is_none(); ++at) {
         if (slots.first[at] == state.ptr()) {
-            return {slots.first + at, state.ptr()};
+            return std::make_shared<StateWord>(slots.first + at, state.ptr());
         }
     }
-    return {};
+    return nullptr;
 }
 
 bool mapped(void* pointer) {
@@ -186,7 +200,7 @@ IoCtxArgument foreign_ioctx(py::handle source) {
     argument.owner = py::reinterpret_borrow<py::object>(source);
     argument.connection = py::none();
     void* raw = nullptr;
-    Witness witness;
+    std::shared_ptr<const Guard> guard;
     if (is_stock(source, "Ioctx")) {
         if (state_of(source) != "open") {
             throw ClosedError("ioctx is closed", ClosedError::Subject::ioctx);
@@ -200,7 +214,7 @@ IoCtxArgument foreign_ioctx(py::handle source) {
             throw ClosedError("the ioctx's connection is shut down", ClosedError::Subject::ioctx);
         }
         if (!argument.connection.is_none()) {
-            witness = witness_of(argument.connection);
+            guard = guard_of(argument.connection);
         }
     } else if (py::hasattr(source, "io")) {
         if (py::hasattr(source, "state") && state_of(source) != "open") {
@@ -211,7 +225,7 @@ IoCtxArgument foreign_ioctx(py::handle source) {
     if (raw == nullptr) {
         not_an_ioctx(source);
     }
-    argument.ioctx = IoCtx::borrow(raw, witness);
+    argument.ioctx = IoCtx::borrow(raw, std::move(guard));
     return argument;
 }
 

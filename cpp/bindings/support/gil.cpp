@@ -114,17 +114,6 @@ bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& r
     return false;
 }
 
-void close_without_gil(std::function<void()> pump,
-                       const std::function<void(const Waiting&)>& close) {
-    std::optional<py::error_already_set> raised;
-    PyThreadState* const state = PyThreadState_Get();
-    auto interrupted = [&] { return signal_raised(state, raised); };
-    without_gil([&] { close({std::move(pump), interrupted}); });
-    if (raised) {
-        throw std::move(*raised);
-    }
-}
-
 GilReacquire::GilReacquire(PyThreadState* state) {
     under_way.fetch_sub(1, std::memory_order_release);
     take_gil(state);

@@ -97,9 +97,4 @@ void check_signals();
 // raised into `raised`, and tells whether there was something.
 bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& raised);
 
-// Calls `close(Waiting)` without the GIL, which waits with `pump`, and raises what a signal handler
-// raises meanwhile: what is closed is left to the calls under way then.
-void close_without_gil(std::function<void()> pump,
-                       const std::function<void(const Waiting&)>& close);
-
 }  // namespace rbdxx::python

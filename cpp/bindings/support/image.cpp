@@ -44,18 +44,12 @@ void PyImage::close(bool interruptible) {
     if (!image->closed()) {
         abandon_if_disconnected();
     }
-    auto pump = Callbacks::pump_for(image->state().get());
-    auto close_image = [image](const Waiting& waiting) { image->close(waiting); };
-    if (interruptible) {
-        close_without_gil(std::move(pump), close_image);
-    } else {
-        without_gil([&] { close_image({std::move(pump), {}}); });
-    }
+    image->check_closed(Callbacks::close(*image->state(), interruptible));
 }
 
 void PyImage::adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster) {
     owner_ = std::make_unique<Image>(Image::adopt(std::move(cluster), raw, options_));
-    owner_->state()->set_witness(ioctx_.ioctx->state()->witness());
+    owner_->state()->set_guard(ioctx_.ioctx->state()->guard());
     owner_->set_connection(*ioctx_.ioctx);
     image_.store(owner_.get(), std::memory_order_release);
     if (close_asked_.load()) {

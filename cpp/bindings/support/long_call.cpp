@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "callbacks.hpp"
 #include "gil.hpp"
+#include "work.hpp"
 
 namespace rbdxx::python {
 
@@ -22,25 +22,40 @@ constexpr auto patience = std::chrono::seconds(5);
 constexpr auto last_patience = std::chrono::milliseconds(250);
 
 // A call under way in a thread of its own, and what that tells the calling thread and is told.
-class Work final : public PyOperation, public Question {
+class LongCall final : public engine::Work, public Question {
 public:
-    Work(Handles handles, std::function<void(const Progress&)> call, bool reports)
-        : handles_(std::move(handles)), call_(std::move(call)), reports_(reports) {}
+    LongCall(Handles handles, std::function<void(const Progress&)> call, bool reports)
+        : Work(Callbacks::owner()),
+          handles_(std::move(handles)),
+          call_(std::move(call)),
+          reports_(reports) {}
+    ~LongCall() override {
+        without_gil([this] { wait(); });
+        call_ = nullptr;
+        // The last use of an image may close it.
+        without_gil([this] { handles_.clear(); });
+    }
 
     void start() {
-        thread_ = std::thread([this] { run(); });
+        begin();
+        try {
+            std::thread([this] { run(); }).detach();
+        } catch (...) {
+            end([] {});
+            throw;
+        }
     }
 
     enum class News { none, question, finished };
 
     // Whether there is something to do, for which it waits a moment. Without the GIL.
-    News wait() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait_for(lock, signal_interval, [this] { return finished_ || waits(); });
-        if (finished_) {
-            return News::finished;
-        }
-        return waits() ? News::question : News::none;
+    News news() {
+        News found = News::none;
+        wait_until(signal_interval, [&] {
+            found = in_flight_ == 0 ? News::finished : waits() ? News::question : News::none;
+            return found != News::none;
+        });
+        return found;
     }
 
     // Calls back into Python for one report; a negative integer asks to stop, None goes on.
@@ -68,22 +83,17 @@ public:
         changed_.notify_all();
     }
 
-    // Has the call go on without the calling thread, and end in the thread that takes from `heir`,
-    // which then owns this; false where it has ended.
-    bool leave_to(std::shared_ptr<aio::Queue> heir) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        if (finished_) {
-            return false;
-        }
+    // As Work::abandon(): nobody who closes its handles waits for it any more.
+    bool abandon() noexcept {
         for (const auto& handle : handles_) {
             handle->lend();
         }
-        heir_ = std::move(heir);
-        thread_.detach();
-        return true;
+        if (Work::abandon()) {
+            return true;
+        }
+        take_back();
+        return false;
     }
-
-    void join() { thread_.join(); }
 
     // Throws what the call threw.
     void check() const {
@@ -106,12 +116,7 @@ public:
         }
     }
 
-    void deliver() noexcept override {
-        call_ = nullptr;
-        // The last use of an image may close it.
-        without_gil([this] { handles_.clear(); });
-        delete this;
-    }
+    void deliver() noexcept override { delete this; }
 
 private:
     bool waits() const { return asked_ && !answer_; }
@@ -124,16 +129,17 @@ private:
         } catch (...) {
             failure = std::current_exception();
         }
-        std::unique_lock<std::mutex> lock(mutex_);
-        failure_ = failure;
-        finished_ = true;
-        changed_.notify_all();
-        if (std::shared_ptr<aio::Queue> heir = heir_) {
-            for (const auto& handle : handles_) {
-                handle->take_back();
+        end([&] {
+            failure_ = failure;
+            if (abandoned_to_ != nullptr) {
+                take_back();
             }
-            lock.unlock();
-            heir->push(this);
+        });
+    }
+
+    void take_back() noexcept {
+        for (const auto& handle : handles_) {
+            handle->take_back();
         }
     }
 
@@ -166,22 +172,18 @@ private:
     std::function<void(const Progress&)> call_;
     const bool reports_;
     const unsigned generation_ = fork_generation();
-    std::thread thread_;
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
+    // Under the lock of Work.
     bool asked_ = false;  // a progress report waits for its answer
     uint64_t done_ = 0;
     uint64_t total_ = 0;
     std::optional<int> answer_;
     bool cancelled_ = false;
-    bool finished_ = false;
     // The callback is in a call of its own, for which librbd goes on; what is reported meanwhile is
     // left out, and what the callback answers in the end is for the report after that.
     bool busy_ = false;
     int late_answer_ = 0;
     std::exception_ptr failure_;
-    std::shared_ptr<aio::Queue> heir_;
 };
 
 // What has been raised while the call goes on, and how long that may hold it up.
@@ -231,23 +233,19 @@ void run_long_call(const py::object& on_progress, Handles handles,
     if (reports && PyCallable_Check(on_progress.ptr()) == 0) {
         throw py::type_error("on_progress must be callable or None");
     }
-    auto work = std::make_unique<Work>(std::move(handles), std::move(call), reports);
+    auto work = std::make_unique<LongCall>(std::move(handles), std::move(call), reports);
     work->start();
     Raised raised;
     for (;;) {
-        const Work::News news = without_gil([&] { return work->wait(); });
-        if (news == Work::News::finished) {
+        const LongCall::News news = without_gil([&] { return work->news(); });
+        if (news == LongCall::News::finished) {
             break;
         }
-        const bool question = news == Work::News::question;
+        const bool question = news == LongCall::News::question;
         int answer = 0;
         bool asking = false;
-        std::shared_ptr<aio::Queue> heir;
         try {
             check_signals();
-            if (raised.out_of_patience()) {
-                heir = Callbacks::heir();
-            }
             if (question && !raised) {
                 asking = true;
                 answer = work->ask(on_progress);
@@ -267,9 +265,10 @@ void run_long_call(const py::object& on_progress, Handles handles,
             }
             throw ForkedError("the call belongs to the parent process of this fork()");
         }
-        if (heir && work->leave_to(std::move(heir))) {
-            work.release();  // NOLINT(bugprone-unused-return-value): it is its own owner now
-            raised.note_that_it_goes_on();
+        if (raised.out_of_patience()) {
+            if (abandon(std::move(work))) {
+                raised.note_that_it_goes_on();
+            }
             raised.raise();
         }
         if (raised) {
@@ -280,7 +279,6 @@ void run_long_call(const py::object& on_progress, Handles handles,
             work->answer(answer);
         }
     }
-    without_gil([&] { work->join(); });
     if (raised) {
         raised.raise();
     }

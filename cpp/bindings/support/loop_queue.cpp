@@ -41,31 +41,28 @@ void LoopOperation::deliver() noexcept {
 }
 
 LoopQueue::LoopQueue()
-    : queue_(std::make_shared<aio::Queue>()),
+    : queue_(std::make_shared<engine::Queue>(Callbacks::owner())),
       set_result_(checked(PyUnicode_InternFromString("set_result"))),
       set_exception_(checked(PyUnicode_InternFromString("set_exception"))) {}
 
 LoopQueue::~LoopQueue() {
-    if (in_flight_ == 0) {
-        return;
-    }
-    try {
-        queue_->bequeath(Callbacks::get().queue());
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then they leak
+    if (in_flight_ > 0) {
+        queue_->abandon();
+        Callbacks::serve();
     }
 }
 
 void LoopQueue::drain() {
     queue_->acknowledge();
-    aio::Operation* settled = queue_->take();
-    while (settled != nullptr) {
+    engine::Item* completed = queue_->take();
+    while (completed != nullptr) {
         // Where a handler raises while a future schedules its callbacks, it loses them, and whoever
         // waits for it waits for ever: better here, between two of them.
         if (PyErr_CheckSignals() != 0) {
-            go_on_later(settled);
+            go_on_later(completed);
         }
-        std::unique_ptr<LoopOperation> operation(static_cast<LoopOperation*>(settled));
-        settled = settled->next();
+        std::unique_ptr<LoopOperation> operation(static_cast<LoopOperation*>(completed));
+        completed = completed->next();
         conclude(*operation);
         if (!operation->future) {
             --in_flight_;
@@ -73,20 +70,20 @@ void LoopQueue::drain() {
                 spare_.push_back(std::move(operation));
             }
         } else {
-            operation.release();  // NOLINT(bugprone-unused-return-value): started again
+            operation.release();  // NOLINT(bugprone-unused-return-value): submitted again
         }
         if (PyErr_Occurred() != nullptr) {
-            go_on_later(settled);
+            go_on_later(completed);
         }
     }
 }
 
-void LoopQueue::go_on_later(aio::Operation* settled) {
+void LoopQueue::go_on_later(engine::Item* completed) {
     py::error_already_set raised;
-    while (settled != nullptr) {
-        aio::Operation* const next = settled->next();
-        queue_->push(settled);
-        settled = next;
+    while (completed != nullptr) {
+        engine::Item* const next = completed->next();
+        queue_->push(completed);
+        completed = next;
     }
     throw raised;  // NOLINT(misc-throw-by-value-catch-by-reference)
 }

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <typeinfo>
 #include <vector>
 
 #include "buffer.hpp"
@@ -14,17 +15,17 @@
 namespace rbdxx::python {
 
 // An asynchronous call whose end an asyncio future tells.
-class LoopOperation : public PyOperation {
+class LoopOperation : public engine::Operation {
 public:
     LoopOperation() { leave_early(); }
 
     // What the future is to give; throws what it is to raise. Runs once, in the loop's thread.
     virtual py::object value() = 0;
-    // Starts what is left to do; whether it did. Runs once settled, in the loop's thread.
-    virtual bool again(const std::shared_ptr<aio::Queue>&) { return false; }
+    // Submits what is left to do; whether it did. Runs once complete, in the loop's thread.
+    virtual bool again(const engine::QueuePointer&) { return false; }
     // Somebody cancelled: nobody takes the value.
     virtual void unwanted() {}
-    // Lets go of everything, for the next use.
+    // Drops everything, for the next use.
     virtual void reset();
     // Whether the queue may use it again.
     virtual bool reusable() const { return false; }
@@ -39,7 +40,7 @@ public:
 class LoopQueue {
 public:
     LoopQueue();
-    // What is still in flight is let go of by the callback thread.
+    // The callback thread disposes of what is still in flight.
     ~LoopQueue();
     LoopQueue(const LoopQueue&) = delete;
     LoopQueue& operator=(const LoopQueue&) = delete;
@@ -47,25 +48,25 @@ public:
     int descriptor() const noexcept { return queue_->descriptor(); }
     std::size_t in_flight() const noexcept { return in_flight_; }
 
-    // Starts an operation by `start(operation, queue)`; gives it up where that throws.
-    template <class Made, class Start>
-    void launch(std::unique_ptr<Made> operation, const py::object& future, const py::object& owner,
-                const Start& start) {
+    // Submits an operation by `call(operation, queue)`; destroys it where that throws.
+    template <class Made, class Call>
+    void submit(std::unique_ptr<Made> operation, const py::object& future, const py::object& owner,
+                const Call& call) {
         operation->future = future;
         operation->owner = owner;
-        start(*operation, queue_);
+        call(*operation, queue_);
         operation.release();  // NOLINT(bugprone-unused-return-value): it comes back by the queue
         ++in_flight_;
     }
 
-    // Resolves the futures of all that has settled. The loop's reader. What a signal handler raises
-    // comes out of it; the rest is done at the next time.
+    // Resolves the futures of all that has completed. The loop's reader. What a signal handler
+    // raises comes out of it; the rest is done at the next time.
     void drain();
 
-    // An operation that was used before, or null.
+    // An operation of that very kind that was used before, or null.
     template <class Made>
     std::unique_ptr<Made> reused() {
-        if (spare_.empty()) {
+        if (spare_.empty() || typeid(*spare_.back()) != typeid(Made)) {
             return nullptr;
         }
         auto* operation = static_cast<Made*>(spare_.back().release());
@@ -73,14 +74,12 @@ public:
         return std::unique_ptr<Made>(operation);
     }
 
-    const std::shared_ptr<aio::Queue>& queue() const noexcept { return queue_; }
-
 private:
     void conclude(LoopOperation& operation) noexcept;
-    // Throws the error that is set; what has settled comes again.
-    [[noreturn]] void go_on_later(aio::Operation* settled);
+    // Throws the error that is set; what has completed comes again.
+    [[noreturn]] void go_on_later(engine::Item* completed);
 
-    std::shared_ptr<aio::Queue> queue_;
+    engine::QueuePointer queue_;  // of LoopOperations alone
     std::size_t in_flight_ = 0;
     std::vector<std::unique_ptr<LoopOperation>> spare_;
     py::object set_result_;

@@ -1,23 +1,27 @@
 // Asynchronous calls on an image. Offsets and lengths are bytes; memory belongs to the caller until
-// its operation has settled.
+// its operation has completed.
 #pragma once
 
 #include <sys/uio.h>
 
 #include <cstdint>
 
-#include <rbdxx/operation.hpp>
+#include <rbdxx/engine.hpp>
+#include <rbdxx/image.hpp>
 
 namespace rbdxx::aio {
 
-// Each starts `operation` on the image; it reaches `queue` once settled. They return at once, but
+using engine::Operation;
+using engine::QueuePointer;
+
+// Each submits `operation` on the image; it reaches `queue` once complete. They return at once, but
 // for librbd's own limits, and may be called from any thread. Offsets and lengths are bytes.
 //
 // The caller keeps the operation, the buffers and what results point to until the operation has
-// settled: librbd's threads read and write them. Nothing needs to be kept of the image. Throws
-// ClosedError, MissingFunction, or Error where librbd refuses; the operation then never settles.
+// completed: librbd's threads read and write them. Nothing needs to be kept of the image. Throws
+// ClosedError, MissingFunction, or Error where librbd refuses; the operation then never completes.
 
-// Implements: rbd_aio_read, rbd_aio_read2. Settles with the bytes read.
+// Implements: rbd_aio_read, rbd_aio_read2. Completes with the bytes read.
 void read(Operation& operation, QueuePointer queue, const Image& image, char* data, uint64_t offset,
           uint64_t length, int flags = 0);
 // Implements: rbd_aio_write, rbd_aio_write2. librbd cuts what goes across the end, and says
@@ -40,7 +44,7 @@ void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, 
 // rbd_aio_writesame
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags = 0);
-// `mismatch` gets the offset of the first difference where it settles with -EILSEQ.
+// `mismatch` gets the offset of the first difference where it completes with -EILSEQ.
 // Implements: rbd_aio_compare_and_write
 void compare_and_write(Operation& operation, QueuePointer queue, const Image& image,
                        const char* expected, const char* data, uint64_t offset, uint64_t length,
@@ -54,10 +58,10 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags = 0);
-// Settles when what was written before it is safe. Implements: rbd_aio_flush
+// Completes when what was written before it is safe. Implements: rbd_aio_flush
 void flush(Operation& operation, QueuePointer queue, const Image& image);
 
-// Opens; `raw` gets the handle for Image::adopt once settled with 0. Implements: rbd_aio_open,
+// Opens; `raw` gets the handle for Image::adopt once complete with 0. Implements: rbd_aio_open,
 // rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only. Where the options say
 // so, open_image() does it in a thread of its own.
 void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const OpenOptions& options,
@@ -72,10 +76,10 @@ void close(Operation& operation, QueuePointer queue, const Image& image);
 // Implements: rbd_aio_mirror_image_get_info
 void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_info_t* info);
-// Settles with `*mode`, MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
+// Completes with `*mode`, MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode);
-// `flags`: SNAP_CREATE_*. Settles with the new snapshot's id in `*snapshot_id`.
+// `flags`: SNAP_CREATE_*. Completes with the new snapshot's id in `*snapshot_id`.
 // Implements: rbd_aio_mirror_image_create_snapshot
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id);

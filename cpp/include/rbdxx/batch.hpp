@@ -1,15 +1,19 @@
 // Many asynchronous operations as one call: a bounded number of them in flight, each one's
-// successor submitted by the thread in which it settles.
+// successor submitted by the thread in which it completes.
 #pragma once
 
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
-#include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include <rbdxx/engine.hpp>
 #include <rbdxx/image.hpp>
 
 namespace rbdxx::batch {
@@ -31,33 +35,56 @@ public:
     // Calls the C function; gives its answer.
     virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                            abi::rbd_completion_t completion) noexcept = 0;
-    // What an operation settled with: the negative errno that it is to fail with, or 0.
+    // An operation has completed with `result`: the negative errno that it is to fail with, or 0;
     // `incomplete` where less was written than asked.
-    virtual int settle(uint64_t index, ssize_t result) noexcept = 0;
+    virtual int complete(uint64_t index, ssize_t result) noexcept = 0;
     // "reading", "writing".
     virtual const char* verb() const noexcept = 0;
 };
 
 inline constexpr int incomplete = -0x7fff;
 
-enum class Outcome {
-    done,
-    interrupted,  // every operation that was submitted has settled
-    orphaned,     // some have not yet
+// A run of every operation of a plan, whatever becomes of the others. Used by one thread; a close
+// of the image waits for it.
+class Batch : public engine::Work {
+public:
+    // Up to `depth` operations are in flight at once. What a plan works on stays the caller's, and
+    // must live until the batch is over; `owner` gets a batch that was abandoned.
+    Batch(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth,
+          const engine::QueuePointer& owner = nullptr);
+    ~Batch() override;
+
+    // Whether every operation is over, after at most that time.
+    bool run_for(std::chrono::nanoseconds time) noexcept;
+    // Submits nothing more. What is in flight may complete.
+    void cancel() noexcept;
+    // Cancels, waits for what is in flight, and leaves the image.
+    void close() noexcept;
+    // Once all is over: throws BatchError for the failed operation of the lowest index.
+    void check() const;
+
+private:
+    class Slot;
+    using Time = std::chrono::steady_clock::time_point;
+    static constexpr uint64_t none = std::numeric_limits<uint64_t>::max();
+
+    bool submit_until(Time end) noexcept;
+    bool submit_next(Slot& slot) noexcept;
+    void fail(uint64_t index, int code) noexcept;
+
+    const Image image_;
+    std::optional<Use<ImageState>> use_;
+    const std::shared_ptr<Plan> plan_;
+    std::vector<Slot> slots_;
+    std::vector<Slot*> mine_;
+    std::atomic<uint64_t> next_{0};
+    std::atomic<bool> cancelled_{false};
+    uint64_t failed_index_ = none;
+    int failed_code_ = 0;
 };
 
-// Takes what must be let go of in another thread than the one that calls it.
-using Orphan = std::function<void(std::shared_ptr<void>)>;
-
-// Runs every operation of `plan`, whatever becomes of the others, with up to `depth` in flight.
-// Then throws BatchError for the failed one of the lowest index. Any thread may run a batch; a
-// close of the image waits for it.
-//
-// `interrupted` is asked every now and then. When it says yes, no more are submitted. Where those
-// in flight take more than a moment to settle, returns all the same: what `orphan()` gives is
-// called once they have, by one of librbd's threads; the plan's memory must live until then.
-Outcome run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth,
-            const std::function<bool()>& interrupted, const std::function<Orphan()>& orphan);
+// Runs every operation of the plan and waits for all of them; then throws as Batch::check() does.
+void run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth = default_depth);
 
 // Blocks of one length at any offsets, from or to one stretch of memory.
 class Blocks final : public Plan {
@@ -73,7 +100,7 @@ public:
     void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
-    int settle(uint64_t index, ssize_t result) noexcept override;
+    int complete(uint64_t index, ssize_t result) noexcept override;
     const char* verb() const noexcept override { return writes_ ? "writing" : "reading"; }
 
 private:
@@ -106,7 +133,7 @@ public:
     void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
-    int settle(uint64_t index, ssize_t result) noexcept override;
+    int complete(uint64_t index, ssize_t result) noexcept override;
     const char* verb() const noexcept override { return writes_ ? "writing" : "reading"; }
 
     // The bytes read from the beginning, up to where one came back short.

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include <rbdxx/api.hpp>
 #include <rbdxx/error.hpp>
@@ -29,96 +31,120 @@ public:
     static bool active() noexcept;
 };
 
-// Tells that the process is about to end: from now on, close() gives up on calls that do not end
-// within a moment, and on a cluster that has not answered after ten seconds in all, and leaks them.
+// Tells that the process is about to end: from now on, close() stops waiting for calls that do not
+// end within a moment, and for a cluster that has not answered after ten seconds in all, and leaks
+// the handles.
 void end_of_process() noexcept;
 
-// Whether this process has C handles that were not freed, those it has given up among them: the C
+// Whether this process has C handles that were not freed, abandoned ones among them: the C
 // library's threads still work on what is theirs.
 bool handles_remain() noexcept;
 
-// A word in memory that changes when the connection under a handle goes, for one of another
-// library, which tells nobody. Empty where there is none to be watched.
-struct Witness {
-    const void* const* place = nullptr;
-    const void* connected = nullptr;
-    bool gone() const noexcept {
-        return place != nullptr && __atomic_load_n(place, __ATOMIC_RELAXED) != connected;
-    }
-};
-
-// How close() waits for the calls under way.
-struct Waiting {
-    // What it does in place of sleeping, again and again: for a thread that those calls wait for.
-    std::function<void()> pump;
-    // Asked each 100 milliseconds; true: to wait no longer. The last of the calls then closes.
-    std::function<bool()> interrupted;
+// Asked at each use of a handle whose connection belongs to somebody else, who may end it.
+class Guard {
+public:
+    Guard() = default;
+    virtual ~Guard() = default;
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    // Whether the connection is gone. Any thread may ask, until the handle is closed.
+    virtual bool gone() const noexcept = 0;
 };
 
 // Base of the shared state behind Cluster, IoCtx and Image. Thread-safe.
 //
-// enter() and leave() bracket each use of the C handle. close() refuses further entries, waits for
-// the uses under way and then frees the handle on its own thread: leave() is cheap and may be
-// called from the C library's threads. Freed exactly once; never in a process that merely inherited
-// it.
+// A handle is in one of four states:
+//
+//   open       enter() and leave() bracket each use of the C handle.
+//   closing    close() has begun: enter() throws ClosedError, the uses under way end.
+//   closed     The C handle is freed, exactly once.
+//   abandoned  The connection is gone: the C handle is never freed, enter() throws
+//              DisconnectedError until close() makes the handle a closed one.
+//
+// Who frees the handle: a thread that waits in close(), where there is one, so that leave() is
+// cheap; else the last one to leave. A process that inherited the handle by fork() never frees it.
 class Handle : public std::enable_shared_from_this<Handle> {
 public:
+    enum class State { open, closing, closed, abandoned };
+
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
     virtual ~Handle();
 
+    // Throws ForkedError, ClosedError or DisconnectedError where the handle cannot be used.
     void enter() {
         if (generation_ != fork_generation()) {
             throw_forked();
         }
-        if ((users_.fetch_add(1, std::memory_order_acquire) & closed_bit) != 0) {
+        if ((entries_.fetch_add(1, std::memory_order_acquire) & shut) != 0) {
             leave();
-            throw_closed();
+            throw_shut();
         }
-        // Last: the word need not be there any more once the handle is closed.
-        if (witness_.gone()) {
+        // Last: what it asks about may be gone once the handle is closed.
+        if (guard_ != nullptr && guard_->gone()) {
             leave();
             throw_disconnected();
         }
     }
 
+    // The caller keeps a share of the handle until this returns.
     void leave() noexcept {
-        if (users_.fetch_sub(1, std::memory_order_acq_rel) == (closed_bit | 1U)) {
-            last_out();
+        if (entries_.fetch_sub(1, std::memory_order_acq_rel) == (shut | 1U)) {
+            last_out(nullptr);
         }
     }
 
-    // As leave(), for one of the C library's own threads, in which it must not be asked to close,
-    // not even where close_later() left that to whoever is last out.
+    // As leave(), for one of the C library's own threads, in which the library must not be asked to
+    // close anything.
     static void leave_from_library(const std::shared_ptr<Handle>& handle) noexcept;
 
-    // Closes: waits for the calls under way in other threads and for the C library's own close,
-    // except inside a callback, where the call that is under way closes when it ends, and while it
-    // is lent or abandoned, where the last one out closes. Gives the close function's return code;
-    // 0 when it was closed already.
-    int close(const Waiting& waiting = {}) noexcept;
+    // A close that has begun. Its thread waits for the calls under way in other threads, and frees
+    // the handle. Where it is destroyed before that, the last one out frees the handle.
+    class Closing {
+    public:
+        explicit Closing(Handle& handle) noexcept;
+        ~Closing();
+        Closing(const Closing&) = delete;
+        Closing& operator=(const Closing&) = delete;
 
-    // As close(), without waiting: the handle is freed by whoever is last out, perhaps here and
-    // now. Throws ClosedError where it was closed already.
-    void close_later();
+        // Whether there is nothing more to wait for; waits for that, but no longer than `time`.
+        // Nothing is waited for inside a callback, whose call waits for the callback; nor while the
+        // handle is lent.
+        bool wait_for(std::chrono::nanoseconds time) noexcept;
+        // What the C library's close function returned; 0 where the handle was closed before, or is
+        // left to the last one out.
+        int result() const noexcept { return result_; }
 
-    // While there is an entry that close() must not wait for: another module keeps the handle
-    // between enter() and leave(), for as long as it likes, perhaps in the very thread that closes;
-    // or a call that may never end was left behind.
-    void lend() noexcept { lent_.fetch_add(1); }
-    void take_back() noexcept { lent_.fetch_sub(1); }
+    private:
+        Handle& handle_;
+        bool waits_ = false;
+        int result_ = 0;
+    };
 
-    bool closed() const noexcept { return (users_.load() & closed_bit) != 0; }
+    // Closes and waits as long as it takes. Returns the result of the close, which every thread
+    // gets that waits for it.
+    int close() noexcept;
+
+    // Begins to close without waiting. False where that had begun already; else calls `first`,
+    // which must not throw, before the handle is freed.
+    bool close_later(const std::function<void()>& first = [] {});
+
+    // Closes a handle whose connection is gone, without ever calling the library for it.
+    void abandon() noexcept;
+
+    // From lend() to take_back() there is an entry that close() must not wait for: a borrower keeps
+    // it as long as it likes, perhaps in the very thread that closes; or its call was abandoned.
+    void lend() noexcept;
+    void take_back() noexcept;
+
+    State state() const noexcept;
+    // Whether it is not open; the same without a lock.
+    bool closed() const noexcept { return (entries_.load() & shut) != 0; }
     bool forked() const noexcept { return generation_ != fork_generation(); }
 
-    // What tells whether the connection is still there; set before the handle is shared. Its word
-    // must stay readable until the handle is closed.
-    void set_witness(const Witness& witness) noexcept { witness_ = witness; }
-    const Witness& witness() const noexcept { return witness_; }
-
-    // Lets go of the C handle without ever calling the library for it: the connection under it is
-    // gone.
-    void abandon() noexcept { abandoned_.store(true); }
+    // Set before the handle is shared.
+    void set_guard(std::shared_ptr<const Guard> guard) noexcept { guard_ = std::move(guard); }
+    const std::shared_ptr<const Guard>& guard() const noexcept { return guard_; }
 
     // What messages call it, as in "image 'vm1'".
     virtual std::string describe() const = 0;
@@ -129,33 +155,36 @@ protected:
 
     // Frees the C handle; called once, never after a fork or abandon().
     virtual int destroy() noexcept = 0;
-    // Lets go of the parents, after the handle is freed or given up.
+    // Drops the parents, after the handle is freed or abandoned.
     virtual void release() noexcept = 0;
 
 private:
-    static constexpr uint32_t closed_bit = 0x80000000U;
+    // The bit of entries_ that refuses entries.
+    static constexpr uint32_t shut = 0x80000000U;
+    using Lock = std::unique_lock<std::mutex>;
 
-    [[noreturn]] void throw_closed() const;
+    [[noreturn]] void throw_shut() const;
     [[noreturn]] void throw_forked() const;
     [[noreturn]] void throw_disconnected() const;
-    void last_out() noexcept;
-    // Until it comes true, or for as long as it may; false where the process ends before that.
-    bool wait(const Waiting& waiting, const std::function<bool()>& until) noexcept;
-    void finish() noexcept;
-    void free_handle() noexcept;
+    void last_out(const std::shared_ptr<Handle>* from_library) noexcept;
+    // Whether it is for the caller to free: nobody is inside, and nobody has begun.
+    bool freeable() const noexcept { return !freeing_ && entries_.load() == shut; }
+    void free(Lock& lock) noexcept;
+    void free_now() noexcept;
 
     const unsigned generation_;
-    std::atomic<uint32_t> users_{0};
-    Witness witness_;
-    std::atomic<uint32_t> lent_{0};
-    std::atomic<bool> finished_{false};
-    std::atomic<bool> abandoned_{false};
-    // Closed from inside a callback, or while lent: whoever leaves last frees the handle.
-    std::atomic<bool> deferred_{false};
-    bool done_ = false;
-    int result_ = 0;
-    std::mutex mutex_;
+    // How many uses are under way, and whether more are refused: the way in and out takes no lock.
+    std::atomic<uint32_t> entries_{0};
+    std::shared_ptr<const Guard> guard_;
+
+    mutable std::mutex mutex_;  // guards what follows
     std::condition_variable changed_;
+    State state_ = State::open;
+    bool freeing_ = false;  // a thread has begun to free the handle
+    bool freed_ = false;    // it has ended
+    int result_ = 0;
+    int waiting_ = 0;  // closes
+    int lent_ = 0;
 };
 
 // What `make()` gives, the owner of a C handle; where there is no memory for it, `give_back()`

@@ -63,7 +63,6 @@ struct ImageState final : Handle {
     std::mutex parents_mutex;
     // What frees the handle in place of rbd_close, where that is to happen asynchronously.
     std::function<int(abi::rbd_image_t)> closer;
-    std::mutex closer_mutex;
     // Whether librbd lists the completions of this image for poll_events().
     std::atomic<bool> notifies{false};
     // How many have completed that poll_events() has not given yet.
@@ -136,8 +135,10 @@ public:
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
     // Closes, for all copies: waits for the calls under way, then throws what rbd_close reports.
-    // Later calls throw ClosedError. Closing twice is no error. `waiting`: as for Handle::close().
-    void close(const Waiting& waiting = {});
+    // Later calls throw ClosedError. Closing twice is no error.
+    void close();
+    // Throws for the result of a Handle::Closing of the image.
+    void check_closed(int result) const;
     bool closed() const noexcept { return state_->closed(); }
 
     ImageInfo info() const;

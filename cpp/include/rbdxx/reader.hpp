@@ -6,7 +6,7 @@
 #include <deque>
 #include <vector>
 
-#include <rbdxx/pipeline.hpp>
+#include <rbdxx/detail/pipeline.hpp>
 
 namespace rbdxx::pipeline {
 
@@ -18,31 +18,31 @@ struct Chunk {
     uint64_t done = 0;   // bytes that the image had: fewer than length where it ended
 };
 
-// Used by one thread, which also destroys it. `memory`, of `capacity` bytes, stays the caller's and
-// must outlive it: librbd reads into it.
-class Reader final : public Pipeline {
+// Used by one thread, which also destroys it or abandons it. `memory`, of `capacity` bytes, stays
+// the caller's and must outlive it: librbd reads into it.
+class Reader : public Pipeline {
 public:
     // One operation reads at most `piece` bytes. Zeroes are looked for in blocks of `grain` bytes,
     // or in whole chunks for 0. Extents of one piece with no more than `gap` bytes between them are
     // read by one operation: what is between costs less than another operation.
     Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
-           uint64_t grain, uint64_t gap);
-    ~Reader() { close(); }
-    // Waits for what is under way, and lets go of the image.
+           uint64_t grain, uint64_t gap, const engine::QueuePointer& owner = nullptr);
+    ~Reader() override { close(); }
+    // Waits for what is in flight, and leaves the image.
     void close() noexcept;
 
     // The next extent; false, and nothing is taken, while there is no room for it.
     bool push(uint64_t offset, uint64_t length, bool exists);
-    // What comes next, in order; nothing where that takes longer than `milliseconds`. Gives back
+    // What comes next, in order; nothing where that takes longer. Gives back
     // the memory of what the call before gave. Throws what a read failed with.
-    std::vector<Chunk> pop(unsigned milliseconds);
+    std::vector<Chunk> pop(Wait wait = forever);
     // Whether everything that was pushed has been popped.
     bool idle() const { return reads_.empty() && left_ == 0 && span_.length == 0; }
 
 private:
-    struct Read : Operation {
+    struct Read final : Transfer {
         bool exists = false;
-        Ring::Piece piece;
+        detail::Ring::Piece piece;
         std::size_t parts = 0;  // of parts_ that it is for; 0: for all of itself
     };
     struct Part {
@@ -60,8 +60,8 @@ private:
     bool join(const Part& part);
     bool begin(uint64_t offset, uint64_t length, std::size_t parts);
     void pump();
-    void deliver(Read& read, std::vector<Chunk>& chunks);
-    void deliver_part(const Read& read, const Part& part, std::vector<Chunk>& chunks);
+    void hand_out(Read& read, std::vector<Chunk>& chunks);
+    void hand_out_part(const Read& read, const Part& part, std::vector<Chunk>& chunks);
 
     const uint64_t piece_;
     const uint64_t grain_;

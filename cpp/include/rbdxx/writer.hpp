@@ -6,41 +6,43 @@
 #include <deque>
 #include <optional>
 
-#include <rbdxx/pipeline.hpp>
+#include <rbdxx/detail/pipeline.hpp>
 
 namespace rbdxx::pipeline {
 
-// Used by one thread, which also destroys it. `memory`, of `capacity` bytes, stays the caller's and
-// must outlive it: librbd writes from it. What fails is thrown by a later call, at the latest by
-// drain().
-class Writer final : public Pipeline {
+// Used by one thread, which also destroys it or abandons it. `memory`, of `capacity` bytes, stays
+// the caller's and must outlive it: librbd writes from it. What fails is thrown by a later call, at
+// the latest by drain().
+class Writer : public Pipeline {
 public:
     // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. They are
     // left out, or, with `zeroes_runs`, made zero: what was there before is then discarded.
     Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
-           bool zeroes_runs = false);
-    ~Writer() { close(); }
-    // Waits for what is under way, drops what is not, and lets go of the image.
+           bool zeroes_runs = false, const engine::QueuePointer& owner = nullptr);
+    ~Writer() override { close(); }
+    // Waits for what is in flight, drops what is not, and leaves the image.
     void close() noexcept;
 
     // Where in the ring `length` bytes are free for write(); -1 where that takes longer.
-    int64_t reserve(uint64_t length, unsigned milliseconds);
+    int64_t reserve(uint64_t length, Wait wait = forever);
     // Writes the first `length` bytes of what was reserved last.
     void write(uint64_t offset, uint64_t length);
     // Makes the image zero there; false, and nothing is done, while there is no room.
-    bool zero(uint64_t offset, uint64_t length, unsigned milliseconds);
+    bool zero(uint64_t offset, uint64_t length, Wait wait = forever);
     // Whether everything is written; waits as long for that. Throws what a write failed with.
-    bool drain(unsigned milliseconds);
+    bool drain(Wait wait = forever);
 
 private:
     struct Block {
         uint64_t cost = 0;
         uint64_t pending = 0;  // operations that still need its memory
     };
-    struct Write : Operation {
+    struct Write final : Transfer {
         const char* data = nullptr;  // null for zeroes
         Block* block = nullptr;
     };
+    template <class Ready>
+    bool advance_until(Wait wait, const Ready& ready);
     void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
     void pump();
     void collect();
@@ -48,8 +50,8 @@ private:
     const uint64_t sparse_;
     const bool zeroes_runs_;
     std::deque<Block> blocks_;
-    std::deque<Write> writes_;  // those under way, then those that wait
-    std::size_t started_ = 0;   // how many of them
+    std::deque<Write> writes_;   // those submitted, then those that wait
+    std::size_t submitted_ = 0;  // how many of them are in flight or complete
     std::optional<uint64_t> reserved_;
     bool failed_ = false;
 };

@@ -54,9 +54,9 @@ IoCtx IoCtx::open(const Cluster& cluster, int64_t pool_id) {
     return IoCtx(state_of(call, cluster.state(), raw));
 }
 
-IoCtx IoCtx::borrow(abi::rados_ioctx_t raw, const Witness& witness) {
+IoCtx IoCtx::borrow(abi::rados_ioctx_t raw, std::shared_ptr<const Guard> guard) {
     IoCtx borrowed(std::make_shared<IoCtxState>(rbdxx::functions(), raw, nullptr, false));
-    borrowed.state_->set_witness(witness);
+    borrowed.state_->set_guard(std::move(guard));
     return borrowed;
 }
 

@@ -1,124 +1,25 @@
+#include "collect.hpp"
 #include "place.hpp"
 
 #include <rbdxx/aio.hpp>
 #include <rbdxx/io.hpp>
 
-#include <poll.h>
-
 #include <chrono>
 #include <deque>
 
 namespace aio = rbdxx::aio;
+namespace engine = rbdxx::engine;
 using rbdxx::ClosedError;
 
-namespace {
-
-bool readable(const aio::Queue& queue) {
-    pollfd waited{queue.descriptor(), POLLIN, 0};
-    return ::poll(&waited, 1, 0) == 1;
-}
-
-struct Numbered : aio::Operation {
-    int producer = 0;
-    int number = 0;
-};
-
-// Takes `count` operations from the queue, as they come, and finishes them.
-std::vector<Numbered*> collect(aio::Queue& queue, std::size_t count) {
-    std::vector<Numbered*> taken;
-    while (taken.size() < count) {
-        queue.wait(-1);
-        for (aio::Operation* one = queue.take(); one != nullptr;) {
-            aio::Operation* following = one->next();
-            taken.push_back(static_cast<Numbered*>(one));
-            one->finish();
-            one = following;
-        }
-    }
-    return taken;
-}
-
-}  // namespace
-
-TEST_CASE("a queue gives what it was given, in that order, and says when there is something") {
-    aio::Queue queue;
-    CHECK(queue.take() == nullptr);
-    CHECK_FALSE(readable(queue));
-    Numbered operations[3];
-    for (Numbered& operation : operations) {
-        queue.push(&operation);
-    }
-    CHECK(readable(queue));
-    queue.acknowledge();
-    CHECK_FALSE(readable(queue));
-    aio::Operation* one = queue.take();
-    for (Numbered& operation : operations) {
-        CHECK(one == &operation);
-        one = one->next();
-    }
-    CHECK(one == nullptr);
-    CHECK(queue.take() == nullptr);
-    queue.wake();
-    CHECK(readable(queue));
-    queue.wait(-1);
-    CHECK_FALSE(readable(queue));
-}
-
-TEST_CASE("nothing of what many threads push is lost, and each one's order is kept") {
-    constexpr std::size_t producers = 4;
-    constexpr std::size_t each = 5000;
-    aio::Queue queue;
-    std::vector<Numbered> operations(producers * each);
-    std::thread consumer;
-    std::vector<Numbered*> taken;
-    consumer = std::thread([&] { taken = collect(queue, operations.size()); });
-    in_threads(static_cast<int>(producers), [&](int producer) {
-        for (std::size_t i = 0; i < each; ++i) {
-            Numbered& one = operations[static_cast<std::size_t>(producer) * each + i];
-            one.producer = producer;
-            one.number = static_cast<int>(i);
-            queue.push(&one);
-        }
-    });
-    consumer.join();
-    std::vector<int> next(producers, 0);
-    for (Numbered* one : taken) {
-        CHECK(one->number == next[static_cast<std::size_t>(one->producer)]++);
-    }
-    CHECK(next == std::vector<int>(producers, static_cast<int>(each)));
-    CHECK(queue.take() == nullptr);
-}
-
-TEST_CASE("what is pushed while the queue is bequeathed reaches the heir") {
-    for (int round = 0; round < 200; ++round) {
-        auto heir = std::make_shared<aio::Queue>();
-        aio::Queue queue;
-        std::vector<Numbered> operations(40);
-        std::thread consumer([&] { collect(*heir, operations.size()); });
-        in_threads(3, [&](int number) {
-            if (number == 2) {
-                queue.bequeath(heir);
-                return;
-            }
-            for (std::size_t i = 0; i < 20; ++i) {
-                queue.push(&operations[static_cast<std::size_t>(number) * 20 + i]);
-            }
-        });
-        consumer.join();
-        CHECK(queue.take() == nullptr);
-        CHECK(heir->take() == nullptr);
-    }
-}
-
-TEST_CASE_FIXTURE(Place, "operations settle with what they did") {
-    auto queue = std::make_shared<aio::Queue>();
+TEST_CASE_FIXTURE(Place, "operations complete with what they did") {
+    auto queue = std::make_shared<engine::Queue>();
     const std::vector<char> data = pattern(8192);
     std::vector<char> back(data.size());
     Numbered operation;
-    CHECK_FALSE(operation.settled());
+    CHECK_FALSE(operation.is_complete());
     aio::write(operation, queue, *image, data.data(), 4096, data.size());
     collect(*queue, 1);
-    CHECK(operation.settled());
+    CHECK(operation.is_complete());
     CHECK(operation.result() == 0);
     CHECK(operation.handle() == nullptr);
     // The same one again.
@@ -145,9 +46,9 @@ TEST_CASE_FIXTURE(Place, "operations settle with what they did") {
 }
 
 TEST_CASE_FIXTURE(Place, "one that the library refuses never reaches the queue") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     memory::refuse(512, -EROFS);
-    aio::Operation operation;
+    engine::Operation operation;
     char data = 0;
     try {
         aio::write(operation, queue, *image, &data, 512, 1);
@@ -163,8 +64,8 @@ TEST_CASE_FIXTURE(Place, "one that the library refuses never reaches the queue")
     CHECK_THROWS_AS(aio::read(operation, queue, *image, &data, 0, 1), ClosedError);
 }
 
-TEST_CASE_FIXTURE(Place, "what fails while it is under way settles with that") {
-    auto queue = std::make_shared<aio::Queue>();
+TEST_CASE_FIXTURE(Place, "what fails while it is under way completes with that") {
+    auto queue = std::make_shared<engine::Queue>();
     memory::spoil(0, -EIO);
     Numbered operation;
     char data = 0;
@@ -173,8 +74,8 @@ TEST_CASE_FIXTURE(Place, "what fails while it is under way settles with that") {
     CHECK(operation.result() == -EIO);
 }
 
-TEST_CASE_FIXTURE(Place, "close waits for operations, until they are taken or let go of early") {
-    auto queue = std::make_shared<aio::Queue>();
+TEST_CASE_FIXTURE(Place, "close waits for operations, until they are taken or leave early") {
+    auto queue = std::make_shared<engine::Queue>();
     char data = 0;
     {
         Numbered operation;
@@ -182,19 +83,19 @@ TEST_CASE_FIXTURE(Place, "close waits for operations, until they are taken or le
         std::thread closer([this] { image->close(); });
         collect(*queue, 1);
         closer.join();
-        CHECK(operation.settled());
+        CHECK(operation.is_complete());
     }
     rbdxx::Image other = open();
     Numbered early;
     early.leave_early();
     aio::read(early, queue, other, &data, 0, 1);
     other.close();
-    CHECK(early.settled());
+    CHECK(early.is_complete());
     collect(*queue, 1);
 }
 
 TEST_CASE_FIXTURE(Place, "an image whose last owner is an operation closes with it") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     char data = 0;
     Numbered operation;
     aio::read(operation, queue, *image, &data, 0, 1);
@@ -206,7 +107,7 @@ TEST_CASE_FIXTURE(Place, "an image whose last owner is an operation closes with 
 }
 
 TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     rbdxx::OpenOptions options;
     options.name = "other";
     rbdxx::abi::rbd_image_t raw = nullptr;
@@ -235,7 +136,7 @@ TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
 }
 
 TEST_CASE_FIXTURE(Place, "opening read-only at a snapshot, which takes two steps") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     rbdxx::OpenOptions options;
     options.name = "other";
     options.snapshot = "snap";
@@ -267,7 +168,7 @@ TEST_CASE("many threads submit, one collects, one closes in the middle") {
         Place place;
         constexpr std::size_t submitters = 3;
         constexpr std::size_t each = 100;
-        auto queue = std::make_shared<aio::Queue>();
+        auto queue = std::make_shared<engine::Queue>();
         std::deque<Numbered> operations(submitters * each);
         std::vector<char> data(operations.size());
         std::atomic<int> submitted{0};
@@ -275,10 +176,10 @@ TEST_CASE("many threads submit, one collects, one closes in the middle") {
         std::thread consumer([&] {
             int taken = 0;
             while (!over || taken < submitted) {
-                queue->wait(10);
-                for (aio::Operation* one = queue->take(); one != nullptr;) {
-                    aio::Operation* following = one->next();
-                    one->finish();
+                queue->wait_for(std::chrono::milliseconds(10));
+                for (engine::Item* one = queue->take(); one != nullptr;) {
+                    engine::Item* following = one->next();
+                    static_cast<engine::Operation*>(one)->finish();
                     ++taken;
                     one = following;
                 }
@@ -306,7 +207,7 @@ TEST_CASE("many threads submit, one collects, one closes in the middle") {
 }
 
 TEST_CASE_FIXTURE(Place, "an asynchronous close that comes while another one waits is refused") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     std::vector<char> data(512);
     Numbered read;
     rbdxx::Image other = open();

@@ -4,43 +4,18 @@
 #include <rbdxx/io.hpp>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
+#include <chrono>
+#include <memory>
 
 namespace batch = rbdxx::batch;
+using namespace std::chrono_literals;
 using batch::Blocks;
-using batch::Outcome;
 
 namespace {
 
 constexpr std::size_t block = 4096;
 
-bool never() {
-    return false;
-}
-
-// Takes what is orphaned, and says when that has happened.
-struct Heir {
-    batch::Orphan make() {
-        return [this](std::shared_ptr<void> what) {
-            std::lock_guard<std::mutex> lock(mutex);
-            orphan = std::move(what);
-            changed.notify_all();
-        };
-    }
-    void wait() {
-        std::unique_lock<std::mutex> lock(mutex);
-        changed.wait(lock, [this] { return orphan != nullptr; });
-        orphan.reset();
-    }
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::shared_ptr<void> orphan;
-};
-
-Outcome run(const rbdxx::Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t depth) {
-    return batch::run(image, plan, depth, never, [] { return batch::Orphan(); });
-}
+using batch::run;
 
 std::vector<uint64_t> every_other(std::size_t count) {
     std::vector<uint64_t> offsets;
@@ -57,9 +32,8 @@ TEST_CASE_FIXTURE(Place, "blocks go where they belong, at any depth") {
         const std::vector<uint64_t> offsets = every_other(300);
         const std::vector<char> data = pattern(offsets.size() * block, depth);
         std::vector<char> back(data.size());
-        CHECK(run(*image, Blocks::write(*image, data.data(), offsets, block), depth) ==
-              Outcome::done);
-        CHECK(run(*image, Blocks::read(back.data(), offsets, block), depth) == Outcome::done);
+        run(*image, Blocks::write(*image, data.data(), offsets, block), depth);
+        run(*image, Blocks::read(back.data(), offsets, block), depth);
         CHECK(back == data);
         std::vector<char> one(block);
         rbdxx::io::read(*image, one.data(), offsets[7], block);
@@ -109,7 +83,7 @@ TEST_CASE_FIXTURE(Place, "a block across the end is incomplete, one behind it is
 }
 
 TEST_CASE_FIXTURE(Place, "nothing to do is no error, but on a closed image") {
-    CHECK(run(*image, Blocks::read(nullptr, {}, 0), 4) == Outcome::done);
+    run(*image, Blocks::read(nullptr, {}, 0), 4);
     image->close();
     CHECK_THROWS_AS(run(*image, Blocks::read(nullptr, {}, 0), 4), rbdxx::ClosedError);
 }
@@ -127,9 +101,9 @@ TEST_CASE_FIXTURE(Place, "vectors fill one stretch, more of them than one call t
     };
     auto writing = std::make_shared<batch::Vectors>(*image, cut(mutable_data), 512);
     CHECK(writing->count() == 3);
-    CHECK(run(*image, writing, 2) == Outcome::done);
+    run(*image, writing, 2);
     auto reading = std::make_shared<batch::Vectors>(cut(back), 512);
-    CHECK(run(*image, reading, 2) == Outcome::done);
+    run(*image, reading, 2);
     CHECK(reading->done() == data.size());
     CHECK(back == data);
     // Across the end: short.
@@ -141,39 +115,45 @@ TEST_CASE_FIXTURE(Place, "vectors fill one stretch, more of them than one call t
     CHECK(across->done() == 100);
 }
 
-TEST_CASE_FIXTURE(Place, "an interruption stops the submissions") {
+TEST_CASE_FIXTURE(Place, "a batch that is cancelled submits nothing more") {
     const std::vector<uint64_t> offsets = every_other(400);
-    std::vector<char> data(offsets.size() * block);
-    Heir heir;
-    int asked = 0;
-    std::optional<memory::Hold> hold(std::in_place);
-    Outcome outcome = batch::run(
-        *image, Blocks::read(data.data(), offsets, block), 4,
-        [&] {
-            ++asked;
-            hold.reset();
-            return true;
-        },
-        [&] { return heir.make(); });
-    CHECK(asked == 1);
-    CHECK((outcome == Outcome::interrupted || outcome == Outcome::orphaned));
-    if (outcome == Outcome::orphaned) {
-        heir.wait();
+    std::vector<char> data(offsets.size() * block, 'x');
+    batch::Batch all(*image, Blocks::read(data.data(), offsets, block), 4);
+    {
+        memory::Hold hold;
+        CHECK_FALSE(all.run_for(1ms));
+        all.cancel();
+        CHECK_FALSE(all.wait_for(1ms));
+    }
+    CHECK(all.run_for(std::chrono::nanoseconds::max()));
+    all.check();
+    CHECK(std::count(data.begin(), data.end(), '\0') == 4 * block);
+}
+
+TEST_CASE_FIXTURE(Place, "a batch that goes out of scope waits for what is in flight") {
+    const std::vector<uint64_t> offsets = every_other(10);
+    for (int round = 0; round < 50; ++round) {
+        std::vector<char> data(offsets.size() * block);
+        batch::Batch all(*image, Blocks::read(data.data(), offsets, block), 4);
+        all.run_for(0ms);
     }
 }
 
-TEST_CASE_FIXTURE(Place, "what does not settle is orphaned, and lets go of the image when it has") {
+TEST_CASE_FIXTURE(Place, "an abandoned batch ends with its owner, who leaves the image") {
     const std::vector<uint64_t> offsets = every_other(10);
     std::vector<char> data(offsets.size() * block);
-    Heir heir;
+    auto owner = std::make_shared<rbdxx::engine::Queue>();
+    auto all =
+        std::make_unique<batch::Batch>(*image, Blocks::read(data.data(), offsets, block), 4, owner);
     {
         memory::Hold hold;
-        CHECK(batch::run(
-                  *image, Blocks::read(data.data(), offsets, block), 4, [] { return true; },
-                  [&] { return heir.make(); }) == Outcome::orphaned);
+        CHECK_FALSE(all->run_for(1ms));
+        all->cancel();
+        REQUIRE(all->abandon());
     }
     image.reset();
-    heir.wait();
+    owner->wait();
+    CHECK(owner->take() == all.get());
 }
 
 TEST_CASE_FIXTURE(Place, "many batches at once over one image") {

@@ -17,6 +17,7 @@ struct Probe final : rbdxx::Handle {
     ~Probe() override { close(); }
     std::string describe() const override { return "probe"; }
     int destroy() noexcept override {
+        std::this_thread::sleep_for(takes);
         value = 0;
         ++destroyed;
         return answer;
@@ -25,6 +26,7 @@ struct Probe final : rbdxx::Handle {
 
     int value = 42;
     int answer = 0;
+    std::chrono::milliseconds takes{0};
     int destroyed = 0;
     int released = 0;
 };
@@ -40,7 +42,8 @@ TEST_CASE("closing frees once and gives the library's answer once") {
     CHECK(probe.destroyed == 1);
     CHECK(probe.released == 1);
     CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
-    CHECK_THROWS_WITH(probe.close_later(), "probe is closed");
+    CHECK_FALSE(probe.close_later());
+    CHECK(probe.state() == rbdxx::Handle::State::closed);
 }
 
 TEST_CASE("uses in many threads never see it freed") {
@@ -79,30 +82,39 @@ TEST_CASE("every thread that closes returns when it is closed") {
     }
 }
 
-TEST_CASE("close waits for uses under way, and pumps where it is asked to") {
+TEST_CASE("a close that is under way frees the handle itself") {
     Probe probe;
+    probe.answer = -EIO;
     probe.enter();
-    int pumped = 0;
-    auto pump = [&] {
-        if (++pumped == 3) {
-            probe.leave();
-        }
-    };
-    probe.close({pump, {}});
-    CHECK(pumped == 3);
+    rbdxx::Handle::Closing closing(probe);
+    CHECK_FALSE(closing.wait_for(1ms));
+    CHECK(probe.state() == rbdxx::Handle::State::closing);
+    probe.leave();
+    CHECK(probe.destroyed == 0);
+    CHECK(closing.wait_for(0ms));
     CHECK(probe.destroyed == 1);
+    CHECK(closing.result() == -EIO);
+    CHECK(probe.state() == rbdxx::Handle::State::closed);
 }
 
-TEST_CASE("a close that is interrupted is left to the last of the calls under way") {
-    Probe probe;
-    probe.enter();
-    int asked = 0;
-    probe.close({{}, [&] { return ++asked == 2; }});
-    CHECK(asked == 2);
-    CHECK(probe.closed());
-    CHECK(probe.destroyed == 0);
-    probe.leave();
-    CHECK(probe.destroyed == 1);
+TEST_CASE("a close that stops waiting is left to the last of the calls under way") {
+    for (bool left_before : {false, true}) {
+        Probe probe;
+        probe.enter();
+        {
+            rbdxx::Handle::Closing closing(probe);
+            CHECK_FALSE(closing.wait_for(1ms));
+            if (left_before) {
+                probe.leave();
+            }
+        }
+        CHECK(probe.closed());
+        CHECK(probe.destroyed == (left_before ? 1 : 0));
+        if (!left_before) {
+            probe.leave();
+        }
+        CHECK(probe.destroyed == 1);
+    }
 }
 
 TEST_CASE("inside a callback close does not wait for the call that the callback belongs to") {
@@ -117,6 +129,56 @@ TEST_CASE("inside a callback close does not wait for the call that the callback 
     CHECK(probe.destroyed == 0);
     probe.leave();
     CHECK(probe.destroyed == 1);
+}
+
+TEST_CASE("a close waits for the one that a callback began, and gets its result") {
+    for (bool waits_before : {true, false}) {
+        auto probe = std::make_shared<Probe>();
+        probe->answer = -EIO;
+        probe->takes = 200ms;
+        probe->enter();
+        std::atomic<int> closes{0};
+        in_threads(2, [&](int number) {
+            if (number == 1) {
+                // The call whose callback closes, and which is the last one out.
+                while (waits_before && !probe->closed()) {
+                    std::this_thread::yield();
+                }
+                {
+                    rbdxx::CallbackScope scope;
+                    CHECK(probe->close() == 0);
+                }
+                probe->leave();
+                return;
+            }
+            while (!waits_before && !probe->closed()) {
+                std::this_thread::yield();
+            }
+            CHECK(probe->close() == -EIO);
+            CHECK(probe->destroyed == 1);
+            ++closes;
+        });
+        CHECK(closes == 1);
+        CHECK(probe->close() == 0);
+        CHECK(probe->destroyed == 1);
+    }
+}
+
+TEST_CASE("every waiter of a close gets its result") {
+    auto probe = std::make_shared<Probe>();
+    probe->answer = -EIO;
+    probe->enter();
+    std::atomic<int> failures{0};
+    in_threads(4, [&](int number) {
+        if (number == 3) {
+            std::this_thread::sleep_for(200ms);
+            probe->leave();
+        } else if (probe->close() == -EIO) {
+            ++failures;
+        }
+    });
+    CHECK(failures == 3);
+    CHECK(probe->destroyed == 1);
 }
 
 TEST_CASE("close_later leaves it to the last one out") {
@@ -212,26 +274,58 @@ TEST_CASE("a close waits for the other calls where one that was left behind has 
 
 TEST_CASE("an abandoned handle never reaches the library") {
     Probe probe;
+    probe.enter();
     probe.abandon();
-    probe.close();
+    CHECK(probe.state() == rbdxx::Handle::State::abandoned);
+    CHECK_THROWS_AS(probe.enter(), rbdxx::DisconnectedError);
+    CHECK(probe.close() == 0);
+    CHECK(probe.released == 0);
+    probe.leave();
     CHECK(probe.destroyed == 0);
     CHECK(probe.released == 1);
+    CHECK_THROWS_WITH(probe.enter(), "probe is closed");
+}
+
+TEST_CASE("a close that waits ends where the connection goes") {
+    auto probe = std::make_shared<Probe>();
+    probe->enter();
+    in_threads(2, [&](int number) {
+        if (number == 0) {
+            probe->close();
+        } else {
+            while (!probe->closed()) {
+                std::this_thread::yield();
+            }
+            probe->abandon();
+        }
+    });
+    probe->leave();
+    CHECK(probe->destroyed == 0);
+    CHECK(probe->released == 1);
 }
 
 TEST_CASE("a handle over a connection that is gone cannot be used") {
-    int here = 0;
-    const void* word = &here;
+    struct Switch final : rbdxx::Guard {
+        bool gone() const noexcept override {
+            ++asked;
+            return cut;
+        }
+        bool cut = false;
+        mutable int asked = 0;
+    };
+    auto guard = std::make_shared<Switch>();
     Probe probe;
-    probe.set_witness({&word, &here});
+    probe.set_guard(guard);
     probe.enter();
-    word = nullptr;
+    guard->cut = true;
     CHECK_THROWS_AS(probe.enter(), rbdxx::DisconnectedError);
     probe.leave();
     probe.close();
     CHECK(probe.destroyed == 1);
-    // Closed, it does not look at the word any more.
-    probe.set_witness({reinterpret_cast<const void**>(8), nullptr});
+    // Closed, it does not ask any more.
+    const int asked = guard->asked;
     CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
+    CHECK(guard->asked == asked);
 }
 
 TEST_CASE("a child process cannot use or free it") {

@@ -5,23 +5,23 @@
 #include <rbdxx/writer.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
-#include <future>
 #include <memory>
 #include <random>
 
 namespace pipeline = rbdxx::pipeline;
 using pipeline::Chunk;
 using pipeline::Reader;
-using pipeline::Ring;
 using pipeline::Writer;
+using rbdxx::detail::Ring;
 
 namespace {
 
 constexpr uint64_t piece = 64 << 10;
 constexpr uint64_t capacity = 8 * piece;
 constexpr uint64_t grain = 4096;
-constexpr unsigned long_enough = 10000;  // milliseconds
+constexpr pipeline::Wait long_enough = std::chrono::seconds(10);
 
 // All that a reader gives, put together; it must come in order.
 std::vector<char> drain(Reader& reader, const std::vector<char>& memory, uint64_t begin) {
@@ -125,26 +125,27 @@ TEST_CASE_FIXTURE(Place, "a reader that is left in the middle waits for what is 
         Reader reader(*image, memory.data(), capacity, 8, piece, grain, 0);
         reader.push(0, memory::image_size, true);
         if (round % 2 == 0) {
-            reader.pop(1);
+            reader.pop(std::chrono::milliseconds(1));
         }
     }
 }
 
-TEST_CASE_FIXTURE(Place, "a pipeline can be left to the last of its operations") {
+TEST_CASE_FIXTURE(Place, "an abandoned pipeline ends with its owner") {
+    auto owner = std::make_shared<rbdxx::engine::Queue>();
     for (int round = 0; round < 50; ++round) {
         std::vector<char> memory(capacity);
-        auto reader = std::make_unique<Reader>(*image, memory.data(), capacity, 8, piece, grain, 0);
-        CHECK(reader->settle_within(std::chrono::milliseconds(0)));
-        CHECK_FALSE(reader->leave_to([] {}));
-        auto settled = std::make_shared<std::promise<void>>();
+        auto reader =
+            std::make_unique<Reader>(*image, memory.data(), capacity, 8, piece, grain, 0, owner);
+        CHECK(reader->wait_for(std::chrono::milliseconds(0)));
+        CHECK_FALSE(reader->abandon());
         {
             memory::Hold hold;
             reader->push(0, memory::image_size, true);
-            CHECK_FALSE(reader->settle_within(std::chrono::milliseconds(1)));
-            REQUIRE(reader->leave_to([settled] { settled->set_value(); }));
+            CHECK_FALSE(reader->wait_for(std::chrono::milliseconds(1)));
+            REQUIRE(reader->abandon());
         }
-        settled->get_future().wait();
-        reader.reset();
+        owner->wait();
+        CHECK(owner->take() == reader.get());
     }
 }
 
@@ -173,20 +174,14 @@ TEST_CASE_FIXTURE(Place, "a writer writes behind, and leaves zeroes out") {
         std::vector<char> memory(capacity);
         Writer writer(*image, memory.data(), capacity, depth, grain);
         for (uint64_t at = 0; at < data.size(); at += piece) {
-            int64_t start = -1;
-            // Each try ends with one more write; a piece may consist of several.
-            for (uint64_t tried = 0; start < 0 && tried <= piece / grain; ++tried) {
-                start = writer.reserve(piece, long_enough);
-            }
+            const int64_t start = writer.reserve(piece, long_enough);
             REQUIRE(start >= 0);
             std::memcpy(memory.data() + start, data.data() + at, piece);
             writer.write(at, piece);
         }
-        while (!writer.drain(long_enough)) {
-        }
+        CHECK(writer.drain(long_enough));
         CHECK(writer.zero(0, grain, long_enough));
-        while (!writer.drain(long_enough)) {
-        }
+        CHECK(writer.drain(long_enough));
         writer.close();
         std::vector<char> expected = data;
         std::fill_n(expected.begin() + 3 * grain, 5 * grain, 'b');

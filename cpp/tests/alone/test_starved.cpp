@@ -6,6 +6,7 @@
 #include <rbdxx/aio.hpp>
 #include <rbdxx/batch.hpp>
 #include <rbdxx/reader.hpp>
+#include <rbdxx/watch.hpp>
 #include <rbdxx/writer.hpp>
 
 #include <new>
@@ -75,17 +76,13 @@ void starve(const std::function<void()>& call) {
     CHECK(raised > 0);
 }
 
-// Waits for an operation that was started.
-void finish(rbdxx::aio::Queue& queue) {
-    rbdxx::aio::Operation* one = nullptr;
+// Waits for an operation that was submitted.
+void finish(rbdxx::engine::Queue& queue) {
+    rbdxx::engine::Item* one = nullptr;
     while ((one = queue.take()) == nullptr) {
-        queue.wait(-1);
+        queue.wait();
     }
-    one->finish();
-}
-
-bool never() {
-    return false;
+    static_cast<rbdxx::engine::Operation*>(one)->finish();
 }
 
 }  // namespace
@@ -100,14 +97,14 @@ TEST_CASE_FIXTURE(Place, "connecting, opening and closing") {
 
 TEST_CASE_FIXTURE(Place, "operations") {
     const std::vector<char> data = pattern(4096);
-    auto queue = std::make_shared<rbdxx::aio::Queue>();
+    auto queue = std::make_shared<rbdxx::engine::Queue>();
     starve([&] {
-        auto operation = std::make_unique<rbdxx::aio::Operation>();
+        auto operation = std::make_unique<rbdxx::engine::Operation>();
         rbdxx::aio::write(*operation, queue, *image, data.data(), 0, data.size());
         finish(*queue);
     });
     starve([&] {
-        auto operation = std::make_unique<rbdxx::aio::Operation>();
+        auto operation = std::make_unique<rbdxx::engine::Operation>();
         rbdxx::OpenOptions options;
         options.name = "vm";
         rbdxx::abi::rbd_image_t raw = nullptr;
@@ -117,10 +114,40 @@ TEST_CASE_FIXTURE(Place, "operations") {
     });
     starve([&] {
         rbdxx::Image other = open();
-        auto operation = std::make_unique<rbdxx::aio::Operation>();
+        auto operation = std::make_unique<rbdxx::engine::Operation>();
         rbdxx::aio::close(*operation, queue, other);
         finish(*queue);
     });
+}
+
+TEST_CASE_FIXTURE(Place, "leaving where no thread can be started to close") {
+    auto operation = open();
+    const auto state = operation.state();
+    state->enter();
+    state->close_later();
+    {
+        // Nobody could be told.
+        Famine famine(0);
+        rbdxx::Handle::leave_from_library(state);
+    }
+    // Whoever closes, or is the last owner, closes then.
+    state->close();
+}
+
+TEST_CASE_FIXTURE(Place, "a quiesce whose time cannot be bounded") {
+    int quiesces = 0;
+    rbdxx::watch::Hooks hooks;
+    hooks.quiesce = [&](const auto& watch, uint64_t number) {
+        ++quiesces;
+        watch->complete(number, 0);
+    };
+    const auto watch = rbdxx::watch::Watch::on_quiesce(*image, hooks, std::chrono::seconds(10));
+    {
+        Famine famine(0);
+        memory::announce();
+    }
+    CHECK(quiesces == 1);
+    watch->close();
 }
 
 TEST_CASE_FIXTURE(Place, "batches") {
@@ -131,7 +158,7 @@ TEST_CASE_FIXTURE(Place, "batches") {
         offsets.push_back(i * 4096);
     }
     auto run = [&](std::shared_ptr<rbdxx::batch::Plan> plan) {
-        rbdxx::batch::run(*image, plan, 4, never, [] { return rbdxx::batch::Orphan(); });
+        rbdxx::batch::run(*image, plan, 4);
     };
     starve([&] { run(rbdxx::batch::Blocks::write(*image, data.data(), offsets, block)); });
     starve([&] { run(rbdxx::batch::Blocks::read(data.data(), offsets, block)); });
@@ -152,7 +179,7 @@ TEST_CASE_FIXTURE(Place, "pipelines") {
         rbdxx::pipeline::Reader reader(*image, ring.data(), ring.size(), 4, piece, 4096, 0);
         reader.push(0, 4 * piece, true);
         while (!reader.idle()) {
-            reader.pop(10000);
+            reader.pop();
         }
     });
 }

@@ -6,15 +6,16 @@
 #include <thread>
 
 namespace aio = rbdxx::aio;
+namespace engine = rbdxx::engine;
 
 namespace {
 
-void collect(aio::Queue& queue, std::size_t count) {
+void collect(engine::Queue& queue, std::size_t count) {
     while (count > 0) {
-        queue.wait(-1);
-        for (aio::Operation* one = queue.take(); one != nullptr; --count) {
-            aio::Operation* following = one->next();
-            one->finish();
+        queue.wait();
+        for (engine::Item* one = queue.take(); one != nullptr; --count) {
+            engine::Item* following = one->next();
+            static_cast<engine::Operation*>(one)->finish();
             one = following;
         }
     }
@@ -22,10 +23,10 @@ void collect(aio::Queue& queue, std::size_t count) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Place, "every operation settles with what it did") {
-    auto queue = std::make_shared<aio::Queue>();
+TEST_CASE_FIXTURE(Place, "every operation completes with what it did") {
+    auto queue = std::make_shared<engine::Queue>();
     std::string data(4096, 'a');
-    aio::Operation operation;
+    engine::Operation operation;
     auto result = [&] {
         collect(*queue, 1);
         return operation.result();
@@ -57,11 +58,11 @@ TEST_CASE_FIXTURE(Place, "every operation settles with what it did") {
 }
 
 TEST_CASE_FIXTURE(Place, "an image opens and closes without waiting") {
-    auto queue = std::make_shared<aio::Queue>();
+    auto queue = std::make_shared<engine::Queue>();
     rbdxx::OpenOptions options;
     options.name = name;
     rbdxx::abi::rbd_image_t raw = nullptr;
-    aio::Operation operation;
+    engine::Operation operation;
     aio::open(operation, queue, *ioctx, options, &raw);
     collect(*queue, 1);
     REQUIRE(operation.result() == 0);
@@ -76,8 +77,8 @@ TEST_CASE_FIXTURE(Place, "an image opens and closes without waiting") {
 TEST_CASE_FIXTURE(Place, "an image closed amid I/O of many threads") {
     for (int round = 0; round < 5; ++round) {
         rbdxx::Image other = open();
-        auto queue = std::make_shared<aio::Queue>();
-        std::deque<aio::Operation> operations(300);
+        auto queue = std::make_shared<engine::Queue>();
+        std::deque<engine::Operation> operations(300);
         std::vector<char> data(operations.size());
         std::atomic<std::size_t> submitted{0};
         std::vector<std::thread> threads;
@@ -103,10 +104,7 @@ TEST_CASE_FIXTURE(Place, "an image closed amid I/O of many threads") {
 
 TEST_CASE_FIXTURE(Place, "batches of blocks and vectors") {
     namespace batch = rbdxx::batch;
-    auto run = [&](const std::shared_ptr<batch::Plan>& plan) {
-        return batch::run(
-            *image, plan, 32, [] { return false; }, [] { return batch::Orphan(); });
-    };
+    auto run = [&](const std::shared_ptr<batch::Plan>& plan) { batch::run(*image, plan, 32); };
     std::vector<uint64_t> offsets;
     for (uint64_t i = 0; i < 500; ++i) {
         offsets.push_back((i * 173 % 500) * 4096);
@@ -116,15 +114,15 @@ TEST_CASE_FIXTURE(Place, "batches of blocks and vectors") {
         data[i] = static_cast<char>(i * i / 4096 + i);
     }
     std::vector<char> back(data.size());
-    CHECK(run(batch::Blocks::write(*image, data.data(), offsets, 4096)) == batch::Outcome::done);
-    CHECK(run(batch::Blocks::read(back.data(), offsets, 4096)) == batch::Outcome::done);
+    run(batch::Blocks::write(*image, data.data(), offsets, 4096));
+    run(batch::Blocks::read(back.data(), offsets, 4096));
     CHECK(back == data);
     CHECK_THROWS_AS(run(batch::Blocks::read(back.data(), {0, size}, 4096)), rbdxx::BatchError);
     std::vector<iovec> vectors;
     for (std::size_t i = 0; i < 2000; ++i) {
         vectors.push_back({back.data() + i * 512, 512});
     }
-    CHECK(run(std::make_shared<batch::Vectors>(*image, vectors, 512)) == batch::Outcome::done);
+    run(std::make_shared<batch::Vectors>(*image, vectors, 512));
     CHECK(read(512, 512) == std::string(back.data(), 512));
 }
 
@@ -135,21 +133,18 @@ TEST_CASE_FIXTURE(Place, "streams at queue depth") {
     {
         pipeline::Writer writer(*image, ring.data(), ring.size(), 4, 4096);
         for (uint64_t at = 0; at < size; at += piece) {
-            int64_t start = -1;
-            while (start < 0) {
-                start = writer.reserve(piece, 1000);
-            }
+            const int64_t start = writer.reserve(piece);
+            REQUIRE(start >= 0);
             std::memset(ring.data() + start, static_cast<int>(at / piece % 5), piece);
             writer.write(at, piece);
         }
-        while (!writer.drain(1000)) {
-        }
+        CHECK(writer.drain());
     }
     pipeline::Reader reader(*image, ring.data(), ring.size(), 4, piece, 4096, 0);
     reader.push(0, size, true);
     uint64_t at = 0;
     while (!reader.idle()) {
-        for (const pipeline::Chunk& chunk : reader.pop(1000)) {
+        for (const pipeline::Chunk& chunk : reader.pop()) {
             CHECK(chunk.offset == at);
             char expected = static_cast<char>(at / piece % 5);
             CHECK((chunk.start < 0 ? '\0' : ring[static_cast<std::size_t>(chunk.start)]) ==

@@ -225,6 +225,29 @@ ssize_t zero(std::vector<char>& bytes, uint64_t offset, std::size_t length) {
     return 0;
 }
 
+// What is told of an image's changes; the handles are numbers.
+struct Watch {
+    void (*changed)(void*);
+    void (*quiesce)(void*);
+    void (*unquiesce)(void*);
+    void* argument;
+};
+std::mutex watches_mutex;
+std::map<uint64_t, Watch> watches;
+
+int add_watch(const Watch& watch, uint64_t* handle) {
+    static uint64_t last = 0;
+    std::lock_guard<std::mutex> lock(watches_mutex);
+    *handle = ++last;
+    watches[last] = watch;
+    return 0;
+}
+
+int end_watch(uint64_t handle) {
+    std::lock_guard<std::mutex> lock(watches_mutex);
+    return watches.erase(handle) == 1 ? 0 : -EINVAL;
+}
+
 }  // namespace
 
 EXPORT Live live() {
@@ -244,6 +267,21 @@ EXPORT void refuse(uint64_t offset, int result) {
 EXPORT void spoil(uint64_t offset, int result) {
     std::lock_guard<std::mutex> lock(faults_mutex);
     spoilt[offset] = result;
+}
+EXPORT void announce() {
+    std::map<uint64_t, Watch> told;
+    {
+        std::lock_guard<std::mutex> lock(watches_mutex);
+        told = watches;
+    }
+    for (const auto& [handle, watch] : told) {
+        if (watch.changed != nullptr) {
+            watch.changed(watch.argument);
+        } else {
+            watch.quiesce(watch.argument);
+            watch.unquiesce(watch.argument);
+        }
+    }
 }
 EXPORT void forgive() {
     std::lock_guard<std::mutex> lock(faults_mutex);
@@ -322,6 +360,21 @@ ssize_t rbd_write(rbd_image_t image, uint64_t offset, size_t length, const char*
     std::lock_guard<std::mutex> lock(on->mutex);
     return memory::write(on->bytes, offset, length, data);
 }
+
+int rbd_update_watch(rbd_image_t, uint64_t* handle, rbd_update_callback_t changed, void* argument) {
+    return memory::add_watch({changed, nullptr, nullptr, argument}, handle);
+}
+int rbd_update_unwatch(rbd_image_t, uint64_t handle) {
+    return memory::end_watch(handle);
+}
+int rbd_quiesce_watch(rbd_image_t, rbd_update_callback_t quiesce, rbd_update_callback_t unquiesce,
+                      void* argument, uint64_t* handle) {
+    return memory::add_watch({nullptr, quiesce, unquiesce, argument}, handle);
+}
+int rbd_quiesce_unwatch(rbd_image_t, uint64_t handle) {
+    return memory::end_watch(handle);
+}
+void rbd_quiesce_complete(rbd_image_t, uint64_t, int) {}
 
 int rbd_aio_create_completion(void* argument, rbd_callback_t callback, rbd_completion_t* made) {
     *made = new memory::Completion(callback, argument);

@@ -33,4 +33,7 @@ void spoil(uint64_t offset, int result);
 // No more faults.
 void forgive();
 
+// Tells every watch that its image has changed, and has every quiesce watch quiesce and unquiesce.
+void announce();
+
 }  // namespace memory

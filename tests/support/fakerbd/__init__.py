@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Set
 
 import pytest
 
@@ -80,6 +80,10 @@ class Shim:
         self._library.fakerbd_last.restype = ctypes.c_char_p
         self._library.fakerbd_late.argtypes = [number]
         self._library.fakerbd_late.restype = None
+        self._library.fakerbd_watch.argtypes = [ctypes.c_void_p]
+        self._library.fakerbd_watch.restype = None
+        self._library.fakerbd_held.argtypes = [ctypes.c_char_p]
+        self._library.fakerbd_held.restype = ctypes.c_char_p
         for name in ("fakerbd_calls", "fakerbd_good"):
             getattr(self._library, name).argtypes = [ctypes.c_char_p]
             getattr(self._library, name).restype = number
@@ -112,6 +116,20 @@ class Shim:
     def late(self, milliseconds: int) -> None:
         """Make completions of from now on up to so late, and out of order; 0: no longer."""
         self._library.fakerbd_late(milliseconds)
+
+    def watch_lock(self) -> None:
+        """Note which functions are called with the interpreter lock, from now on."""
+        check = ctypes.cast(ctypes.pythonapi.PyGILState_Check, ctypes.c_void_p)
+        self._library.fakerbd_watch(check)
+
+    def held(self) -> Set[str]:
+        """The functions that were called with the interpreter lock."""
+        found: Set[str] = set()
+        name = self._library.fakerbd_held(None)
+        while name:
+            found.add(name.decode())
+            name = self._library.fakerbd_held(name)
+        return found
 
     def calls(self, name: str) -> int:
         """How often a function was called."""

@@ -2,7 +2,8 @@
 // real library unless a fault is armed for it. For tests only.
 //
 // RBD_LIBRARY names this file. FAKERBD_REAL is the library behind it (librbd.so.1), FAKERBD_MISSING
-// a comma-separated list of functions that are to look absent.
+// a comma-separated list of functions that are to look absent; FAKERBD_SLOW is how many
+// milliseconds loading it takes.
 #include <rbdxx/abi/types.hpp>
 
 #include <dlfcn.h>
@@ -65,9 +66,16 @@ struct Fault {
 struct Counts {
     std::atomic<long long> calls{0};
     std::atomic<long long> good{0};  // that answered no error
+    std::atomic<long long> held{0};  // that came with the interpreter lock
 };
 
+// Whether the calling thread has Python's interpreter lock; null: nobody asks.
+std::atomic<int (*)()> holds_lock{nullptr};
+
 void* const real_library = [] {
+    if (const char* slow = std::getenv("FAKERBD_SLOW")) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(slow)));
+    }
     const char* name = std::getenv("FAKERBD_REAL");
     void* library = dlopen(name != nullptr && *name != '\0' ? name : "librbd.so.1",
                            RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -225,6 +233,9 @@ struct Stub<Result(Args...), index> {
 
     static Result call(Args... args) {
         ++counts[index].calls;
+        if (auto* holds = holds_lock.load(); holds != nullptr && holds() != 0) {
+            ++counts[index].held;
+        }
         constexpr bool answers_code = std::is_integral_v<Result> && std::is_signed_v<Result>;
         Fault fault = fault_for(index, answers_code, (is_count<Args> || ...));
         if (fault.kind == kind_delay) {
@@ -365,6 +376,24 @@ EXPORTED const char* fakerbd_last() {
 
 EXPORTED void fakerbd_late(long long milliseconds) {
     lateness.set(milliseconds);
+}
+
+// Counts the calls for which `holds` is true from now on; forgets those before.
+EXPORTED void fakerbd_watch(int (*holds)()) {
+    for (Counts& one : counts) {
+        one.held = 0;
+    }
+    holds_lock.store(holds);
+}
+
+// The function after `name` in the table (null: from its beginning) that was called so, or null.
+EXPORTED const char* fakerbd_held(const char* name) {
+    for (int i = name == nullptr ? 0 : index_of(name) + 1; i < function_count; ++i) {
+        if (counts[i].held.load() > 0) {
+            return names[i];
+        }
+    }
+    return nullptr;
 }
 
 EXPORTED long long fakerbd_calls(const char* name) {

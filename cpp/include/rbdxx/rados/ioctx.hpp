@@ -52,12 +52,12 @@ public:
     static IoCtx open(const Cluster& cluster, int64_t pool_id);
     // Another library's context, which stays that library's: never destroyed here. The caller keeps
     // it and its connection open for as long as this and what is opened through it live; where it
-    // cannot, `witness` makes later calls throw DisconnectedError.
-    static IoCtx borrow(abi::rados_ioctx_t raw, const Witness& witness = {});
+    // cannot, `guard` makes later calls throw DisconnectedError.
+    static IoCtx borrow(abi::rados_ioctx_t raw, std::shared_ptr<const Guard> guard = nullptr);
 
     // Waits for the calls under way; later ones throw ClosedError. Images stay open. Closing twice
     // is no error.
-    void close(const Waiting& waiting = {}) noexcept { state_->close(waiting); }
+    void close() noexcept { state_->close(); }
     bool closed() const noexcept { return state_->closed(); }
 
     // For every copy of the context, and for images opened from now on. Empty: the default one.

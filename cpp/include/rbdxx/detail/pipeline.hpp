@@ -1,0 +1,90 @@
+// What is common to reading ahead and writing behind: operations in flight over one ring of memory,
+// which bounds both. Offsets and lengths are bytes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <rbdxx/detail/image_io.hpp>
+#include <rbdxx/detail/ring.hpp>
+#include <rbdxx/engine.hpp>
+#include <rbdxx/image.hpp>
+
+namespace rbdxx::pipeline {
+
+// How long a call waits, at most: for ever, unless it is told.
+using Wait = std::chrono::nanoseconds;
+inline constexpr Wait forever = Wait::max();
+
+// One thread uses it, which also closes it.
+class Pipeline : public engine::Work {
+protected:
+    Pipeline(const Image& image, char* memory, uint64_t capacity, uint64_t depth,
+             const engine::QueuePointer& owner)
+        : Work(owner), image_(image), memory_(memory), ring_(capacity), depth_(depth) {}
+
+    // One asynchronous call. It keeps the image open until the using thread drops it.
+    class Transfer : public engine::Call {
+    public:
+        uint64_t offset = 0;
+        uint64_t length = 0;
+        bool complete = false;
+        ssize_t result = 0;
+
+    private:
+        friend class Pipeline;
+        void completed(ssize_t answer) noexcept override {
+            pipeline_->end([&] {
+                result = answer;
+                complete = true;
+            });
+        }
+        Pipeline* pipeline_ = nullptr;
+        std::optional<Use<ImageState>> use_;
+    };
+
+    // Makes the call `submit(functions, raw image, completion)`. One that librbd refuses is
+    // complete at once, with its answer.
+    template <class Submit>
+    void submit(Transfer& transfer, const Submit& submit) {
+        transfer.pipeline_ = this;
+        const Use<ImageState>& use = transfer.use_.emplace(image_.use());
+        detail::ImageIo::require(use.state());
+        begin();
+        try {
+            const ssize_t answer = transfer.submit_call<detail::ImageIo>(
+                use.state(), [&](abi::rbd_completion_t completion) {
+                    return submit(use.functions(), use.get(), completion);
+                });
+            if (answer < 0) {
+                transfer.completed(answer);
+            }
+        } catch (...) {
+            transfer.completed(0);
+            throw;
+        }
+    }
+    // Whether as many operations are in flight as may be.
+    bool full() {
+        Lock lock(mutex_);
+        return in_flight_ >= depth_;
+    }
+    bool is_complete(const Transfer& transfer) {
+        Lock lock(mutex_);
+        return transfer.complete;
+    }
+
+    // How many operations may be queued, in flight or complete, besides the bound on memory.
+    static constexpr std::size_t most_queued = 4096;
+
+    const Image image_;
+    char* const memory_;
+    detail::Ring ring_;
+    const uint64_t depth_;
+};
+
+}  // namespace rbdxx::pipeline

@@ -1,0 +1,151 @@
+#include <rbdxx/engine.hpp>
+#include <rbdxx/error.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace rbdxx::engine {
+
+Queue::Queue(const std::shared_ptr<Queue>& owner)
+    : owner_(owner), descriptor_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (descriptor_ < 0) {
+        throw Error(errno, "error making an eventfd for completions");
+    }
+}
+
+Queue::~Queue() {
+    ::close(descriptor_);
+}
+
+void Queue::push(Item* item) noexcept {
+    Item* head = head_.load(std::memory_order_relaxed);
+    do {
+        item->next_ = head;
+    } while (!head_.compare_exchange_weak(head, item, std::memory_order_seq_cst,
+                                          std::memory_order_relaxed));
+    if (abandoned_.load(std::memory_order_seq_cst)) {
+        pass_on();
+    } else if (head == nullptr) {
+        wake();
+    }
+}
+
+Item* Queue::take() noexcept {
+    Item* newest = head_.exchange(nullptr, std::memory_order_seq_cst);
+    Item* oldest = nullptr;
+    while (newest != nullptr) {
+        Item* following = newest->next_;
+        newest->next_ = oldest;
+        oldest = newest;
+        newest = following;
+    }
+    return oldest;
+}
+
+void Queue::acknowledge() noexcept {
+    uint64_t count = 0;
+    // Fails only where there is nothing to acknowledge.
+    [[maybe_unused]] ssize_t got = ::read(descriptor_, &count, sizeof count);
+}
+
+void Queue::wait() noexcept {
+    wait_for(std::chrono::milliseconds(-1));
+}
+
+void Queue::wait_for(std::chrono::milliseconds time) noexcept {
+    pollfd waited{descriptor_, POLLIN, 0};
+    if (::poll(&waited, 1, static_cast<int>(time.count())) > 0) {
+        acknowledge();
+    }
+}
+
+void Queue::wake() noexcept {
+    uint64_t one = 1;
+    // Fails only where the count is at its maximum, and so readable.
+    [[maybe_unused]] ssize_t put = ::write(descriptor_, &one, sizeof one);
+}
+
+void Queue::abandon() noexcept {
+    next_owner_ = owner_.lock();
+    if (next_owner_ != nullptr) {
+        abandoned_.store(true, std::memory_order_seq_cst);
+        pass_on();
+    }
+}
+
+void Queue::pass_on() noexcept {
+    Item* item = take();
+    while (item != nullptr) {
+        Item* following = item->next_;
+        next_owner_->push(item);
+        item = following;
+    }
+}
+
+void Librbd::require(const abi::Functions& functions) {
+    functions.rbd_aio_create_completion.require();
+    functions.rbd_aio_get_return_value.require();
+    functions.rbd_aio_release.require();
+}
+
+void Operation::begin(QueuePointer queue, std::shared_ptr<Handle> handle) {
+    handle->enter();
+    handle_ = std::move(handle);
+    queue_ = std::move(queue);
+    result_ = 0;
+    left_ = false;
+    complete_.store(false, std::memory_order_relaxed);
+}
+
+void Operation::withdraw() noexcept {
+    queue_.reset();
+    finish();
+}
+
+void Operation::completed(ssize_t result) noexcept {
+    result_ = result;
+    // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
+    QueuePointer queue = std::move(queue_);
+    if (leaves_early_) {
+        // The consumer drops the share itself: the last one may end the connection.
+        left_ = true;
+        Handle::leave_from_library(handle_);
+    }
+    complete_.store(true, std::memory_order_release);
+    queue->push(this);
+}
+
+void Operation::finish() noexcept {
+    if (handle_) {
+        std::shared_ptr<Handle> handle = std::move(handle_);
+        if (!left_) {
+            handle->leave();
+        }
+    }
+}
+
+void Work::begin(uint64_t count) {
+    Lock lock(mutex_);
+    in_flight_ += count;
+}
+
+void Work::wait() noexcept {
+    wait_for(std::chrono::nanoseconds::max());
+}
+
+bool Work::wait_for(std::chrono::nanoseconds time) noexcept {
+    return wait_until(time, [this] { return in_flight_ == 0; });
+}
+
+bool Work::abandon() noexcept {
+    Lock lock(mutex_);
+    if (in_flight_ > 0) {
+        abandoned_to_ = owner_.lock();
+    }
+    return abandoned_to_ != nullptr;
+}
+
+}  // namespace rbdxx::engine

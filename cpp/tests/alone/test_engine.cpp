@@ -1,0 +1,286 @@
+#include "collect.hpp"
+#include "place.hpp"
+
+#include <rbdxx/engine.hpp>
+
+#include <poll.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+namespace engine = rbdxx::engine;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool readable(const engine::Queue& queue) {
+    pollfd waited{queue.descriptor(), POLLIN, 0};
+    return ::poll(&waited, 1, 0) == 1;
+}
+
+// A C library of the test's own, whose completions are of another kind than librbd's.
+struct Library {
+    int created = 0;
+    int released_submitted = 0;
+    int released_refused = 0;
+    int refuse_creation = 0;
+};
+
+struct Completion {
+    engine::Completed completed;
+    void* argument;
+    ssize_t result = 0;
+};
+
+struct Kind {
+    using Context = Library;
+    static void require(const Library&) {}
+    static int create(const Library& library, void* argument, engine::Completed completed,
+                      void** completion) {
+        if (library.refuse_creation < 0) {
+            return library.refuse_creation;
+        }
+        ++const_cast<Library&>(library).created;
+        *completion = new Completion{completed, argument};
+        return 0;
+    }
+    static ssize_t result(const Library&, void* completion) noexcept {
+        return static_cast<Completion*>(completion)->result;
+    }
+    static void release(const Library& library, void* completion, bool submitted) noexcept {
+        auto& counts = const_cast<Library&>(library);
+        ++(submitted ? counts.released_submitted : counts.released_refused);
+        delete static_cast<Completion*>(completion);
+    }
+};
+
+void complete(void* completion, ssize_t result) {
+    auto* done = static_cast<Completion*>(completion);
+    done->result = result;
+    done->completed(done, done->argument);
+}
+
+struct Probe final : rbdxx::Handle {
+    ~Probe() override { close(); }
+    std::string describe() const override { return "probe"; }
+    int destroy() noexcept override { return 0; }
+    void release() noexcept override {}
+};
+
+class OtherError : public rbdxx::Error {
+public:
+    using Error::Error;
+};
+
+std::string describe() {
+    return "error asking";
+}
+
+// Work of things that the test ends.
+class Errand final : public engine::Work {
+public:
+    explicit Errand(const engine::QueuePointer& owner) : Work(owner) {}
+    ~Errand() override { wait(); }
+    using Work::begin;
+    void finish() {
+        end([] {});
+    }
+    void deliver() noexcept override { delete this; }
+};
+
+}  // namespace
+
+TEST_CASE("a queue gives what it was given, in that order, and says when there is something") {
+    engine::Queue queue;
+    CHECK(queue.take() == nullptr);
+    CHECK_FALSE(readable(queue));
+    Numbered operations[3];
+    for (Numbered& operation : operations) {
+        queue.push(&operation);
+    }
+    CHECK(readable(queue));
+    queue.acknowledge();
+    CHECK_FALSE(readable(queue));
+    engine::Item* one = queue.take();
+    for (Numbered& operation : operations) {
+        CHECK(one == &operation);
+        one = one->next();
+    }
+    CHECK(one == nullptr);
+    CHECK(queue.take() == nullptr);
+    queue.wake();
+    CHECK(readable(queue));
+    queue.wait();
+    CHECK_FALSE(readable(queue));
+}
+
+TEST_CASE("nothing of what many threads push is lost, and each one's order is kept") {
+    constexpr std::size_t producers = 4;
+    constexpr std::size_t each = 5000;
+    engine::Queue queue;
+    std::vector<Numbered> operations(producers * each);
+    std::thread consumer;
+    std::vector<Numbered*> taken;
+    consumer = std::thread([&] { taken = collect(queue, operations.size()); });
+    in_threads(static_cast<int>(producers), [&](int producer) {
+        for (std::size_t i = 0; i < each; ++i) {
+            Numbered& one = operations[static_cast<std::size_t>(producer) * each + i];
+            one.producer = producer;
+            one.number = static_cast<int>(i);
+            queue.push(&one);
+        }
+    });
+    consumer.join();
+    std::vector<int> next(producers, 0);
+    for (Numbered* one : taken) {
+        CHECK(one->number == next[static_cast<std::size_t>(one->producer)]++);
+    }
+    CHECK(next == std::vector<int>(producers, static_cast<int>(each)));
+    CHECK(queue.take() == nullptr);
+}
+
+TEST_CASE("what is pushed while the queue is abandoned reaches its owner") {
+    for (int round = 0; round < 200; ++round) {
+        auto owner = std::make_shared<engine::Queue>();
+        engine::Queue queue(owner);
+        std::vector<Numbered> operations(40);
+        std::thread consumer([&] { collect(*owner, operations.size()); });
+        in_threads(3, [&](int number) {
+            if (number == 2) {
+                queue.abandon();
+                return;
+            }
+            for (std::size_t i = 0; i < 20; ++i) {
+                queue.push(&operations[static_cast<std::size_t>(number) * 20 + i]);
+            }
+        });
+        consumer.join();
+        CHECK(queue.take() == nullptr);
+        CHECK(owner->take() == nullptr);
+    }
+}
+
+TEST_CASE("an operation of any kind of completion reaches its queue, and keeps its handle open") {
+    Library library;
+    auto queue = std::make_shared<engine::Queue>();
+    auto probe = std::make_shared<Probe>();
+    Numbered operation;
+    for (ssize_t result : {5, -EIO}) {
+        void* submitted = nullptr;
+        operation.submit<Kind>(
+            queue, probe, library,
+            [&](void* completion) {
+                submitted = completion;
+                return 0;
+            },
+            describe);
+        CHECK_FALSE(operation.is_complete());
+        CHECK(operation.handle() == probe.get());
+        complete(submitted, result);
+        CHECK(operation.is_complete());
+        CHECK(operation.result() == result);
+        collect(*queue, 1);
+        CHECK(operation.handle() == nullptr);
+    }
+    CHECK(library.created == 2);
+    CHECK(library.released_submitted == 2);
+}
+
+TEST_CASE("what is refused throws the library's kind of error, and leaves nothing") {
+    Library library;
+    auto queue = std::make_shared<engine::Queue>();
+    auto probe = std::make_shared<Probe>();
+    Numbered operation;
+    auto refused = [&] {
+        operation.submit<Kind, OtherError>(
+            queue, probe, library, [](void*) { return -EROFS; }, describe);
+    };
+    CHECK_THROWS_WITH_AS(refused(), "error asking", OtherError);
+    auto thrown = [&] {
+        operation.submit<Kind>(
+            queue, probe, library, [](void*) -> int { throw rbdxx::LogicFault("no"); }, describe);
+    };
+    CHECK_THROWS_AS(thrown(), rbdxx::LogicFault);
+    CHECK(library.released_refused == 2);
+    library.refuse_creation = -ENOMEM;
+    CHECK_THROWS_AS(refused(), OtherError);
+    CHECK(library.created == 2);
+    CHECK(queue->take() == nullptr);
+    CHECK(operation.handle() == nullptr);
+    probe->close();
+    library.refuse_creation = 0;
+    CHECK_THROWS_AS(refused(), rbdxx::ClosedError);
+    CHECK(library.created == 2);
+}
+
+TEST_CASE("an operation that was begun completes without a call, or is taken back") {
+    Library library;
+    auto queue = std::make_shared<engine::Queue>();
+    auto probe = std::make_shared<Probe>();
+    Numbered operation;
+    operation.begin(queue, probe);
+    operation.complete(-ENOENT);
+    CHECK(collect(*queue, 1).front()->result() == -ENOENT);
+    operation.begin(queue, probe);
+    operation.withdraw();
+    CHECK(queue->take() == nullptr);
+    operation.begin<Kind>(queue, probe, library);
+    operation.submit_begun<Kind>(library, [](void*) { return -EBUSY; });
+    CHECK(collect(*queue, 1).front()->result() == -EBUSY);
+    operation.begin<Kind>(queue, probe, library);
+    operation.withdraw<Kind>(library);
+    CHECK(queue->take() == nullptr);
+    CHECK(library.released_refused == 2);
+    library.refuse_creation = -ENOMEM;
+    CHECK_THROWS_AS(operation.begin<Kind>(queue, probe, library), rbdxx::Error);
+    CHECK(operation.handle() == nullptr);
+}
+
+TEST_CASE("work is waited for, or abandoned to its owner") {
+    auto owner = std::make_shared<engine::Queue>();
+    auto errand = std::make_unique<Errand>(owner);
+    CHECK(errand->wait_for(0ms));
+    CHECK_FALSE(errand->abandon());
+    errand->begin(2);
+    CHECK_FALSE(errand->wait_for(1ms));
+    errand->finish();
+    CHECK_FALSE(errand->wait_for(1ms));
+    REQUIRE(errand->abandon());
+    Errand* abandoned = errand.release();
+    CHECK(owner->take() == nullptr);
+    abandoned->finish();
+    engine::Item* taken = owner->take();
+    REQUIRE(taken == abandoned);
+    taken->deliver();
+}
+
+TEST_CASE("work without an owner cannot be abandoned") {
+    Errand errand(nullptr);
+    errand.begin();
+    CHECK_FALSE(errand.abandon());
+    errand.finish();
+}
+
+TEST_CASE("work that ends while it is abandoned has one owner") {
+    for (int round = 0; round < 500; ++round) {
+        auto owner = std::make_shared<engine::Queue>();
+        auto errand = std::make_unique<Errand>(owner);
+        Errand& raw = *errand;
+        errand->begin();
+        bool abandoned = false;
+        in_threads(2, [&](int number) {
+            if (number == 0) {
+                raw.finish();
+            } else if (raw.abandon()) {
+                abandoned = true;
+            }
+        });
+        if (abandoned) {
+            CHECK(errand.release() == owner->take());
+            delete &raw;
+        } else {
+            CHECK(owner->take() == nullptr);
+        }
+    }
+}
