@@ -198,7 +198,7 @@ def test_cancelling_frees_no_buffer_in_use(run: Run) -> None:
                 buffer.append(1)
             except BufferError:
                 held += 1
-        assert held, "every read had settled before it could be cancelled"
+        assert held, "every read had completed before it could be cancelled"
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         while held:

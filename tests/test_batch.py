@@ -166,7 +166,7 @@ def test_the_failed_block_of_the_lowest_index_is_named(rbd_image: rbd.Image) -> 
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.write_blocks(b"".join(bytes([i]) * BLOCK for i in range(1, 7)), offsets)
     assert (caught.value.errno, caught.value.index, caught.value.offset) == (22, 2, SIZE + BLOCK)
-    # All others have settled, and are there.
+    # All others have completed, and are there.
     expected = b"".join(bytes([i]) * BLOCK for i in (1, 4, 6, 2))
     assert rbd_image.read(0, 4 * BLOCK) == expected
 

@@ -52,7 +52,7 @@ def test_a_callback_starts_the_next_call(rbd_image: rbd.Image) -> None:
 
 def start_again(where: Where) -> None:
     """A thread that cannot be started now can be later: nothing is disabled for good."""
-    cluster, ioctx, image = open_all(where)
+    cluster, _ioctx, image = open_all(where)
 
     def fails(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -227,9 +227,7 @@ def fork_while_loading(where: Where) -> None:
 
 
 @fakerbd.needs_compiler
-def test_fork_while_another_thread_loads_the_library(
-    shim_library: Path, where: Where
-) -> None:
+def test_fork_while_another_thread_loads_the_library(shim_library: Path, where: Where) -> None:
     info = rbd.library_info()
     env = {
         "RBD_LIBRARY": str(shim_library),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fractions
 import os
 import resource
 import signal
@@ -87,23 +89,71 @@ def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> Base
     return error
 
 
-def leave_behind(where: Where, kind: str) -> None:
+def abandon_a_call(where: Where, kind: str) -> None:
     shim = Shim()
     error = never_ending(where, shim, kind, 8000 if kind == "once" else 3000)
     context: Optional[BaseException] = error.__context__
     expected = {"once": type(None), "twice": KeyboardInterrupt, "after a callback": Stop}
     assert isinstance(context, expected[kind]), repr(context)
-    # What was left behind ends, closes the image and lets go of all else.
+    # What was abandoned ends, closes the image and frees all else.
     all_closed(shim)
     with connect(where)[1] as ioctx, rbd.Image(ioctx, where[3]) as image:
         assert image.size() == (SIZE * 2 if kind == "after a callback" else SIZE)
 
 
 @pytest.mark.parametrize("kind", ["once", "twice", "after a callback"])
-def test_a_call_that_does_not_end_is_left_behind(shimmed: Callable[..., Any], kind: str) -> None:
+def test_a_call_that_does_not_end_is_abandoned(shimmed: Callable[..., Any], kind: str) -> None:
     for _ in range(1 if kind == "once" else ROUNDS):
-        shimmed(leave_behind, kind)
+        shimmed(abandon_a_call, kind)
         figures.note("calls left behind", 1)
+
+
+def out_of_time(where: Where) -> None:
+    """A call with a timeout raises Timeout, and is abandoned where librbd does not end it."""
+    shim = Shim()
+    _cluster, ioctx, image = open_all(where)
+    for bad in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="timeout"):
+            image.resize(SIZE * 2, timeout=bad)
+    for wrong in ("1", True, b"1", [1]):
+        with pytest.raises(TypeError, match="timeout"):
+            image.resize(SIZE * 2, timeout=wrong)  # type: ignore[arg-type]
+    assert shim.calls("rbd_resize2") == 0
+    # Enough of it, whatever kind of number.
+    for number, enough in enumerate((None, 1000, 1e300, float("inf"), fractions.Fraction(10**4))):
+        image.resize(SIZE * (number + 2), timeout=enough)
+    assert image.size() == SIZE * 6
+
+    with shim.fault("rbd_resize2", Kind.LINGER, 4000, count=1):
+        begun = time.monotonic()
+        error = raised_by(lambda: image.resize(SIZE, timeout=0.3))
+        took = time.monotonic() - begun
+    assert isinstance(error, rbd.Timeout), repr(error)
+    assert isinstance(error, TimeoutError)
+    assert error.errno == errno.ETIMEDOUT
+    assert "within 0.3 seconds" in str(error)
+    assert 0.3 <= took < 3, took
+    if sys.version_info >= (3, 11):
+        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
+    # As after Ctrl-C: nobody waits for it, and nothing is closed under it.
+    image.close()
+    assert shim.calls("rbd_close") == 0
+    all_closed(shim)
+
+    # A call that librbd stops when it is asked to, and one that has ended by then.
+    with rbd.Image(ioctx, where[3]) as again:
+        again.resize(SIZE * 8)
+        error = raised_by(
+            lambda: again.resize(SIZE, on_progress=lambda *_: time.sleep(0.2), timeout=0.1)
+        )
+        assert isinstance(error, rbd.Timeout), repr(error)
+        with shim.fault("rbd_resize2", Kind.LINGER, 150, count=1):
+            again.resize(SIZE * 9, timeout=0.05)
+        assert again.size() == SIZE * 9
+
+
+def test_a_call_out_of_time(shimmed: Callable[..., Any]) -> None:
+    shimmed(out_of_time)
 
 
 def exit_over_a_call(where: Where) -> float:
@@ -111,7 +161,7 @@ def exit_over_a_call(where: Where) -> float:
     return time.monotonic()
 
 
-def test_a_call_left_behind_does_not_hold_up_the_exit(shimmed: Callable[..., Any]) -> None:
+def test_an_abandoned_call_does_not_hold_up_the_exit(shimmed: Callable[..., Any]) -> None:
     ended = shimmed(exit_over_a_call)
     assert time.monotonic() - ended < 10
 
@@ -132,7 +182,7 @@ def interrupt_submitting(where: Where) -> None:
     image.close()
 
 
-def test_a_batch_that_settles_at_once_is_interrupted(shimmed: Callable[..., Any]) -> None:
+def test_a_batch_that_completes_at_once_is_interrupted(shimmed: Callable[..., Any]) -> None:
     shimmed(interrupt_submitting)
 
 
@@ -301,12 +351,12 @@ def starts_no_thread(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_a_batch_left_behind_where_no_thread_starts(shimmed: Callable[..., Any]) -> None:
+def test_a_batch_abandoned_where_no_thread_starts(shimmed: Callable[..., Any]) -> None:
     shimmed(abandon_without_threads)
 
 
 def leave_a_batch(where: Where) -> None:
-    """Ctrl-C comes again where a batch hands over what it leaves behind."""
+    """Ctrl-C comes again where a batch hands over what it abandons."""
     shim = Shim()
     _cluster, _ioctx, image = open_all(where)
     start = threading.Thread.start
@@ -332,5 +382,5 @@ def leave_a_batch(where: Where) -> None:
     all_closed(shim)
 
 
-def test_ctrl_c_while_a_batch_is_left_behind(shimmed: Callable[..., Any]) -> None:
+def test_ctrl_c_while_a_batch_is_abandoned(shimmed: Callable[..., Any]) -> None:
     shimmed(leave_a_batch)

@@ -350,6 +350,14 @@ def cancel(*_: int) -> int:
     return -rbd.ECANCELED
 
 
+def test_each_takes_a_timeout_by_keyword() -> None:
+    for name in reporting():
+        cls, method = name.split(".")
+        parameter = inspect.signature(getattr(getattr(rbd, cls), method)).parameters["timeout"]
+        assert parameter.kind is parameter.KEYWORD_ONLY, name
+        assert parameter.default is None, name
+
+
 def test_the_table_is_whole() -> None:
     assert set(table()) == set(STAGES) == reporting() | FINDING
 

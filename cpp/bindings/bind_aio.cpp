@@ -1,4 +1,4 @@
-// What rbd.aio is made of: the queue of a loop, and the calls on an image that settle in it.
+// What rbd.aio is made of: the queue of a loop, and the calls on an image that report to it.
 #include <pybind11/stl.h>
 
 #include <optional>

@@ -19,7 +19,7 @@ namespace rbdxx::python {
 namespace {
 
 // How long the operations in flight may take to complete once a signal handler has raised.
-constexpr auto patience = std::chrono::milliseconds(250);
+constexpr auto batch_patience = std::chrono::milliseconds(250);
 
 uint64_t checked_depth(uint64_t depth) {
     if (depth == 0 || depth > batch::max_depth) {
@@ -39,7 +39,7 @@ void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t 
         } catch (py::error_already_set&) {
             without_gil([&] {
                 work->cancel();
-                work->wait_for(patience);
+                work->wait_for(batch_patience);
             });
             abandon(std::move(work));
             throw;

@@ -15,20 +15,21 @@ void copy_image(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name
                 const std::optional<U64>& features, const std::optional<U64>& order,
                 const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
                 const std::optional<Name>& data_pool, const U64& sparse_size,
-                const py::object& on_progress) {
+                const py::object& on_progress, const py::object& timeout) {
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
-    long_call(on_progress, copy::create, self.get(), dest_ioctx, dest_name, options, sparse_size);
+    long_call(on_progress, timeout, copy::create, self.get(), dest_ioctx, dest_name, options,
+              sparse_size);
 }
 
 void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
                const std::optional<U64>& features, const std::optional<U64>& order,
                const std::optional<U64>& stripe_unit, const std::optional<U64>& stripe_count,
                const std::optional<Name>& data_pool, const std::optional<U64>& clone_format,
-               bool flatten, const py::object& on_progress) {
+               bool flatten, const py::object& on_progress, const py::object& timeout) {
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
     options.clone_format = clone_format_option(clone_format);
     options.flatten = flatten ? 1 : 0;
-    long_call(on_progress, copy::deep, self.get(), dest_ioctx, dest_name, options);
+    long_call(on_progress, timeout, copy::deep, self.get(), dest_ioctx, dest_name, options);
 }
 
 }  // namespace
@@ -49,18 +50,21 @@ void bind_copy(ImageClass& image) {
         py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
         py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
         py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(), py::kw_only(),
-        py::arg("sparse_size") = 0, py::arg("on_progress") = py::none());
+        py::arg("sparse_size") = 0, py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define(
         image, "copy_into",
-        [](const PyImage& self, const PyImage& destination, const py::object& on_progress) {
-            long_call(on_progress, copy::into, self.get(), destination.get());
+        [](const PyImage& self, const PyImage& destination, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, copy::into, self.get(), destination.get());
         },
         "Copies the image's data into another open image, which must be as large at least, over "
         "what is there.\n\n"
         "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "
         "ReadOnlyImage, and\nOperationNotSupported while encryption of this image is loaded.\n\n"
         "Implements: rbd_copy_with_progress2",
-        py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define(
         image, "deep_copy", deep_copy,
         "Copies the image with its snapshots into a new one, which is a clone of the same parent\n"
@@ -74,7 +78,7 @@ void bind_copy(ImageClass& image) {
         py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
         py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
         py::arg("clone_format") = py::none(), py::arg("flatten") = false, py::kw_only(),
-        py::arg("on_progress") = py::none());
+        py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
 }
 
 }  // namespace rbdxx::python

@@ -35,10 +35,10 @@ diff::Request request(uint64_t offset, uint64_t length, const py::object& from_s
 
 // Every extent, collected without the GIL; a signal ends it.
 diff::Array collect(const Image& image, const diff::Request& wanted, bool merge) {
-    // Where the call is left behind, nobody else has it.
+    // An abandoned call is the only owner.
     auto extents = std::make_shared<diff::Array>();
     long_call(
-        py::none(),
+        py::none(), py::none(),
         [extents, wanted, merge](const Image& of, const Progress& progress) {
             *extents = diff::collect(of, wanted, merge, progress);
         },

@@ -295,9 +295,10 @@ Implements: rbd_group_snap_get_info)",
         py::arg("snap_name"));
     define(
         cls, "rollback_to_snap",
-        [](const PyGroup& self, const Name& name, const py::object& on_progress) {
+        [](const PyGroup& self, const Name& name, const py::object& on_progress,
+           const py::object& timeout) {
             long_call(
-                on_progress,
+                on_progress, timeout,
                 [](const IoCtx& ioctx, const std::string& group, const std::string& snapshot,
                    const Progress& progress) {
                     group::rollback({ioctx, group}, snapshot, progress);
@@ -312,6 +313,8 @@ name
     The name of the snapshot.
 on_progress
     Called with (done, total). It may return -rbd.ECANCELED to stop: the images then hold something of both.
+timeout
+    How many seconds the call may take; None: as long as it takes.
 
 Raises
 ------
@@ -319,11 +322,14 @@ ObjectNotFound
     There is no such group or snapshot.
 OperationCanceled
     The callback asked to stop.
+Timeout
+    The call did not end in time. librbd may go on with it.
 InvalidArgument
     The images of the group are no longer those of the snapshot.
 
 Implements: rbd_group_snap_rollback_with_progress)",
-        py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
 }
 
 }  // namespace

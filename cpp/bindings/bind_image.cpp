@@ -145,8 +145,9 @@ void bind_image(ImageClass& image) {
 
     define(
         image, "resize",
-        [](const PyImage& self, const U64& size, bool allow_shrink, const py::object& on_progress) {
-            long_call(on_progress, &Image::resize, self.get(), size, allow_shrink);
+        [](const PyImage& self, const U64& size, bool allow_shrink, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, &Image::resize, self.get(), size, allow_shrink);
         },
         "Changes the size to `size` bytes; shrinking discards what is beyond.\n\n"
         "While encryption is loaded, both `size` and size() leave its header out.\n\n"
@@ -154,11 +155,11 @@ void bind_image(ImageClass& image) {
         "InvalidArgument for a shrink without allow_shrink, OperationCanceled.\n\n"
         "Implements: rbd_resize2",
         py::arg("size"), py::arg("allow_shrink") = true, py::kw_only(),
-        py::arg("on_progress") = py::none());
+        py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
     define(
         image, "flatten",
-        [](const PyImage& self, const py::object& on_progress) {
-            long_call(on_progress, &Image::flatten, self.get());
+        [](const PyImage& self, const py::object& on_progress, const py::object& timeout) {
+            long_call(on_progress, timeout, &Image::flatten, self.get());
         },
         "Copies the parent's data into the clone, which then has no parent.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the parent is still there, "
@@ -166,28 +167,30 @@ void bind_image(ImageClass& image) {
         "what was copied stays. Raises InvalidArgument where there is no parent, "
         "OperationCanceled.\n\n"
         "Implements: rbd_flatten_with_progress",
-        py::arg("on_progress") = py::none());
+        py::arg("on_progress") = py::none(), py::kw_only(), py::arg("timeout") = py::none());
     define(
         image, "sparsify",
-        [](const PyImage& self, const U64& sparse_size, const py::object& on_progress) {
-            long_call(on_progress, &Image::sparsify, self.get(), sparse_size);
+        [](const PyImage& self, const U64& sparse_size, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, &Image::sparsify, self.get(), sparse_size);
         },
         "Gives the space of runs of zeroes back; sparse_size in bytes, a power of two of 4096 or "
         "more.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop. Raises InvalidArgument,\n"
         "OperationCanceled.\n\n"
         "Implements: rbd_sparsify_with_progress",
-        py::arg("sparse_size"), py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("sparse_size"), py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define(
         image, "rebuild_object_map",
-        [](const PyImage& self, const py::object& on_progress) {
-            long_call(on_progress, &Image::rebuild_object_map, self.get());
+        [](const PyImage& self, const py::object& on_progress, const py::object& timeout) {
+            long_call(on_progress, timeout, &Image::rebuild_object_map, self.get());
         },
         "Makes the object map anew, where a flag says that it is invalid.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the flag stays. Raises\n"
         "InvalidArgument where there is no object map, OperationCanceled.\n\n"
         "Implements: rbd_rebuild_object_map",
-        py::kw_only(), py::arg("on_progress") = py::none());
+        py::kw_only(), py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
     define(
         image, "update_features",
         [](const PyImage& self, const U64& features, bool enabled) {

@@ -103,14 +103,17 @@ void bind_images(py::module_& m, RbdClass& rbd) {
         py::arg("ioctx"));
     define(
         rbd, "remove",
-        [](const Rbd&, const IoCtxArgument& ioctx, const Name& name,
-           const py::object& on_progress) { long_call(on_progress, images::remove, ioctx, name); },
+        [](const Rbd&, const IoCtxArgument& ioctx, const Name& name, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, images::remove, ioctx, name);
+        },
         "Removes an image and its data.\n\n"
         "on_progress(done, total) is called on the way; it may return -rbd.ECANCELED to stop. "
         "Raises\n"
         "ImageNotFound, ImageBusy where it is open, ImageHasSnapshots, OperationCanceled.\n\n"
         "Implements: rbd_remove_with_progress",
-        py::arg("ioctx"), py::arg("name"), py::arg("on_progress") = py::none());
+        py::arg("ioctx"), py::arg("name"), py::arg("on_progress") = py::none(), py::kw_only(),
+        py::arg("timeout") = py::none());
     define(
         rbd, "rename",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& src, const Name& dest) {

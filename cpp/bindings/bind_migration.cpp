@@ -56,8 +56,11 @@ void define_step(RbdClass& rbd, const char* name, Step step, const char* doc) {
     define(
         rbd, name,
         [step](const Rbd&, const IoCtxArgument& ioctx, const Name& image_name,
-               const py::object& on_progress) { long_call(on_progress, step, ioctx, image_name); },
-        doc, py::arg("ioctx"), py::arg("image_name"), py::arg("on_progress") = py::none());
+               const py::object& on_progress, const py::object& timeout) {
+            long_call(on_progress, timeout, step, ioctx, image_name);
+        },
+        doc, py::arg("ioctx"), py::arg("image_name"), py::arg("on_progress") = py::none(),
+        py::kw_only(), py::arg("timeout") = py::none());
 }
 
 }  // namespace

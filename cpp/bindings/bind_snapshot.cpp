@@ -178,9 +178,9 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         "The image's snapshots, as an iterator of dicts.\n\nImplements: rbd_snap_list");
     define(
         image, "create_snap",
-        [](const PyImage& self, const Name& name, const Flags& flags,
-           const py::object& on_progress) {
-            long_call(on_progress, snapshot::create, self.get(), name,
+        [](const PyImage& self, const Name& name, const Flags& flags, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, snapshot::create, self.get(), name,
                       static_cast<uint32_t>(flags.value));
         },
         "Takes a snapshot.\n\n"
@@ -189,23 +189,25 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         "the image's other users, and cannot stop it. Raises ImageExists, ReadOnlyImage,\n"
         "DiskQuotaExceeded.\n\n"
         "Implements: rbd_snap_create2, rbd_snap_create",
-        py::arg("name"), py::arg("flags") = 0, py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("name"), py::arg("flags") = 0, py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define_by_name(
         image, "remove_snap", snapshot::remove,
         "Removes a snapshot.\n\nRaises ImageNotFound, ImageBusy where it is protected.\n\n"
         "Implements: rbd_snap_remove");
     define(
         image, "remove_snap2",
-        [](const PyImage& self, const Name& name, const Flags& flags,
-           const py::object& on_progress) {
-            long_call(on_progress, snapshot::remove_with_flags, self.get(), name,
+        [](const PyImage& self, const Name& name, const Flags& flags, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, snapshot::remove_with_flags, self.get(), name,
                       static_cast<uint32_t>(flags.value));
         },
         "Removes a snapshot.\n\n"
         "flags: RBD_SNAP_REMOVE_UNPROTECT, _FLATTEN (its clones first), _FORCE (both).\n"
         "on_progress(done, total) cannot stop it.\n\n"
         "Raises ImageNotFound, ImageBusy where it is protected.\n\nImplements: rbd_snap_remove2",
-        py::arg("name"), py::arg("flags"), py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("name"), py::arg("flags"), py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define(
         image, "remove_snap_by_id",
         [](const PyImage& self, const U64& snap_id) {
@@ -224,15 +226,17 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         py::arg("srcname"), py::arg("dstname"));
     define(
         image, "rollback_to_snap",
-        [](const PyImage& self, const Name& name, const py::object& on_progress) {
-            long_call(on_progress, snapshot::rollback, self.get(), name);
+        [](const PyImage& self, const Name& name, const py::object& on_progress,
+           const py::object& timeout) {
+            long_call(on_progress, timeout, snapshot::rollback, self.get(), name);
         },
         "Makes the image what it was at the snapshot.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the image then holds "
         "something\n"
         "of both. Raises ImageNotFound, IOError, OperationCanceled.\n\n"
         "Implements: rbd_snap_rollback_with_progress",
-        py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none());
+        py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none(),
+        py::arg("timeout") = py::none());
     define_by_name(image, "protect_snap", snapshot::protect,
                    "Protects a snapshot from removal, as old-style clones need.\n\n"
                    "Raises ImageNotFound, ImageBusy where it is protected already.\n\n"

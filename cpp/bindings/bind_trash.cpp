@@ -80,9 +80,9 @@ void bind_trash(py::module_& m, RbdClass& rbd) {
     define(
         rbd, "trash_purge",
         [](const Rbd&, const IoCtxArgument& ioctx, const py::object& expire_ts, float threshold,
-           const py::object& on_progress) {
+           const py::object& on_progress, const py::object& timeout) {
             time_t expires = epoch_seconds(expire_ts);
-            long_call(on_progress, trash::purge, ioctx, expires, threshold);
+            long_call(on_progress, timeout, trash::purge, ioctx, expires, threshold);
         },
         "Removes images in the trash for good: those kept until `expire_ts` at most (a datetime, "
         "in "
@@ -91,19 +91,19 @@ void bind_trash(py::module_& m, RbdClass& rbd) {
         "on_progress(done, total) cannot stop it. Raises InvalidArgument, TypeError.\n\n"
         "Implements: rbd_trash_purge_with_progress",
         py::arg("ioctx"), py::arg("expire_ts") = py::none(), py::arg("threshold") = -1,
-        py::kw_only(), py::arg("on_progress") = py::none());
+        py::kw_only(), py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
     define(
         rbd, "trash_remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& image_id, bool force,
-           const py::object& on_progress) {
-            long_call(on_progress, trash::remove, ioctx, image_id, force);
+           const py::object& on_progress, const py::object& timeout) {
+            long_call(on_progress, timeout, trash::remove, ioctx, image_id, force);
         },
         "Removes an image in the trash for good; force: even if it is still to be kept.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop. Raises ImageNotFound,\n"
         "PermissionError where it is still to be kept, ImageHasSnapshots, OperationCanceled.\n\n"
         "Implements: rbd_trash_remove_with_progress",
         py::arg("ioctx"), py::arg("image_id"), py::arg("force") = false,
-        py::arg("on_progress") = py::none());
+        py::arg("on_progress") = py::none(), py::kw_only(), py::arg("timeout") = py::none());
     define(
         rbd, "trash_restore",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& image_id, const Name& name) {

@@ -106,7 +106,12 @@ class RBD(metaclass=_Type):
     def list(self, ioctx: AnyIoctx) -> List[str]: ...
     def list2(self, ioctx: AnyIoctx) -> ImageIterator: ...
     def remove(
-        self, ioctx: AnyIoctx, name: Text, on_progress: Optional[OnProgress] = None
+        self,
+        ioctx: AnyIoctx,
+        name: Text,
+        on_progress: Optional[OnProgress] = None,
+        *,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def rename(self, ioctx: AnyIoctx, src: Text, dest: Text) -> None: ...
     # clone
@@ -173,6 +178,7 @@ class RBD(metaclass=_Type):
         threshold: float = -1,
         *,
         on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def trash_remove(
         self,
@@ -180,6 +186,8 @@ class RBD(metaclass=_Type):
         image_id: Text,
         force: bool = False,
         on_progress: Optional[OnProgress] = None,
+        *,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def trash_restore(self, ioctx: AnyIoctx, image_id: Text, name: Text) -> None: ...
     # migration
@@ -209,13 +217,28 @@ class RBD(metaclass=_Type):
         data_pool: Optional[Text] = None,
     ) -> None: ...
     def migration_execute(
-        self, ioctx: AnyIoctx, image_name: Text, on_progress: Optional[OnProgress] = None
+        self,
+        ioctx: AnyIoctx,
+        image_name: Text,
+        on_progress: Optional[OnProgress] = None,
+        *,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def migration_commit(
-        self, ioctx: AnyIoctx, image_name: Text, on_progress: Optional[OnProgress] = None
+        self,
+        ioctx: AnyIoctx,
+        image_name: Text,
+        on_progress: Optional[OnProgress] = None,
+        *,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def migration_abort(
-        self, ioctx: AnyIoctx, image_name: Text, on_progress: Optional[OnProgress] = None
+        self,
+        ioctx: AnyIoctx,
+        image_name: Text,
+        on_progress: Optional[OnProgress] = None,
+        *,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def migration_status(self, ioctx: AnyIoctx, image_name: Text) -> MigrationStatus: ...
     # metadata
@@ -341,12 +364,21 @@ class Image(metaclass=_Type):
         allow_shrink: bool = True,
         *,
         on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
-    def flatten(self, on_progress: Optional[OnProgress] = None) -> None: ...
+    def flatten(
+        self, on_progress: Optional[OnProgress] = None, *, timeout: Optional[float] = None
+    ) -> None: ...
     def sparsify(
-        self, sparse_size: SupportsIndex, *, on_progress: Optional[OnProgress] = None
+        self,
+        sparse_size: SupportsIndex,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
-    def rebuild_object_map(self, *, on_progress: Optional[OnProgress] = None) -> None: ...
+    def rebuild_object_map(
+        self, *, on_progress: Optional[OnProgress] = None, timeout: Optional[float] = None
+    ) -> None: ...
     def update_features(self, features: SupportsIndex, enabled: bool) -> None: ...
     def flush(self) -> None: ...
     def invalidate_cache(self) -> None: ...
@@ -471,15 +503,31 @@ class Image(metaclass=_Type):
     # snapshot
     def list_snaps(self) -> SnapIterator: ...
     def create_snap(
-        self, name: Text, flags: SupportsIndex = 0, *, on_progress: Optional[OnProgress] = None
+        self,
+        name: Text,
+        flags: SupportsIndex = 0,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def remove_snap(self, name: Text) -> None: ...
     def remove_snap2(
-        self, name: Text, flags: SupportsIndex, *, on_progress: Optional[OnProgress] = None
+        self,
+        name: Text,
+        flags: SupportsIndex,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def remove_snap_by_id(self, snap_id: SupportsIndex) -> None: ...
     def rename_snap(self, srcname: Text, dstname: Text) -> None: ...
-    def rollback_to_snap(self, name: Text, *, on_progress: Optional[OnProgress] = None) -> None: ...
+    def rollback_to_snap(
+        self,
+        name: Text,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
+    ) -> None: ...
     def protect_snap(self, name: Text) -> None: ...
     def unprotect_snap(self, name: Text) -> None: ...
     def is_protected_snap(self, name: Text) -> bool: ...
@@ -518,9 +566,14 @@ class Image(metaclass=_Type):
         *,
         sparse_size: SupportsIndex = 0,
         on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def copy_into(
-        self, destination: Image, *, on_progress: Optional[OnProgress] = None
+        self,
+        destination: Image,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     def deep_copy(
         self,
@@ -535,6 +588,7 @@ class Image(metaclass=_Type):
         flatten: bool = False,
         *,
         on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
     ) -> None: ...
     # migration
     def migration_source_spec(self) -> Dict[str, Any]: ...
@@ -726,7 +780,13 @@ class Group(metaclass=_Type):
     def rename_snap(self, old_snap_name: Text, new_snap_name: Text) -> None: ...
     def list_snaps(self) -> GroupSnapIterator: ...
     def get_snap_info(self, snap_name: Text) -> GroupSnapshot: ...
-    def rollback_to_snap(self, name: Text, *, on_progress: Optional[OnProgress] = None) -> None: ...
+    def rollback_to_snap(
+        self,
+        name: Text,
+        *,
+        on_progress: Optional[OnProgress] = None,
+        timeout: Optional[float] = None,
+    ) -> None: ...
 
 # Iterators, under the stock module's names
 

@@ -16,7 +16,7 @@ namespace {
 // How long the end of the interpreter waits for what is in flight, and for a callback to return.
 constexpr auto last_deliveries = std::chrono::seconds(1);
 constexpr double last_join_seconds = 5;
-// How often a signal may come while the thread starts for what is left behind.
+// How often a signal may come while the thread starts for what is abandoned.
 constexpr int most_attempts = 100;
 
 // Never freed: librbd's threads may push into a queue until the process is gone.

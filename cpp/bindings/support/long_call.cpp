@@ -1,13 +1,16 @@
 #include "long_call.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "callbacks.hpp"
+#include "errors.hpp"
 #include "gil.hpp"
 #include "work.hpp"
 
@@ -48,10 +51,10 @@ public:
 
     enum class News { none, question, finished };
 
-    // Whether there is something to do, for which it waits a moment. Without the GIL.
-    News news() {
+    // Whether there is something to do, for which it waits as long. Without the GIL.
+    News news(Clock::duration time) {
         News found = News::none;
-        wait_until(signal_interval, [&] {
+        wait_until(time, [&] {
             found = in_flight_ == 0 ? News::finished : waits() ? News::question : News::none;
             return found != News::none;
         });
@@ -95,6 +98,7 @@ public:
         return false;
     }
 
+    bool failed() const { return failure_ != nullptr; }
     // Throws what the call threw.
     void check() const {
         if (failure_) {
@@ -203,7 +207,21 @@ public:
             until_ = until_ ? std::min(*until_, until) : until;
         }
         error_.emplace(error);
+        expired_ = false;
     }
+
+    // The call has had its time. `error` is raised for that, unless something else was before.
+    void expire(const py::object& error) {
+        until_ = std::min(until_.value_or(Clock::time_point::max()), Clock::now() + last_patience);
+        if (!error_) {
+            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+            error_.emplace();
+            expired_ = true;
+        }
+    }
+
+    // Whether it concerns a call that has ended with success after all.
+    bool concerns_success() const { return !expired_; }
 
     bool out_of_patience() const { return until_ && Clock::now() >= *until_; }
 
@@ -223,21 +241,48 @@ public:
 private:
     std::optional<py::error_already_set> error_;
     std::optional<Clock::time_point> until_;
+    bool expired_ = false;  // the error is that of expire()
 };
+
+// When a call that starts now is to end, if ever. Raises TypeError, ValueError.
+std::optional<Clock::time_point> end_of(const py::object& timeout) {
+    if (timeout.is_none()) {
+        return std::nullopt;
+    }
+    if (PyBool_Check(timeout.ptr()) != 0 || PyNumber_Check(timeout.ptr()) == 0) {
+        throw py::type_error("timeout must be a number of seconds or None, not " +
+                             std::string(Py_TYPE(timeout.ptr())->tp_name));
+    }
+    const double seconds = PyFloat_AsDouble(timeout.ptr());
+    if (PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    if (!(seconds > 0)) {
+        throw py::value_error("timeout must be more than 0 seconds, or None, not " +
+                              std::string(py::str(timeout)));
+    }
+    // As good as no end, and no number of nanoseconds too large.
+    constexpr double most = 1e9;
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                              std::chrono::duration<double>(std::min(seconds, most)));
+}
 
 }  // namespace
 
-void run_long_call(const py::object& on_progress, Handles handles,
+void run_long_call(const py::object& on_progress, const py::object& timeout, Handles handles,
                    std::function<void(const Progress&)> call) {
     const bool reports = !on_progress.is_none();
     if (reports && PyCallable_Check(on_progress.ptr()) == 0) {
         throw py::type_error("on_progress must be callable or None");
     }
+    std::optional<Clock::time_point> end = end_of(timeout);
     auto work = std::make_unique<LongCall>(std::move(handles), std::move(call), reports);
     work->start();
     Raised raised;
     for (;;) {
-        const LongCall::News news = without_gil([&] { return work->news(); });
+        const Clock::duration left = end ? *end - Clock::now() : Clock::duration::max();
+        const LongCall::News news = without_gil(
+            [&] { return work->news(std::clamp<Clock::duration>(left, {}, signal_interval)); });
         if (news == LongCall::News::finished) {
             break;
         }
@@ -246,6 +291,12 @@ void run_long_call(const py::object& on_progress, Handles handles,
         bool asking = false;
         try {
             check_signals();
+            if (end && Clock::now() >= *end) {
+                end.reset();
+                raised.expire(make_error(
+                    ETIMEDOUT,
+                    "the call did not end within " + std::string(py::str(timeout)) + " seconds"));
+            }
             if (question && !raised) {
                 asking = true;
                 answer = work->ask(on_progress);
@@ -279,7 +330,7 @@ void run_long_call(const py::object& on_progress, Handles handles,
             work->answer(answer);
         }
     }
-    if (raised) {
+    if (raised && (raised.concerns_success() || work->failed())) {
         raised.raise();
     }
     work->check();

@@ -229,7 +229,7 @@ TEST_CASE("a handle that is lent closes once, whoever is last") {
     }
 }
 
-TEST_CASE("a close that waits for a call waits no longer once the call is left behind") {
+TEST_CASE("a close that waits for a call waits no longer once the call is abandoned") {
     for (int round = 0; round < 20; ++round) {
         Probe probe;
         probe.enter();
@@ -250,7 +250,7 @@ TEST_CASE("a close that waits for a call waits no longer once the call is left b
     }
 }
 
-TEST_CASE("a close waits for the other calls where one that was left behind has ended") {
+TEST_CASE("a close waits for the other calls where an abandoned one has ended") {
     for (int round = 0; round < 200; ++round) {
         auto probe = std::make_shared<Probe>();
         probe->enter();

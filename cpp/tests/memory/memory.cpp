@@ -1,4 +1,4 @@
-// A librbd and librados in memory: asynchronous operations settle out of order, in threads of its
+// A librbd and librados in memory: asynchronous operations complete out of order, in threads of its
 // own. It has what the engine calls and nothing else, and is built with the sanitizers that the
 // tests are built with, which a real Ceph is not. Misuse that real Ceph would answer with a crash
 // or a hang ends the process.
@@ -162,7 +162,7 @@ int fault(const std::map<uint64_t, int>& faults, uint64_t offset) {
     return found == faults.end() ? 0 : found->second;
 }
 
-void settle(Completion* completion, ssize_t result) {
+void complete(Completion* completion, ssize_t result) {
     completion->result = result;
     completion->callback(completion, completion->argument);
 }
@@ -187,7 +187,7 @@ int start(void* image, uint64_t offset, void* completion, const Operate& operate
             }
             --on->flying;
         }
-        settle(static_cast<Completion*>(completion), result);
+        complete(static_cast<Completion*>(completion), result);
     });
     return 0;
 }
@@ -436,14 +436,14 @@ int rbd_aio_flush(rbd_image_t image, rbd_completion_t completion) {
 int rbd_aio_open(rados_ioctx_t ioctx, const char* name, rbd_image_t* image, const char* snapshot,
                  rbd_completion_t completion) {
     memory::pool().add([=, what = std::string(name)] {
-        memory::settle(static_cast<memory::Completion*>(completion),
-                       rbd_open(ioctx, what.c_str(), image, snapshot));
+        memory::complete(static_cast<memory::Completion*>(completion),
+                         rbd_open(ioctx, what.c_str(), image, snapshot));
     });
     return 0;
 }
 int rbd_aio_close(rbd_image_t image, rbd_completion_t completion) {
     memory::pool().add(
-        [=] { memory::settle(static_cast<memory::Completion*>(completion), rbd_close(image)); });
+        [=] { memory::complete(static_cast<memory::Completion*>(completion), rbd_close(image)); });
     return 0;
 }
 

@@ -17,7 +17,7 @@ struct Live {
 };
 Live live();
 
-// Operations are taken, but none settles until the end of its life.
+// Operations are taken, but none completes until the end of its life.
 class Hold {
 public:
     Hold();
@@ -28,7 +28,7 @@ public:
 
 // Submissions of operations at the offset (bytes) are answered with `result`.
 void refuse(uint64_t offset, int result);
-// Operations at the offset settle with `result`.
+// Operations at the offset complete with `result`.
 void spoil(uint64_t offset, int result);
 // No more faults.
 void forgive();
