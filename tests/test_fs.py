@@ -22,6 +22,9 @@ from fsspec.tests import abstract  # noqa: E402
 import rbd.fs  # noqa: E402
 from rbd.fs import RBDFileSystem  # noqa: E402
 
+# Some releases of fsspec have fixtures in a form that pytest 9 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:Class-scoped fixture")
+
 MIB = 1 << 20
 
 
@@ -170,6 +173,8 @@ def test_files(fs: Any, root: str) -> None:
     with fs.open(path, "r+b") as file:
         file.seek(0, 2)
         file.write(b"three")
+    with fs.open(path, "rb") as file:
+        assert file.size == 11
     with fs.open(path, "rt") as text:
         assert text.read() == "onetwothree"
     with fs.open(path, "w") as text:

@@ -285,7 +285,11 @@ class _ByAddress:
 
 
 class _BufferedReader(_ByAddress, io.BufferedReader):
-    pass
+    @property
+    def size(self) -> int:
+        """The length of the file in bytes, by the name that fsspec has for it."""
+        raw: Any = self.raw
+        return int(raw._end())
 
 
 # The buffers of the standard library write to the raw file, but do not flush that.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import os
 import random
+import tempfile
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import rbd
@@ -94,6 +96,8 @@ def calls(what: str, function: Callable[..., Any], stage: Stage) -> List[Dict[st
 
 def drive(note: str, kind: str, seed: int, share: float, *where: str) -> Dict[str, Any]:
     """Make a share of the calls on an image of a kind; for a process."""
+    # Texts may be taken for the names of files.
+    os.chdir(tempfile.mkdtemp())
     chosen = random.Random(seed)
     stage = Stage(image_kinds.Stage(*where), kind)
     run = Run(stage, note)
