@@ -92,12 +92,16 @@ def test_write_zeroes(run: Run) -> None:
     run(body)
 
 
-def test_compare_and_write_that_finds_other_data(run: Run) -> None:
+def test_compare_and_write_that_finds_other_data(run: Run, rbd_image: rbd.Image) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         await image.write(b"a" * 512, 0)
         with pytest.raises(rbd.CompareMismatch) as caught:
             await image.compare_and_write(b"a" * 100 + b"b" * 412, b"c" * 512, 0)
         assert caught.value.offset == 100
+        with pytest.raises(rbd.CompareMismatch) as blocking:
+            rbd_image.compare_and_write(b"a" * 100 + b"b" * 412, b"c" * 512, 0)
+        assert str(caught.value) == str(blocking.value)
+        assert "the data differs from offset 100" in str(caught.value)
         assert await image.read(0, 512) == b"a" * 512
 
     run(body)
@@ -139,6 +143,7 @@ def test_the_end_of_the_image(run: Run, rbd_image: rbd.Image) -> None:
             with pytest.raises(rbd.IncompleteWriteError) as incomplete:
                 await across
             assert incomplete.value.errno is None
+            assert "wrote only 50 out of 100 bytes" in str(incomplete.value)
         assert await image.read(SIZE - 50, 50) == b"y" * 50
 
     run(body)

@@ -179,6 +179,7 @@ def test_across_the_end(rbd_image: rbd.Image) -> None:
         rbd_image.write_blocks(b"x" * 2 * BLOCK, [SIZE - 100, 0])
     error = incomplete.value
     assert (error.errno, error.index, error.offset) == (None, 0, SIZE - 100)
+    assert "wrote only 100 out of 4096 bytes" in str(error)
     assert rbd_image.read(SIZE - 100, 100) == b"x" * 100
     assert rbd_image.read(0, BLOCK) == b"x" * BLOCK
 
@@ -235,6 +236,7 @@ def test_vectors_at_the_end(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.IncompleteWriteError) as caught:
         rbd_image.writev([b"y" * 60, b"z" * 60], SIZE - 100)
     assert caught.value.errno is None
+    assert "wrote only 100 out of 120 bytes" in str(caught.value)
     assert rbd_image.read(SIZE - 100, 100) == b"y" * 60 + b"z" * 40
 
 

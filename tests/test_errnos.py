@@ -157,7 +157,7 @@ PLACELESS = {"RBD.features_to_string", "RBD.features_from_string"} | {
     f"RBD.mirror_site_name_{verb}" for verb in ("get", "set")
 }
 # What fails before the call that is about a pool: librbd's own memory.
-PREPARATIONS = ("error creating a completion", "error setting the option ", "error asking for ")
+PREPARATIONS = ("error setting the option ", "error asking for ")
 
 
 def every_place(where: Where) -> List[Any]:

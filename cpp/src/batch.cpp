@@ -103,8 +103,12 @@ void Batch::check() const {
     std::string message = io::region(plan_->verb(), image_, offset, plan_->length(failed_index_)) +
                           " (operation " + std::to_string(failed_index_) + " of " +
                           std::to_string(plan_->count()) + ")";
-    // Less written than asked for has no errno.
-    int code = failed_code_ == incomplete ? 0 : -failed_code_;
+    int code = -failed_code_;
+    if (failed_code_ == incomplete) {
+        // Less written than asked for has no errno.
+        code = 0;
+        message += io::wrote_only(plan_->written(failed_index_), plan_->length(failed_index_));
+    }
     throw BatchError(code, message, failed_index_, offset);
 }
 

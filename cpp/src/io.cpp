@@ -12,6 +12,14 @@ std::string region(const char* verb, const Image& image, uint64_t offset, uint64
            "~" + std::to_string(length);
 }
 
+std::string wrote_only(uint64_t done, uint64_t length) {
+    return ": wrote only " + std::to_string(done) + " out of " + std::to_string(length) + " bytes";
+}
+
+std::string differs_from(uint64_t offset) {
+    return ": the data differs from offset " + std::to_string(offset);
+}
+
 namespace {
 
 // As Use, for one call on an image that outlives it: without the cost of a share.
@@ -64,9 +72,7 @@ uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64
 void require_whole(const char* verb, const Image& image, uint64_t offset, uint64_t length,
                    uint64_t done) {
     if (done != length) {
-        throw IncompleteWrite(region(verb, image, offset, length) + ": wrote only " +
-                              std::to_string(done) + " out of " + std::to_string(length) +
-                              " bytes");
+        throw IncompleteWrite(region(verb, image, offset, length) + wrote_only(done, length));
     }
 }
 
@@ -187,9 +193,8 @@ uint64_t compare_and_write(const Image& image, const char* expected, const char*
     });
     if (result == -EILSEQ) {
         mismatch = difference.place(mismatch);
-        throw CompareMismatch(mismatch, region("comparing", image, offset, length) +
-                                            ": the data differs from offset " +
-                                            std::to_string(mismatch));
+        throw CompareMismatch(mismatch, region("comparing and writing", image, offset, length) +
+                                            differs_from(mismatch));
     }
     check(result, [&] {
         return region("comparing and writing", image, offset, length) + refused(image, result);

@@ -55,8 +55,7 @@ struct Transfer final : LoopOperation {
         }
         // librbd cuts an asynchronous write at the end of the image without a word.
         if (writes && offset < image_size && image_size - offset < length) {
-            throw IncompleteWrite(region() + ": only " + std::to_string(image_size - offset) +
-                                  " bytes were written");
+            throw IncompleteWrite(region() + io::wrote_only(image_size - offset, length));
         }
         return py::int_(done);
     }
@@ -100,7 +99,8 @@ struct VectorTransfer final : LoopOperation {
     bool again(const Queue& queue) override {
         int code = plan->complete(index, result());
         if (code == batch::incomplete) {
-            throw IncompleteWrite(region() + ": it goes across the end of the image");
+            throw IncompleteWrite(region() +
+                                  io::wrote_only(plan->written(index), plan->length(index)));
         }
         if (code < 0) {
             throw Error(-code, region());
@@ -133,8 +133,7 @@ struct Plain final : LoopOperation {
     py::object value() override {
         if (result() == -EILSEQ && difference) {
             mismatch = difference->place(mismatch);
-            throw CompareMismatch(mismatch,
-                                  message + ": other data from " + std::to_string(mismatch));
+            throw CompareMismatch(mismatch, message + io::differs_from(mismatch));
         }
         if (result() < 0) {
             throw Error(static_cast<int>(-result()), message);

@@ -38,8 +38,10 @@ public:
     // An operation has completed with `result`: the negative errno that it is to fail with, or 0;
     // `incomplete` where less was written than asked.
     virtual int complete(uint64_t index, ssize_t result) noexcept = 0;
-    // "reading", "writing".
-    virtual const char* verb() const noexcept = 0;
+    virtual bool writes() const noexcept = 0;
+    const char* verb() const noexcept { return writes() ? "writing" : "reading"; }
+    // How many bytes of an operation that is incomplete were written.
+    virtual uint64_t written(uint64_t index) const noexcept = 0;
 };
 
 inline constexpr int incomplete = -0x7fff;
@@ -101,7 +103,8 @@ public:
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
     int complete(uint64_t index, ssize_t result) noexcept override;
-    const char* verb() const noexcept override { return writes_ ? "writing" : "reading"; }
+    bool writes() const noexcept override { return writes_; }
+    uint64_t written(uint64_t index) const noexcept override { return image_size_ - offset(index); }
 
 private:
     Blocks(char* data, std::vector<uint64_t> offsets, uint64_t length, bool writes,
@@ -134,7 +137,8 @@ public:
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
     int complete(uint64_t index, ssize_t result) noexcept override;
-    const char* verb() const noexcept override { return writes_ ? "writing" : "reading"; }
+    bool writes() const noexcept override { return writes_; }
+    uint64_t written(uint64_t index) const noexcept override { return image_size_ - offset(index); }
 
     // The bytes read from the beginning, up to where one came back short.
     uint64_t done() const noexcept;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include <rbdxx/error.hpp>
@@ -215,8 +216,9 @@ public:
         begin(std::move(queue), std::move(handle));
         const int answer = create_completion<Kind>(context);
         if (answer < 0) {
+            const std::string on = handle_->describe();
             withdraw();
-            throw Error(-answer, "error creating a completion");
+            throw Error(-answer, "error creating a completion for " + on);
         }
     }
     // The second half, from where nothing can be thrown: a refused call completes with its answer.

@@ -72,5 +72,9 @@ void read_iterate(const Image& image, uint64_t offset, uint64_t length, const Vi
 
 // "error reading image 'vm1' at 4096~512", for messages.
 std::string region(const char* verb, const Image& image, uint64_t offset, uint64_t length);
+// What a message about a write adds that did not write everything, or about a comparison that found
+// other data from `offset` on, in the image.
+std::string wrote_only(uint64_t done, uint64_t length);
+std::string differs_from(uint64_t offset);
 
 }  // namespace rbdxx::io
