@@ -20,6 +20,7 @@ import pytest
 import rbd
 import rbd.aio
 from support import isolated
+from support.daemons import eventually
 from support.location import Where
 
 SIZE = 8 << 20
@@ -119,6 +120,36 @@ def test_a_loop_that_ends_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> No
     image.image.close()  # waits for librbd, not for a loop that is gone
     assert image.closed
     rbd.RBD().remove(rbd_ioctx, "left")
+
+
+def test_what_is_in_flight_as_a_loop_ends_is_freed(rbd_image: rbd.Image) -> None:
+    """Its buffers are free once librbd is done with them, whoever else has the image open."""
+    buffers = [bytearray(1 << 20) for _ in range(8)]
+
+    async def leave() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        for buffer in buffers:
+            task = asyncio.ensure_future(image.write(buffer, 0))
+            await asyncio.sleep(0)
+            task.cancel()
+
+    asyncio.run(leave())
+
+    def free() -> bool:
+        try:
+            for buffer in buffers:
+                buffer.append(0)
+        except BufferError:
+            return False
+        return True
+
+    assert eventually(free)
+    # The next loop has a queue of its own.
+    asyncio.run(leave_again(rbd_image))
+
+
+async def leave_again(image: rbd.Image) -> None:
+    assert await rbd.aio.AsyncImage(image).read(0, 4) == bytes(4)
 
 
 def test_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx) -> None:

@@ -7,6 +7,7 @@ All of them share that one cluster, which takes longer to start than most of the
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import errno
@@ -19,6 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 import pytest
 
 import rbd
+import rbd.aio
 from rbd import rados
 from rbd.testing import LocalCluster
 from support import figures
@@ -432,7 +434,14 @@ TAKERS: Dict[str, Callable[[rbd.Image], Any]] = {
     "lock_acquire": lambda image: image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE),
     "create_snap": lambda image: image.create_snap("after"),
     "resize": lambda image: image.resize(SIZE + 4096),
+    "write_blocks": lambda image: image.write_blocks(b"after", [0]),
+    "await": lambda image: asyncio.run(write_awaited(image)),
+    "aio_write": lambda image: image.aio_write(b"after", 0, None).wait_for_complete_and_cb(),
 }
+
+
+async def write_awaited(image: rbd.Image) -> None:
+    await rbd.aio.AsyncImage(image).write(b"after", 0)
 
 
 @pytest.mark.parametrize("taker", TAKERS if SOAK else ["write"])

@@ -33,19 +33,22 @@ void run(const Image& image, const std::shared_ptr<batch::Plan>& plan, uint64_t 
          std::vector<Buffer> buffers) {
     auto work = std::make_unique<OnBuffers<batch::Batch>>(std::move(buffers), image, plan, depth,
                                                           Callbacks::owner());
-    while (!without_gil([&] { return work->run_for(signal_interval); })) {
-        try {
-            check_signals();
-        } catch (py::error_already_set&) {
-            without_gil([&] {
-                work->cancel();
-                work->wait_for(batch_patience);
-            });
-            abandon(std::move(work));
-            throw;
+    do {
+        while (!without_gil([&] { return work->run_for(signal_interval); })) {
+            try {
+                check_signals();
+            } catch (py::error_already_set&) {
+                without_gil([&] {
+                    work->cancel();
+                    work->wait_for(batch_patience);
+                });
+                abandon(std::move(work));
+                throw;
+            }
         }
-    }
-    work->check();
+    } while (without_gil([&] { return work->recover(); }));
+    // An error says who has the lock, which is asked for.
+    without_gil([&] { work->check(); });
 }
 
 // A memory error for what no memory can hold.

@@ -65,11 +65,13 @@ py::object aio_read(const py::object& self, const U64& offset, const U64& length
 
 py::object aio_write(const py::object& self, const py::object& data, const U64& offset,
                      const py::object& oncomplete, const Flags& flags) {
-    return submit_on(std::make_unique<WriteCompletion>(data), self, oncomplete,
-                     [&](WriteCompletion& made, engine::QueuePointer queue, const Image& image) {
-                         aio::write(made, std::move(queue), image, made.buffer.data(), offset,
-                                    made.buffer.size(), flags);
-                     });
+    auto completion = std::make_unique<WriteCompletion>(data);
+    auto write = [&made = *completion, offset = uint64_t{offset}, flags = int{flags}](
+                     engine::QueuePointer queue, const Image& image) {
+        aio::write(made, std::move(queue), image, made.buffer.data(), offset, made.buffer.size(),
+                   flags);
+    };
+    return submit_write(std::move(completion), self, oncomplete, write);
 }
 
 struct CompareCompletion final : Completion {
@@ -95,21 +97,23 @@ py::object aio_compare_and_writev(const py::object& self, const py::object& comp
     auto completion = std::make_unique<CompareCompletion>(compare, data);
     std::vector<iovec> expected = vectors_of(completion->expected);
     std::vector<iovec> vectors = vectors_of(completion->buffers);
-    auto size = [](const std::vector<iovec>& all) {
+    auto size_of = [](const std::vector<iovec>& all) {
         return std::accumulate(all.begin(), all.end(), uint64_t{0},
                                [](uint64_t sum, const iovec& one) { return sum + one.iov_len; });
     };
-    if (size(expected) != size(vectors)) {
+    const uint64_t size = size_of(vectors);
+    if (size_of(expected) != size) {
         throw py::value_error("compare and data must be of one size");
     }
-    return submit_on(std::move(completion), self, oncomplete,
-                     [&](CompareCompletion& made, engine::QueuePointer queue, const Image& on) {
-                         made.difference.emplace(on, offset, size(vectors));
-                         aio::compare_and_writev(made, std::move(queue), on, expected.data(),
-                                                 static_cast<int>(expected.size()), vectors.data(),
-                                                 static_cast<int>(vectors.size()), offset,
-                                                 &made.mismatch, flags);
-                     });
+    auto write = [&made = *completion, expected = std::move(expected), vectors = std::move(vectors),
+                  size, offset = uint64_t{offset},
+                  flags = int{flags}](engine::QueuePointer queue, const Image& on) {
+        made.difference.emplace(on, offset, size);
+        aio::compare_and_writev(made, std::move(queue), on, expected.data(),
+                                static_cast<int>(expected.size()), vectors.data(),
+                                static_cast<int>(vectors.size()), offset, &made.mismatch, flags);
+    };
+    return submit_write(std::move(completion), self, oncomplete, std::move(write));
 }
 
 py::object aio_close(const py::object& self, const py::object& oncomplete) {
@@ -164,7 +168,7 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
         }));
     define(
-        completion, "is_complete", [](const Completion& self) { return self.is_complete(); },
+        completion, "is_complete", [](const Completion& self) { return self.complete_for_good(); },
         "Whether the call is complete; its callback may still be running.");
     define(
         completion, "get_return_value", [](const Completion& self) { return self.return_value(); },
@@ -194,10 +198,12 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
         image, "aio_discard",
         [](const py::object& self, const U64& offset, const U64& length,
            const py::object& oncomplete) {
-            return submit_plain(self, oncomplete,
-                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
-                                    aio::discard(made, std::move(queue), on, offset, length);
-                                });
+            auto completion = std::make_unique<Completion>();
+            auto write = [&made = *completion, offset = uint64_t{offset},
+                          length = uint64_t{length}](engine::QueuePointer queue, const Image& on) {
+                aio::discard(made, std::move(queue), on, offset, length);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         "Starts to free `length` bytes from `offset`; gives a Completion. "
         "oncomplete(completion).\n\nImplements: rbd_aio_discard",
@@ -206,11 +212,12 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
         image, "aio_write_zeroes",
         [](const py::object& self, const U64& offset, const U64& length,
            const py::object& oncomplete, const Flags& zero_flags) {
-            return submit_plain(self, oncomplete,
-                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
-                                    aio::write_zeroes(made, std::move(queue), on, offset, length,
-                                                      zero_flags);
-                                });
+            auto completion = std::make_unique<Completion>();
+            auto write = [&made = *completion, offset = uint64_t{offset}, length = uint64_t{length},
+                          flags = int{zero_flags}](engine::QueuePointer queue, const Image& on) {
+                aio::write_zeroes(made, std::move(queue), on, offset, length, flags);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         "Starts to write zeroes over `length` bytes from `offset`; gives a Completion.\n\n"
         "oncomplete(completion). zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\n"
@@ -271,13 +278,14 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
                 PyErr_SetString(PyExc_OverflowError, "crc32c has 32 bits");
                 throw py::error_already_set();
             }
-            return submit_on(
-                std::make_unique<WriteCompletion>(data), self, oncomplete,
-                [&](WriteCompletion& made, engine::QueuePointer queue, const Image& on) {
-                    aio::write_with_crc32c(made, std::move(queue), on, made.buffer.data(), offset,
-                                           made.buffer.size(), static_cast<uint32_t>(crc32c),
-                                           flags);
-                });
+            auto completion = std::make_unique<WriteCompletion>(data);
+            auto write = [&made = *completion, offset = uint64_t{offset},
+                          crc = static_cast<uint32_t>(crc32c),
+                          flags = int{flags}](engine::QueuePointer queue, const Image& on) {
+                aio::write_with_crc32c(made, std::move(queue), on, made.buffer.data(), offset,
+                                       made.buffer.size(), crc, flags);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         "As aio_write, with the data's checksum, which then need not be reckoned again.\n\n"
         "crc32c: CRC-32C of the data, begun with all bits set and not inverted at the end.\n\n"

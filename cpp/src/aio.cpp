@@ -2,10 +2,14 @@
 #include <rbdxx/detail/image_io.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/lock.hpp>
 
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace rbdxx::aio {
 
@@ -152,6 +156,43 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
                                                    count, completion, mismatch, flags);
         },
         [&] { return io::region("comparing and writing", image, offset, total(vectors, count)); });
+}
+
+namespace {
+
+// For all that wait for it.
+void release_for_refused(const Image& image) noexcept {
+    ImageState& state = *image.state();
+    lock::release_left_behind(image, lock::released(image));
+    std::vector<std::pair<Operation*, unsigned>> refused;
+    {
+        std::lock_guard<std::mutex> lock(state.refused_mutex);
+        refused.swap(state.refused);
+    }
+    for (const auto& [operation, before] : refused) {
+        operation->complete(lock::released(image) != before ? 1 : 0);
+    }
+}
+
+}  // namespace
+
+void release_left_behind(Operation& operation, QueuePointer queue, const Image& image,
+                         unsigned before) {
+    ImageState& state = *image.state();
+    operation.begin(std::move(queue), image.state());
+    std::lock_guard<std::mutex> lock(state.refused_mutex);
+    try {
+        state.refused.emplace_back(&operation, before);
+        if (state.refused.size() == 1) {
+            std::thread([image] { release_for_refused(image); }).detach();
+        }
+    } catch (...) {
+        if (!state.refused.empty() && state.refused.back().first == &operation) {
+            state.refused.pop_back();
+        }
+        operation.withdraw();
+        throw;
+    }
 }
 
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,

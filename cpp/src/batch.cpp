@@ -2,6 +2,7 @@
 #include <rbdxx/detail/image_io.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/lock.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -63,11 +64,28 @@ Batch::Batch(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth,
     engine::Librbd::require(use_->functions());
     plan_->require(use_->functions());
     mine_.reserve(slots_.size());
+    prepare();
+}
+
+void Batch::prepare() {
+    released_locks_ = lock::released(image_);
+    failed_index_ = none;
+    failed_code_ = 0;
+    next_.store(0);
     for (Slot& slot : slots_) {
         slot.batch = this;
         mine_.push_back(&slot);
     }
     begin(slots_.size());
+}
+
+bool Batch::recover() {
+    if (!plan_->writes() || !lock::may_be_left_behind(failed_code_) ||
+        !lock::release_left_behind(image_, released_locks_)) {
+        return false;
+    }
+    prepare();
+    return true;
 }
 
 Batch::~Batch() {
@@ -104,6 +122,9 @@ void Batch::check() const {
                           " (operation " + std::to_string(failed_index_) + " of " +
                           std::to_string(plan_->count()) + ")";
     int code = -failed_code_;
+    if (plan_->writes()) {
+        message += lock::refusal(image_, code);
+    }
     if (failed_code_ == incomplete) {
         // Less written than asked for has no errno.
         code = 0;
@@ -153,7 +174,9 @@ void Batch::fail(uint64_t index, int code) noexcept {
 
 void run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth) {
     Batch batch(image, plan, depth);
-    batch.run_for(std::chrono::nanoseconds::max());
+    do {
+        batch.run_for(std::chrono::nanoseconds::max());
+    } while (batch.recover());
     batch.check();
 }
 

@@ -95,7 +95,7 @@ void Operation::begin(QueuePointer queue, std::shared_ptr<Handle> handle) {
     handle->enter();
     handle_ = std::move(handle);
     queue_ = std::move(queue);
-    result_ = 0;
+    result_.store(0, std::memory_order_relaxed);
     left_ = false;
     complete_.store(false, std::memory_order_relaxed);
 }
@@ -106,7 +106,7 @@ void Operation::withdraw() noexcept {
 }
 
 void Operation::completed(ssize_t result) noexcept {
-    result_ = result;
+    result_.store(result, std::memory_order_relaxed);
     // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
     QueuePointer queue = std::move(queue_);
     if (leaves_early_) {

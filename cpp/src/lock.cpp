@@ -216,7 +216,13 @@ constexpr std::chrono::seconds rewatch{6};
 
 }  // namespace
 
-bool release_left_behind(const Image& image) noexcept {
+unsigned released(const Image& image) noexcept {
+    return image.state()->released_locks.load();
+}
+
+namespace {
+
+bool release_any(const Image& image) noexcept {
     bool any = false;
     try {
         if (is_owner(image)) {
@@ -239,6 +245,17 @@ bool release_left_behind(const Image& image) noexcept {
         return any;
     }
     return any;
+}
+
+}  // namespace
+
+bool release_left_behind(const Image& image, unsigned before) noexcept {
+    ImageState& state = *image.state();
+    std::lock_guard<std::mutex> lock(state.release_mutex);
+    if (state.released_locks.load() == before && release_any(image)) {
+        state.released_locks.fetch_add(1);
+    }
+    return state.released_locks.load() != before;
 }
 
 std::string refusal(const Image& image, int code) {

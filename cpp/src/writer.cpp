@@ -1,5 +1,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/writer.hpp>
 
 #include <algorithm>
@@ -103,16 +104,19 @@ void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* bl
 
 void Writer::pump() {
     while (!failed_ && submitted_ < writes_.size() && !full()) {
-        Write& write = writes_[submitted_];
-        submit(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
-                          abi::rbd_completion_t completion) {
-            return write.data == nullptr ? call.rbd_aio_write_zeroes(raw, write.offset,
-                                                                     write.length, completion, 0, 0)
-                                         : call.rbd_aio_write(raw, write.offset, write.length,
-                                                              write.data, completion);
-        });
+        submit_write(writes_[submitted_]);
         ++submitted_;
     }
+}
+
+void Writer::submit_write(Write& write) {
+    write.released_locks = lock::released(image_);
+    submit(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
+                      abi::rbd_completion_t completion) {
+        return write.data == nullptr
+                   ? call.rbd_aio_write_zeroes(raw, write.offset, write.length, completion, 0, 0)
+                   : call.rbd_aio_write(raw, write.offset, write.length, write.data, completion);
+    });
 }
 
 // Takes what has completed, in order, and gives its memory back.
@@ -124,9 +128,16 @@ void Writer::collect() {
         }
         if (write.result < 0) {
             failed_ = true;
+            if (lock::may_be_left_behind(write.result) &&
+                lock::release_left_behind(image_, write.released_locks)) {
+                submit_write(write);
+                failed_ = false;
+                break;
+            }
             check(write.result, [&] {
                 return io::region(write.data == nullptr ? "zeroing" : "writing", image_,
-                                  write.offset, write.length);
+                                  write.offset, write.length) +
+                       lock::refusal(image_, static_cast<int>(-write.result));
             });
         }
         if (write.block != nullptr) {

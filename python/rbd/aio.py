@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncImage", "open"]
 
-_queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _core._LoopQueue] = (
-    weakref.WeakKeyDictionary()
-)
+# Weakly both: a loop keeps the queue that it reads until it is closed. Then the queue is gone, and
+# what was in flight in it is freed once librbd is done with it.
+_queues: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, weakref.ReferenceType[_core._LoopQueue]
+] = weakref.WeakKeyDictionary()
 _queues_lock = threading.Lock()
 
 
@@ -46,11 +48,12 @@ os.register_at_fork(after_in_child=_forget_the_lock)
 def _queue_of(loop: asyncio.AbstractEventLoop) -> _core._LoopQueue:
     """The loop's queue, which it makes and has the loop read."""
     with _queues_lock:
-        queue = _queues.get(loop)
+        reference = _queues.get(loop)
+        queue = None if reference is None else reference()
         if queue is None:
             queue = _core._LoopQueue()
             loop.add_reader(queue.fileno(), queue.drain)
-            _queues[loop] = queue
+            _queues[loop] = weakref.ref(queue)
         return queue
 
 

@@ -1,5 +1,6 @@
 #include "aio.hpp"
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "buffer.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
+#include "recovery.hpp"
 
 namespace rbdxx::python {
 
@@ -36,11 +38,15 @@ struct Transfer final : LoopOperation {
         });
     }
     bool again(const Queue& queue) override {
-        if (result() < 0) {
-            throw Error(static_cast<int>(-result()), region());
+        if (writes && recovery.again(*this, queue, *image, [&] { submit(queue); })) {
+            return true;
+        }
+        const ssize_t answer = recovery.result(*this);
+        if (answer < 0) {
+            throw Error(static_cast<int>(-answer), region());
         }
         uint64_t asked = std::min(length - done, io::piece);
-        uint64_t got = writes ? asked : static_cast<uint64_t>(result());
+        uint64_t got = writes ? asked : static_cast<uint64_t>(answer);
         done += got;
         if (got < asked || done == length) {
             return false;
@@ -81,6 +87,7 @@ struct Transfer final : LoopOperation {
     uint64_t image_size = 0;
     int flags = 0;
     bool writes = false;
+    Recovery recovery;
 };
 
 // One stretch of the image, from or to many pieces of memory.
@@ -97,7 +104,10 @@ struct VectorTransfer final : LoopOperation {
         });
     }
     bool again(const Queue& queue) override {
-        int code = plan->complete(index, result());
+        if (plan->writes() && recovery.again(*this, queue, *image, [&] { submit(queue); })) {
+            return true;
+        }
+        int code = plan->complete(index, recovery.result(*this));
         if (code == batch::incomplete) {
             throw IncompleteWrite(region() +
                                   io::wrote_only(plan->written(index), plan->length(index)));
@@ -126,17 +136,25 @@ struct VectorTransfer final : LoopOperation {
     std::vector<Buffer> buffers;
     std::shared_ptr<batch::Vectors> plan;
     uint64_t index = 0;
+    Recovery recovery;
 };
 
 // A call that answers with nothing but success; the future gets `answer`.
 struct Plain final : LoopOperation {
+    void submit(const Queue& queue) {
+        without_gil([&] { call(*this, queue, *image); });
+    }
+    bool again(const Queue& queue) override {
+        return writes && recovery.again(*this, queue, *image, [&] { submit(queue); });
+    }
     py::object value() override {
-        if (result() == -EILSEQ && difference) {
+        const ssize_t code = recovery.result(*this);
+        if (code == -EILSEQ && difference) {
             mismatch = difference->place(mismatch);
             throw CompareMismatch(mismatch, message + io::differs_from(mismatch));
         }
-        if (result() < 0) {
-            throw Error(static_cast<int>(-result()), message);
+        if (code < 0) {
+            throw Error(static_cast<int>(-code), message);
         }
         return answer;
     }
@@ -148,6 +166,10 @@ struct Plain final : LoopOperation {
         LoopOperation::reset();
     }
 
+    const Image* image = nullptr;  // the owner's
+    std::function<void(Plain& operation, const Queue& queue, const Image& on)> call;
+    bool writes = false;
+    Recovery recovery;
     Buffer first;
     Buffer second;
     py::object answer = py::none();
@@ -205,6 +227,7 @@ std::unique_ptr<Transfer> transfer(LoopQueue& queue, const Image& image, uint64_
     made->length = length;
     made->flags = flags;
     made->writes = writes;
+    made->recovery.prepare(image);
     return made;
 }
 
@@ -216,18 +239,20 @@ std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t 
     auto made = std::make_unique<Plain>();
     made->message = io::region(verb, image, offset, length);
     made->answer = py::int_(length);
+    made->writes = true;
+    made->recovery.prepare(image);
     return made;
 }
 
-// Whether a weak reference still refers to this object.
-bool refers(const py::object& weak, const py::object& object) {
+// What a weak reference refers to; null where that is gone.
+py::object referent(const py::object& weak) {
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject* found = nullptr;
     PyWeakref_GetRef(weak.ptr(), &found);
-    Py_XDECREF(found);
-    return found == object.ptr();
+    return py::reinterpret_steal<py::object>(found);
 #else
-    return PyWeakref_GetObject(weak.ptr()) == object.ptr();
+    PyObject* found = PyWeakref_GetObject(weak.ptr());
+    return found == Py_None ? py::object() : py::reinterpret_borrow<py::object>(found);
 #endif
 }
 
@@ -257,16 +282,18 @@ AsyncCalls::Here AsyncCalls::here() {
     found.loop = checked(PyObject_CallNoArgs(get_running_loop_.ptr()));
     {
         std::lock_guard<std::mutex> lock(mutex_);
-        if (last_queue_ != nullptr && refers(last_loop_, found.loop)) {
-            found.owner = last_owner_;
+        if (last_queue_ != nullptr && referent(last_loop_).is(found.loop)) {
+            found.owner = referent(last_owner_);
             found.queue = last_queue_;
-            return found;
         }
+    }
+    if (found.owner) {
+        return found;
     }
     found.owner = queue_of_(found.loop);
     found.queue = &found.owner.cast<LoopQueue&>();
     py::object loop = py::weakref(found.loop);
-    py::object owner = found.owner;
+    py::object owner = py::weakref(found.owner);
     {
         std::lock_guard<std::mutex> lock(mutex_);
         std::swap(last_loop_, loop);
@@ -290,11 +317,10 @@ py::object AsyncCalls::submit(const Here& here, std::unique_ptr<Made> operation,
 }
 
 template <class Made, class Call>
-py::object AsyncCalls::plain(std::unique_ptr<Made> operation, const Call& call) {
-    const Image& on = target_->get();
-    return submit(here(), std::move(operation), [&](Made& made, const Queue& queue) {
-        without_gil([&] { call(made, queue, on); });
-    });
+py::object AsyncCalls::plain(std::unique_ptr<Made> operation, Call call) {
+    operation->image = &target_->get();
+    operation->call = std::move(call);
+    return submit(here(), std::move(operation), itself);
 }
 
 py::object AsyncCalls::done(const py::object& value) {
@@ -327,6 +353,7 @@ py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool
     const Image& on = target_->get();
     auto made = std::make_unique<VectorTransfer>();
     made->image = &on;
+    made->recovery.prepare(on);
     made->buffers = all_buffers(buffers, writes ? Buffer::Access::read : Buffer::Access::write);
     auto vectors = vectors_of(made->buffers);
     without_gil([&] {
@@ -342,14 +369,14 @@ py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool
 
 py::object AsyncCalls::discard(uint64_t offset, uint64_t length) {
     return plain(on_region("discarding", target_->get(), offset, length),
-                 [&](Plain& operation, const Queue& queue, const Image& on) {
+                 [=](Plain& operation, const Queue& queue, const Image& on) {
                      aio::discard(operation, queue, on, offset, length);
                  });
 }
 
 py::object AsyncCalls::write_zeroes(uint64_t offset, uint64_t length, int zero_flags) {
     return plain(on_region("zeroing", target_->get(), offset, length),
-                 [&](Plain& operation, const Queue& queue, const Image& on) {
+                 [=](Plain& operation, const Queue& queue, const Image& on) {
                      aio::write_zeroes(operation, queue, on, offset, length, zero_flags);
                  });
 }
@@ -357,7 +384,7 @@ py::object AsyncCalls::write_zeroes(uint64_t offset, uint64_t length, int zero_f
 py::object AsyncCalls::write_same(py::handle data, uint64_t offset, uint64_t length, int flags) {
     auto made = on_region("writing", target_->get(), offset, length);
     made->first = Buffer(data, Buffer::Access::read);
-    return plain(std::move(made), [&](Plain& operation, const Queue& queue, const Image& on) {
+    return plain(std::move(made), [=](Plain& operation, const Queue& queue, const Image& on) {
         aio::write_same(operation, queue, on, operation.first.data(), operation.first.size(),
                         offset, length, flags);
     });
@@ -373,7 +400,7 @@ py::object AsyncCalls::compare_and_write(py::handle compare, py::handle data, ui
     auto made = on_region("comparing and writing", target_->get(), offset, buffer.size());
     made->first = std::move(expected);
     made->second = std::move(buffer);
-    return plain(std::move(made), [&](Plain& operation, const Queue& queue, const Image& on) {
+    return plain(std::move(made), [=](Plain& operation, const Queue& queue, const Image& on) {
         operation.difference.emplace(on, offset, operation.second.size());
         aio::compare_and_write(operation, queue, on, operation.first.data(),
                                operation.second.data(), offset, operation.second.size(),

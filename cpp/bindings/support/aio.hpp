@@ -52,7 +52,7 @@ private:
     py::object submit(const Here& here, std::unique_ptr<Made> operation, const Call& call);
     // `call(operation, queue, image)` of a call that answers with nothing but success.
     template <class Made, class Call>
-    py::object plain(std::unique_ptr<Made> operation, const Call& call);
+    py::object plain(std::unique_ptr<Made> operation, Call call);
     // The future of what needs no I/O.
     py::object done(const py::object& value);
 
@@ -62,8 +62,8 @@ private:
     py::object get_running_loop_;
     py::object create_future_;
 
-    // Most images live in one loop: remembered, so that nothing is looked up. Weakly: an image must
-    // not keep a loop that has ended.
+    // Most images live in one loop: remembered, so that nothing is looked up. Both weakly: an image
+    // must not keep a loop that has ended, nor its queue.
     std::mutex mutex_;
     py::object last_loop_;
     py::object last_owner_;

@@ -9,7 +9,20 @@ namespace rbdxx::python {
 
 Completion::Completion() : callbacks_(&Callbacks::get()) {}
 
+bool Completion::again() noexcept {
+    if (!write_) {
+        return false;
+    }
+    const engine::QueuePointer& queue = callbacks_->queue();
+    const Image& image = owner_.cast<const PyImage&>().get();
+    return recovery_.again(*this, queue, image,
+                           [&] { without_gil([&] { write_(queue, image); }); });
+}
+
 void Completion::deliver() noexcept {
+    if (again()) {
+        return;
+    }
     // Dropped last: this may be all that keeps it.
     py::object self = std::move(self_);
     try {
@@ -82,6 +95,16 @@ py::object submit(std::unique_ptr<Completion> completion, const py::object& owne
         throw;
     }
     return self;
+}
+
+py::object submit_write(std::unique_ptr<Completion> completion, const py::object& self,
+                        const py::object& oncomplete, Completion::Write write) {
+    completion->write_ = std::move(write);
+    completion->recovery_.prepare(self.cast<const PyImage&>().get());
+    return submit_on(std::move(completion), self, oncomplete,
+                     [](Completion& made, engine::QueuePointer queue, const Image& image) {
+                         made.write_(std::move(queue), image);
+                     });
 }
 
 }  // namespace rbdxx::python

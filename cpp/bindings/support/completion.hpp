@@ -10,11 +10,14 @@
 #include "callbacks.hpp"
 #include "gil.hpp"
 #include "image.hpp"
+#include "recovery.hpp"
 
 namespace rbdxx::python {
 
 class Completion : public engine::Operation {
 public:
+    using Write = std::function<void(engine::QueuePointer queue, const Image& image)>;
+
     Completion();
 
     // The callback's second argument, and what is to be done before it is called; a null object for
@@ -24,7 +27,12 @@ public:
     virtual void release() {}
 
     void deliver() noexcept override;
-    ssize_t return_value() const noexcept { return is_complete() ? result() : 0; }
+    bool complete_for_good() const noexcept {
+        return write_ ? recovery_.settled(*this) : is_complete();
+    }
+    ssize_t return_value() const noexcept {
+        return complete_for_good() ? recovery_.result(*this) : 0;
+    }
     void wait();
 
     int traverse(visitproc visit, void* argument) const;
@@ -36,12 +44,18 @@ protected:
 private:
     friend py::object submit(std::unique_ptr<Completion> completion, const py::object& owner,
                              const py::object& callback, const std::function<void()>& call);
+    friend py::object submit_write(std::unique_ptr<Completion> completion, const py::object& self,
+                                   const py::object& oncomplete, Write write);
+
+    bool again() noexcept;
 
     Callbacks* const callbacks_;
     py::object self_;   // in flight, it keeps itself
     py::object owner_;  // the image, or whatever else must live until it is done
     py::object callback_;
     py::object exception_;
+    Write write_;  // what submits it, of one that needs the exclusive lock
+    Recovery recovery_;
     std::atomic<bool> delivered_{false};
 };
 
@@ -71,6 +85,11 @@ py::object submit_on(std::unique_ptr<Made> completion, const py::object& self,
         without_gil([&] { call(made, std::move(queue), image); });
     });
 }
+
+// As submit_on(), for a call that needs the exclusive lock: `write(queue, image)` submits it, once
+// more where an outage has left the lock behind.
+py::object submit_write(std::unique_ptr<Completion> completion, const py::object& self,
+                        const py::object& oncomplete, Completion::Write write);
 
 template <class Call>
 py::object submit_plain(const py::object& self, const py::object& oncomplete, const Call& call) {

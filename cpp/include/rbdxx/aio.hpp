@@ -53,6 +53,11 @@ void compare_and_write(Operation& operation, QueuePointer queue, const Image& im
 void compare_and_writev(Operation& operation, QueuePointer queue, const Image& image,
                         const iovec* expected, int expected_count, const iovec* vectors, int count,
                         uint64_t offset, uint64_t* mismatch, int flags = 0);
+// An operation that needs the exclusive lock and was refused: as lock::release_left_behind(), in
+// another thread, one for each image. Completes with 1 if the operation is to be submitted once
+// more, else with 0.
+void release_left_behind(Operation& operation, QueuePointer queue, const Image& image,
+                         unsigned before);
 // `crc`: of the data, CRC-32C begun with all bits set, which saves the OSDs from reckoning it.
 // Implements: rbd_aio_write_with_crc32c
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,

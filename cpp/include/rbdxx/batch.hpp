@@ -60,6 +60,9 @@ public:
     bool run_for(std::chrono::nanoseconds time) noexcept;
     // Submits nothing more. What is in flight may complete.
     void cancel() noexcept;
+    // Once all is over: whether operations failed for an exclusive lock that an outage had left
+    // behind, which this releases (lock.hpp). Then all is to be run once more.
+    bool recover();
     // Cancels, waits for what is in flight, and leaves the image.
     void close() noexcept;
     // Once all is over: throws BatchError for the failed operation of the lowest index.
@@ -67,6 +70,7 @@ public:
 
 private:
     class Slot;
+    void prepare();
     using Time = std::chrono::steady_clock::time_point;
     static constexpr uint64_t none = std::numeric_limits<uint64_t>::max();
 
@@ -81,6 +85,7 @@ private:
     std::vector<Slot*> mine_;
     std::atomic<uint64_t> next_{0};
     std::atomic<bool> cancelled_{false};
+    unsigned released_locks_ = 0;
     uint64_t failed_index_ = none;
     int failed_code_ = 0;
 };

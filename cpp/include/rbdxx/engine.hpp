@@ -174,7 +174,7 @@ public:
     // Whether the library is done with it and with its memory. Any thread may ask.
     bool is_complete() const noexcept { return complete_.load(std::memory_order_acquire); }
     // What the library answered, once complete: a negative errno, the bytes read, or 0.
-    ssize_t result() const noexcept { return result_; }
+    ssize_t result() const noexcept { return result_.load(std::memory_order_relaxed); }
 
     // Closes need not wait for this operation to be taken from its queue: it leaves its handle as
     // soon as it completes. To be called before it is submitted.
@@ -246,7 +246,7 @@ private:
 
     QueuePointer queue_;
     std::shared_ptr<Handle> handle_;
-    ssize_t result_ = 0;
+    std::atomic<ssize_t> result_{0};
     std::atomic<bool> complete_{false};
     bool leaves_early_ = false;
     bool left_ = false;  // handle_ keeps the memory alone

@@ -18,6 +18,9 @@
 
 namespace rbdxx {
 
+namespace engine {
+class Operation;
+}
 namespace watch {
 class Watch;
 }
@@ -67,6 +70,13 @@ struct ImageState final : Handle {
     std::atomic<bool> notifies{false};
     // How many have completed that poll_events() has not given yet.
     mutable std::atomic<int64_t> untold{0};
+    // How many exclusive locks that an outage left behind were released (lock.hpp). The mutex is
+    // held while that goes on.
+    std::atomic<unsigned> released_locks{0};
+    std::mutex release_mutex;
+    // What waits for that in aio::release_left_behind(), and the count from when it was submitted.
+    std::vector<std::pair<engine::Operation*, unsigned>> refused;
+    std::mutex refused_mutex;
     // The bytes by which the image is smaller while its encryption is loaded: those of the header.
     std::atomic<uint64_t> encryption_header{0};
     // What librbd calls back must live until it is told to stop, which it is before the image goes.

@@ -59,16 +59,25 @@ Owners owners(const Image& image);
 void break_managed(const Image& image, int mode, const std::string& owner);
 
 // Releases an exclusive lock that a handle on the same connection, closed while the cluster did not
-// answer, could not release: librbd refuses to break a lock of its own client. Returns whether
-// there was one. It counts as left behind once the cluster has forgotten the handle's watch.
-bool release_left_behind(const Image& image) noexcept;
+// answer, could not release: librbd refuses to break a lock of its own client. It counts as left
+// behind once the cluster has forgotten the handle's watch. Takes seconds if there is one.
+//
+// Returns whether one was released since `before`, which released() returned: the threads whose
+// calls were refused for the same lock may all ask.
+bool release_left_behind(const Image& image, unsigned before) noexcept;
+// How many locks left behind were released through this handle.
+unsigned released(const Image& image) noexcept;
+// Whether librbd answers so if a lock left behind stands in the way. It has other reasons, too.
+inline bool may_be_left_behind(int64_t result) noexcept {
+    return result == -EINVAL || result == -EROFS || result == -EEXIST;
+}
 
 // The answer of `call()`, which is made once more if a lock left behind stood in its way.
 template <class Call>
 auto with_lock(const Image& image, const Call& call) {
+    const unsigned before = released(image);
     auto result = call();
-    const bool refused = result == -EINVAL || result == -EROFS || result == -EEXIST;
-    return refused && release_left_behind(image) ? call() : result;
+    return may_be_left_behind(result) && release_left_behind(image, before) ? call() : result;
 }
 
 // What a message adds about another client that holds the exclusive lock: who, and what to do.

@@ -38,13 +38,15 @@ private:
         uint64_t pending = 0;  // operations that still need its memory
     };
     struct Write final : Transfer {
-        const char* data = nullptr;  // null for zeroes
+        const char* data = nullptr;   // null for zeroes
+        unsigned released_locks = 0;  // when it was submitted
         Block* block = nullptr;
     };
     template <class Ready>
     bool advance_until(Wait wait, const Ready& ready);
     void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
     void pump();
+    void submit_write(Write& write);
     void collect();
 
     const uint64_t sparse_;

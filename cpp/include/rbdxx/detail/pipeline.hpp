@@ -54,6 +54,7 @@ protected:
         transfer.pipeline_ = this;
         const Use<ImageState>& use = transfer.use_.emplace(image_.use());
         detail::ImageIo::require(use.state());
+        transfer.complete = false;
         begin();
         try {
             const ssize_t answer = transfer.submit_call<detail::ImageIo>(

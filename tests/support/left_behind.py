@@ -1,0 +1,35 @@
+"""An exclusive lock as an outage leaves it behind: of this connection, and of no open image."""
+
+from __future__ import annotations
+
+import struct
+
+import rbd
+import rbd.rados
+
+# No handle is at such an address.
+COOKIE = "auto 94000000000000"
+
+
+def _text(words: str) -> bytes:
+    return struct.pack("<I", len(words)) + words.encode()
+
+
+def leave_behind(ioctx: rbd.rados.Ioctx, name: str) -> str:
+    """Put the lock on a closed image; returns the object that has it."""
+    with rbd.Image(ioctx, name, read_only=True) as image:
+        header = f"rbd_header.{image.id()}"
+    exclusive, no_flags = b"\1", b"\0"
+    request = _text("rbd_lock") + exclusive + _text(COOKIE) + _text("internal") + _text("")
+    request += struct.pack("<II", 0, 0) + no_flags
+    ioctx.execute(header, "lock", "lock", struct.pack("<BBI", 1, 1, len(request)) + request)
+    return header
+
+
+def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:
+    """Whether nobody has released it; releases it."""
+    try:
+        ioctx.unlock(header, "rbd_lock", COOKIE)
+    except rbd.rados.ObjectNotFound:
+        return False
+    return True

@@ -1,0 +1,235 @@
+"""Every way to write releases an exclusive lock that an outage has left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import io
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+
+import rbd
+import rbd.aio
+import rbd.rados
+from rbd import transfer
+from rbd.testing import Cluster
+from support.daemons import eventually
+from support.left_behind import is_there, leave_behind
+
+SIZE = 64 << 20
+BLOCK = 1 << 16
+LOCKED = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+BEFORE, AFTER, ZEROES = b"b" * BLOCK, b"a" * BLOCK, bytes(BLOCK)
+
+
+def finish(image: rbd.Image, method: str, *arguments: Any) -> None:
+    """One of the aio_* methods: the completion is not complete before the write has succeeded."""
+    results: List[Any] = []
+    completion = getattr(image, method)(*arguments, lambda _, *more: results.append(more))
+    while not completion.is_complete():
+        assert completion.get_return_value() == 0
+        time.sleep(0.001)
+    assert completion.get_return_value() == 0
+    completion.wait_for_complete_and_cb()
+    assert results in ([()], [(None,)])
+
+
+def wait(image: rbd.Image, method: str, *arguments: Any) -> None:
+    async def call() -> None:
+        opened = rbd.aio.AsyncImage(image)
+        await getattr(opened, method)(*arguments)
+
+    asyncio.run(call())
+
+
+def restore(image: rbd.Image) -> None:
+    data = b"w" + (0).to_bytes(8, "little") + BLOCK.to_bytes(8, "little") + AFTER
+    size = b"s" + SIZE.to_bytes(8, "little")
+    transfer.import_diff(io.BytesIO(b"rbd diff v1\n" + size + data + b"e"), image)
+
+
+def assign(image: rbd.Image) -> None:
+    rbd.ImageArray(image, "u1", (BLOCK,), mode="r+")[:] = ord("a")
+
+
+def write_file(image: rbd.Image) -> None:
+    with image.open_file("r+b") as file:
+        file.write(AFTER)
+
+
+#: What writes at the beginning of an image, and which block is there afterwards.
+WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
+    "write": (lambda image: image.write(AFTER, 0), AFTER),
+    "discard": (lambda image: image.discard(0, BLOCK), ZEROES),
+    "write_same": (lambda image: image.write_same(b"a" * 512, 0, BLOCK), AFTER),
+    "write_blocks": (lambda image: image.write_blocks(AFTER, range(0, BLOCK, 512)), AFTER),
+    "writev": (lambda image: image.writev([AFTER[:1000], AFTER[1000:]], 0), AFTER),
+    "aio_write": (lambda image: finish(image, "aio_write", AFTER, 0), AFTER),
+    "aio_discard": (lambda image: finish(image, "aio_discard", 0, BLOCK), ZEROES),
+    "aio_write_zeroes": (lambda image: finish(image, "aio_write_zeroes", 0, BLOCK), ZEROES),
+    "aio_write_with_crc32c": (
+        # Of so many "a", begun with all bits set and not inverted at the end.
+        lambda image: finish(image, "aio_write_with_crc32c", AFTER, 0, crc32c(AFTER)),
+        AFTER,
+    ),
+    "aio_compare_and_writev": (
+        lambda image: finish(image, "aio_compare_and_writev", [b"b" * 512], [b"a" * 512], 0),
+        AFTER[:512] + BEFORE[512:],
+    ),
+    "await write": (lambda image: wait(image, "write", AFTER, 0), AFTER),
+    "await writev": (lambda image: wait(image, "writev", [AFTER], 0), AFTER),
+    "await discard": (lambda image: wait(image, "discard", 0, BLOCK), ZEROES),
+    "await write_zeroes": (lambda image: wait(image, "write_zeroes", 0, BLOCK), ZEROES),
+    "await write_same": (lambda image: wait(image, "write_same", b"a" * 512, 0, BLOCK), AFTER),
+    "await compare_and_write": (
+        lambda image: wait(image, "compare_and_write", b"b" * 512, b"a" * 512, 0),
+        AFTER[:512] + BEFORE[512:],
+    ),
+    "import_diff": (restore, AFTER),
+    "array": (assign, AFTER),
+    "file": (write_file, AFTER),
+}
+NEEDS = {
+    "aio_write_zeroes": "rbd_aio_write_zeroes",
+    "await write_zeroes": "rbd_aio_write_zeroes",
+    "aio_write_with_crc32c": "rbd_aio_write_with_crc32c",
+    "aio_compare_and_writev": "rbd_aio_compare_and_writev",
+}
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
+    """An image of one block, whose lock is left behind; returns the object that has the lock."""
+    rbd.RBD().create(ioctx, name, SIZE, features=LOCKED)
+    with rbd.Image(ioctx, name) as image:
+        image.write(BEFORE, 0)
+    return leave_behind(ioctx, name)
+
+
+def test_every_way_to_write_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    def problem(way: str) -> Optional[str]:
+        write, expected = WAYS[way]
+        header = create(rbd_ioctx, way)
+        with rbd.Image(rbd_ioctx, way) as image:
+            write(image)
+            image.flush()
+            found = image.read(0, BLOCK)
+            owner = image.is_exclusive_lock_owner()
+        if found != expected:
+            return f"{way}: {found[:8]!r}"
+        if is_there(rbd_ioctx, header) or not owner:
+            return f"{way}: the lock is still there"
+        return None
+
+    ways = [way for way in WAYS if way not in NEEDS or rbd.supports(NEEDS[way])]
+    # They wait, each by itself.
+    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
+        outcomes = list(pool.map(problem, ways))
+    assert [outcome for outcome in outcomes if outcome] == []
+
+
+def test_many_at_a_time(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """All that were refused go on, from threads and loops alike."""
+    header = create(rbd_ioctx, "many")
+
+    async def run(image: rbd.Image) -> None:
+        opened = rbd.aio.AsyncImage(image)
+        await asyncio.gather(*(opened.write(AFTER, at * BLOCK) for at in range(500)))
+
+    with rbd.Image(rbd_ioctx, "many") as image:
+        completions = [image.aio_write(AFTER, at * BLOCK, None) for at in range(500, 600)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for at in range(600, 608):
+                pool.submit(image.write, AFTER, at * BLOCK)
+            asyncio.run(run(image))
+        for completion in completions:
+            completion.wait_for_complete_and_cb()
+            assert completion.get_return_value() == 0
+        assert image.read(0, 608 * BLOCK) == AFTER * 608
+    assert not is_there(rbd_ioctx, header)
+
+
+def test_closing_waits_for_it(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    header = create(rbd_ioctx, "closed")
+    image = rbd.Image(rbd_ioctx, "closed")
+    called: List[int] = []
+    completion = image.aio_write(AFTER, 0, lambda done: called.append(done.get_return_value()))
+    # By then it is refused; a close that comes in between may leave it so.
+    time.sleep(0.5)
+    image.close()
+    completion.wait_for_complete_and_cb()
+    assert called in ([0], [-errno.EINVAL])
+    with rbd.Image(rbd_ioctx, "closed") as again:
+        assert again.read(0, BLOCK) == (BEFORE if called[0] else AFTER)
+    is_there(rbd_ioctx, header)
+
+
+def test_another_clients_lock_stays(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    """Who is refused for that is told so, at once."""
+    name = "theirs"
+    rbd.RBD().create(rbd_ioctx, name, SIZE, features=LOCKED)
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        with rbd.Image(ioctx, name) as theirs, rbd.Image(rbd_ioctx, name) as image:
+            theirs.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+            for call in (
+                lambda: wait(image, "write", AFTER, 0),
+                lambda: wait(image, "writev", [AFTER], 0),
+                lambda: wait(image, "discard", 0, BLOCK),
+            ):
+                with pytest.raises(rbd.ReadOnlyImage):
+                    call()
+            completion = image.aio_write(AFTER, 0, None)
+            completion.wait_for_complete_and_cb()
+            assert completion.is_complete()
+            assert completion.get_return_value() == -errno.EROFS
+            for blocking in (
+                lambda: image.write_blocks(AFTER, [0]),
+                lambda: image.writev([AFTER], 0),
+                lambda: restore(image),
+            ):
+                with pytest.raises(rbd.ReadOnlyImage, match="holds the exclusive lock"):
+                    blocking()
+            assert theirs.is_exclusive_lock_owner()
+
+
+def resizable(data: bytearray) -> bool:
+    try:
+        data.append(0)
+    except BufferError:
+        return False
+    return True
+
+
+def test_a_cancelled_task(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """What nobody waits for any more goes on, and its buffer with it."""
+    header = create(rbd_ioctx, "cancelled")
+    data = bytearray(AFTER)
+
+    async def run(image: rbd.Image) -> None:
+        task = asyncio.ensure_future(rbd.aio.AsyncImage(image).write(data, 0))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(BufferError):
+            data.append(0)
+
+    image = rbd.Image(rbd_ioctx, "cancelled")
+    asyncio.run(run(image))
+    image.close()
+    assert eventually(lambda: resizable(data))
+    is_there(rbd_ioctx, header)
