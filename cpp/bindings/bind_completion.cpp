@@ -226,7 +226,11 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     define(
         image, "aio_flush",
         [](const py::object& self, const py::object& oncomplete) {
-            return submit_plain(self, oncomplete, aio::flush);
+            auto completion = std::make_unique<Completion>();
+            auto flush = [&made = *completion](engine::QueuePointer queue, const Image& on) {
+                aio::flush(made, std::move(queue), on);
+            };
+            return submit_write(std::move(completion), self, oncomplete, flush);
         },
         "Starts to make every completed write safe; gives a Completion. "
         "oncomplete(completion).\n\nImplements: rbd_aio_flush",

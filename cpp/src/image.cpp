@@ -328,11 +328,13 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         allow_shrink = allow_shrink || after > before;
     }
     const uint64_t bytes = header > 0 && resize_counts_header == 1 ? with_header(size) : size;
-    const int result = lock::with_lock(*this, [&] {
-        return call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
-                                 progress_argument(progress));
-    });
-    check(result, [&] { return message() + lock::refusal(*this, -result); });
+    lock::check_with_lock(
+        *this,
+        [&] {
+            return call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
+                                     progress_argument(progress));
+        },
+        message);
 }
 
 void Image::flatten(const Progress& progress) const {
@@ -345,32 +347,49 @@ void Image::flatten(const Progress& progress) const {
                                     "destroy the header. Open it without loading encryption to "
                                     "flatten it");
     }
-    check(call->rbd_flatten_with_progress(call.get(), report_progress, progress_argument(progress)),
-          [&] { return "error flattening " + describe(); });
+    lock::check_with_lock(
+        *this,
+        [&] {
+            return call->rbd_flatten_with_progress(call.get(), report_progress,
+                                                   progress_argument(progress));
+        },
+        [&] { return "error flattening " + describe(); });
 }
 
 void Image::sparsify(uint64_t sparse_size, const Progress& progress) const {
     auto call = use();
-    check(call->rbd_sparsify_with_progress(call.get(), sparse_size, report_progress,
-                                           progress_argument(progress)),
-          [&] { return "error sparsifying " + describe(); });
+    lock::check_with_lock(
+        *this,
+        [&] {
+            return call->rbd_sparsify_with_progress(call.get(), sparse_size, report_progress,
+                                                    progress_argument(progress));
+        },
+        [&] { return "error sparsifying " + describe(); });
 }
 
 void Image::rebuild_object_map(const Progress& progress) const {
     auto call = use();
-    check(call->rbd_rebuild_object_map(call.get(), report_progress, progress_argument(progress)),
-          [&] { return "error rebuilding the object map of " + describe(); });
+    lock::check_with_lock(
+        *this,
+        [&] {
+            return call->rbd_rebuild_object_map(call.get(), report_progress,
+                                                progress_argument(progress));
+        },
+        [&] { return "error rebuilding the object map of " + describe(); });
 }
 
 void Image::update_features(uint64_t features, bool enabled) const {
     auto call = use();
-    check(call->rbd_update_features(call.get(), features, enabled ? 1 : 0),
-          [&] { return "error updating features of " + describe(); });
+    lock::check_with_lock(
+        *this, [&] { return call->rbd_update_features(call.get(), features, enabled ? 1 : 0); },
+        [&] { return "error updating features of " + describe(); });
 }
 
 void Image::flush() const {
     auto call = use();
-    check(call->rbd_flush(call.get()), [&] { return "error flushing " + describe(); });
+    lock::check_with_lock(
+        *this, [&] { return call->rbd_flush(call.get()); },
+        [&] { return "error flushing " + describe(); });
 }
 
 void Image::invalidate_cache() const {

@@ -135,14 +135,10 @@ bool is_owner(const Image& image) {
 
 void acquire(const Image& image, int mode) {
     auto use = image.use();
-    auto call = [&] {
-        return use->rbd_lock_acquire(use.get(), static_cast<abi::rbd_lock_mode_t>(mode));
-    };
-    const int result = with_lock(image, call);
-    check(result, [&] {
-        return "error acquiring the exclusive lock of " + image.describe() +
-               refusal(image, -result);
-    });
+    check_with_lock(
+        image,
+        [&] { return use->rbd_lock_acquire(use.get(), static_cast<abi::rbd_lock_mode_t>(mode)); },
+        [&] { return "error acquiring the exclusive lock of " + image.describe(); });
 }
 
 void release(const Image& image) {

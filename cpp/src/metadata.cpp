@@ -1,6 +1,7 @@
 #include <iterator>
 
 #include <rbdxx/error.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/metadata.hpp>
 #include <rbdxx/sized.hpp>
 
@@ -64,8 +65,9 @@ std::string get(const IoCtx& ioctx, const std::string& key) {
 
 void set(const Image& image, const std::string& key, const std::string& value) {
     auto use = image.use();
-    check(use->rbd_metadata_set(use.get(), key.c_str(), value.c_str()),
-          [&] { return "error setting metadata " + quoted(key) + of(image); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_metadata_set(use.get(), key.c_str(), value.c_str()); },
+        [&] { return "error setting metadata " + quoted(key) + of(image); });
 }
 
 void set(const IoCtx& ioctx, const std::string& key, const std::string& value) {
@@ -76,8 +78,9 @@ void set(const IoCtx& ioctx, const std::string& key, const std::string& value) {
 
 void remove(const Image& image, const std::string& key) {
     auto use = image.use();
-    check(use->rbd_metadata_remove(use.get(), key.c_str()),
-          [&] { return "error removing metadata " + quoted(key) + of(image); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_metadata_remove(use.get(), key.c_str()); },
+        [&] { return "error removing metadata " + quoted(key) + of(image); });
 }
 
 void remove(const IoCtx& ioctx, const std::string& key) {

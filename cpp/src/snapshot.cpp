@@ -95,37 +95,41 @@ void create(const Image& image, const std::string& name, uint32_t flags, const P
     if (!functions.rbd_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_snap_create2.name());
     }
-    const int result = lock::with_lock(image, [&] {
-        return functions.rbd_snap_create2
-                   ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
-                                                progress_argument(progress))
-                   : functions.rbd_snap_create(use.get(), name.c_str());
-    });
-    check(result,
-          [&] { return describe("creating", name, image) + lock::refusal(image, -result); });
+    lock::check_with_lock(
+        image,
+        [&] {
+            return functions.rbd_snap_create2
+                       ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
+                                                    progress_argument(progress))
+                       : functions.rbd_snap_create(use.get(), name.c_str());
+        },
+        [&] { return describe("creating", name, image); });
 }
 
 void remove(const Image& image, const std::string& name) {
     auto use = image.use();
-    const int result =
-        lock::with_lock(image, [&] { return use->rbd_snap_remove(use.get(), name.c_str()); });
-    check(result,
-          [&] { return describe("removing", name, image) + lock::refusal(image, -result); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_snap_remove(use.get(), name.c_str()); },
+        [&] { return describe("removing", name, image); });
 }
 
 void remove_with_flags(const Image& image, const std::string& name, uint32_t flags,
                        const Progress& progress) {
     auto use = image.use();
-    check(
-        use->rbd_snap_remove2(use.get(), name.c_str(), flags, report_progress,
-                              progress_argument(progress)),
+    lock::check_with_lock(
+        image,
+        [&] {
+            return use->rbd_snap_remove2(use.get(), name.c_str(), flags, report_progress,
+                                         progress_argument(progress));
+        },
         [&] { return describe("removing", name, image) + " with flags " + std::to_string(flags); });
 }
 
 void remove_by_id(const Image& image, uint64_t id) {
     auto use = image.use();
-    check(use->rbd_snap_remove_by_id(use.get(), id),
-          [&] { return describe("removing", id, image); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_snap_remove_by_id(use.get(), id); },
+        [&] { return describe("removing", id, image); });
 }
 
 void rename(const Image& image, const std::string& source, const std::string& destination) {
@@ -136,14 +140,13 @@ void rename(const Image& image, const std::string& source, const std::string& de
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {
     auto use = image.use();
-    const int result = lock::with_lock(image, [&] {
-        return use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
-                                                    progress_argument(progress));
-    });
-    check(result, [&] {
-        return "error rolling " + image.describe() + " back to snapshot " + quoted(name) +
-               lock::refusal(image, -result);
-    });
+    lock::check_with_lock(
+        image,
+        [&] {
+            return use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
+                                                        progress_argument(progress));
+        },
+        [&] { return "error rolling " + image.describe() + " back to snapshot " + quoted(name); });
 }
 
 void protect(const Image& image, const std::string& name) {
@@ -224,10 +227,12 @@ uint64_t limit(const Image& image) {
 
 void set_limit(const Image& image, uint64_t limit) {
     auto use = image.use();
-    check(use->rbd_snap_set_limit(use.get(), limit), [&] {
-        return "error setting the snapshot limit of " + image.describe() + " to " +
-               std::to_string(limit);
-    });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_snap_set_limit(use.get(), limit); },
+        [&] {
+            return "error setting the snapshot limit of " + image.describe() + " to " +
+                   std::to_string(limit);
+        });
 }
 
 }  // namespace rbdxx::snapshot

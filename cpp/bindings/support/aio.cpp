@@ -411,6 +411,8 @@ py::object AsyncCalls::compare_and_write(py::handle compare, py::handle data, ui
 py::object AsyncCalls::flush() {
     auto made = std::make_unique<Plain>();
     made->message = "error flushing " + target_->get().describe();
+    made->writes = true;
+    made->recovery.prepare(target_->get());
     return plain(std::move(made), aio::flush);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
 
 namespace rbdxx::lock {
@@ -83,5 +84,13 @@ auto with_lock(const Image& image, const Call& call) {
 // What a message adds about another client that holds the exclusive lock: who, and what to do.
 // Empty unless `code` is EROFS and there is one.
 std::string refusal(const Image& image, int code);
+
+// with_lock() and check() in one, for calls that need the exclusive lock: the message adds who
+// holds it.
+template <class Call, class Describe>
+auto check_with_lock(const Image& image, const Call& call, const Describe& describe) {
+    const auto result = with_lock(image, call);
+    return check(result, [&] { return describe() + refusal(image, static_cast<int>(-result)); });
+}
 
 }  // namespace rbdxx::lock
