@@ -244,18 +244,6 @@ std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t 
     return made;
 }
 
-// What a weak reference refers to; null where that is gone.
-py::object referent(const py::object& weak) {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject* found = nullptr;
-    PyWeakref_GetRef(weak.ptr(), &found);
-    return py::reinterpret_steal<py::object>(found);
-#else
-    PyObject* found = PyWeakref_GetObject(weak.ptr());
-    return found == Py_None ? py::object() : py::reinterpret_borrow<py::object>(found);
-#endif
-}
-
 PyImage& image_of(const py::object& image) {
     if (!py::isinstance<PyImage>(image)) {
         throw py::type_error("image must be an rbd.Image");
@@ -266,11 +254,7 @@ PyImage& image_of(const py::object& image) {
 }  // namespace
 
 AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
-    : image_(std::move(image)),
-      target_(&image_of(image_)),
-      queue_of_(std::move(queue_of)),
-      get_running_loop_(py::module_::import("asyncio").attr("get_running_loop")),
-      create_future_(checked(PyUnicode_InternFromString("create_future"))) {}
+    : image_(std::move(image)), target_(&image_of(image_)), current_(std::move(queue_of)) {}
 
 AsyncCalls::Here AsyncCalls::here() {
     Handle& handle = *target_->get().state();
@@ -278,42 +262,12 @@ AsyncCalls::Here AsyncCalls::here() {
         // Throws, before a lock that another thread may have held when this process was forked off.
         handle.enter();
     }
-    Here found;
-    found.loop = checked(PyObject_CallNoArgs(get_running_loop_.ptr()));
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        if (last_queue_ != nullptr && referent(last_loop_).is(found.loop)) {
-            found.owner = referent(last_owner_);
-            found.queue = last_queue_;
-        }
-    }
-    if (found.owner) {
-        return found;
-    }
-    found.owner = queue_of_(found.loop);
-    found.queue = &found.owner.cast<LoopQueue&>();
-    py::object loop = py::weakref(found.loop);
-    py::object owner = py::weakref(found.owner);
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        std::swap(last_loop_, loop);
-        std::swap(last_owner_, owner);
-        last_queue_ = found.queue;
-    }
-    // The former ones go here, without the lock.
-    return found;
-}
-
-py::object AsyncCalls::future_of(const Here& here) const {
-    PyObject* arguments[] = {here.loop.ptr()};
-    return checked(PyObject_VectorcallMethod(create_future_.ptr(), arguments, 1, nullptr));
+    return current_.here();
 }
 
 template <class Made, class Call>
 py::object AsyncCalls::submit(const Here& here, std::unique_ptr<Made> operation, const Call& call) {
-    py::object future = future_of(here);
-    here.queue->submit(std::move(operation), future, image_, call);
-    return future;
+    return current_.submit(here, std::move(operation), image_, call);
 }
 
 template <class Made, class Call>
@@ -324,7 +278,7 @@ py::object AsyncCalls::plain(std::unique_ptr<Made> operation, Call call) {
 }
 
 py::object AsyncCalls::done(const py::object& value) {
-    py::object future = future_of(here());
+    py::object future = current_.future_of(here());
     future.attr("set_result")(value);
     return future;
 }

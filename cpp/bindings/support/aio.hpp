@@ -4,9 +4,9 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "current_loop.hpp"
 #include "image.hpp"
 #include "loop_queue.hpp"
 
@@ -36,14 +36,9 @@ public:
     py::object close();
 
 private:
-    // The running loop, and the queue of what is submitted from it.
-    struct Here {
-        py::object loop;
-        py::object owner;  // of the queue
-        LoopQueue* queue = nullptr;
-    };
+    using Here = CurrentLoop::Here;
+    // The running loop and its queue. Raises in a forked child.
     Here here();
-    py::object future_of(const Here& here) const;
 
     // From or to the memory of one buffer.
     py::object buffered(py::handle memory, uint64_t offset, int flags, bool writes);
@@ -58,16 +53,7 @@ private:
 
     py::object image_;
     PyImage* target_;
-    py::object queue_of_;
-    py::object get_running_loop_;
-    py::object create_future_;
-
-    // Most images live in one loop: remembered, so that nothing is looked up. Both weakly: an image
-    // must not keep a loop that has ended, nor its queue.
-    std::mutex mutex_;
-    py::object last_loop_;
-    py::object last_owner_;
-    LoopQueue* last_queue_ = nullptr;
+    CurrentLoop current_;
 };
 
 using AsyncCallsClass = py::class_<AsyncCalls>;

@@ -1,0 +1,53 @@
+// The asyncio event loop that runs in this thread, and the queue of what is submitted from it.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "loop_queue.hpp"
+
+namespace rbdxx::python {
+
+// Looks it up for one owner of calls, which may be used from any loop.
+class CurrentLoop {
+public:
+    struct Here {
+        py::object loop;
+        py::object owner;  // of the queue
+        LoopQueue* queue = nullptr;
+    };
+
+    // `queue_of(loop)` returns the _LoopQueue of a loop, always the same.
+    explicit CurrentLoop(py::object queue_of);
+
+    // Raises RuntimeError where no loop runs.
+    Here here();
+    // A new future of that loop.
+    py::object future_of(const Here& here) const;
+
+    // Submits an operation by `call(operation, queue)`; returns its future.
+    template <class Made, class Call>
+    py::object submit(const Here& here, std::unique_ptr<Made> operation, const py::object& owner,
+                      const Call& call) const {
+        py::object future = future_of(here);
+        here.queue->submit(std::move(operation), future, owner, call);
+        return future;
+    }
+
+private:
+    const py::object queue_of_;
+    const py::object get_running_loop_;
+    const py::object create_future_;
+
+    // Most owners live in one loop: remembered, so that nothing is looked up. Both weakly: an owner
+    // must not keep a loop that has ended, nor its queue.
+    std::mutex mutex_;
+    py::object last_loop_;
+    py::object last_owner_;
+    LoopQueue* last_queue_ = nullptr;
+};
+
+}  // namespace rbdxx::python
