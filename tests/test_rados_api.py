@@ -11,22 +11,10 @@ import pytest
 from rbd import rados
 from test_rados_constants import TABLE
 
-#: Whose methods are still to come, and methods that are.
-MISSING_CLASSES = {"Completion", "MonitorLog", "Watch"}
-MISSING = {
-    *("Ioctx." + name for name in TABLE["classes"]["Ioctx"]["methods"] if "aio_" in name),
-    *("Ioctx.notify", "Ioctx.watch"),
-    *("Rados.mgr_command", "Rados.osd_command", "Rados.pg_command"),
-    *("Rados.monitor_log", "Rados.monitor_log2"),
-    *("Rados.service_daemon_register", "Rados.service_daemon_update"),
-}
-
 
 def methods() -> Iterator[Any]:
     for name, facts in TABLE["classes"].items():
         for method, fact in facts["methods"].items():
-            if name in MISSING_CLASSES or f"{name}.{method}" in MISSING:
-                continue
             yield pytest.param(name, method, fact["signature"], id=f"{name}.{method}")
 
 
@@ -55,14 +43,6 @@ def test_method(name: str, method: str, signature: str) -> None:
     for one, (_, optional) in zip(found, want):
         assert not optional or one.default is not one.empty
     assert all(one.default is not one.empty for one in found[len(want) :])
-
-
-def test_what_is_missing() -> None:
-    assert not [name for name in MISSING_CLASSES if hasattr(rados, name)]
-    there = [
-        name for name in MISSING if hasattr(getattr(rados, name.split(".")[0]), name.split(".")[1])
-    ]
-    assert not there
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["exceptions"]))

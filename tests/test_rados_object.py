@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import mmap
 import time
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
@@ -92,7 +92,30 @@ def test_stat(object_ioctx: Ioctx) -> None:
     size, modified = object_ioctx.stat("o")
     assert size == 5
     assert isinstance(modified, time.struct_time)
-    assert before - 5 <= time.mktime(modified) - time.timezone <= time.time() + 5
+    assert before - 5 <= time.mktime(modified) <= time.time() + 5
+
+
+def test_stat_is_in_local_time(object_ioctx: Ioctx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        object_ioctx.write("o", b"x")
+        heard: List[Any] = []
+        object_ioctx.aio_stat("o", lambda *told: heard.extend(told)).wait_for_complete_and_cb()
+        for modified in (object_ioctx.stat("o")[1], heard[2]):
+            assert abs(time.mktime(modified) - time.time()) < 3600
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_read_of_nothing(object_ioctx: Ioctx) -> None:
+    object_ioctx.write("o", b"12345")
+    assert object_ioctx.read("o", 0) == b""
+    assert object_ioctx.read("o", 0, 99) == b""
+    assert object_ioctx.readinto("o", bytearray()) == 0
+    with pytest.raises(rados.ObjectNotFound):
+        object_ioctx.read("none", 0)
 
 
 def test_comparison(object_ioctx: Ioctx) -> None:

@@ -12,6 +12,7 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import calls
 import edges
 import generated
 import objects
@@ -101,7 +102,7 @@ def main():
     chosen = [*steps.STEPS, *edges.STEPS, *objects.STEPS]
     # Written beside Ceph 16: what ends a stock module's process is not the same in each release.
     if scope["R"].version()[:2] == (1, 16):
-        chosen += [*programs.STEPS, *generated.STEPS]
+        chosen += [*programs.STEPS, *generated.STEPS, *calls.STEPS]
     # Line by line, so that a crash tells where it was.
     ended = json.loads(sys.argv[3])
     for number, step in enumerate(chosen):

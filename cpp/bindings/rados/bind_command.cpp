@@ -1,33 +1,255 @@
-#include <pybind11/stl.h>
-
+#include <rbdxx/engine.hpp>
 #include <rbdxx/rados/command.hpp>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "../support/buffer.hpp"
 #include "../support/define.hpp"
 #include "../support/gil.hpp"
+#include "../support/work.hpp"
 #include "bindings.hpp"
 
 namespace rbdxx::python::rados {
 
-void bind_command(RadosClass& rados) {
-    auto mon_command = [](const Cluster& self, const Name& command, const py::bytes& input,
-                          const py::object& timeout, const py::object& target) {
-        static_cast<void>(timeout);
-        std::string sent = input;
-        std::optional<std::string> monitor;
-        if (!target.is_none()) {
-            monitor = convert_name(py::isinstance<py::int_>(target) ? py::str(target) : target);
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using topics::command::Daemon;
+using topics::command::Reply;
+
+// A command under way in a thread of its own, which may wait for its daemon without an end.
+class Sent final : public engine::Work {
+public:
+    Sent(Use<ClusterState> call, std::function<Reply(const Use<ClusterState>&)> send)
+        : Work(Callbacks::owner()), call_(std::move(call)), send_(std::move(send)) {}
+    ~Sent() override {
+        without_gil([this] {
+            wait();
+            // The last use of the connection ends it.
+            call_.reset();
+        });
+    }
+
+    void start() {
+        begin();
+        try {
+            std::thread([this] { run(); }).detach();
+        } catch (...) {
+            end([] {});
+            throw;
         }
-        auto reply =
-            without_gil([&] { return topics::command::mon(self, command, sent, monitor); });
-        return py::make_tuple(reply.result, py::bytes(reply.output), text(reply.status));
+    }
+
+    // For what is over.
+    Reply reply() {
+        if (failure_) {
+            std::rethrow_exception(failure_);
+        }
+        return std::move(reply_);
+    }
+
+    bool forked() const noexcept { return generation_ != fork_generation(); }
+    void deliver() noexcept override { delete this; }
+
+private:
+    void run() {
+        Reply reply;
+        std::exception_ptr failure;
+        try {
+            UnderWay counted;
+            reply = send_(*call_);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        end([&] {
+            reply_ = std::move(reply);
+            failure_ = failure;
+        });
+    }
+
+    std::optional<Use<ClusterState>> call_;
+    const std::function<Reply(const Use<ClusterState>&)> send_;
+    const unsigned generation_ = fork_generation();
+    Reply reply_;
+    std::exception_ptr failure_;
+};
+
+// How long a command may take; nothing for no limit.
+std::optional<Clock::duration> limit_of(const py::object& timeout) {
+    if (timeout.is_none()) {
+        return std::nullopt;
+    }
+    const double seconds = PyFloat_AsDouble(timeout.ptr());
+    if (PyErr_Occurred() != nullptr) {
+        throw py::error_already_set();
+    }
+    if (!(seconds >= 0)) {
+        throw py::value_error("timeout must be at least 0 seconds, not " +
+                              std::string(py::str(timeout)));
+    }
+    if (seconds == 0) {
+        return std::nullopt;
+    }
+    // As good as no limit, and no number of nanoseconds too large.
+    constexpr double most = 1e9;
+    return std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(std::min(seconds, most)));
+}
+
+// A command that its daemon may never answer: signals end the wait for it too.
+Reply send_within(std::optional<Clock::duration> limit, Use<ClusterState> call,
+                  std::function<Reply(const Use<ClusterState>&)> send) {
+    const auto last = limit ? Clock::now() + *limit : Clock::time_point::max();
+    auto sent = std::make_unique<Sent>(std::move(call), std::move(send));
+    sent->start();
+    for (;;) {
+        const auto left = std::clamp<Clock::duration>(last - Clock::now(), Clock::duration::zero(),
+                                                      signal_interval);
+        if (without_gil([&] { return sent->wait_for(left); })) {
+            return sent->reply();
+        }
+        try {
+            check_signals();
+        } catch (...) {
+            if (!sent->forked()) {
+                abandon(std::move(sent));
+            } else {
+                sent.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            }
+            throw;
+        }
+        if (sent->forked()) {
+            // A signal handler made a child, which has no thread that ends this.
+            sent.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            throw ForkedError("the command was sent before fork() and ends in the parent process",
+                              ClosedError::Subject::cluster);
+        }
+        if (Clock::now() >= last) {
+            if (!sent->abandon()) {
+                return sent->reply();  // it came just now
+            }
+            sent.release();  // NOLINT(bugprone-unused-return-value): the thread of callbacks' now
+            Callbacks::serve();
+            return {-ETIMEDOUT, {}, "no answer came in time"};
+        }
+    }
+}
+
+py::object send(const Cluster& self, Daemon daemon, const Name& command, const py::object& input,
+                const py::object& timeout) {
+    const std::optional<Clock::duration> limit = limit_of(timeout);
+    // Copied: a command that is abandoned goes on.
+    Buffer buffer(input, Buffer::Access::read);
+    std::string bytes(buffer.data(), buffer.size());
+    auto call = self.connected();
+    auto sending = [daemon = std::move(daemon), command = command.value,
+                    bytes = std::move(bytes)](const Use<ClusterState>& use) {
+        return topics::command::send(use, daemon, command, bytes);
     };
-    define(rados, "mon_command", mon_command,
-           "Send a command (JSON text) to a monitor.\n\n"
-           "Returns (return code, output, status). timeout is accepted; rados_mon_op_timeout is "
-           "what bounds a command.\ntarget: the name of one monitor; None for any.\n\n"
-           "Implements: rados_mon_command, rados_mon_command_target",
-           py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0,
-           py::arg("target") = py::none());
+    const Reply reply = send_within(limit, std::move(call), std::move(sending));
+    return py::make_tuple(reply.result, py::bytes(reply.output), text(reply.status));
+}
+
+// The name of a daemon, or its number: some are named so.
+std::string target_of(const py::object& target) {
+    if (target.is_none()) {
+        return {};
+    }
+    return convert_name(PyLong_Check(target.ptr()) != 0 ? py::str(target) : target);
+}
+
+// The C API's int.
+int number_of(int64_t osd) {
+    if (osd < INT_MIN || osd > INT_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "osdid must be a number of 32 bits");
+        throw py::error_already_set();
+    }
+    return static_cast<int>(osd);
+}
+
+}  // namespace
+
+void bind_command(RadosClass& rados) {
+    define(
+        rados, "mon_command",
+        [](const Cluster& self, const Name& cmd, const py::object& inbuf, const py::object& timeout,
+           const py::object& target) {
+            return send(self, {Daemon::Kind::monitor, target_of(target)}, cmd, inbuf, timeout);
+        },
+        "Send a command to a monitor, and wait for its answer.\n\n"
+        "Parameters\n----------\n"
+        "cmd : str\n    The command, a JSON object.\n"
+        "inbuf : buffer\n    Input of the command.\n"
+        "timeout : float\n    In seconds; 0 or None for no limit but rados_mon_op_timeout's.\n"
+        "target : str, int or None\n    The name of one monitor; None for any.\n\n"
+        "Returns\n-------\n"
+        "tuple of (int, bytes, str)\n"
+        "    0 or a negative error number, the output, and a status text for people. If no answer "
+        "came in time,\n    -ETIMEDOUT; the monitor may execute the command all the same.\n\n"
+        "Implements: rados_mon_command, rados_mon_command_target",
+        py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0,
+        py::arg("target") = py::none());
+    define(
+        rados, "mgr_command",
+        [](const Cluster& self, const Name& cmd, const py::object& inbuf, const py::object& timeout,
+           const py::object& target) {
+            return send(self, {Daemon::Kind::manager, target_of(target)}, cmd, inbuf, timeout);
+        },
+        "Send a command to a manager, and wait for its answer.\n\n"
+        "librados waits for a manager that is not there without an end: give a timeout.\n\n"
+        "Parameters\n----------\n"
+        "cmd : str\n    The command, a JSON object.\n"
+        "inbuf : buffer\n    Input of the command.\n"
+        "timeout : float\n    In seconds; 0 or None for no limit but rados_mon_op_timeout's.\n"
+        "target : str, int or None\n    The name of one manager; None for the active one.\n\n"
+        "Returns\n-------\n"
+        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
+        "Notes\n-----\n"
+        "A target needs librados 16 (FunctionNotSupported).\n\n"
+        "Implements: rados_mgr_command, rados_mgr_command_target",
+        py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0,
+        py::arg("target") = py::none());
+    define(
+        rados, "osd_command",
+        [](const Cluster& self, const I64& osdid, const Name& cmd, const py::object& inbuf,
+           const py::object& timeout) {
+            return send(self, {Daemon::Kind::osd, {}, number_of(osdid)}, cmd, inbuf, timeout);
+        },
+        "Send a command to an OSD, and wait for its answer.\n\n"
+        "Parameters\n----------\n"
+        "osdid : int\n    The OSD's number.\n"
+        "cmd : str\n    The command, a JSON object.\n"
+        "inbuf : buffer\n    Input of the command.\n"
+        "timeout : float\n    In seconds; 0 or None for no limit but rados_osd_op_timeout's.\n\n"
+        "Returns\n-------\n"
+        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
+        "Implements: rados_osd_command",
+        py::arg("osdid"), py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0);
+    define(
+        rados, "pg_command",
+        [](const Cluster& self, const Name& pgid, const Name& cmd, const py::object& inbuf,
+           const py::object& timeout) {
+            return send(self, {Daemon::Kind::group, pgid.value}, cmd, inbuf, timeout);
+        },
+        "Send a command to the primary OSD of a placement group, and wait for its answer.\n\n"
+        "Parameters\n----------\n"
+        "pgid : str\n    The placement group, as in '1.2f'.\n"
+        "cmd : str\n    The command, a JSON object.\n"
+        "inbuf : buffer\n    Input of the command.\n"
+        "timeout : float\n    In seconds; 0 or None for no limit but rados_osd_op_timeout's.\n\n"
+        "Returns\n-------\n"
+        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
+        "Implements: rados_pg_command",
+        py::arg("pgid"), py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0);
 }
 
 }  // namespace rbdxx::python::rados

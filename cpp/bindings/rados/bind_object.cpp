@@ -126,7 +126,8 @@ void define_fast(IoctxClass& ioctx) {
 
 py::tuple status_of(const IoCtx& self, const Name& key) {
     auto found = without_gil([&] { return topics::object::status(self, key); });
-    return py::make_tuple(found.size, py::module_::import("time").attr("gmtime")(found.modified));
+    return py::make_tuple(found.size,
+                          py::module_::import("time").attr("localtime")(found.modified));
 }
 
 py::tuple execute(const IoCtx& self, const Name& key, const Name& cls, const Name& method,
@@ -176,10 +177,11 @@ void bind_object(IoctxClass& ioctx) {
         },
         "Remove an object. Returns True. Raises ObjectNotFound.\n\nImplements: rados_remove",
         py::arg("key"));
-    define(ioctx, "stat", status_of,
-           "Return an object's size in bytes and when it was modified, as time.gmtime() does.\n\n"
-           "Raises ObjectNotFound.\n\nImplements: rados_stat",
-           py::arg("key"));
+    define(
+        ioctx, "stat", status_of,
+        "Return an object's size in bytes and when it was modified, as time.localtime() does.\n\n"
+        "Raises ObjectNotFound.\n\nImplements: rados_stat",
+        py::arg("key"));
     define(
         ioctx, "cmpext",
         [](const IoCtx& self, const Name& key, const py::object& cmp_buf, const U64& offset) {

@@ -38,6 +38,7 @@ void bind_constants(py::module_& m);
 void bind_cluster(RadosClass& rados);
 void bind_pool(RadosClass& rados);
 void bind_command(RadosClass& rados);
+void bind_service(RadosClass& rados);
 void bind_ioctx(RadosClass& rados, IoctxClass& ioctx);
 void bind_statistics(RadosClass& rados, IoctxClass& ioctx);
 void bind_application(IoctxClass& ioctx);
@@ -49,6 +50,9 @@ void bind_listing(py::module_& m, IoctxClass& ioctx);
 void bind_lock(IoctxClass& ioctx);
 void bind_snapshot(py::module_& m, IoctxClass& ioctx);
 void bind_inconsistent(RadosClass& rados);
+void bind_aio(py::module_& m, IoctxClass& ioctx);
+void bind_watch(py::module_& m, IoctxClass& ioctx);
+void bind_log(RadosClass& rados);
 
 // The namespace `rados` of the extension, whose classes call themselves rbd.rados.X.
 void contents(py::module_& core);

@@ -32,6 +32,7 @@ void contents(py::module_& core) {
     bind_cluster(rados);
     bind_pool(rados);
     bind_command(rados);
+    bind_service(rados);
     bind_ioctx(rados, ioctx);
     bind_statistics(rados, ioctx);
     bind_application(ioctx);
@@ -43,6 +44,9 @@ void contents(py::module_& core) {
     bind_lock(ioctx);
     bind_snapshot(m, ioctx);
     bind_inconsistent(rados);
+    bind_aio(m, ioctx);
+    bind_watch(m, ioctx);
+    bind_log(rados);
 }
 
 }  // namespace rbdxx::python::rados

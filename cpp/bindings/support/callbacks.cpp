@@ -241,6 +241,16 @@ void Callbacks::notify() noexcept {
     }
 }
 
+void Callbacks::deliver_here() {
+    Callbacks* const service = running.empty() ? nullptr : find();
+    while (service != nullptr && service->deliver_one()) {
+    }
+}
+
+std::chrono::milliseconds Callbacks::pause() noexcept {
+    return running.empty() ? signal_interval : std::chrono::milliseconds(1);
+}
+
 int Callbacks::close(Handle& handle, bool signals) {
     Callbacks* const service = running.empty() ? nullptr : find();
     std::optional<Handle::Closing> closing;

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -48,6 +49,11 @@ public:
     // Inside a callback, delivers what else has completed meanwhile: only this thread can, and the
     // handle may be open for that.
     static int close(Handle& handle, bool signals = true);
+
+    // Inside a callback, delivers what else has completed, which only this thread can: for one that
+    // waits for something else meanwhile, pause() at a time. Needs the GIL.
+    static void deliver_here();
+    static std::chrono::milliseconds pause() noexcept;
 
     // The body of the thread.
     void run();

@@ -27,19 +27,30 @@ struct Answer {
 
 }  // namespace
 
-Reply mon(const Cluster& cluster, const std::string& command, const std::string& input,
-          const std::optional<std::string>& target) {
-    auto call = cluster.connected();
+Reply send(const Use<ClusterState>& call, const Daemon& daemon, const std::string& command,
+           const std::string& input) {
     const char* commands[] = {command.c_str()};
+    const char* name = daemon.name.c_str();
     Answer answer(call.functions());
-    const int result =
-        target ? call->rados_mon_command_target(
-                     call.get(), target->c_str(), commands, 1, input.data(), input.size(),
-                     &answer.output, &answer.output_size, &answer.status, &answer.status_size)
-               : call->rados_mon_command(call.get(), commands, 1, input.data(), input.size(),
-                                         &answer.output, &answer.output_size, &answer.status,
-                                         &answer.status_size);
-    return answer.reply(result);
+    // The end of every one of these calls.
+    auto with_rest = [&](const auto& function, auto... target) {
+        return answer.reply(function(call.get(), target..., commands, 1, input.data(), input.size(),
+                                     &answer.output, &answer.output_size, &answer.status,
+                                     &answer.status_size));
+    };
+    switch (daemon.kind) {
+        case Daemon::Kind::monitor:
+            return daemon.name.empty() ? with_rest(call->rados_mon_command)
+                                       : with_rest(call->rados_mon_command_target, name);
+        case Daemon::Kind::manager:
+            return daemon.name.empty() ? with_rest(call->rados_mgr_command)
+                                       : with_rest(call->rados_mgr_command_target, name);
+        case Daemon::Kind::osd:
+            return with_rest(call->rados_osd_command, daemon.number);
+        case Daemon::Kind::group:
+            break;
+    }
+    return with_rest(call->rados_pg_command, name);
 }
 
 }  // namespace rbdxx::rados::command

@@ -13,6 +13,7 @@ from ._bound import *  # noqa: F403
 from .encoding import cstr, cstr_list, decode_cstr, flatten_dict
 from .exceptions import *  # noqa: F403
 from .exceptions import _errno_to_exception as _errno_to_exception
+from .monitor_log import MonitorLog
 from .object import Object, set_object_locator, set_object_namespace
 from .operation import OpCtx, ReadOpCtx, WriteOpCtx
 from .snapshot import Snap
@@ -28,6 +29,7 @@ __all__ = [
     "ADMIN_AUID",
     "ANONYMOUS_AUID",
     "MONITOR_LEVELS",
+    "MonitorLog",
     "Object",
     "OpCtx",
     "ReadOpCtx",

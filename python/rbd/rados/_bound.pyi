@@ -1,6 +1,7 @@
 """The types of what the extension binds for `rbd.rados`; topics in module.cpp's order."""
 
 import os
+from datetime import timedelta
 from threading import Lock
 from time import struct_time
 from types import TracebackType
@@ -28,12 +29,14 @@ from .snapshot import Snap
 from .version import Version
 
 __all__ = [
+    "Completion",
     "Ioctx",
     "ObjectIterator",
     "OmapIterator",
     "Rados",
     "ReadOp",
     "SnapIterator",
+    "Watch",
     "WriteOp",
     "XattrIterator",
 ]
@@ -43,6 +46,11 @@ __all__ += _constants.__all__
 class _Type(type): ...
 
 _Path = Union[Text, os.PathLike[str], os.PathLike[bytes]]
+
+_Plain = Optional[Callable[[Completion], object]]
+_WatchCallback = Callable[[int, int, int, Optional[bytes]], Union[str, AnyBuffer, None]]
+_PlainListener = Callable[[Any, bytes, bytes, int, int, int, bytes, bytes], object]
+_FullListener = Callable[[Any, bytes, bytes, bytes, bytes, int, int, int, bytes, bytes], object]
 
 class Rados(metaclass=_Type):
     # cluster
@@ -108,10 +116,32 @@ class Rados(metaclass=_Type):
     def mon_command(
         self,
         cmd: Text,
-        inbuf: bytes = b"",
-        timeout: float = 0,
+        inbuf: AnyBuffer = b"",
+        timeout: Optional[float] = 0,
         target: Union[Text, int, None] = None,
     ) -> Tuple[int, bytes, str]: ...
+    def mgr_command(
+        self,
+        cmd: Text,
+        inbuf: AnyBuffer = b"",
+        timeout: Optional[float] = 0,
+        target: Union[Text, int, None] = None,
+    ) -> Tuple[int, bytes, str]: ...
+    def osd_command(
+        self,
+        osdid: SupportsIndex,
+        cmd: Text,
+        inbuf: AnyBuffer = b"",
+        timeout: Optional[float] = 0,
+    ) -> Tuple[int, bytes, str]: ...
+    def pg_command(
+        self, pgid: Text, cmd: Text, inbuf: AnyBuffer = b"", timeout: Optional[float] = 0
+    ) -> Tuple[int, bytes, str]: ...
+    # service
+    def service_daemon_register(
+        self, service: Text, daemon: Text, metadata: Mapping[Text, Text]
+    ) -> None: ...
+    def service_daemon_update(self, status: Mapping[Text, Text]) -> None: ...
     # ioctx
     def open_ioctx(self, ioctx_name: Text) -> Ioctx: ...
     def open_ioctx2(self, pool_id: SupportsIndex) -> Ioctx: ...
@@ -119,6 +149,13 @@ class Rados(metaclass=_Type):
     def get_cluster_stats(self) -> ClusterStats: ...
     # inconsistent
     def get_inconsistent_pgs(self, pool_id: SupportsIndex) -> List[str]: ...
+    # log
+    def monitor_log(
+        self, level: Text, callback: Optional[_PlainListener] = None, arg: Any = None
+    ) -> None: ...
+    def monitor_log2(
+        self, level: Text, callback: Optional[_FullListener] = None, arg: Any = None
+    ) -> None: ...
 
 class Ioctx(metaclass=_Type):
     # ioctx
@@ -254,6 +291,129 @@ class Ioctx(metaclass=_Type):
     def remove_self_managed_snap(self, snap_id: SupportsIndex) -> None: ...
     def rollback_self_managed_snap(self, oid: Text, snap_id: SupportsIndex) -> None: ...
     def set_self_managed_snap_write(self, snaps: Iterable[SupportsIndex]) -> None: ...
+    # aio
+    @property
+    def complete_completions(self) -> List[Completion]: ...
+    @property
+    def safe_completions(self) -> List[Completion]: ...
+    def aio_read(
+        self,
+        object_name: Text,
+        length: SupportsIndex,
+        offset: SupportsIndex,
+        oncomplete: Optional[Callable[[Completion, Optional[bytes]], object]] = None,
+    ) -> Completion: ...
+    def aio_write(
+        self,
+        object_name: Text,
+        to_write: AnyBuffer,
+        offset: SupportsIndex = 0,
+        oncomplete: _Plain = None,
+        onsafe: _Plain = None,
+    ) -> Completion: ...
+    def aio_write_full(
+        self,
+        object_name: Text,
+        to_write: AnyBuffer,
+        oncomplete: _Plain = None,
+        onsafe: _Plain = None,
+    ) -> Completion: ...
+    def aio_append(
+        self,
+        object_name: Text,
+        to_append: AnyBuffer,
+        oncomplete: _Plain = None,
+        onsafe: _Plain = None,
+    ) -> Completion: ...
+    def aio_writesame(
+        self,
+        object_name: Text,
+        to_write: AnyBuffer,
+        write_len: SupportsIndex,
+        offset: SupportsIndex = 0,
+        oncomplete: _Plain = None,
+    ) -> Completion: ...
+    def aio_remove(
+        self, object_name: Text, oncomplete: _Plain = None, onsafe: _Plain = None
+    ) -> Completion: ...
+    def aio_stat(
+        self,
+        object_name: Text,
+        oncomplete: Optional[Callable[[Completion, Optional[int], Optional[struct_time]], object]],
+    ) -> Completion: ...
+    def aio_cmpext(
+        self,
+        object_name: Text,
+        cmp_buf: AnyBuffer,
+        offset: SupportsIndex = 0,
+        oncomplete: _Plain = None,
+    ) -> Completion: ...
+    def aio_setxattr(
+        self,
+        object_name: Text,
+        xattr_name: Text,
+        xattr_value: AnyBuffer,
+        oncomplete: _Plain = None,
+    ) -> Completion: ...
+    def aio_rmxattr(
+        self, object_name: Text, xattr_name: Text, oncomplete: _Plain = None
+    ) -> Completion: ...
+    def aio_execute(
+        self,
+        object_name: Text,
+        cls: Text,
+        method: Text,
+        data: AnyBuffer,
+        length: SupportsIndex = 8192,
+        oncomplete: Optional[Callable[[Completion, Optional[bytes]], object]] = None,
+        onsafe: Optional[Callable[[Completion, Optional[bytes]], object]] = None,
+    ) -> Completion: ...
+    def aio_flush(self) -> None: ...
+    def operate_aio_write_op(
+        self,
+        write_op: WriteOp,
+        oid: Text,
+        oncomplete: _Plain = None,
+        onsafe: _Plain = None,
+        mtime: SupportsIndex = 0,
+        flags: SupportsIndex = 0,
+    ) -> Completion: ...
+    def operate_aio_read_op(
+        self,
+        read_op: ReadOp,
+        oid: Text,
+        oncomplete: _Plain = None,
+        onsafe: _Plain = None,
+        flag: SupportsIndex = 0,
+    ) -> Completion: ...
+    # watch
+    def watch(
+        self,
+        obj: Text,
+        callback: _WatchCallback,
+        error_callback: Optional[Callable[[int, int], object]] = None,
+        timeout: Optional[SupportsIndex] = None,
+    ) -> Watch: ...
+    def notify(
+        self, obj: Text, msg: Union[str, AnyBuffer] = "", timeout_ms: SupportsIndex = 5000
+    ) -> bool: ...
+    def aio_notify(
+        self,
+        obj: Text,
+        oncomplete: Optional[
+            Callable[
+                [
+                    Completion,
+                    int,
+                    Optional[List[Tuple[int, int, Union[bytes, str]]]],
+                    Optional[List[Tuple[int, int]]],
+                ],
+                object,
+            ]
+        ],
+        msg: Union[str, AnyBuffer] = "",
+        timeout_ms: SupportsIndex = 5000,
+    ) -> Completion: ...
 
 # xattr
 
@@ -329,3 +489,48 @@ class SnapIterator(metaclass=_Type):
     def ioctx(self) -> Ioctx: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Snap: ...
+
+# aio
+
+class Completion(metaclass=_Type):
+    def __init__(
+        self,
+        ioctx: Ioctx,
+        oncomplete: Optional[Callable[..., object]] = None,
+        onsafe: Optional[Callable[..., object]] = None,
+    ) -> None: ...
+    @property
+    def ioctx(self) -> Ioctx: ...
+    @property
+    def oncomplete(self) -> Optional[Callable[..., object]]: ...
+    @property
+    def onsafe(self) -> Optional[Callable[..., object]]: ...
+    def is_complete(self) -> bool: ...
+    def is_safe(self) -> bool: ...
+    def get_return_value(self) -> int: ...
+    def wait_for_complete(self) -> None: ...
+    def wait_for_safe(self) -> None: ...
+    def wait_for_complete_and_cb(self) -> int: ...
+    def wait_for_safe_and_cb(self) -> int: ...
+
+# watch
+
+class Watch(metaclass=_Type):
+    def __init__(
+        self,
+        ioctx: Ioctx,
+        oid: Text,
+        callback: _WatchCallback,
+        error_callback: Optional[Callable[[int, int], object]] = None,
+        timeout: Optional[SupportsIndex] = None,
+    ) -> None: ...
+    def get_id(self) -> int: ...
+    def check(self) -> timedelta: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        type_: Optional[Type[BaseException]] = None,
+        value: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
+    ) -> None: ...

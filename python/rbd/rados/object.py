@@ -126,7 +126,7 @@ class Object:
         self.state = "removed"
 
     def stat(self) -> Tuple[int, time.struct_time]:
-        """Return the size in bytes and when the object was modified, as time.gmtime() does."""
+        """Return the size in bytes and when the object was modified, as time.localtime() does."""
         return self._context().stat(self.key)
 
     def get_xattr(self, xattr_name: Text) -> bytes:

@@ -34,6 +34,9 @@ struct ClusterState final : Handle {
     std::atomic<ConnectionState> connection{ConnectionState::configuring};
     std::string client;  // the full name ("client.admin"), where it is known
     std::string config;  // the configuration file that was read, where it is known
+    // What hears of the cluster's log, for as long as librados may call it.
+    std::mutex log_mutex;
+    std::shared_ptr<const void> log_listener;
 };
 
 // The version of the loaded librados.

@@ -1,0 +1,157 @@
+#include <rbdxx/rados/log.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "../support/callbacks.hpp"
+#include "../support/define.hpp"
+#include "../support/errors.hpp"
+#include "../support/gil.hpp"
+#include "bindings.hpp"
+
+namespace rbdxx::python::rados {
+
+namespace {
+
+namespace log = topics::log;
+
+// In the instance's dict, where the collector of cycles sees it: who listens now, a tuple of
+// registration, callback and its first argument.
+constexpr const char* attribute = "_log_listener";
+
+// A registration, for the thread of callbacks, which also destroys this: it is let go of in any
+// thread.
+struct Registration final : engine::Item {
+    void deliver() noexcept override { delete this; }
+
+    py::object cluster;  // a weak reference: it knows the callback, and that may know it
+    py::object mark;     // what tells this registration from others
+};
+
+class LogEvent final : public engine::Item {
+public:
+    LogEvent(std::shared_ptr<const Registration> registration, log::Form form, log::Entry&& entry)
+        : registration_(std::move(registration)), form_(form), entry_(std::move(entry)) {}
+
+    void deliver() noexcept override {
+        py::object callback = py::none();
+        try {
+            py::object cluster = registration_->cluster();
+            if (!cluster.is_none() &&
+                cluster.cast<const Cluster&>().connection() == ConnectionState::connected) {
+                py::object listener = py::getattr(cluster, attribute, py::none());
+                if (PyTuple_CheckExact(listener.ptr()) != 0) {
+                    py::tuple held = listener;
+                    if (py::object(held[0]).is(registration_->mark)) {
+                        callback = held[1];
+                        call(callback, held[2]);
+                    }
+                }
+            }
+        } catch (...) {
+            // There is no caller to raise it in.
+            py::object error = current_exception();
+            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+            PyErr_WriteUnraisable(callback.ptr());
+        }
+        delete this;
+    }
+
+private:
+    void call(const py::object& callback, const py::object& argument) const {
+        if (form_ == log::Form::full) {
+            callback(argument, py::bytes(entry_.line), py::bytes(entry_.channel),
+                     py::bytes(entry_.name), py::bytes(entry_.who), entry_.seconds,
+                     entry_.nanoseconds, entry_.sequence, py::bytes(entry_.level),
+                     py::bytes(entry_.message));
+        } else {
+            callback(argument, py::bytes(entry_.line), py::bytes(entry_.who), entry_.seconds,
+                     entry_.nanoseconds, entry_.sequence, py::bytes(entry_.level),
+                     py::bytes(entry_.message));
+        }
+    }
+
+    const std::shared_ptr<const Registration> registration_;
+    const log::Form form_;
+    const log::Entry entry_;
+};
+
+void require(const py::object& level, const py::object& callback) {
+    py::module_ module = py::module_::import("rbd.rados");
+    auto refuse = [&](const std::string& message) {
+        py::object error = module.attr("LogicError")(message);
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+        throw py::error_already_set();
+    };
+    if (!module.attr("MONITOR_LEVELS").contains(level)) {
+        refuse("invalid monitor level " + std::string(py::str(level)));
+    }
+    if (!callback.is_none() && PyCallable_Check(callback.ptr()) == 0) {
+        refuse("callback must be a callable function or None");
+    }
+}
+
+void listen(const py::object& self, const Name& level, const py::object& callback,
+            const py::object& arg, log::Form form) {
+    const auto& cluster = self.cast<const Cluster&>();
+    require(text(level.value), callback);
+    log::Listener listener;
+    py::object held = py::none();
+    if (!callback.is_none()) {
+        // Lives as long as the process, as its queue does.
+        engine::Queue* const queue = Callbacks::get().queue().get();
+        std::shared_ptr<Registration> registration(
+            new Registration, [queue](Registration* unused) { queue->push(unused); });
+        registration->cluster = py::weakref(self);
+        registration->mark = py::module_::import("builtins").attr("object")();
+        held = py::make_tuple(registration->mark, callback, arg);
+        listener = [registration = std::shared_ptr<const Registration>(registration), queue,
+                    form](log::Entry&& entry) {
+            queue->push(new LogEvent(registration, form, std::move(entry)));
+        };
+    }
+    without_gil([&] { topics::log::listen(cluster, level, std::move(listener), form); });
+    self.attr(attribute) = held;
+    py::object told = py::none();
+    if (!callback.is_none()) {
+        told = py::make_tuple(callback, arg);
+    }
+    self.attr("monitor_callback") = form == log::Form::plain ? told : py::none();
+    self.attr("monitor_callback2") = form == log::Form::full ? told : py::none();
+}
+
+}  // namespace
+
+#define RBDXX_LOG_PARAMETERS                                                                      \
+    "Parameters\n----------\n"                                                                    \
+    "level : str\n    The lowest level to hear of, one of MONITOR_LEVELS.\n"                      \
+    "callback : callable or None\n    None ends it. What it raises goes to sys.unraisablehook.\n" \
+    "arg : object\n    The callback's first argument.\n\n"                                        \
+    "Raises\n------\nLogicError\n    If there is no such level, or callback is not callable.\n\n" \
+    "Notes\n-----\nIt runs in the thread of callbacks, not after shutdown().\n\n"
+
+void bind_log(RadosClass& rados) {
+    define(
+        rados, "monitor_log",
+        [](const py::object& self, const Name& level, const py::object& callback,
+           const py::object& arg) { listen(self, level, callback, arg, log::Form::plain); },
+        "Call callback(arg, line, who, seconds, nanoseconds, sequence, level, message) for each "
+        "entry of the cluster's log.\n\n"
+        "line, who, level and message are bytes. It replaces the listener before, of "
+        "monitor_log2 too.\n\n" RBDXX_LOG_PARAMETERS "Implements: rados_monitor_log",
+        py::arg("level"), py::arg("callback") = py::none(), py::arg("arg") = py::none());
+    define(
+        rados, "monitor_log2",
+        [](const py::object& self, const Name& level, const py::object& callback,
+           const py::object& arg) { listen(self, level, callback, arg, log::Form::full); },
+        "Call callback(arg, line, channel, name, who, seconds, nanoseconds, sequence, level, "
+        "message) for each entry of the cluster's log.\n\n"
+        "All but the numbers are bytes. It replaces the listener before, of monitor_log "
+        "too.\n\n" RBDXX_LOG_PARAMETERS "Implements: rados_monitor_log2",
+        py::arg("level"), py::arg("callback") = py::none(), py::arg("arg") = py::none());
+}
+
+#undef RBDXX_LOG_PARAMETERS
+
+}  // namespace rbdxx::python::rados

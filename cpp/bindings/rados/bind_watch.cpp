@@ -1,0 +1,414 @@
+#include <pybind11/stl.h>
+
+#include <rbdxx/rados/watch.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "../support/buffer.hpp"
+#include "../support/define.hpp"
+#include "../support/errors.hpp"
+#include "../support/gil.hpp"
+#include "../support/work.hpp"
+#include "bindings.hpp"
+#include "completion.hpp"
+
+namespace rbdxx::python::rados {
+
+namespace {
+
+namespace watch = topics::watch;
+
+using Shared = std::shared_ptr<watch::Watch>;
+
+constexpr uint64_t usual_timeout_ms = 5000;
+
+// The Python callbacks of a watch, for the thread of callbacks, which also destroys this: it is let
+// go of in any thread.
+struct Receiver final : engine::Item {
+    void deliver() noexcept override { delete this; }
+
+    py::object callback;
+    py::object error_callback;
+};
+
+// One call of a callback.
+class Event : public engine::Item {
+public:
+    Event(std::shared_ptr<const Receiver> receiver, Shared watch)
+        : receiver_(std::move(receiver)), watch_(std::move(watch)) {}
+    void deliver() noexcept override {
+        if (!watch_->closed()) {
+            run(*receiver_, *watch_);
+        }
+        without_gil([&] {
+            end(*watch_);
+            // The last share ends the watch.
+            watch_.reset();
+        });
+        delete this;
+    }
+
+protected:
+    // With the GIL.
+    virtual void run(const Receiver& receiver, watch::Watch& watch) noexcept = 0;
+    // Without.
+    virtual void end(watch::Watch& /*watch*/) noexcept {}
+
+    // There is no caller to raise it in.
+    static void report(const py::object& callback) noexcept {
+        py::object error = current_exception();
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+        PyErr_WriteUnraisable(callback.ptr());
+    }
+
+private:
+    const std::shared_ptr<const Receiver> receiver_;
+    Shared watch_;
+};
+
+// What a callback returned, as the reply.
+std::string reply_of(const py::object& returned) {
+    if (returned.is_none()) {
+        return {};
+    }
+    if (PyUnicode_Check(returned.ptr()) != 0) {
+        return returned.cast<std::string>();
+    }
+    if (PyObject_CheckBuffer(returned.ptr()) == 0) {
+        throw py::type_error("a watch's callback must return str, bytes or None, not " +
+                             std::string(Py_TYPE(returned.ptr())->tp_name));
+    }
+    Buffer buffer(returned, Buffer::Access::read);
+    return {buffer.data(), buffer.size()};
+}
+
+class NotifyEvent final : public Event {
+public:
+    NotifyEvent(std::shared_ptr<const Receiver> receiver, Shared watch, watch::Notice&& notice)
+        : Event(std::move(receiver), std::move(watch)), notice_(std::move(notice)) {}
+
+private:
+    void run(const Receiver& receiver, watch::Watch& on) noexcept override {
+        const py::object callback = receiver.callback;
+        if (!callback) {
+            return;
+        }
+        try {
+            py::object data = py::none();
+            if (!notice_.data.empty()) {
+                data = py::bytes(notice_.data);
+            }
+            reply_ = reply_of(callback(notice_.notify_id, notice_.notifier_id, on.id(), data));
+        } catch (...) {
+            report(callback);
+        }
+    }
+    // Whatever has become of the callback: the notifier waits.
+    void end(watch::Watch& on) noexcept override { on.acknowledge(notice_.notify_id, reply_); }
+
+    const watch::Notice notice_;
+    std::string reply_;
+};
+
+class FailureEvent final : public Event {
+public:
+    FailureEvent(std::shared_ptr<const Receiver> receiver, Shared watch, int error)
+        : Event(std::move(receiver), std::move(watch)), error_(error) {}
+
+private:
+    void run(const Receiver& receiver, watch::Watch& on) noexcept override {
+        const py::object callback = receiver.error_callback;
+        if (!callback) {
+            return;
+        }
+        try {
+            callback(on.id(), error_);
+        } catch (...) {
+            report(callback);
+        }
+    }
+
+    const int error_;
+};
+
+// A watch, and what its callbacks refer to, for the collector of cycles.
+class PyWatch {
+public:
+    PyWatch(const IoCtx& ioctx, const std::string& object, const py::object& callback,
+            const py::object& error_callback, uint32_t timeout) {
+        // Lives as long as the process, as its queue does.
+        engine::Queue* const queue = Callbacks::get().queue().get();
+        receiver_ = std::shared_ptr<Receiver>(new Receiver,
+                                              [queue](Receiver* unused) { queue->push(unused); });
+        receiver_->callback = callback;
+        watch::Hooks hooks;
+        hooks.notified = [receiver = std::shared_ptr<const Receiver>(receiver_), queue](
+                             const Shared& watch, watch::Notice&& notice) {
+            queue->push(new NotifyEvent(receiver, watch, std::move(notice)));
+        };
+        if (!error_callback.is_none()) {
+            receiver_->error_callback = error_callback;
+            hooks.failed = [receiver = std::shared_ptr<const Receiver>(receiver_), queue](
+                               const Shared& watch, int error) {
+                queue->push(new FailureEvent(receiver, watch, error));
+            };
+        }
+        watch_ = without_gil(
+            [&] { return watch::Watch::open(ioctx, object, std::move(hooks), timeout); });
+    }
+    // Without the GIL.
+    ~PyWatch() {
+        if (watch_ != nullptr) {
+            watch_->abandon();
+        }
+    }
+    PyWatch(const PyWatch&) = delete;
+    PyWatch& operator=(const PyWatch&) = delete;
+
+    watch::Watch& get() const noexcept { return *watch_; }
+
+    int traverse(visitproc visit, void* arg) const {
+        Py_VISIT(receiver_->callback.ptr());
+        Py_VISIT(receiver_->error_callback.ptr());
+        return 0;
+    }
+    void clear() {
+        py::object callback = std::move(receiver_->callback);
+        py::object error_callback = std::move(receiver_->error_callback);
+    }
+
+private:
+    std::shared_ptr<Receiver> receiver_;
+    Shared watch_;
+};
+
+void require_callback(const py::object& callback, const char* name) {
+    if (PyCallable_Check(callback.ptr()) == 0) {
+        throw py::type_error(std::string(name) + " must be callable, not " +
+                             Py_TYPE(callback.ptr())->tp_name);
+    }
+}
+
+std::unique_ptr<PyWatch> open_watch(const IoCtx& ioctx, const Name& object,
+                                    const py::object& callback, const py::object& error_callback,
+                                    const std::optional<U32>& timeout) {
+    require_callback(callback, "callback");
+    if (!error_callback.is_none()) {
+        require_callback(error_callback, "error_callback");
+    }
+    return std::make_unique<PyWatch>(ioctx, object, callback, error_callback,
+                                     timeout ? timeout->value : 0);
+}
+
+struct NotifyCompletion final : Completion {
+    py::object extras() override {
+        if (result() < 0) {
+            return py::make_tuple(result(), py::none(), py::none());
+        }
+        const watch::Answers found = reply.answers();
+        py::list answers;
+        for (const auto& answer : found.answers) {
+            py::object text = py::str();
+            if (!answer.reply.empty()) {
+                text = py::bytes(answer.reply);
+            }
+            answers.append(py::make_tuple(answer.notifier_id, answer.watch_id, text));
+        }
+        py::list missing;
+        for (const auto& [client, id] : found.missing) {
+            missing.append(py::make_tuple(client, id));
+        }
+        return py::make_tuple(result(), answers, missing);
+    }
+    watch::Reply reply;
+};
+
+// A message: text, or the bytes of a buffer.
+std::string message_of(const py::object& message) {
+    if (PyUnicode_Check(message.ptr()) != 0) {
+        return message.cast<std::string>();
+    }
+    Buffer buffer(message, Buffer::Access::read);
+    return {buffer.data(), buffer.size()};
+}
+
+py::object submit_notify(const py::object& self, const Name& object, const py::object& oncomplete,
+                         const py::object& message, const U64& timeout_ms) {
+    const std::string sent = message_of(message);
+    return submit(std::make_unique<NotifyCompletion>(), self, oncomplete, py::none(),
+                  [&](NotifyCompletion& made, engine::QueuePointer queue, const IoCtx& on) {
+                      watch::notify(made, std::move(queue), on, object, sent.data(), sent.size(),
+                                    timeout_ms, made.reply);
+                  });
+}
+
+struct AwaitedNotify final : watch::Notify {
+    using Notify::Notify;
+    ~AwaitedNotify() override {
+        without_gil([this] { wait(); });
+    }
+    bool forked() const noexcept { return generation_ != fork_generation(); }
+    void deliver() noexcept override { delete this; }
+
+private:
+    const unsigned generation_ = fork_generation();
+};
+
+bool notify(const IoCtx& self, const Name& object, const py::object& message,
+            const U64& timeout_ms) {
+    const std::string sent = message_of(message);
+    const engine::QueuePointer owner = Callbacks::owner();
+    auto made = without_gil([&] { return std::make_unique<AwaitedNotify>(self, object, owner); });
+    without_gil([&] { made->submit(sent.data(), sent.size(), timeout_ms); });
+    while (!without_gil([&] { return made->wait_for(Callbacks::pause()); })) {
+        try {
+            // The callbacks of this program's own watches may be waited for, here.
+            Callbacks::deliver_here();
+            check_signals();
+        } catch (...) {
+            if (made->forked()) {
+                made.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            } else {
+                abandon(std::move(made));
+            }
+            throw;
+        }
+        if (made->forked()) {
+            // A signal handler made a child, in which nothing completes this.
+            made.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            throw ForkedError("the notify was sent before fork() and ends in the parent process",
+                              ClosedError::Subject::ioctx);
+        }
+    }
+    without_gil([&] { made->answers(); });
+    return true;
+}
+
+void define_watch(py::class_<PyWatch>& cls) {
+    define_init(cls, py::init(&open_watch), "Watch an object; the same as Ioctx.watch.",
+                py::arg("ioctx"), py::arg("oid"), py::arg("callback"),
+                py::arg("error_callback") = py::none(), py::arg("timeout") = py::none());
+    define(
+        cls, "get_id", [](const PyWatch& self) { return self.get().id(); },
+        "Return the number of the watch, which its callbacks get; 0 once it is closed.");
+    define(
+        cls, "check",
+        [](const PyWatch& self) {
+            auto age = without_gil([&] { return self.get().check(); });
+            return py::module_::import("datetime")
+                .attr("timedelta")(py::arg("milliseconds") = age.count());
+        },
+        "Return how long ago the object's OSD was last heard of, as a timedelta.\n\n"
+        "Raises\n------\n"
+        "NotConnected\n    If the watch has failed: it hears nothing any more.\n"
+        "IoctxStateError\n    If it is closed.\n\n"
+        "Implements: rados_watch_check");
+    auto close = [](const PyWatch& self) { without_gil([&] { self.get().close(); }); };
+    define(cls, "close", close,
+           "End the watch: once this returns, no call of its callbacks begins. Closing twice is no "
+           "error.\n\nImplements: rados_unwatch2, rados_watch_flush");
+    define(
+        cls, "__enter__", [](py::object self) { return self; }, "The watch itself.");
+    define(
+        cls, "__exit__",
+        [close](const PyWatch& self, const py::object& type, const py::object&, const py::object&) {
+            try {
+                close(self);
+            } catch (const Error&) {
+                // The body's exception says more.
+                if (type.is_none()) {
+                    throw;
+                }
+            }
+            return false;
+        },
+        "End the watch; never hides the body's exception.", py::arg("type_") = py::none(),
+        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+}
+
+}  // namespace
+
+void bind_watch(py::module_& m, IoctxClass& ioctx) {
+    py::class_<PyWatch> cls(
+        m, "Watch",
+        "A watch of an object, as Ioctx.watch returns it.\n\n"
+        "It lasts until close(), or until nobody refers to it any more. It may outlive its "
+        "context. "
+        "After\nRados.shutdown() its callbacks are not called. A context manager that closes it.",
+        py::release_gil_before_calling_cpp_dtor(),
+        py::custom_type_setup([](PyHeapTypeObject* heap_type) {
+            PyTypeObject* type = &heap_type->ht_type;
+            type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+            type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+                Py_VISIT(Py_TYPE(self));
+                if (py::detail::is_holder_constructed(self)) {
+                    return py::cast<PyWatch&>(py::handle(self)).traverse(visit, arg);
+                }
+                return 0;
+            };
+            type->tp_clear = [](PyObject* self) {
+                if (py::detail::is_holder_constructed(self)) {
+                    py::cast<PyWatch&>(py::handle(self)).clear();
+                }
+                return 0;
+            };
+        }));
+    define_watch(cls);
+    define(ioctx, "watch", open_watch,
+           "Watch an object: hear of each notify that anyone sends to it.\n\n"
+           "Parameters\n----------\n"
+           "obj : str\n    The object's name.\n"
+           "callback : callable\n"
+           "    Called as callback(notify_id, notifier_id, watch_id, data) in the thread of "
+           "callbacks, with the number\n    of the client that sent the notify, and bytes, or "
+           "None for no data. It returns the reply: str, bytes or\n    None. What it raises goes "
+           "to sys.unraisablehook, and the notifier gets an empty reply.\n"
+           "error_callback : callable, optional\n"
+           "    Called as error_callback(watch_id, error) when the watch has failed, as with a "
+           "negative error number,\n    -ENOTCONN if the object was removed. The watch then hears "
+           "nothing any more.\n"
+           "timeout : int, optional\n"
+           "    After how many seconds without a sign of this client the cluster drops the watch; "
+           "None for the\n    cluster's default.\n\n"
+           "Returns\n-------\nWatch\n\n"
+           "Raises\n------\nObjectNotFound\n    If there is no such object.\n\n"
+           "Implements: rados_watch3, rados_notify_ack",
+           py::arg("obj"), py::arg("callback"), py::arg("error_callback") = py::none(),
+           py::arg("timeout") = py::none());
+    define(
+        ioctx, "notify", notify,
+        "Send a message to all who watch an object, and wait until they have acknowledged it.\n\n"
+        "Parameters\n----------\n"
+        "obj : str\n    The object's name.\n"
+        "msg : str or buffer\n    The message.\n"
+        "timeout_ms : int\n"
+        "    How many milliseconds the watchers have, counted by the cluster in seconds, rounded "
+        "up; 0 for the\n    cluster's default.\n\n"
+        "Returns\n-------\nbool\n    True.\n\n"
+        "Raises\n------\n"
+        "ObjectNotFound\n    If there is no such object.\n"
+        "TimedOut\n    If not all watchers have acknowledged the message in time.\n\n"
+        "Implements: rados_aio_notify",
+        py::arg("obj"), py::arg("msg") = "", py::arg("timeout_ms") = usual_timeout_ms);
+    define(ioctx, "aio_notify", submit_notify,
+           "Submit a message to all who watch an object.\n\n"
+           "Parameters\n----------\n"
+           "obj : str\n    The object's name.\n"
+           "oncomplete : callable or None\n"
+           "    Called as oncomplete(completion, result, acks, timeouts) in the thread of "
+           "callbacks, when all watchers\n    have acknowledged the message or the time is over. "
+           "result is 0 or a negative error number. acks: a\n    list of (client id, watch id, "
+           "reply), whose reply is bytes, or '' for none; timeouts: a list of\n    (client id, "
+           "watch id). Both are None if the call failed.\n"
+           "msg : str or buffer\n    The message.\n"
+           "timeout_ms : int\n    As of notify.\n\n"
+           "Returns\n-------\nCompletion\n\n"
+           "Implements: rados_aio_notify",
+           py::arg("obj"), py::arg("oncomplete"), py::arg("msg") = "",
+           py::arg("timeout_ms") = usual_timeout_ms);
+}
+
+}  // namespace rbdxx::python::rados

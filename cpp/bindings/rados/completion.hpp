@@ -1,0 +1,98 @@
+// The Completion of rbd.rados: an asynchronous call on an object, with Python callbacks.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include <rbdxx/engine.hpp>
+#include <rbdxx/rados/ioctx.hpp>
+
+#include "../support/callbacks.hpp"
+#include "../support/gil.hpp"
+
+namespace rbdxx::python::rados {
+
+class Completion : public engine::Operation {
+public:
+    Completion() : callbacks_(&Callbacks::get()) {}
+    ~Completion() override {
+        if (handle() != nullptr) {
+            // The last share of a context closes it.
+            without_gil([this] { finish(); });
+        }
+    }
+
+    // What the callbacks get after the completion: a tuple, or a null object for nothing. Once,
+    // with the GIL, once complete.
+    virtual py::object extras() { return {}; }
+    // What the call is said to have returned, once complete.
+    virtual ssize_t answer() const { return result(); }
+    // Releases the memory of the call. With the GIL, once complete.
+    virtual void release() {}
+
+    void deliver() noexcept override;
+    ssize_t return_value() const { return is_complete() ? answer() : 0; }
+    // Until the call is complete, whatever the thread of callbacks is busy with.
+    void wait_complete();
+    // Until its callbacks have run, too.
+    void wait();
+    // As wait(); throws what they raised.
+    void wait_and_raise();
+
+    const py::object& ioctx() const noexcept { return ioctx_; }
+    const py::object& oncomplete() const noexcept { return oncomplete_; }
+    const py::object& onsafe() const noexcept { return onsafe_; }
+
+    // The owner and the callbacks, each a callable or None; else TypeError.
+    void set(const py::object& ioctx, const py::object& oncomplete, const py::object& onsafe);
+    // Keeps itself from now on, and its owner knows it, until it is delivered or withdrawn.
+    void hold(const py::object& self);
+    void withdraw_hold() noexcept;
+
+    int traverse(visitproc visit, void* argument) const;
+    void clear();
+
+private:
+    void require_submitted() const;
+    void call(const py::object& callback, const py::object& arguments) noexcept;
+    py::object let_go() noexcept;
+
+    Callbacks* const callbacks_;
+    const unsigned generation_ = fork_generation();
+    py::object self_;  // in flight, it keeps itself
+    py::object ioctx_ = py::none();
+    py::object oncomplete_ = py::none();
+    py::object onsafe_ = py::none();
+    py::object exception_;
+    std::atomic<bool> submitted_{false};
+    std::atomic<bool> delivered_{false};
+};
+
+// The completions of a context's calls under way, a set.
+py::object in_flight_of(const py::object& ioctx);
+
+// Makes the Python Completion of what `call(completion, queue, ioctx)` submits.
+template <class Made, class Call>
+py::object submit(std::unique_ptr<Made> completion, const py::object& self,
+                  const py::object& oncomplete, const py::object& onsafe, const Call& call) {
+    const auto& ioctx = self.cast<const IoCtx&>();
+    completion->set(self, oncomplete, onsafe);
+    Made& made = *completion;
+    py::object object = py::cast(std::unique_ptr<Completion>(std::move(completion)));
+    made.hold(object);
+    try {
+        engine::QueuePointer queue = Callbacks::get().queue();
+        without_gil([&] { call(made, std::move(queue), ioctx); });
+    } catch (...) {
+        made.withdraw_hold();
+        throw;
+    }
+    return object;
+}
+
+}  // namespace rbdxx::python::rados
