@@ -227,11 +227,24 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
         return stage.loop.run_until_complete(open_one())
 
     yield from of("AsyncImage", wrapped)
+    yield from of("AsyncIoctx", lambda: rbd.aio.AsyncIoctx(stage.ioctx))
+    yield from of("WriteOp", lambda: rbd.rados.WriteOp().create())
+    yield from of("ReadOp", lambda: rbd.rados.ReadOp().create())
+    yield from of("Object", lambda: rbd.rados.Object(stage.ioctx, "stage"))
+    yield from of("rados.Completion", lambda: stage.ioctx.aio_write_full("stage", b"x"))
+
+    def watch() -> Any:
+        stage.ioctx.write_full("stage", b"x")
+        return stage.ioctx.watch("stage", print)
+
+    yield from of("rados.Watch", watch)
     for name in rbd.transfer.__all__:
         yield f"transfer.{name}", lambda n=name: getattr(rbd.transfer, n)
     for function in (rbd.connect, rbd.open, rbd.supports, rbd.make_ex, rbd.aio.open):
         yield f"{function.__module__}.{function.__name__}", lambda f=function: f
     for cls in (rbd.Image, rbd.Group, rbd.ImageArray, rbd.rados.Rados, rbd.ImageNotFound):
+        yield cls.__name__, lambda c=cls: c
+    for cls in (rbd.rados.MonitorLog, rbd.rados.Object, rbd.aio.AsyncIoctx, rbd.rados.Watch):
         yield cls.__name__, lambda c=cls: c
 
 
@@ -254,7 +267,7 @@ def settle(stage: Stage, result: Any) -> None:
     """Takes what a call has given as far as it goes."""
     if inspect.isawaitable(result):
         result = stage.loop.run_until_complete(asyncio.wait_for(result, HANG / 2))
-    if isinstance(result, rbd.Completion):
+    if isinstance(result, (rbd.Completion, rbd.rados.Completion)):
         result.wait_for_complete_and_cb()
     elif isinstance(result, io.IOBase):
         # A raw file would look for the end of a line byte by byte.
