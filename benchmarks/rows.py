@@ -71,6 +71,40 @@ def _call_row(call: str, goals: Mapping[str, float], ctypes: bool = True) -> Row
     return Row(f"call-{call}", f"one {call}(){length}, stubbed", "ns", tuple(contenders), goals)
 
 
+def _object_call(which: str, call: str) -> Measure:
+    def measure(place: Place) -> float:
+        count = place.scale.calls // 5
+        env = {**place.shimmed(which), "RBD_SHIM_ENTRIES": str(count)}
+        told = place.worker(which, "objects", env, call=call, count=count, length=4096)
+        return float(told["value"])
+
+    return measure
+
+
+def _object_row(call: str, what: str, goal: float) -> Row:
+    contenders = (
+        Contender(OURS, _object_call("ours", call)),
+        Contender(STOCK, _object_call("stock", call), stock),
+    )
+    return Row(f"object-{call}", f"{what}, stubbed", "ns", contenders, {STOCK: goal})
+
+
+def _flight_row(how: str, op: str, goal: float) -> Row:
+    def of(which: str) -> Measure:
+        def measure(place: Place) -> float:
+            told = {"how": how, "op": op, "block": 4096, "flight": 32}
+            count = place.scale.calls // 5
+            env = place.shimmed(which)
+            return float(place.worker(which, "flight", env, count=count, **told)["value"])
+
+        return measure
+
+    through = "aio_*" if how == "callbacks" else "rbd.aio"
+    what = f"{op} of 4 KiB of an object through {through}, 32 in flight, stubbed"
+    contenders = (Contender(OURS, of("ours")), Contender(STOCK, of("stock"), stock))
+    return Row(f"object-{how}-{op}", what, "1/s", contenders, {STOCK: goal})
+
+
 def blocks(
     place: Place, op: str, *, block: int = 4096, depth: int = 32, seconds: float, **other: Any
 ) -> Dict[str, Any]:
@@ -199,6 +233,14 @@ ROWS: List[Row] = [
     _call_row("write", {STOCK: 0.8}),
     _call_row("readinto", {STOCK + " read": 0.8}, ctypes=False),
     _call_row("size", {STOCK: 0.8}),
+    _object_row("read", "one read() of 4 KiB of an object", 0.8),
+    _object_row("write", "one write() of 4 KiB to an object", 0.8),
+    _object_row("list", "one object of a listing", 0.7),
+    _object_row("omap", "one entry of an omap", 0.7),
+    _flight_row("callbacks", "read", 1.3),
+    _flight_row("callbacks", "write", 1.3),
+    _flight_row("asyncio", "read", 2.0),
+    _flight_row("asyncio", "write", 2.0),
     *_rate_rows("read", "", {FIO: 0.9, STOCK: 1.6}),
     # Longer than the cache lasts, the cluster sets the pace, for the stock module as well.
     *_rate_rows("write", "", {FIO: 0.8}),

@@ -22,7 +22,7 @@ def build(directory: Path, librbd: str = "librbd.so.1") -> Path:
         raise FileNotFoundError("no C compiler: install gcc, or name one in CC")
     target = directory / "librbd-shim.so"
     library = librbd if os.sep in librbd else f"-l:{librbd}"
-    options = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    options = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-pthread"]
     subprocess.run(
         [compiler, *options, str(SOURCE), "-o", str(target), "-Wl,--no-as-needed", library],
         check=True,
