@@ -51,6 +51,7 @@ void contents(py::module_& m) {
     bind_mirrored(m, rbd);
     bind_mirror_image(image);
     bind_files(image);
+    bind_plot(image);
     bind_pipeline(m);
 }
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from . import aio as aio
     from . import array as array
     from . import files as files
+    from . import plot as plot
     from . import spec as spec
     from . import transfer as transfer
     from . import types as types
@@ -65,7 +66,7 @@ __version__: str = _core.__version__
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
-_LAZY = ("aio", "array", "files", "fs", "rados", "spec", "testing", "transfer", "types")
+_LAZY = ("aio", "array", "files", "fs", "plot", "rados", "spec", "testing", "transfer", "types")
 # The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
 _LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "_library"}
 

@@ -44,6 +44,7 @@ void bind_peers(py::module_& m, RbdClass& rbd);
 void bind_mirrored(py::module_& m, RbdClass& rbd);
 void bind_mirror_image(ImageClass& image);
 void bind_files(ImageClass& image);
+void bind_plot(ImageClass& image);
 void bind_pipeline(py::module_& m);
 
 }  // namespace rbdxx::python

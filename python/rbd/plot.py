@@ -1,0 +1,182 @@
+"""Pictures of images: which parts hold data, and which changed since a snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple, Union
+
+from . import _core, exceptions
+from ._core import Image
+from ._opened import Opened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes  # type: ignore[import-not-found,unused-ignore]
+
+__all__ = ["usage"]
+
+# One colour for each meaning, apart for eyes that do not tell red from green too.
+_DATA, _CHANGED, _FREE = "#3b6ea8", "#e0972b", "#e4e7eb"
+_FREED = {"facecolor": "white", "edgecolor": _CHANGED, "hatch": "///"}
+# How many parts a notebook's bar has, and the objects that are asked one by one for it at most.
+_PARTS = 240
+_OBJECTS = 4096
+
+_Span = Tuple[int, int]
+
+
+def usage(
+    image: Image, *, from_snapshot: Union[str, bytes, int, None] = None, ax: Any = None
+) -> Axes:
+    """Draws which parts of an image hold data, with matplotlib.
+
+    Parameters
+    ----------
+    image : Image
+        The image as it was opened: its head, or a snapshot.
+    from_snapshot : str, bytes or int, optional
+        A snapshot by name or id. What changed since is drawn in another colour; what was freed
+        since is told apart as well.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, whose horizontal one counts bytes.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ImageNotFound
+        If there is no such snapshot.
+
+    Notes
+    -----
+    Data are told by whole objects, as the object map has them. Without the feature fast-diff, each
+    object is asked, which takes long for a large image.
+
+    Implements: rbd_diff_iterate2
+    """
+    if not isinstance(image, Image):
+        raise TypeError(f"image must be an rbd.Image, not {type(image).__name__}")
+    try:
+        from matplotlib import pyplot, ticker
+    except ImportError as error:
+        raise ImportError("rbd.plot.usage() needs matplotlib: pip install matplotlib") from error
+    size = image.size()
+    layers: List[Tuple[str, Dict[str, Any], List[_Span]]] = [
+        ("free", {"facecolor": _FREE}, [(0, size)]),
+        ("data", {"facecolor": _DATA}, _spans(image, True, None)),
+    ]
+    if from_snapshot is not None:
+        since = f"since {_shown(from_snapshot)}"
+        changed, freed = (_spans(image, exists, from_snapshot) for exists in (True, False))
+        layers += [
+            (f"changed {since}", {"facecolor": _CHANGED}, changed),
+            (f"freed {since}", _FREED, freed),
+        ]
+    axes: Axes = ax
+    if ax is None:
+        axes = pyplot.subplots(figsize=(9, 1.8), layout="constrained")[1]
+    for label, style, spans in layers:
+        axes.broken_barh(spans, (0, 1), label=label, **style)
+    axes.set_xlim(0, max(size, 1))
+    axes.set_ylim(0, 1)
+    axes.set_yticks([])
+    axes.set_xlabel("offset in the image")
+    # Powers of two, so that the places have round names.
+    axes.xaxis.set_major_locator(ticker.MultipleLocator(2 ** max(size - 1, 8).bit_length() / 8))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda place, _: _bytes(int(place))))
+    axes.set_title(_name(image), loc="left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(layers), frameon=False)
+    return axes
+
+
+def _spans(image: Image, exists: bool, start: Union[str, bytes, int, None]) -> List[_Span]:
+    """The regions of a difference that hold data, or that hold none any more."""
+    extents = image.diff(0, None, start, whole_object=True, merge=True)
+    return [(extent[0], extent[1]) for extent in extents if bool(extent[2]) == exists]
+
+
+def _shown(snapshot: Union[str, bytes, int]) -> str:
+    if isinstance(snapshot, int):
+        return f"snapshot {snapshot}"
+    return snapshot.decode(errors="replace") if isinstance(snapshot, bytes) else snapshot
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes in the largest binary unit that it has one of."""
+    amount, unit = float(count), 0
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    while amount >= 1024 and unit < len(units) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.4g} {units[unit]}"
+
+
+def _name(image: Image) -> str:
+    opened = Opened(*image._opened())
+    name = opened.name or opened.image_id or ""
+    return name if opened.snapshot is None else f"{name}@{opened.snapshot}"
+
+
+def _rows(image: Image) -> Iterator[Tuple[str, str]]:
+    """What a notebook's table tells of an image. Where the image is of no use, it raises."""
+    yield "size", _bytes(image.size())
+    stat = image.stat()
+    yield "objects", f"{stat['num_objs']} of {_bytes(stat['obj_size'])}"
+    names = _core.RBD().features_to_string(image.features())
+    yield "features", names.replace(",", ", ") or "none"
+    with contextlib.suppress(exceptions.ImageNotFound):
+        pool, name, snapshot = image.parent_info()
+        yield "parent", f"{pool}/{name}@{snapshot}"
+    snapshots = [str(entry["name"]) for entry in image.list_snaps()]
+    more = f" and {len(snapshots) - 10} more" if len(snapshots) > 10 else ""
+    yield "snapshots", ", ".join(snapshots[:10]) + more or "none"
+
+
+def _is_quick(image: Image) -> bool:
+    """Whether the parts that hold data are known without asking very many objects."""
+    mapped = image.features() & _core.constants["RBD_FEATURE_FAST_DIFF"]
+    broken = image.flags() & _core.constants["RBD_FLAG_FAST_DIFF_INVALID"]
+    return (bool(mapped) and not broken) or image.stat()["num_objs"] <= _OBJECTS
+
+
+def _bar(image: Image) -> str:
+    """The parts that hold data as a picture of SVG, and how much they are."""
+    size = image.size()
+    spans = _spans(image, True, None)
+    used = sum(length for _, length in spans)
+    told = f"{_bytes(used)} of {_bytes(size)} hold data"
+    filled = [0.0] * _PARTS
+    for offset, length in spans:
+        first, last = offset * _PARTS // size, (offset + length - 1) * _PARTS // size
+        for part in range(first, min(last, _PARTS - 1) + 1):
+            begin, end = part * size / _PARTS, (part + 1) * size / _PARTS
+            covered = min(end, offset + length) - max(begin, offset)
+            filled[part] += covered / max(end - begin, 1)
+    marks = "".join(
+        f'<rect x="{part}" width="1.05" height="14" fill="{_DATA}" '
+        f'opacity="{max(0.15, min(share, 1)):.2f}"/>'
+        for part, share in enumerate(filled)
+        if share
+    )
+    return (
+        f'<svg role="img" aria-label="{told}" width="480" height="14" viewBox="0 0 {_PARTS} 14" '
+        f'preserveAspectRatio="none"><title>{told}</title>'
+        f'<rect width="{_PARTS}" height="14" fill="{_FREE}"/>{marks}</svg><br>{told}'
+    )
+
+
+def _to_html(image: Image) -> str:
+    """What Image._repr_html_ does; what cannot be told is left out, for a notebook only looks."""
+    name = html.escape(repr(image))
+    try:
+        rows = [(key, html.escape(value)) for key, value in _rows(image)]
+        if image.size() and _is_quick(image):
+            rows.append(("usage", _bar(image)))
+    except (exceptions.Error, ValueError, OSError) as error:
+        return f"<code>{name}</code><br>{html.escape(str(error))}"
+    cells = "".join(f"<tr><th>{key}</th><td>{value}</td></tr>" for key, value in rows)
+    return f"<table><caption>{name}</caption>{cells}</table>"
