@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import secrets
 from pathlib import Path
@@ -517,3 +519,84 @@ def test_flattening_a_clone_of_an_encrypted_image(
         assert clone.overlap() == 0
         clone.encryption_load(version, PASSPHRASE)
         assert plain(clone) == expected
+
+
+def open_a_grandchild(
+    conffile: str, pool: str, namespace: str, name: str, version: int, passphrase: str
+) -> str:
+    """The digest of a clone of a clone, which is closed again and again; or what is raised."""
+    with rbd.connect(conffile) as cluster, cluster.open_ioctx(pool) as ioctx:
+        ioctx.set_namespace(namespace)
+        for _ in range(3):
+            with rbd.Image(ioctx, name) as image:
+                try:
+                    image.encryption_load(version, passphrase)
+                except rbd.OperationNotSupported as error:
+                    return str(error)
+                content = plain(image)
+        return hashlib.sha256(content).hexdigest()
+
+
+def test_a_clone_of_a_clone(
+    formatted: Encrypted, rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """A librbd that knows no layers ends the process when such an image is closed."""
+    image, version, _ = formatted
+    image.protect_snap("s")
+    expected = plain(image, "s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "child")
+    with rbd.Image(rbd_ioctx, "child") as child:
+        child.create_snap("s")
+        child.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "child", "s", rbd_ioctx, "grandchild")
+    where = (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), "grandchild")
+    secret = (version, PASSPHRASE)
+    answer = isolated.run(
+        open_a_grandchild, str(rbd_cluster.conffile), *where, *secret, timeout=200
+    )
+    if not rbd.supports("rbd_encryption_load2"):
+        assert "it is a clone of a clone" in answer
+        with rbd.Image(rbd_ioctx, "grandchild") as grandchild:
+            with pytest.raises(rbd.OperationNotSupported, match="a clone of a clone") as error:
+                grandchild.encryption_load(version, PASSPHRASE)
+            assert error.value.errno == errno.EOPNOTSUPP
+            grandchild.flatten()
+        answer = isolated.run(
+            open_a_grandchild, str(rbd_cluster.conffile), *where, *secret, timeout=200
+        )
+    assert answer == hashlib.sha256(expected).hexdigest()
+
+
+def test_a_clone_does_not_grow_into_its_parent(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """What a clone has lost is not the parent's when it is large again."""
+    image, version, _ = formatted
+    image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        clone.encryption_load(version, PASSPHRASE)
+        size = clone.size()
+        kept = plain(clone)[: 2 * OBJECT]
+        clone.resize(2 * OBJECT)
+        if rbd.supports("rbd_encryption_load2"):
+            clone.resize(size)
+            assert plain(clone) == kept.ljust(size, b"\0")
+            return
+        with pytest.raises(rbd.OperationNotSupported, match="data of the parent") as error:
+            clone.resize(size)
+        assert error.value.errno == errno.EOPNOTSUPP
+        assert clone.size() == 2 * OBJECT
+        clone.resize(OBJECT)
+        file = clone.open_file("r+b")
+        with file, pytest.raises(rbd.OperationNotSupported, match="data of the parent"):
+            file.truncate(size)
+        clone.resize(0)
+        # As much as the header has is the parent's still.
+        with pytest.raises(rbd.OperationNotSupported, match="data of the parent"):
+            clone.resize(size)
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        clone.flatten()
+        clone.encryption_load(version, PASSPHRASE)
+        clone.resize(size + OBJECT)
+        assert clone.size() == size + OBJECT

@@ -451,6 +451,67 @@ def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.
         rbd.RBD().migration_abort(rbd_ioctx, "dest")
 
 
+def test_a_rollback_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """librbd leaves what the source got after the snapshot, without an error."""
+    with rbd.Image(rbd_ioctx, source) as image:
+        image.write(b"later", 5 * MIB)
+        image.set_snap("a")
+        before = image.read(0, 8 * MIB)
+    rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        content = image.read(0, 8 * MIB)
+        with pytest.raises(rbd.OperationNotSupported, match="Execute and commit") as error:
+            image.rollback_to_snap("a")
+        assert error.value.errno == 95
+        assert image.read(0, 8 * MIB) == content
+    rbd.RBD().migration_execute(rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        image.rollback_to_snap("a")
+        assert image.read(0, 8 * MIB) == before
+    rbd.RBD().migration_commit(rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        image.rollback_to_snap("a")
+        assert image.read(0, 8 * MIB) == before
+
+
+@pytest.mark.needs("rbd_migration_prepare_import")
+@pytest.mark.parametrize("with_snapshot", [False, True])
+def test_a_rollback_of_an_import(
+    rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, with_snapshot: bool
+) -> None:
+    def stream(name: str, content: bytes) -> Dict[str, Any]:
+        path = tmp_path / name
+        path.write_bytes(content.ljust(4 * MIB, b"\0"))
+        return {"type": "file", "file_path": str(path)}
+
+    spec: Dict[str, Any] = {"type": "raw", "stream": stream("head", b"new" * MIB)}
+    if with_snapshot:
+        older = {"type": "raw", "name": "old", "stream": stream("old", b"old" * MIB)}
+        spec["snapshots"] = [older]
+    rbd.RBD().migration_prepare_import(json.dumps(spec), rbd_ioctx, "imported")
+    with rbd.Image(rbd_ioctx, "imported") as image:
+        content = image.read(0, 4 * MIB)
+        image.create_snap("own")
+        image.write(b"x" * 5000, 1000)
+        if with_snapshot:
+            changed = image.read(0, 4 * MIB)
+            for name in ("old", "own"):
+                with pytest.raises(rbd.OperationNotSupported, match="Execute and commit"):
+                    image.rollback_to_snap(name)
+            assert image.read(0, 4 * MIB) == changed
+        else:
+            image.rollback_to_snap("own")
+            assert image.read(0, 4 * MIB) == content
+    rbd.RBD().migration_execute(rbd_ioctx, "imported")
+    rbd.RBD().migration_commit(rbd_ioctx, "imported")
+    with rbd.Image(rbd_ioctx, "imported") as image:
+        image.rollback_to_snap("own")
+        assert image.read(0, 4 * MIB) == content
+        if with_snapshot:
+            image.rollback_to_snap("old")
+            assert image.read(0, 6) == b"oldold"
+
+
 def test_a_callback_that_raises(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
 

@@ -74,7 +74,8 @@ void bind_encryption(ImageClass& image) {
         "From now on the image reads and writes plain data, of the size without the header.\n\n"
         "format: RBD_ENCRYPTION_FORMAT_*. Raises PermissionError for a wrong passphrase,\n"
         "ImageExists where one is loaded already, InvalidArgument where there is no such header,\n"
-        "OperationNotSupported.\n\nImplements: rbd_encryption_load",
+        "OperationNotSupported, also for a clone of a clone where the loaded librbd is older than\n"
+        "Ceph 18.\n\nImplements: rbd_encryption_load",
         py::arg("format"), py::arg("passphrase"));
     define_secret(
         image, "rbd_encryption_load2", "encryption_load2", load2,

@@ -233,7 +233,8 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         "Makes the image what it was at the snapshot.\n\n"
         "on_progress(done, total) may return -rbd.ECANCELED to stop: the image then holds "
         "something\n"
-        "of both. Raises ImageNotFound, IOError, OperationCanceled.\n\n"
+        "of both. Raises ImageNotFound, IOError, OperationCanceled, OperationNotSupported for an\n"
+        "image in migration.\n\n"
         "Implements: rbd_snap_rollback_with_progress",
         py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());

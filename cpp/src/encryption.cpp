@@ -1,6 +1,8 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/parent.hpp>
+#include <rbdxx/snapshot.hpp>
 
 #include <string>
 
@@ -71,6 +73,28 @@ void note_header(const Image& image, const Call& use, const Change& change) {
     }
 }
 
+// How many images this one reads from, one through the other: 2 stands for more too.
+int parents(const Image& image) {
+    if (image.overlap() == 0) {
+        return 0;
+    }
+    // The source of a migration is read like a parent.
+    int count = (image.features() & constants::FEATURE_MIGRATING) != 0 ? 1 : 0;
+    try {
+        const parent::Parent found = parent::get(image);
+        ++count;
+        if (count < 2) {
+            const Image above = parent::open(image, found);
+            snapshot::set_by_id(above, found.snapshot_id);
+            count += above.overlap() > 0 ? 1 : 0;
+        }
+    } catch (const ClosedError&) {
+        throw;
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): no parent, or one not to be seen
+    }
+    return count;
+}
+
 }  // namespace
 
 void format(const Image& image, int format, const Secret& passphrase, int algorithm) {
@@ -93,6 +117,13 @@ void load(const Image& image, const Layer& layer) {
     require_format(use.functions(), layer.format);
     Options options{};
     std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
+    if (!use->rbd_encryption_load2 && parents(image) > 1) {
+        // A librbd that knows no layers frees the key once too often when it closes the image.
+        throw Error(EOPNOTSUPP, "error loading encryption of " + image.describe() +
+                                    ": it is a clone of a clone, and the loaded librbd would end "
+                                    "the process when the image is closed. Flatten it through an "
+                                    "Image that is open without encryption");
+    }
     note_header(image, use, [&] {
         check(
             use->rbd_encryption_load(

@@ -316,6 +316,15 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         }
         return bytes + header;
     };
+    if (header > 0 && !call->rbd_encryption_load2 && size > this->size() && overlap() > 0) {
+        // A librbd that knows no layers takes the header for a part of what is the parent's: as far
+        // as that, it would read from the parent what is beyond the clone's old end.
+        throw Error(EOPNOTSUPP,
+                    message() +
+                        ": its encryption is loaded, and the loaded librbd would read "
+                        "data of the parent where the clone has none. Flatten it first, "
+                        "through an Image that is open without encryption");
+    }
     if (header > 0 && resize_counts_header < 0) {
         // No release says which. To the size that the image has with its header: that changes
         // nothing if the header counts, and else makes the image larger for a moment.

@@ -123,26 +123,6 @@ bool imports(const Image& image) {
     return !tells_of_image(source(image));
 }
 
-// The parent's head: whether it imports, every snapshot of it tells as well.
-Image open_parent(const Image& image, const parent::Parent& found) {
-    const ImageState& state = *image.state();
-    const abi::Functions& call = *state.functions;
-    if (state.connection == nullptr) {
-        throw Error(ENOTCONN, "error opening the parent of " + image.describe());
-    }
-    abi::rados_ioctx_t raw = nullptr;
-    check(call.rados_ioctx_create2(state.connection, found.pool_id, &raw),
-          [&] { return "error opening the pool of the parent of " + image.describe(); });
-    std::unique_ptr<void, void (*)(void*)> pool(
-        raw, [](void* context) { functions().rados_ioctx_destroy(context); });
-    call.rados_ioctx_set_namespace(raw, found.pool_namespace.c_str());
-    OpenOptions options;
-    options.name = found.image_id;
-    options.by_id = true;
-    options.read_only = true;
-    return Image::open(IoCtx::borrow(raw), options);
-}
-
 // Whether no image among the parents imports. What is true once is true for ever: only a new image
 // begins to import.
 bool has_sound_parents(const Image& image) {
@@ -158,7 +138,8 @@ bool has_sound_parents(const Image& image) {
             return true;
         }
     }
-    const Image opened = open_parent(image, found);
+    // Its head: whether it imports, every snapshot of it tells as well.
+    const Image opened = parent::open(image, found);
     if (imports(opened) || !has_sound_parents(opened)) {
         return false;
     }
@@ -167,7 +148,24 @@ bool has_sound_parents(const Image& image) {
     return true;
 }
 
+// Whether snapshots that the source had when its import began are among those of the image. Without
+// them all of its snapshots are of what the source is still.
+bool imports_snapshots(const Image& image) {
+    return source(image).find("\"snapshots\"") != std::string::npos;
+}
+
 }  // namespace
+
+void require_rollback(const Image& image, const std::string& message) {
+    // After the execution nothing is read from the source any more. The real parent of a clone
+    // cannot be told from it.
+    if (migrating(image) && image.overlap() > 0 && (!imports(image) || imports_snapshots(image))) {
+        throw Error(EOPNOTSUPP,
+                    message +
+                        ": the image is in migration, and librbd would leave what its source "
+                        "got after the snapshot. Execute and commit the migration first");
+    }
+}
 
 bool knows_difference(const Image& image, bool from_snapshot, bool include_parent) {
     try {

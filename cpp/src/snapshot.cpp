@@ -3,6 +3,7 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/lock.hpp>
+#include <rbdxx/migration.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/snapshot.hpp>
 #include <rbdxx/snapshot_namespace.hpp>
@@ -140,13 +141,17 @@ void rename(const Image& image, const std::string& source, const std::string& de
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {
     auto use = image.use();
+    const auto message = [&] {
+        return "error rolling " + image.describe() + " back to snapshot " + quoted(name);
+    };
+    migration::require_rollback(image, message());
     lock::check_with_lock(
         image,
         [&] {
             return use->rbd_snap_rollback_with_progress(use.get(), name.c_str(), report_progress,
                                                         progress_argument(progress));
         },
-        [&] { return "error rolling " + image.describe() + " back to snapshot " + quoted(name); });
+        message);
 }
 
 void protect(const Image& image, const std::string& name) {

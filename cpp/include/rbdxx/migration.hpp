@@ -47,4 +47,8 @@ std::string source(const Image& image);
 // process), nor from a snapshot that is older than the migration (it leaves out the source's data).
 bool knows_difference(const Image& image, bool from_snapshot, bool include_parent);
 
+// Throws, with the beginning of a message, where a rollback would leave data that are newer than
+// the snapshot: librbd does not undo what the source got between the snapshot and the migration.
+void require_rollback(const Image& image, const std::string& message);
+
 }  // namespace rbdxx::migration

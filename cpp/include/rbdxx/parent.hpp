@@ -23,4 +23,8 @@ struct Parent {
 // Throws ENOENT where there is none. Implements: rbd_get_parent
 Parent get(const Image& image);
 
+// The head of a parent that `get` has told of, read-only. Throws ENOTCONN where the connection of
+// the image is not known: one that was borrowed.
+Image open(const Image& image, const Parent& found);
+
 }  // namespace rbdxx::parent
