@@ -18,7 +18,8 @@ import rbd.aio
 import rbd.transfer
 from rbd.transfer.formats import DiffHeader
 from support import stream_files
-from support.image_kinds import BEFORE, OBJECT, PASSPHRASE, Subject, compare, read_all
+from support.image_kinds import BEFORE, OBJECT, Subject, compare, read_all
+from support.luks import PASSPHRASE
 
 SECTOR = 512
 Extent = Tuple[int, int, bool]

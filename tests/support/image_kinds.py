@@ -15,22 +15,18 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import rbd
 from support.image_model import noise
+from support.luks import HEADERS, LUKS1, LUKS2, PASSPHRASE, format_cheaply
 
 ORDER = 16
 OBJECT = 1 << ORDER
 SIZE = 16 * OBJECT
 #: The snapshot that each image has, and after which it has changed.
 BEFORE = "before"
-PASSPHRASE = "only for these images"
 
 LAYERING = rbd.RBD_FEATURE_LAYERING
 LOCK = LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
 MAPS = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
 MAPPED = LOCK | MAPS
-LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
-LUKS2 = rbd.RBD_ENCRYPTION_FORMAT_LUKS2
-#: What the headers take of an image of small objects, in bytes.
-HEADERS = {LUKS1: 2 << 20, LUKS2: 16 << 20}
 
 
 class Stage:
@@ -96,7 +92,7 @@ class Subject:
 
     def encrypt(self, format: int) -> None:
         """Format the image, which is as large as it can be from then on."""
-        self.image.encryption_format(format, PASSPHRASE)
+        format_cheaply(self.image, format)
         self.encryption = format
         self.content = bytearray(self.image.size())
         # What was never written of an object that is there, decrypts to anything.

@@ -96,6 +96,8 @@ class Model:
         self.epochs: List[Set[int]] = [layout.objects(0, len(content)) if clone else set()]
         self.granularity = granularity
         self.smallest = len(content)  # that it has ever been
+        #: What an image's size has in front of its content, in bytes: a header of encryption.
+        self.header = 0
 
     # What is there
 
@@ -129,6 +131,8 @@ class Model:
         if kind in ("compare_and_write", MISMATCH):
             # librbd compares inside a sector only.
             length = min(length, SECTOR - offset % SECTOR)
+        if kind == MISMATCH:
+            length = max(length, 1)
         if kind == "write_blocks":
             length = max(length - length % 3, 3)
         return Step(kind, offset, length, seed) if offset + length <= self.size else None
@@ -191,7 +195,9 @@ class Model:
 
     def clone(self, name: str, layout: Layout) -> Model:
         self.clones[name] += 1
-        return Model(layout, self.snapshots[name], self.granularity, clone=True)
+        made = Model(layout, self.snapshots[name], self.granularity, clone=True)
+        made.header = self.header
+        return made
 
     def flatten(self) -> None:
         self.epochs[-1] |= self.layout.objects(0, self.size)
@@ -201,7 +207,7 @@ class Model:
     def compare(self, image: rbd.Image) -> None:
         """The image is what the model is: size, content, and each snapshot's."""
         check(image, self.content)
-        found = [(snap["name"], snap["size"]) for snap in image.list_snaps()]
+        found = [(snap["name"], snap["size"] - self.header) for snap in image.list_snaps()]
         assert found == [(name, len(content)) for name, content in self.snapshots.items()]
         for name, content in self.snapshots.items():
             with at_snapshot(image, name):

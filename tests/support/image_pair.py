@@ -11,6 +11,7 @@ import pytest
 import rbd
 import rbd.aio
 from support.image_model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
+from support.luks import HEADERS, PASSPHRASE, format_cheaply
 
 
 def parts(data: bytes) -> List[bytes]:
@@ -138,7 +139,9 @@ def apart(
 class Disk:
     """An image, open one or more times, and what it has to be."""
 
-    def __init__(self, name: str, model: Model, ioctxs: Sequence[Any]) -> None:
+    def __init__(
+        self, name: str, model: Model, ioctxs: Sequence[Any], encryption: Optional[int] = None
+    ) -> None:
         self.name = name
         self.model = model
         self.ioctxs = list(ioctxs)
@@ -146,24 +149,86 @@ class Disk:
         self.parent_snapshot = ""
         self.flat = False  # a head without a parent, though snapshots may have one
         self.emptied = False  # nothing of the parent was left when it became so
-        self.images = [rbd.Image(ioctx, name) for ioctx in ioctxs]
+        #: The format of the encryption that is loaded.
+        self.encryption = encryption
+        self.images = [self.open(number) for number in range(len(ioctxs))]
 
     @classmethod
     def create(
-        cls, name: str, layout: Layout, size: int, ioctxs: Sequence[Any], granularity: int
+        cls,
+        name: str,
+        layout: Layout,
+        size: int,
+        ioctxs: Sequence[Any],
+        granularity: int,
+        encryption: Optional[int] = None,
     ) -> Disk:
-        rbd.RBD().create(ioctxs[0], name, size, **layout.keywords())
-        return cls(name, Model(layout, bytes(size), granularity, clone=False), ioctxs)
+        if encryption is None:
+            rbd.RBD().create(ioctxs[0], name, size, **layout.keywords())
+            return cls(name, Model(layout, bytes(size), granularity, clone=False), ioctxs)
+        model = Model(layout, b"", granularity, clone=False)
+        model.header = HEADERS[encryption]
+        # There has to be more than the header to be formatted.
+        room = 1 << layout.order
+        rbd.RBD().create(ioctxs[0], name, model.header + room, **layout.keywords())
+        with rbd.Image(ioctxs[0], name) as image:
+            format_cheaply(image, encryption)
+            assert image.size() == room
+            image.resize(0)
+        made = cls(name, model, ioctxs, encryption)
+        made.resize(0, size)
+        return made
+
+    def open(self, number: int) -> rbd.Image:
+        image = rbd.Image(self.ioctxs[number], self.name)
+        if self.encryption is not None:
+            image.encryption_load(self.encryption, PASSPHRASE)
+        return image
 
     def image(self, number: int = 0) -> rbd.Image:
         return self.images[number % len(self.images)]
 
     def make(self, number: int, way: str, steps: Sequence[Step]) -> None:
         """Makes those of the steps that do not touch each other, by one handle."""
-        chosen = apart(self.model, steps)
+        chosen = apart(self.model, [self.possible(step) for step in steps])
         WAYS[way](self.image(number), self.model, chosen)
         for step in chosen:
             self.model.apply(step)
+
+    def possible(self, step: Step) -> Step:
+        """The step, or a write of zeroes where what is discarded could not be written in part.
+
+        What was never written of an encrypted object that is there, decrypts to anything.
+        """
+        if self.encryption is not None and step.kind in ("discard", "write_zeroes"):
+            return step._replace(kind="write", seed=0)
+        return step
+
+    def resize(self, number: int, size: int) -> None:
+        before = self.model.size
+        if self.encryption is not None:
+            # Encryption goes block by block.
+            size -= size % 4096
+        if size > before and self.parent_is_in_the_way(number):
+            with pytest.raises(rbd.OperationNotSupported):
+                self.image(number).resize(size)
+            return
+        self.image(number).resize(size)
+        self.model.resize(size)
+        if self.encryption is not None and size > before:
+            # See possible().
+            self.image(number).write(bytes(size - before), before)
+            self.model.put(before, bytes(size - before))
+
+    def reads_parent(self, snapshot: str) -> bool:
+        """Whether librbd opens the parent for what a snapshot has."""
+        with at_snapshot(self.image(), snapshot):
+            return self.image().overlap() > 0
+
+    def parent_is_in_the_way(self, number: int) -> bool:
+        """Whether librbd would take data of the parent for those of an encrypted clone."""
+        layered = rbd.supports("rbd_encryption_load2")
+        return self.encryption is not None and not layered and self.image(number).overlap() > 0
 
     def write_across_the_end(self, number: int, inside: int, beyond: int) -> None:
         """What fits is written, and the rest is an error."""
@@ -184,7 +249,7 @@ class Disk:
         """Every way to read gives the same bytes."""
         image, model = self.image(number), self.model
         expected = bytes(model.content[offset : offset + length])
-        if not expected:
+        if not expected and length:
             with pytest.raises(rbd.InvalidArgument):
                 image.read(offset, length)
             return
@@ -215,7 +280,7 @@ class Disk:
     def reopen(self, number: int) -> None:
         number %= len(self.images)
         self.images[number].close()
-        self.images[number] = rbd.Image(self.ioctxs[number], self.name)
+        self.images[number] = self.open(number)
 
     def remove_snapshot(self, number: int, name: str) -> None:
         if self.model.clones[name]:
@@ -236,18 +301,30 @@ class Disk:
         def make() -> None:
             rbd.RBD().clone(ioctx, self.name, snapshot, ioctx, name, **layout.keywords())
 
-        if not self.model.snapshots[snapshot]:
+        if not self.model.snapshots[snapshot] and self.encryption is None:
             # librbd refuses to clone what has no bytes.
             with pytest.raises(rbd.InvalidArgument):
                 make()
             return None
         make()
+        if self.encryption is not None and not rbd.supports("rbd_encryption_load2"):
+            with rbd.Image(ioctx, name) as image:
+                if image.overlap() > 0 and self.reads_parent(snapshot):
+                    # librbd would end the process when it closes the clone of a clone.
+                    with pytest.raises(rbd.OperationNotSupported):
+                        image.encryption_load(self.encryption, PASSPHRASE)
+                    unreadable = True
+                else:
+                    unreadable = False
+            if unreadable:
+                rbd.RBD().remove(ioctx, name)
+                return None
         if layout.stripe_count == 1:
             # Where none is asked for, the parent's striping holds.
             parent = self.model.layout
             unit = parent.stripe_unit if parent.stripe_count > 1 else layout.stripe_unit
             layout = layout._replace(stripe_unit=unit, stripe_count=parent.stripe_count)
-        made = Disk(name, self.model.clone(snapshot, layout), self.ioctxs)
+        made = Disk(name, self.model.clone(snapshot, layout), self.ioctxs, self.encryption)
         made.parent, made.parent_snapshot = self, snapshot
         return made
 
@@ -260,7 +337,13 @@ class Disk:
             with pytest.raises(rbd.InvalidArgument):
                 self.image().flatten()
             return
-        self.image().flatten()
+        if self.encryption is not None and not rbd.supports("rbd_encryption_load2"):
+            with pytest.raises(rbd.OperationNotSupported):
+                self.image().flatten()
+            with rbd.Image(self.ioctxs[0], self.name) as stored:
+                stored.flatten()
+        else:
+            self.image().flatten()
         self.flat = True
         self.emptied = self.model.smallest == 0
         self.model.flatten()
