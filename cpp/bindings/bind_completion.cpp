@@ -12,6 +12,7 @@
 
 #include "support/bindings.hpp"
 #include "support/buffer.hpp"
+#include "support/collected.hpp"
 #include "support/completion.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
@@ -150,23 +151,7 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
 
     py::class_<Completion> completion(
         m, "Completion", "An asynchronous call under way, as the aio_* methods give it.",
-        py::custom_type_setup([](PyHeapTypeObject* heap_type) {
-            PyTypeObject* type = &heap_type->ht_type;
-            type->tp_flags |= Py_TPFLAGS_HAVE_GC;
-            type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
-                Py_VISIT(Py_TYPE(self));
-                if (py::detail::is_holder_constructed(self)) {
-                    return py::cast<Completion&>(py::handle(self)).traverse(visit, arg);
-                }
-                return 0;
-            };
-            type->tp_clear = [](PyObject* self) {
-                if (py::detail::is_holder_constructed(self)) {
-                    py::cast<Completion&>(py::handle(self)).clear();
-                }
-                return 0;
-            };
-        }));
+        collected<Completion>());
     define(
         completion, "is_complete", [](const Completion& self) { return self.complete_for_good(); },
         "Whether the call is complete; its callback may still be running.");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "../support/buffer.hpp"
+#include "../support/collected.hpp"
 #include "../support/define.hpp"
 #include "../support/fast_method.hpp"
 #include "../support/gil.hpp"
@@ -453,23 +454,7 @@ void define_waits(py::class_<Completion>& completion) {
 void bind_aio(py::module_& m, IoctxClass& ioctx) {
     py::class_<Completion> completion(
         m, "Completion", "An asynchronous call under way, as the aio_* methods of Ioctx return it.",
-        py::custom_type_setup([](PyHeapTypeObject* heap_type) {
-            PyTypeObject* type = &heap_type->ht_type;
-            type->tp_flags |= Py_TPFLAGS_HAVE_GC;
-            type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
-                Py_VISIT(Py_TYPE(self));
-                if (py::detail::is_holder_constructed(self)) {
-                    return py::cast<Completion&>(py::handle(self)).traverse(visit, arg);
-                }
-                return 0;
-            };
-            type->tp_clear = [](PyObject* self) {
-                if (py::detail::is_holder_constructed(self)) {
-                    py::cast<Completion&>(py::handle(self)).clear();
-                }
-                return 0;
-            };
-        }));
+        collected<Completion>());
     define_init(completion,
                 py::init([](const py::object& context, const py::object& oncomplete,
                             const py::object& onsafe) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "../support/buffer.hpp"
+#include "../support/collected.hpp"
 #include "../support/define.hpp"
 #include "../support/errors.hpp"
 #include "../support/gil.hpp"
@@ -338,24 +339,7 @@ void bind_watch(py::module_& m, IoctxClass& ioctx) {
         "It lasts until close(), or until nobody refers to it any more. It may outlive its "
         "context. "
         "After\nRados.shutdown() its callbacks are not called. A context manager that closes it.",
-        py::release_gil_before_calling_cpp_dtor(),
-        py::custom_type_setup([](PyHeapTypeObject* heap_type) {
-            PyTypeObject* type = &heap_type->ht_type;
-            type->tp_flags |= Py_TPFLAGS_HAVE_GC;
-            type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
-                Py_VISIT(Py_TYPE(self));
-                if (py::detail::is_holder_constructed(self)) {
-                    return py::cast<PyWatch&>(py::handle(self)).traverse(visit, arg);
-                }
-                return 0;
-            };
-            type->tp_clear = [](PyObject* self) {
-                if (py::detail::is_holder_constructed(self)) {
-                    py::cast<PyWatch&>(py::handle(self)).clear();
-                }
-                return 0;
-            };
-        }));
+        py::release_gil_before_calling_cpp_dtor(), collected<PyWatch>());
     define_watch(cls);
     define(ioctx, "watch", open_watch,
            "Watch an object: hear of each notify that anyone sends to it.\n\n"
