@@ -28,11 +28,11 @@ class Watch;
 // What the copies of an Image share.
 struct ImageState final : Handle {
     ImageState(const abi::Functions& table, abi::rbd_image_t image,
-               std::shared_ptr<ClusterState> connection, std::string what,
+               std::shared_ptr<ClusterState> parent, std::string what,
                std::shared_ptr<void> owner = nullptr)
         : functions(&table),
           raw(image),
-          cluster(std::move(connection)),
+          cluster(std::move(parent)),
           lender(std::move(owner)),
           label(std::move(what)) {}
     ~ImageState() override;
