@@ -32,6 +32,11 @@ struct Place {
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
 
+    static rbdxx::Cluster connected() {
+        rbdxx::Cluster made = rbdxx::Cluster::create("ceph", "client.test");
+        made.connect();
+        return made;
+    }
     rbdxx::Image open() const {
         rbdxx::OpenOptions options;
         options.name = "vm";
@@ -39,7 +44,7 @@ struct Place {
     }
 
     memory::Live before;
-    std::optional<rbdxx::Cluster> cluster = rbdxx::Cluster::create("ceph", "client.test");
+    std::optional<rbdxx::Cluster> cluster = connected();
     std::optional<rbdxx::IoCtx> ioctx = rbdxx::IoCtx::open(*cluster, "rbd");
     std::optional<rbdxx::Image> image = open();
 };

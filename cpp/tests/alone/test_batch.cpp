@@ -121,7 +121,7 @@ TEST_CASE_FIXTURE(Place, "a batch that is cancelled submits nothing more") {
     batch::Batch all(*image, Blocks::read(data.data(), offsets, block), 4);
     {
         memory::Hold hold;
-        CHECK_FALSE(all.run_for(1ms));
+        CHECK_FALSE(all.run_for(1s));
         all.cancel();
         CHECK_FALSE(all.wait_for(1ms));
     }

@@ -89,7 +89,7 @@ void finish(rbdxx::engine::Queue& queue) {
 
 TEST_CASE_FIXTURE(Place, "connecting, opening and closing") {
     starve([] {
-        auto made = rbdxx::Cluster::create("ceph", "client.test");
+        auto made = connected();
         auto context = rbdxx::IoCtx::open(made, "rbd");
     });
     starve([&] { open().close(); });
