@@ -167,6 +167,57 @@ def test_zero_of_no_length() -> None:
         op.zero(5, 0)
 
 
+def operate_write(ioctx: Any, operation: Any) -> None:
+    ioctx.operate_write_op(operation, "flagged")
+
+
+def operate_write_later(ioctx: Any, operation: Any) -> None:
+    ioctx.operate_aio_write_op(operation, "flagged").wait_for_complete()
+
+
+def operate_read(ioctx: Any, operation: Any) -> None:
+    ioctx.operate_read_op(operation, "flagged")
+
+
+def operate_read_later(ioctx: Any, operation: Any) -> None:
+    ioctx.operate_aio_read_op(operation, "flagged").wait_for_complete()
+
+
+@pytest.mark.parametrize("operate", [operate_write, operate_write_later])
+def test_flags_of_no_part_of_a_write(operate: Any, object_ioctx: Ioctx) -> None:
+    with rados.WriteOpCtx() as operation:
+        refuses_flags(operation)
+        operation.write_full(b"data")
+        operation.set_flags(rados.LIBRADOS_OP_FLAG_FADVISE_DONTNEED)
+        operate(object_ioctx, operation)
+        # librados has taken the parts.
+        refuses_flags(operation)
+        operation.append(b"more")
+        operation.set_flags(rados.LIBRADOS_OP_FLAG_FADVISE_DONTNEED)
+        operate(object_ioctx, operation)
+    assert object_ioctx.read("flagged") == b"datamore"
+
+
+@pytest.mark.parametrize("operate", [operate_read, operate_read_later])
+def test_flags_of_no_part_of_a_read(operate: Any, object_ioctx: Ioctx) -> None:
+    object_ioctx.write_full("flagged", b"data")
+    with rados.ReadOpCtx() as operation:
+        refuses_flags(operation)
+        operation.cmpext(b"data")
+        operation.set_flags(rados.LIBRADOS_OP_FLAG_FADVISE_DONTNEED)
+        operate(object_ioctx, operation)
+        refuses_flags(operation)
+        object_ioctx.get_omap_keys(operation, "", 1)
+        operation.set_flags(rados.LIBRADOS_OP_FLAG_FADVISE_DONTNEED)
+
+
+def refuses_flags(operation: Any) -> None:
+    """An operation without a part has nothing to set flags of: librados would end the process."""
+    with pytest.raises(rados.InvalidArgumentError, match="has no part") as caught:
+        operation.set_flags(0)
+    assert caught.value.errno is None
+
+
 def test_an_empty_operation(object_ioctx: Ioctx) -> None:
     with rados.WriteOpCtx() as op, rados.ReadOpCtx() as reading:
         object_ioctx.operate_write_op(op, "o")

@@ -225,9 +225,11 @@ void define_calls(IoctxClass& ioctx) {
 void bind_operation(WriteOpClass& write_op, ReadOpClass& read_op, IoctxClass& ioctx) {
     define_life(write_op,
                 "Set LIBRADOS_OP_FLAG_* for the part that was put in last.\n\n"
+                "Raises InvalidArgumentError if there is none.\n\n"
                 "Implements: rados_write_op_set_flags");
     define_life(read_op,
                 "Set LIBRADOS_OP_FLAG_* for the part that was put in last.\n\n"
+                "Raises InvalidArgumentError if there is none.\n\n"
                 "Implements: rados_read_op_set_flags");
     define_object(write_op);
     define_data(write_op);

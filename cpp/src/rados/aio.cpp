@@ -179,6 +179,7 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
     auto use = ioctx.connected();
     std::lock_guard<std::mutex> lock(held->mutex);
     operated.operation = held;
+    held->empty = true;  // librados takes the parts along
     // librados only reads it, and only now.
     std::time_t time = modified.value_or(0);
     submit(operation, std::move(queue), ioctx, use, object, "operating on",
@@ -197,6 +198,7 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
     // librados takes the parts along: a second run has none of them.
     operated.results = std::move(held->results);
     held->results.clear();
+    held->empty = true;
     submit(operation, std::move(queue), ioctx, use, object, "operating on",
            [&](const auto& functions, auto io, auto completion) {
                return functions.rados_aio_read_op_operate(held->raw, io, completion, object.c_str(),

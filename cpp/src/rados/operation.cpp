@@ -67,11 +67,17 @@ std::shared_ptr<typename Operation<Kind>::State> Operation<Kind>::state() const 
     return held;
 }
 
+template <class Kind>
+void Operation<Kind>::throw_empty() {
+    throw RadosArgumentError(
+        "flags are those of the part that was put in last, and the operation has no part");
+}
+
 template class Operation<WriteKind>;
 template class Operation<ReadKind>;
 
 void WriteOperation::set_flags(int flags) {
-    add([&](const auto& table, void* raw) { table.rados_write_op_set_flags(raw, flags); });
+    change_last([&](const auto& table, void* raw) { table.rados_write_op_set_flags(raw, flags); });
 }
 
 void WriteOperation::create_object(int exclusive) {
@@ -153,6 +159,7 @@ void WriteOperation::operate(const IoCtx& ioctx, const std::string& object,
     auto held = state();
     auto call = ioctx.connected();
     std::lock_guard<std::mutex> lock(held->mutex);
+    held->empty = true;  // librados takes the parts along
     std::time_t time = modified.value_or(0);
     check<RadosError>(call->rados_write_op_operate(held->raw, call.get(), object.c_str(),
                                                    modified ? &time : nullptr, flags),
@@ -160,7 +167,7 @@ void WriteOperation::operate(const IoCtx& ioctx, const std::string& object,
 }
 
 void ReadOperation::set_flags(int flags) {
-    add([&](const auto& table, void* raw) { table.rados_read_op_set_flags(raw, flags); });
+    change_last([&](const auto& table, void* raw) { table.rados_read_op_set_flags(raw, flags); });
 }
 
 void ReadOperation::compare(const char* data, std::size_t size, uint64_t offset) {
@@ -177,6 +184,7 @@ void ReadOperation::operate(const IoCtx& ioctx, const std::string& object, int f
     // librados takes the parts along: a second run has none of them.
     auto results = std::move(held->results);
     held->results.clear();
+    held->empty = true;
     check<RadosError>(call->rados_read_op_operate(held->raw, call.get(), object.c_str(), flags),
                       [&] { return "error operating on " + call.state().object(object); });
     for (const auto& result : results) {

@@ -31,6 +31,7 @@ public:
         void* const raw;   // a rados_write_op_t or rados_read_op_t
         std::mutex mutex;  // held while parts are put in or the operation is submitted
         std::vector<std::shared_ptr<omap::Result>> results;
+        bool empty = true;  // librados has no part of it, or has submitted them all
     };
 
     // Throws RadosArgumentError where it was created already.
@@ -48,6 +49,7 @@ public:
         auto held = state();
         std::lock_guard<std::mutex> lock(held->mutex);
         part(*held->functions, held->raw);
+        held->empty = false;
     }
     // As add(), of a part that fills `result`.
     template <class Part>
@@ -56,9 +58,23 @@ public:
         std::lock_guard<std::mutex> lock(held->mutex);
         held->results.push_back(result);
         part(*held->functions, held->raw);
+        held->empty = false;
+    }
+    // Calls `change(functions, raw)`, of the part that was put in last. Throws RadosArgumentError
+    // if there is none, because librados ends the process then.
+    template <class Change>
+    void change_last(const Change& change) {
+        auto held = state();
+        std::lock_guard<std::mutex> lock(held->mutex);
+        if (held->empty) {
+            throw_empty();
+        }
+        change(*held->functions, held->raw);
     }
 
 private:
+    [[noreturn]] static void throw_empty();
+
     std::shared_ptr<State> state_;
 };
 
@@ -77,7 +93,8 @@ extern template class Operation<ReadKind>;
 // Bytes and attributes to be written. Sizes and offsets are bytes; data is copied.
 class WriteOperation : public Operation<WriteKind> {
 public:
-    // Implements: rados_write_op_set_flags (flags of the part that was put in last)
+    // Implements: rados_write_op_set_flags (flags of the part that was put in last; throws
+    // RadosArgumentError if there is none)
     void set_flags(int flags);
     // Implements: rados_write_op_create
     void create_object(int exclusive);
@@ -117,7 +134,8 @@ public:
 // What is to be read or compared.
 class ReadOperation : public Operation<ReadKind> {
 public:
-    // Implements: rados_read_op_set_flags (flags of the part that was put in last)
+    // Implements: rados_read_op_set_flags (flags of the part that was put in last; throws
+    // RadosArgumentError if there is none)
     void set_flags(int flags);
     // Implements: rados_read_op_cmpext
     void compare(const char* data, std::size_t size, uint64_t offset);
