@@ -62,7 +62,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
     parser.add_argument("--table", type=Path, metavar="FILE", help="a page to put it into")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="where the pictures go")
-    parser.add_argument("--docs", action="store_true", help="all three, into docs/")
+    parser.add_argument(
+        "--docs", action="store_true", help="all three, into docs/; what is not named stays"
+    )
     parser.add_argument("--from", type=Path, dest="given", metavar="FILE", help="measure nothing")
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows, curves, or some of them")
     arguments = parser.parse_args()
@@ -76,6 +78,10 @@ def main() -> int:
         results = measure(chosen(arguments.names), arguments)
     if results["rows"]:
         print(report.table(results))
+    if arguments.docs and arguments.names and arguments.json.exists():
+        # The others in the documentation stay as they are.
+        results = report.merge(json.loads(arguments.json.read_text()), results)
+        results = report.in_order(results, chosen([]))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from .place import Ended, Place, fio_has_rbd, run, stock_python
 
@@ -33,6 +33,18 @@ def program(name: str) -> Lacking:
     return lambda: None if shutil.which(name) else f"no {name}"
 
 
+def _run_fio(place: Place, image: str, env: Mapping[str, str], *options: str) -> Ended:
+    command = ["fio", "--name=job", "--ioengine=rbd", "--clientname=admin", f"--pool={place.pool}"]
+    command += [f"--rbdname={image}", *options, "--norandommap", "--output-format=json"]
+    return run(command, {**place.cluster.env, **env})
+
+
+def _job(ended: Ended, op: str) -> Dict[str, Any]:
+    # Before the report, librbd may have said something.
+    report = json.loads(ended.output[ended.output.index("{") :])
+    return report["jobs"][0][op]  # type: ignore[no-any-return]
+
+
 def fio_rate(
     place: Place,
     image: str,
@@ -44,17 +56,38 @@ def fio_rate(
     burst: int = 0,
 ) -> float:
     """Blocks per second of fio's rbd engine, at random offsets: for so long, or in one burst."""
-    command = ["fio", "--name=job", "--ioengine=rbd", "--clientname=admin", f"--pool={place.pool}"]
-    command += [f"--rbdname={image}", f"--rw=rand{op}", f"--bs={block}", f"--iodepth={depth}"]
+    options = [f"--rw=rand{op}", f"--bs={block}", f"--iodepth={depth}"]
     if burst:
-        command += [f"--number_ios={burst}"]
+        options += [f"--number_ios={burst}"]
     else:
-        command += ["--time_based", f"--runtime={int(seconds * 1000)}ms"]
-    command += ["--norandommap", "--output-format=json"]
-    ended = run(command, {**place.cluster.env, **(place.writeback if burst else {})})
-    # Before the report, librbd may have said something.
-    report = json.loads(ended.output[ended.output.index("{") :])
-    return float(report["jobs"][0][op]["iops"])
+        options += ["--time_based", f"--runtime={int(seconds * 1000)}ms"]
+    env = place.writeback if burst else {}
+    return float(_job(_run_fio(place, image, env, *options), op)["iops"])
+
+
+def fio_run(
+    place: Place, image: str, op: str, *, block: int = 4096, flight: int, count: int, region: int
+) -> Dict[str, float]:
+    """What fio's rbd engine answers for what the worker `loop` does with the same arguments.
+
+    With `processor`, the seconds of the whole process.
+    """
+    options = [f"--bs={block}", f"--iodepth={flight}", "--lat_percentiles=1"]
+    if region:
+        options += [f"--rw={op}", f"--size={region}", f"--io_size={count * block}"]
+    else:
+        options += [f"--rw=rand{op}", f"--number_ios={count}"]
+    ended = _run_fio(place, image, place.writeback if region else {}, *options)
+    job = _job(ended, op)
+    if job["total_ios"] != count:
+        raise RuntimeError(f"fio did {job['total_ios']} operations in place of {count}")
+    percentiles = job["lat_ns"]["percentile"]
+    return {
+        "value": float(job["iops"]),
+        "median": percentiles["50.000000"] / 1e9,
+        "p99": percentiles["99.000000"] / 1e9,
+        "processor": ended.processor,
+    }
 
 
 def rbd_command(place: Place, *arguments: Union[str, object]) -> Ended:

@@ -40,6 +40,9 @@ class Scale:
     calls: int
     batch: int  # blocks in one call
     burst: int  # writes that the cache takes at once: fewer than its 24 MiB for dirty data
+    run: int  # operations of one run
+    region: int  # bytes that a run of writes goes through
+    singles: int  # operations one at a time
     extents: int
     image: int  # bytes of the image for throughput, all written
     sparse: int  # bytes of the image for transfers
@@ -47,14 +50,46 @@ class Scale:
     points: Optional[int] = None  # of each curve; None: all
 
 
-FULL = Scale(5, 2, 1.5, 0.5, 200_000, 16384, 4000, 1_000_000, 256 * MIB, 16 * GIB, 512 * MIB)
-TINY = Scale(1, 1, 0.02, 0.02, 200, 256, 100, 1000, 8 * MIB, 64 * MIB, 16 * MIB, points=2)
+FULL = Scale(
+    rounds=5,
+    curve_rounds=2,
+    seconds=1.5,
+    curve_seconds=0.5,
+    calls=200_000,
+    batch=16384,
+    burst=4000,
+    run=20_000,
+    region=64 * MIB,
+    singles=3000,
+    extents=1_000_000,
+    image=256 * MIB,
+    sparse=16 * GIB,
+    filled=512 * MIB,
+)
+TINY = Scale(
+    rounds=1,
+    curve_rounds=1,
+    seconds=0.02,
+    curve_seconds=0.02,
+    calls=200,
+    batch=256,
+    burst=100,
+    run=200,
+    region=MIB // 2,
+    singles=100,
+    extents=1000,
+    image=8 * MIB,
+    sparse=64 * MIB,
+    filled=16 * MIB,
+    points=2,
+)
 
 
 class Ended(NamedTuple):
     """What a process that ended well took and said."""
 
     seconds: float
+    processor: float  # seconds of all its threads
     peak: int  # bytes of memory
     output: str
 
@@ -73,7 +108,8 @@ def run(command: List[str], env: Dict[str, str]) -> Ended:
             errors.seek(0)
             said = errors.read().decode(errors="replace")
             raise RuntimeError(f"{command} ended with {process.returncode}:\n{text}{said}")
-    return Ended(seconds, usage.ru_maxrss * 1024, text)
+    processor = usage.ru_utime + usage.ru_stime
+    return Ended(seconds, processor, usage.ru_maxrss * 1024, text)
 
 
 @functools.cache
@@ -124,7 +160,8 @@ class Place:
     ) -> Dict[str, Any]:
         """Runs a script of workers/ for "ours" or the "stock" module; what it answers.
 
-        With `seconds` and `peak` (bytes) of the whole process, unless it tells them itself.
+        With `seconds`, `processor` (seconds) and `peak` (bytes) of the whole process, unless it
+        tells them itself.
         """
         python = sys.executable if which == "ours" else stock_python()
         assert python is not None
@@ -132,7 +169,8 @@ class Place:
         command = [python, "-E", "-s", str(WORKERS / f"{script}.py"), json.dumps(told)]
         ended = run(command, {**self.cluster.env, **(env or {})})
         answer = json.loads(ended.output.splitlines()[-1])
-        return {"seconds": ended.seconds, "peak": ended.peak, **answer}
+        whole = {"seconds": ended.seconds, "processor": ended.processor, "peak": ended.peak}
+        return {**whole, **answer}
 
     def shimmed(self, which: str) -> Dict[str, str]:
         """The environment in which a worker finds the shim."""

@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import rbd
 
@@ -92,7 +92,6 @@ def table(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The rows as a table of Markdown, with a line that says where they come from."""
-    where = results["about"]
     lines = ["| " + " | ".join(HEADER[1:]) + " |", "|" + "---|" * (len(HEADER) - 1)]
     before = ""
     for name, *line in _all_cells(results):
@@ -101,14 +100,54 @@ def markdown(results: Results) -> str:
             line[0] = line[1] = ""
         before = name
         lines.append("| " + " | ".join(line) + " |")
-    lines += [
-        "",
-        f"Measured on {where['date']}: {where['processors']} processors ({where['processor']}), "
-        f"with a load of {where['load']} before; "
-        f"{where['system']}, Python {where['python']}, librbd {where['librbd']}, "
-        f"rbd {where['rbd']}; {results['rounds']} rounds.",
-    ]
+    lines += ["", *_wheres(results)]
     return "\n".join(lines) + "\n"
+
+
+def _wheres(results: Results) -> List[str]:
+    """Where and when the rows were measured; a line for each run that they come from."""
+    runs: Dict[str, List[str]] = {}
+    for row in results["rows"]:
+        where = row.get("about", results["about"])
+        rounds = row.get("rounds", results["rounds"])
+        text = (
+            f"on {where['date']}: {where['processors']} processors ({where['processor']}), "
+            f"with a load of {where['load']} before; "
+            f"{where['system']}, Python {where['python']}, librbd {where['librbd']}, "
+            f"rbd {where['rbd']}; {rounds} rounds."
+        )
+        runs.setdefault(text, []).append(f"`{row['name']}`")
+    if len(runs) <= 1:
+        return [f"Measured {text}" for text in runs]
+    most = max(runs, key=lambda text: len(runs[text]))
+    others = [f"{', '.join(rows)}: {text}" for text, rows in runs.items() if text != most]
+    return [f"Measured {most} But {'; '.join(others)}"]
+
+
+def merge(old: Results, new: Results) -> Results:
+    """The old results with the rows and curves of the new ones in the place of theirs.
+
+    A row that stays keeps what is known of its own run. A ratio compares within one run always.
+    """
+    merged = dict(new)
+    for kind in ("rows", "curves"):
+        found = {one["name"]: one for one in new[kind]}
+        merged[kind] = []
+        for one in old[kind]:
+            own = {"about": old["about"], "rounds": old["rounds"], **one}
+            merged[kind].append(found.pop(one["name"], own))
+        merged[kind] += found.values()
+    return merged
+
+
+def in_order(results: Results, names: Sequence[str]) -> Results:
+    """The results with rows and curves in that order, and without those that are not there."""
+    place = {name: index for index, name in enumerate(names)}
+    ordered = dict(results)
+    for kind in ("rows", "curves"):
+        known = [one for one in results[kind] if one["name"] in place]
+        ordered[kind] = sorted(known, key=lambda one: place[one["name"]])
+    return ordered
 
 
 def embed(page: str, results: Results) -> str:

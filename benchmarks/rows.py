@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from . import images
-from .peers import Lacking, always, fio, fio_rate, program, qemu_convert, rbd_command, stock
+from .peers import (
+    Lacking,
+    always,
+    fio,
+    fio_rate,
+    fio_run,
+    program,
+    qemu_convert,
+    rbd_command,
+    stock,
+)
 from .place import MIB, Place
 
 OURS = "rbd"
@@ -126,7 +136,7 @@ def loop(
 ) -> Dict[str, Any]:
     told: Dict[str, Any] = {"names": [images.full(place)], **other}
     told.update(op=op, block=block, flight=flight, seconds=seconds)
-    env = place.writeback if other.get("burst") else None
+    env = place.writeback if other.get("burst") or other.get("region") else None
     return place.worker(which, "loop", env, **told)
 
 
@@ -167,6 +177,76 @@ def _rate_rows(op: str, how: str, aio_goals: Mapping[str, float], burst: bool = 
             aio_goals,
         ),
     ]
+
+
+def _run(which: str, op: str, field: str, flight: int = 32) -> Measure:
+    """What a run of a fixed number of operations of ours, fio or the stock module comes to.
+
+    Reads at random; writes one after the other through a region, into the cache.
+    """
+
+    def run(place: Place, count: int) -> float:
+        told = {"count": count, "region": place.scale.region if op == "write" else 0}
+        image = images.full(place)
+        if which == FIO:
+            return fio_run(place, image, op, flight=flight, **told)[field]
+        return float(loop(place, which, op, flight=flight, seconds=0, **told)[field])
+
+    def measure(place: Place) -> float:
+        if flight == 1:
+            return run(place, place.scale.singles)
+        if field != "processor":
+            return run(place, place.scale.run)
+        # Of one operation, without the start and the end of the process.
+        few = place.scale.run // 20
+        return (run(place, place.scale.run + few) - run(place, few)) / place.scale.run
+
+    return measure
+
+
+def _run_row(
+    name: str, what: str, unit: str, op: str, field: str, goals: Mapping[str, float], flight: int
+) -> Row:
+    contenders = [
+        Contender(OURS, _run("ours", op, field, flight)),
+        Contender(FIO, _run(FIO, op, field, flight), fio),
+        Contender(STOCK, _run("stock", op, field, flight), stock),
+    ]
+    return Row(name, what, unit, tuple(contenders), goals)
+
+
+def _run_rows() -> List[Row]:
+    rows = []
+    for op, how, goals in (
+        ("read", "at random", {FIO: 0.95, STOCK: 1.75}),
+        ("write", "in a row into the cache", {FIO: 0.9, STOCK: 3.5}),
+    ):
+        what = f"rbd.aio {op}, 4 KiB, 32 in flight, {how}, a run"
+        rows += [
+            _run_row(f"aio-run-{op}", f"{what} of 20,000", "blocks/s", op, "value", goals, 32),
+            _run_row(
+                f"aio-run-{op}-processor",
+                "the same: processor time of the process for one",
+                "s",
+                op,
+                "processor",
+                {FIO: 1.1},
+                32,
+            ),
+        ]
+    for latency, which in (("median", "median"), ("p99", "99th percentile")):
+        rows.append(
+            _run_row(
+                f"aio-latency-{latency}",
+                f"rbd.aio read, 4 KiB, one at a time: {which}",
+                "s",
+                "read",
+                latency,
+                {FIO: 1.15},
+                1,
+            )
+        )
+    return rows
 
 
 def _diff(which: str, call: str) -> Measure:
@@ -245,6 +325,7 @@ ROWS: List[Row] = [
     # Longer than the cache lasts, the cluster sets the pace, for the stock module as well.
     *_rate_rows("write", "", {FIO: 0.8}),
     *_rate_rows("write", ", into the cache", {FIO: 0.8, STOCK: 3.0}, burst=True),
+    *_run_rows(),
     _diff_row("diff", "diff() of a million extents, stubbed", {STOCK: 0.1}),
     _diff_row("diff_iterate", "diff_iterate() with a lambda, the same", {}),
     Row(

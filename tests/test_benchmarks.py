@@ -110,6 +110,25 @@ def test_a_goal_is_met_or_not(
     assert "not here" in missing
 
 
+def test_some_rows_measured_anew_leave_the_others() -> None:
+    def run(date: str, *names: str) -> Dict[str, Any]:
+        about = {**results()["about"], "date": date}
+        row = {k: v for k, v in results()["rows"][0].items() if k not in ("about", "rounds")}
+        rows = [{**row, "name": name, "what": f"{name} {date}"} for name in names]
+        return {"about": about, "rounds": 5, "rows": rows, "curves": []}
+
+    merged = report.merge(run("2026-01-01", "a", "b", "c"), run("2026-02-02", "b", "d"))
+    ordered = report.in_order(merged, ["d", "a", "b"])
+    assert [row["what"] for row in ordered["rows"]] == [
+        "d 2026-02-02",
+        "a 2026-01-01",
+        "b 2026-02-02",
+    ]
+    *_, where = report.markdown(ordered).splitlines()
+    assert where.startswith("Measured on 2026-02-02: ")
+    assert " But `a`: on 2026-01-01: " in where
+
+
 def results() -> Dict[str, Any]:
     return json.loads((ROOT / "docs" / "_data" / "benchmarks.json").read_text())  # type: ignore
 

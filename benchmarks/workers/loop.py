@@ -1,6 +1,7 @@
 """Operations per second from asyncio, so many in flight; the stock module's wrapped as usual."""
 
 import asyncio
+import itertools
 import statistics
 import time
 
@@ -66,8 +67,80 @@ async def move(images, everywhere, op, block, seconds, most):
     return done
 
 
-def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0, total=None):
-    """`total`: bytes to move, in place of so many seconds. `burst`: flush after so many."""
+async def run_through(image, op, block, flight, places):
+    """How many seconds `flight` tasks take for all places, each of which goes to the next task."""
+    data = b"d" * block
+
+    async def read():
+        for place in places:
+            await image.read(place, block)
+
+    async def write():
+        for place in places:
+            await image.write(data, place)
+
+    work = read if op == "read" else write
+    start = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(flight)))
+    return time.perf_counter() - start
+
+
+async def latencies(image, op, block, places):
+    """How many seconds each of them takes, one at a time."""
+    data = b"d" * block
+    clock = time.perf_counter
+    taken = []
+    for place in places:
+        start = clock()
+        if op == "read":
+            await image.read(place, block)
+        else:
+            await image.write(data, place)
+        taken.append(clock() - start)
+    return taken
+
+
+def fixed(image, op, block, flight, count, region):
+    """The coroutine of a run of `count` operations: its rate, and latencies where one is in flight.
+
+    `region`: they go one after the other through so many bytes, and begin again; 0: at random.
+    """
+    if region:
+        places = itertools.islice(itertools.cycle(range(0, region, block)), count)
+    else:
+        places = iter(offsets(image.size(), block, count))
+
+    async def measure(wrapped):
+        if flight > 1:
+            return {"value": count / await run_through(wrapped, op, block, flight, places)}
+        taken = sorted(await latencies(wrapped, op, block, places))
+        return {
+            "value": count / sum(taken),
+            "median": taken[count // 2],
+            "p99": taken[count * 99 // 100],
+        }
+
+    return measure
+
+
+def run(
+    which,
+    pool,
+    names,
+    op,
+    block,
+    flight,
+    seconds,
+    loop="asyncio",
+    burst=0,
+    total=None,
+    count=0,
+    region=0,
+):
+    """`total`: bytes to move, in place of so many seconds. `burst`: flush after so many.
+
+    `count`: one run of so many operations, in place of all that; `region`: see fixed().
+    """
     runner = asyncio
     if loop == "uvloop":
         import uvloop as runner
@@ -84,6 +157,8 @@ def run(which, pool, names, op, block, flight, seconds, loop="asyncio", burst=0,
             import rbd.aio
 
             wrapped = [rbd.aio.AsyncImage(image) for image in images]
+        if count:
+            return runner.run(fixed(images[0], op, block, flight, count, region)(wrapped[0]))
 
         async def measure():
             before = peak()
