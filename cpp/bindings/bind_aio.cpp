@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "support/aio.hpp"
+#include "support/awaited.hpp"
 #include "support/bindings.hpp"
 #include "support/fastcall.hpp"
 
@@ -22,6 +23,7 @@ void bind_aio(py::module_& m) {
         open_in_loop(self, future, ioctx, open_options(name, snapshot, read_only, image_id));
     });
 
+    bind_awaited(m);
     AsyncCallsClass calls(m, "_AsyncCalls", "The calls on an image that give asyncio futures.");
     calls.def(py::init<py::object, py::object>());
     bind_fastcall(calls);

@@ -28,7 +28,7 @@ void Queue::push(Item* item) noexcept {
                                           std::memory_order_relaxed));
     if (abandoned_.load(std::memory_order_seq_cst)) {
         pass_on();
-    } else if (head == nullptr) {
+    } else if (head == nullptr && resting_.exchange(false, std::memory_order_seq_cst)) {
         wake();
     }
 }
@@ -49,6 +49,7 @@ void Queue::acknowledge() noexcept {
     uint64_t count = 0;
     // Fails only where there is nothing to acknowledge.
     [[maybe_unused]] ssize_t got = ::read(descriptor_, &count, sizeof count);
+    resting_.store(true, std::memory_order_seq_cst);
 }
 
 void Queue::wait() noexcept {

@@ -377,7 +377,14 @@ py::object AsyncCalls::close() {
     }
     auto made = std::make_unique<Plain>();
     made->message = "error closing " + target_->get().describe();
-    return plain(std::move(made), aio::close);
+    // Several tasks may wait for it: an asyncio future, which asyncio.shield() takes.
+    const Image& on = target_->get();
+    const Here at = here();
+    py::object future = current_.future_of(at);
+    at.queue->submit(std::move(made), future, image_, [&](Plain& operation, const Queue& queue) {
+        without_gil([&] { aio::close(operation, queue, on); });
+    });
+    return future;
 }
 
 void open_in_loop(LoopQueue& queue, const py::object& future, const IoCtxArgument& ioctx,

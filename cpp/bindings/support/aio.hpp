@@ -1,4 +1,4 @@
-// What rbd.aio starts: each call gives an asyncio future of the loop that runs.
+// What rbd.aio submits: each call returns what its coroutine awaits in the loop that runs.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -23,7 +23,8 @@ py::object referent(const py::object& weak) {
 CurrentLoop::CurrentLoop(py::object queue_of)
     : queue_of_(std::move(queue_of)),
       get_running_loop_(py::module_::import("asyncio").attr("get_running_loop")),
-      create_future_(checked(PyUnicode_InternFromString("create_future"))) {}
+      create_future_(checked(PyUnicode_InternFromString("create_future"))),
+      awaited_(py::module_::import("rbd._core").attr("_Awaited")) {}
 
 CurrentLoop::Here CurrentLoop::here() {
     Here found;

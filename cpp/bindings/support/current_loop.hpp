@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "awaited.hpp"
 #include "loop_queue.hpp"
 
 namespace rbdxx::python {
@@ -25,22 +26,23 @@ public:
 
     // Raises RuntimeError where no loop runs.
     Here here();
-    // A new future of that loop.
+    // A new future of that loop, for what asyncio's functions take or several tasks wait for.
     py::object future_of(const Here& here) const;
 
-    // Submits an operation by `call(operation, queue)`; returns its future.
+    // Submits an operation by `call(operation, queue)`; returns what one coroutine is to await.
     template <class Made, class Call>
     py::object submit(const Here& here, std::unique_ptr<Made> operation, const py::object& owner,
                       const Call& call) const {
-        py::object future = future_of(here);
-        here.queue->submit(std::move(operation), future, owner, call);
-        return future;
+        py::object made = awaited::make(awaited_, here.loop);
+        here.queue->submit(std::move(operation), made, owner, call);
+        return made;
     }
 
 private:
     const py::object queue_of_;
     const py::object get_running_loop_;
     const py::object create_future_;
+    const py::object awaited_;  // the type
 
     // Most owners live in one loop: remembered, so that nothing is looked up. Both weakly: an owner
     // must not keep a loop that has ended, nor its queue.

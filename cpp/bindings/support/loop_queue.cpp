@@ -1,5 +1,6 @@
 #include "loop_queue.hpp"
 
+#include "awaited.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
 
@@ -9,6 +10,10 @@ namespace {
 
 // As many as a loop usually has in flight; more are made anew.
 constexpr std::size_t most_spare = 1024;
+// From so many in flight on, the loop comes back by itself before it sleeps.
+constexpr std::size_t busy = 4;
+// How often one call of the reader takes what has completed; then the loop's other handles run.
+constexpr int rounds = 4;
 
 // future.name(argument); whether it took it. Leaves set what a signal handler raised meanwhile.
 bool tell(const py::object& future, const py::object& name, const py::object& argument) noexcept {
@@ -53,8 +58,27 @@ LoopQueue::~LoopQueue() {
 }
 
 void LoopQueue::drain() {
-    queue_->acknowledge();
-    engine::Item* completed = queue_->take();
+    // With much in flight, more completes before the loop would sleep: the descriptor stays
+    // readable, and the loop comes back without being woken, until it finds nothing.
+    bool rests = in_flight_ < busy;
+    if (rests) {
+        queue_->acknowledge();
+    }
+    for (int round = 0; round < rounds; ++round) {
+        engine::Item* completed = queue_->take();
+        if (completed == nullptr && !rests && round == 0) {
+            rests = true;
+            queue_->acknowledge();
+            completed = queue_->take();
+        }
+        if (completed == nullptr) {
+            return;
+        }
+        deliver(completed);
+    }
+}
+
+void LoopQueue::deliver(engine::Item* completed) {
     while (completed != nullptr) {
         // Where a handler raises while a future schedules its callbacks, it loses them, and whoever
         // waits for it waits for ever: better here, between two of them.
@@ -100,7 +124,18 @@ void LoopQueue::conclude(LoopOperation& operation) noexcept {
         value = current_exception();
         failed = true;
     }
-    if (!tell(operation.future, failed ? set_exception_ : set_result_, value)) {
+    const py::object future = operation.future;
+    if (awaited::is(future)) {
+        if (!awaited::pending(future)) {
+            operation.unwanted();
+        }
+        // Before the task goes on: what it submits next may use the operation again, and what it
+        // closes must not wait for it.
+        operation.reset();
+        awaited::resolve(future, std::move(value), failed);
+        return;
+    }
+    if (!tell(future, failed ? set_exception_ : set_result_, value)) {
         operation.unwanted();
     }
     operation.reset();

@@ -75,6 +75,7 @@ public:
     }
 
 private:
+    void deliver(engine::Item* completed);
     void conclude(LoopOperation& operation) noexcept;
     // Throws the error that is set; what has completed comes again.
     [[noreturn]] void go_on_later(engine::Item* completed);

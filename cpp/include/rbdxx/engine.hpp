@@ -42,8 +42,16 @@ private:
 };
 
 // What has completed and waits to be taken. It stays its maker's. Any thread may push; one takes.
-// The descriptor is signalled when the queue stops being empty, so that one event loop, poll or
-// blocked thread serves any number of images.
+// The descriptor tells that thread, so that one event loop, poll or blocked thread serves any
+// number of images.
+//
+// How a wake-up is saved and none is lost: acknowledge() makes the descriptor unreadable, and the
+// queue rests. The first push into an empty queue that rests signals the descriptor, which ends the
+// rest. Until the next acknowledge() the descriptor is readable, or about to be, so the consumer
+// comes back by itself and no push signals it again. A push into a queue that is not empty signals
+// nothing: whatever was there first still waits to be taken. After acknowledge() the consumer must
+// take(), since something may have been pushed before the rest began. All of this is sequentially
+// consistent: a push that sees no rest comes before the rest, and so before that take().
 class Queue {
 public:
     // `owner` gets what is in the queue once it is abandoned. It must live as long as the queue.
@@ -58,7 +66,7 @@ public:
     void push(Item* item) noexcept;
     // All that have completed, linked by next() in that order; null for none.
     Item* take() noexcept;
-    // Makes the descriptor unreadable again; before take(), or a wake-up is lost.
+    // Makes the descriptor unreadable again; to be followed by take(), or a wake-up is lost.
     void acknowledge() noexcept;
     // Sleeps until something waits or wake() is called.
     void wait() noexcept;
@@ -75,6 +83,7 @@ private:
     std::shared_ptr<Queue> next_owner_;
     std::atomic<Item*> head_{nullptr};
     std::atomic<bool> abandoned_{false};
+    std::atomic<bool> resting_{true};
     int descriptor_;
 };
 

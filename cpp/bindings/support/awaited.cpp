@@ -1,0 +1,490 @@
+#include "awaited.hpp"
+
+#include <cstddef>
+#include <utility>
+
+#include "errors.hpp"
+
+namespace rbdxx::python {
+
+namespace awaited {
+
+namespace {
+
+enum class State : char { pending, done, failed, cancelled };
+
+struct Awaited {
+    PyObject_HEAD PyObject* loop;
+    // Whoever waits: nearly always one task. Both null, or neither.
+    PyObject* callback;
+    PyObject* context;
+    PyObject* others;  // a list of (callback, context), or null
+    PyObject* value;   // the value, the exception, or what cancel() was given; or null
+    State state;
+    bool blocking;  // a task that is handed this object by something else than `await` sees false
+};
+
+// Takes a member, which is null afterwards.
+PyObject* taken(PyObject*& member) {
+    return std::exchange(member, nullptr);
+}
+
+Awaited* self_of(PyObject* object) {
+    return reinterpret_cast<Awaited*>(object);
+}
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+    Awaited* self = self_of(object);
+#if PY_VERSION_HEX >= 0x03090000
+    Py_VISIT(Py_TYPE(object));
+#endif
+    Py_VISIT(self->loop);
+    Py_VISIT(self->callback);
+    Py_VISIT(self->context);
+    Py_VISIT(self->others);
+    Py_VISIT(self->value);
+    return 0;
+}
+
+int clear(PyObject* object) {
+    Awaited* self = self_of(object);
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->others);
+    Py_CLEAR(self->value);
+    return 0;
+}
+
+void destroy(PyObject* object) {
+    PyTypeObject* type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+// One of asyncio's exceptions, raised with these arguments.
+void raise_of_asyncio(const char* name, PyObject* argument) {
+    PyObject* module = PyImport_ImportModule("asyncio");
+    PyObject* type = module != nullptr ? PyObject_GetAttrString(module, name) : nullptr;
+    Py_XDECREF(module);
+    if (type == nullptr) {
+        return;
+    }
+    if (argument == nullptr || argument == Py_None) {
+        PyErr_SetNone(type);
+    } else {
+        PyErr_SetObject(type, argument);
+    }
+    Py_DECREF(type);
+}
+
+void raise_invalid(const char* text) {
+    if (PyObject* message = PyUnicode_FromString(text)) {
+        raise_of_asyncio("InvalidStateError", message);
+        Py_DECREF(message);
+    }
+}
+
+// A new reference to the value, or the exception set.
+PyObject* outcome(Awaited* self) {
+    switch (self->state) {
+        case State::done:
+            Py_INCREF(self->value);
+            return self->value;
+        case State::failed:
+            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(self->value)), self->value);
+            return nullptr;
+        case State::cancelled:
+            raise_of_asyncio("CancelledError", self->value);
+            return nullptr;
+        case State::pending:
+            break;
+    }
+    raise_invalid("Result is not set.");
+    return nullptr;
+}
+
+// loop.call_soon(callback, self, context=context); false with the exception set.
+bool call_soon(Awaited* self, PyObject* callback, PyObject* context) {
+    PyObject* method = PyObject_GetAttrString(self->loop, "call_soon");
+    PyObject* arguments = PyTuple_Pack(2, callback, reinterpret_cast<PyObject*>(self));
+    PyObject* keywords = Py_BuildValue("{s:O}", "context", context);
+    PyObject* handle = nullptr;
+    if (method != nullptr && arguments != nullptr && keywords != nullptr) {
+        handle = PyObject_Call(method, arguments, keywords);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(arguments);
+    Py_XDECREF(keywords);
+    Py_XDECREF(handle);
+    return handle != nullptr;
+}
+
+// What call_soon() raises comes from a closed loop, whose tasks nobody runs any more; what is no
+// Exception stays set.
+void drop_exception() {
+    if (PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_Exception) != 0) {
+        PyErr_Clear();
+    }
+}
+
+// Has the loop run whatever waits besides the first.
+void schedule_others(Awaited* self) {
+    PyObject* others = taken(self->others);
+    if (others == nullptr) {
+        return;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(others); ++i) {
+        PyObject* one = PyList_GET_ITEM(others, i);
+        if (!call_soon(self, PyTuple_GET_ITEM(one, 0), PyTuple_GET_ITEM(one, 1))) {
+            drop_exception();
+        }
+    }
+    Py_DECREF(others);
+}
+
+// As asyncio's handles do with what a callback raises.
+void report_to_loop(Awaited* self) {
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr) {
+        PyException_SetTraceback(value, traceback);
+    }
+    PyObject* answer = nullptr;
+    if (PyObject* context =
+            Py_BuildValue("{s:s,s:O}", "message", "Exception in a callback", "exception", value)) {
+        answer = PyObject_CallMethod(self->loop, "call_exception_handler", "O", context);
+        Py_DECREF(context);
+    }
+    Py_XDECREF(answer);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+// Runs the callback now, in its context; it is in the loop's thread, and no task runs.
+void run_now(Awaited* self, PyObject* callback, PyObject* context) {
+    if (PyContext_Enter(context) != 0) {
+        // Somebody has entered this very context.
+        PyErr_Clear();
+        if (!call_soon(self, callback, context)) {
+            drop_exception();
+        }
+        return;
+    }
+    PyObject* arguments[] = {nullptr, reinterpret_cast<PyObject*>(self)};
+    PyObject* answer =
+        PyObject_Vectorcall(callback, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    if (answer == nullptr && PyErr_ExceptionMatches(PyExc_Exception) != 0) {
+        report_to_loop(self);
+    }
+    Py_XDECREF(answer);
+    // With an exception set, as in Context.run().
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyContext_Exit(context) != 0) {
+        PyErr_Clear();
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
+// The methods that a task and asyncio's functions call.
+
+PyObject* add_done_callback(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
+                            PyObject* keywords) {
+    Awaited* self = self_of(object);
+    const Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
+    if (count != 1 || named > 1 ||
+        (named == 1 &&
+         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "context") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "add_done_callback() takes a callback and context=");
+        return nullptr;
+    }
+    PyObject* context = named == 1 && arguments[1] != Py_None ? arguments[1] : nullptr;
+    if (context == nullptr) {
+        context = PyContext_CopyCurrent();
+        if (context == nullptr) {
+            return nullptr;
+        }
+    } else {
+        Py_INCREF(context);
+    }
+    bool added = true;
+    if (self->state != State::pending) {
+        added = call_soon(self, arguments[0], context);
+    } else if (self->callback == nullptr) {
+        Py_INCREF(arguments[0]);
+        Py_INCREF(context);
+        self->callback = arguments[0];
+        self->context = context;
+    } else {
+        if (self->others == nullptr) {
+            self->others = PyList_New(0);
+        }
+        PyObject* one = self->others != nullptr ? PyTuple_Pack(2, arguments[0], context) : nullptr;
+        added = one != nullptr && PyList_Append(self->others, one) == 0;
+        Py_XDECREF(one);
+    }
+    Py_DECREF(context);
+    if (!added) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* remove_done_callback(PyObject* object, PyObject* callback) {
+    Awaited* self = self_of(object);
+    Py_ssize_t removed = 0;
+    if (self->callback != nullptr) {
+        const int same = PyObject_RichCompareBool(self->callback, callback, Py_EQ);
+        if (same < 0) {
+            return nullptr;
+        }
+        if (same != 0) {
+            Py_CLEAR(self->callback);
+            Py_CLEAR(self->context);
+            ++removed;
+        }
+    }
+    for (Py_ssize_t i = 0; self->others != nullptr && i < PyList_GET_SIZE(self->others);) {
+        PyObject* one = PyTuple_GET_ITEM(PyList_GET_ITEM(self->others, i), 0);
+        const int same = PyObject_RichCompareBool(one, callback, Py_EQ);
+        if (same < 0 || (same != 0 && PyList_SetSlice(self->others, i, i + 1, nullptr) != 0)) {
+            return nullptr;
+        }
+        removed += same;
+        i += 1 - same;
+    }
+    return PyLong_FromSsize_t(removed);
+}
+
+PyObject* cancel(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
+                 PyObject* keywords) {
+    Awaited* self = self_of(object);
+    const Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
+    if (count + named > 1 || (named == 1 && PyUnicode_CompareWithASCIIString(
+                                                PyTuple_GET_ITEM(keywords, 0), "msg") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "cancel() takes msg alone");
+        return nullptr;
+    }
+    if (self->state != State::pending) {
+        Py_RETURN_FALSE;
+    }
+    self->state = State::cancelled;
+    if (count + named == 1) {
+        Py_INCREF(arguments[0]);
+        self->value = arguments[0];
+    }
+    // Not now: a task cancels another one in the middle of its own step.
+    PyObject* callback = taken(self->callback);
+    PyObject* context = taken(self->context);
+    const bool scheduled = callback == nullptr || call_soon(self, callback, context);
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
+    if (!scheduled) {
+        return nullptr;
+    }
+    schedule_others(self);
+    if (PyErr_Occurred() != nullptr) {
+        return nullptr;
+    }
+    Py_RETURN_TRUE;
+}
+
+PyObject* result(PyObject* object, PyObject*) {
+    return outcome(self_of(object));
+}
+
+PyObject* exception(PyObject* object, PyObject*) {
+    Awaited* self = self_of(object);
+    if (self->state == State::failed) {
+        Py_INCREF(self->value);
+        return self->value;
+    }
+    if (self->state == State::done) {
+        Py_RETURN_NONE;
+    }
+    return outcome(self);
+}
+
+PyObject* done(PyObject* object, PyObject*) {
+    return PyBool_FromLong(self_of(object)->state != State::pending);
+}
+
+PyObject* cancelled(PyObject* object, PyObject*) {
+    return PyBool_FromLong(self_of(object)->state == State::cancelled);
+}
+
+PyObject* get_loop(PyObject* object, PyObject*) {
+    PyObject* loop = self_of(object)->loop;
+    if (loop == nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "the object has no loop any more");
+        return nullptr;
+    }
+    Py_INCREF(loop);
+    return loop;
+}
+
+PyObject* get_blocking(PyObject* object, void*) {
+    return PyBool_FromLong(self_of(object)->blocking);
+}
+
+int set_blocking(PyObject* object, PyObject* value, void*) {
+    if (value == nullptr) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    const int set = PyObject_IsTrue(value);
+    if (set < 0) {
+        return -1;
+    }
+    self_of(object)->blocking = set != 0;
+    return 0;
+}
+
+// Its own iterator: the first step gives the task this object, the second one ends.
+
+PyObject* itself(PyObject* object) {
+    Py_INCREF(object);
+    return object;
+}
+
+// What one step yields, or null: then `*ended` tells a value from an exception that is set.
+PyObject* step(PyObject* object, PyObject** ended) {
+    Awaited* self = self_of(object);
+    *ended = nullptr;
+    if (self->state == State::pending) {
+        if (!self->blocking) {
+            self->blocking = true;
+            Py_INCREF(object);
+            return object;
+        }
+        PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+        return nullptr;
+    }
+    *ended = outcome(self);
+    return nullptr;
+}
+
+PyObject* next(PyObject* object) {
+    PyObject* ended = nullptr;
+    PyObject* yielded = step(object, &ended);
+    if (ended != nullptr) {
+        // Bytes or an int: neither a tuple nor an exception, which this would take apart.
+        PyErr_SetObject(PyExc_StopIteration, ended);
+        Py_DECREF(ended);
+    }
+    return yielded;
+}
+
+#if PY_VERSION_HEX >= 0x030A0000
+PySendResult send(PyObject* object, PyObject*, PyObject** answer) {
+    PyObject* ended = nullptr;
+    PyObject* yielded = step(object, &ended);
+    if (yielded != nullptr) {
+        *answer = yielded;
+        return PYGEN_NEXT;
+    }
+    *answer = ended;
+    return ended != nullptr ? PYGEN_RETURN : PYGEN_ERROR;
+}
+#endif
+
+template <class Function>
+PyCFunction method(Function function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"add_done_callback", method(add_done_callback), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"remove_done_callback", remove_done_callback, METH_O, nullptr},
+    {"cancel", method(cancel), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"result", result, METH_NOARGS, nullptr},
+    {"exception", exception, METH_NOARGS, nullptr},
+    {"done", done, METH_NOARGS, nullptr},
+    {"cancelled", cancelled, METH_NOARGS, nullptr},
+    {"get_loop", get_loop, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef properties[] = {
+    {"_asyncio_future_blocking", get_blocking, set_blocking, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+template <class Function>
+void* slot(Function function) {
+    return reinterpret_cast<void*>(function);
+}
+
+PyType_Slot slots[] = {
+    {Py_tp_dealloc, slot(destroy)},
+    {Py_tp_traverse, slot(traverse)},
+    {Py_tp_clear, slot(clear)},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, properties},
+    {Py_tp_iter, slot(itself)},
+    {Py_tp_iternext, slot(next)},
+    {Py_am_await, slot(itself)},
+#if PY_VERSION_HEX >= 0x030A0000
+    {Py_am_send, slot(send)},
+#endif
+    {0, nullptr},
+};
+
+PyType_Spec spec {
+    "rbd._core._Awaited", sizeof(Awaited), 0,
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+#if PY_VERSION_HEX >= 0x030A0000
+            | Py_TPFLAGS_DISALLOW_INSTANTIATION
+#endif
+        ,
+        slots
+};
+
+}  // namespace
+
+py::object make(const py::object& type, const py::object& loop) {
+    auto* raw = reinterpret_cast<PyTypeObject*>(type.ptr());
+    auto* self = self_of(checked(PyType_GenericAlloc(raw, 0)).release().ptr());
+    self->loop = loop.inc_ref().ptr();
+    return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(self));
+}
+
+bool is(const py::object& object) noexcept {
+    return Py_TYPE(object.ptr())->tp_dealloc == destroy;
+}
+
+bool pending(const py::object& object) noexcept {
+    return self_of(object.ptr())->state == State::pending;
+}
+
+void resolve(const py::object& object, py::object value, bool failed) noexcept {
+    Awaited* self = self_of(object.ptr());
+    if (self->state != State::pending) {
+        return;
+    }
+    self->state = failed ? State::failed : State::done;
+    self->value = value.release().ptr();
+    schedule_others(self);
+    PyObject* callback = taken(self->callback);
+    PyObject* context = taken(self->context);
+    if (callback != nullptr) {
+        if (PyErr_Occurred() == nullptr) {
+            run_now(self, callback, context);
+        }
+        Py_DECREF(callback);
+        Py_DECREF(context);
+    }
+}
+
+}  // namespace awaited
+
+void bind_awaited(py::module_& m) {
+    m.attr("_Awaited") = checked(PyType_FromSpec(&awaited::spec));
+}
+
+}  // namespace rbdxx::python
