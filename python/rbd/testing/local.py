@@ -346,6 +346,14 @@ class LocalCluster(Cluster):
             self._run_osd(osd)
             control.wait_up({osd: before})
 
+    def pause_osd(self, osd: int) -> None:
+        """Freeze an OSD (SIGSTOP): what asks it gets no answer until it goes on."""
+        self._daemons.send(self._osd_name(osd), signal.SIGSTOP)
+
+    def resume_osd(self, osd: int) -> None:
+        """Let a frozen OSD go on (SIGCONT)."""
+        self._daemons.send(self._osd_name(osd), signal.SIGCONT)
+
     def pause_mon(self) -> None:
         """Freeze the monitor (SIGSTOP): connections to it open, and nobody answers."""
         self._daemons.send("mon.a", signal.SIGSTOP)

@@ -1,0 +1,266 @@
+"""The threads that run what has no asynchronous form in librbd, for any number of loops.
+
+They are few, start on demand, and end when nothing has come for a while. They are daemons: the exit
+of the interpreter does not wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import contextvars
+import errno
+import inspect
+import os
+import sys
+import threading
+from typing import Any, Awaitable, Callable, Deque, List, Mapping, Optional, Sequence
+
+#: The most threads. Each may have to wait for the cluster, and does nothing else meanwhile.
+MOST = 64
+# How long a thread waits for another call, in seconds.
+_IDLE_SECONDS = 10.0
+# How often a thread that waits for the loop looks whether it is to end, in seconds.
+_LOOK_SECONDS = 0.05
+
+
+class _Workers:
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._jobs: Deque[Callable[[], object]] = collections.deque()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Have a thread call `job`, which raises nothing. Raises RuntimeError without threads."""
+        with self._changed:
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+                return
+            if self._threads == MOST:
+                return
+            self._threads += 1
+        try:
+            threading.Thread(target=self._run, name="rbd-aio", daemon=True).start()
+        except BaseException:
+            with self._changed:
+                self._threads -= 1
+                if self._threads > 0:
+                    return  # another one takes it
+                self._jobs.remove(job)
+            raise
+
+    def withdraw(self, job: Callable[[], object]) -> None:
+        """Forget a job that no thread has begun."""
+        with self._changed:
+            if job in self._jobs:
+                self._jobs.remove(job)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs:
+                    self._idle += 1
+                    told = self._changed.wait(_IDLE_SECONDS)
+                    self._idle -= 1
+                    if not told and not self._jobs:
+                        self._threads -= 1
+                        return
+                job = self._jobs.popleft()
+            job()
+            # What it refers to goes now, not with the next one.
+            del job
+
+
+_workers = _Workers()
+
+
+def _start_anew() -> None:
+    # A child has none of the threads, and may have inherited a lock from one.
+    global _workers
+    _workers = _Workers()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+
+
+def drop(*subjects: object) -> None:
+    """Drop references in a thread: what goes with the last one may have to be closed first."""
+    if sys.is_finalizing():
+        return
+    kept = list(subjects)
+    try:
+        _workers.submit(kept.clear)
+    except RuntimeError:
+        return  # the interpreter is ending
+
+
+def discard(result: object) -> None:
+    """Close, in a thread, what a call gave that nobody waits for any more."""
+    close = getattr(result, "shutdown", None) or getattr(result, "close", None)
+    if close is not None:
+        _workers.submit(lambda: _close_quietly(close))
+
+
+def _close_quietly(close: Callable[[], object]) -> None:
+    # There is no caller left to tell.
+    with contextlib.suppress(Exception):
+        close()
+
+
+class Cancellation:
+    """A request to end what a thread is doing, which it sees where it calls back."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def check(self) -> None:
+        """Raise CancelledError if the request was made."""
+        if self.cancelled:
+            raise asyncio.CancelledError
+
+
+class Call:
+    """A call of a function in a thread, whose result a loop waits for."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.cancellation = Cancellation()
+        self._context = contextvars.copy_context()
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+
+    def _run(self) -> None:
+        result: Any = None
+        error: Optional[BaseException] = None
+        if not self.cancellation.cancelled:
+            try:
+                result = self._function(*self._args, **self._kwargs)
+                # A listing may ask the cluster while it is iterated over.
+                if type(result).__name__.endswith("Iterator") and hasattr(result, "__iter__"):
+                    result = list(result)
+            except BaseException as raised:
+                error = raised
+        # Whatever it used is to go in this thread, not in the loop's.
+        self._function = self._args = self._kwargs = None  # type: ignore[assignment]
+        try:
+            self.loop.call_soon_threadsafe(self._deliver, result, error)
+        except RuntimeError:  # the loop is closed
+            _close_result(result)
+        finally:
+            del error
+
+    def _deliver(self, result: Any, error: Optional[BaseException]) -> None:
+        if self.future.done():
+            discard(result)
+        elif error is None:
+            self.future.set_result(result)
+        elif isinstance(error, StopIteration):
+            self.future.set_exception(RuntimeError(f"a callback raised {error!r}"))
+        else:
+            self.future.set_exception(error)
+
+    async def result(self) -> Any:
+        """Return what the function returns; raise what it raises. Cancelled, it asks it to end."""
+        job = self._run
+        _workers.submit(job)
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            future = self.future
+            if future.done() and not future.cancelled() and future.exception() is None:
+                discard(future.result())
+            self.cancellation.cancel()
+            _workers.withdraw(job)
+            raise
+
+    def progress(self, done: int, total: int) -> int:
+        """Ask librbd to stop if the call was cancelled; for calls without on_progress."""
+        return -errno.ECANCELED if self.cancellation.cancelled else 0
+
+    def in_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, to be called in the thread of this call, runs in the loop."""
+
+        def asked(*arguments: Any) -> Any:
+            return ask(self.loop, self._context, self.cancellation, function, arguments)
+
+        return asked
+
+
+def _close_result(result: object) -> None:
+    close = getattr(result, "shutdown", None) or getattr(result, "close", None)
+    if close is not None:
+        _close_quietly(close)
+
+
+def ask(
+    loop: asyncio.AbstractEventLoop,
+    context: contextvars.Context,
+    cancellation: Cancellation,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+) -> Any:
+    """Call a function or a coroutine function in the loop from another thread; wait for its answer.
+
+    Raises CancelledError if the loop is closed, or if the call of this thread is cancelled.
+    """
+    done = threading.Event()
+    answer: List[Any] = []
+    failure: List[BaseException] = []
+
+    def complete(task: asyncio.Future[Any]) -> None:
+        try:
+            answer.append(task.result())
+        except BaseException as raised:
+            failure.append(raised)
+        done.set()
+
+    def begin() -> None:
+        try:
+            result = function(*arguments)
+            if inspect.isawaitable(result):
+                task = loop.create_task(_awaited(result))
+                tasks.append(task)
+                task.add_done_callback(complete)
+                return
+            answer.append(result)
+        except BaseException as raised:
+            failure.append(raised)
+        done.set()
+
+    tasks: List[asyncio.Task[Any]] = []
+    try:
+        loop.call_soon_threadsafe(begin, context=context)
+        while not done.wait(_LOOK_SECONDS):
+            cancellation.check()
+            if loop.is_closed():
+                raise asyncio.CancelledError
+    except RuntimeError:
+        raise asyncio.CancelledError from None
+    except asyncio.CancelledError:
+        if tasks and not loop.is_closed():
+            loop.call_soon_threadsafe(tasks[0].cancel)
+        raise
+    try:
+        if failure:
+            raise failure[0]
+        return answer[0]
+    finally:
+        failure.clear()
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

@@ -1,0 +1,348 @@
+"""Calls of rbd.aio that run in threads: results, callbacks, errors, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import Any, Awaitable, Callable, List, Tuple
+
+import pytest
+
+import rbd
+import rbd.aio
+from support import isolated
+
+SIZE = 8 << 20
+LIMIT = 60.0
+
+
+def run(body: Callable[[], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        return await asyncio.wait_for(body(), LIMIT)
+
+    return asyncio.run(bounded())
+
+
+def test_a_whole_program(rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    pool = rbd_ioctx.get_pool_name()
+
+    async def body() -> None:
+        async with rbd.aio.connect(rbd_cluster.conffile) as cluster:
+            assert pool in await cluster.list_pools()
+            async with cluster.open_ioctx(pool) as ioctx:
+                images = rbd.aio.RBD()
+                await images.create(ioctx, "whole", SIZE)
+                assert "whole" in await images.list(ioctx)
+                async with rbd.aio.open(ioctx, "whole") as image:
+                    assert await image.size() == SIZE
+                    await image.create_snap("s")
+                    snapshots = await image.list_snaps()
+                    assert isinstance(snapshots, list)
+                    assert [one["name"] for one in snapshots] == ["s"]
+                    await image.metadata_set("k", "v")
+                    assert await image.metadata_list() == [("k", "v")]
+                    await image.remove_snap("s")
+                await images.group_create(ioctx, "whole group")
+                group = rbd.aio.Group(ioctx, "whole group")
+                await group.add_image(ioctx, "whole")
+                assert [one["name"] for one in await group.list_images()] == ["whole"]
+                await images.group_remove(ioctx, "whole group")
+                await images.remove(ioctx, "whole")
+                assert "whole" not in await images.list(ioctx)
+            with pytest.raises(rbd.Error):
+                await cluster.open_ioctx("no such pool")
+        with pytest.raises(rbd.Error):
+            await cluster.get_fsid()
+
+    run(body)
+
+
+def test_errors_are_those_of_the_synchronous_form(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        for call, error in (
+            (lambda: image.create_snap(7), TypeError),
+            (lambda: image.resize(-1), OverflowError),
+            (lambda: image.create_snap("a\0b"), ValueError),
+            (lambda: image.remove_snap("none"), rbd.ImageNotFound),
+            (lambda: image.metadata_get("none"), KeyError),
+            (lambda: image.resize(SIZE, on_progress=7), TypeError),
+            (lambda: image.no_such_method(), AttributeError),
+            (lambda: image.on_update(None), TypeError),
+        ):
+            with pytest.raises(error):
+                await call()
+
+    run(body)
+
+
+def test_progress_runs_in_the_loop(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        await image.resize(256 << 20)
+        seen: List[Tuple[int, int]] = []
+        here = threading.get_ident()
+
+        def report(done: int, total: int) -> None:
+            assert threading.get_ident() == here
+            asyncio.get_running_loop()
+            seen.append((done, total))
+
+        await image.resize(SIZE, on_progress=report)
+        assert seen
+        assert seen == sorted(seen)
+
+        def refuse(done: int, total: int) -> None:
+            raise ZeroDivisionError
+
+        await image.resize(256 << 20)
+        with pytest.raises(ZeroDivisionError):
+            await image.resize(SIZE, on_progress=refuse)
+        with pytest.raises(rbd.OperationCanceled):
+            await image.resize(SIZE, on_progress=lambda *_: -rbd.ECANCELED)
+        extents: List[Tuple[int, int, bool]] = []
+        await image.write(b"x", 0)
+        await image.diff_iterate(0, SIZE, None, lambda *extent: extents.append(extent))
+        assert extents == list(await image.diff())
+
+    run(body)
+
+
+def test_cancelling_stops_a_long_call(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        await image.resize(8 << 30)
+        started = asyncio.Event()
+
+        async def slowly(done: int, total: int) -> None:
+            started.set()
+            await asyncio.sleep(0.05)
+
+        task = asyncio.ensure_future(image.resize(SIZE, on_progress=slowly))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        # librbd has been told: it gives the image back, and did not end what it was at.
+        assert await image.size() > 0
+        await image.resize(SIZE)
+
+    run(body)
+    assert rbd_image.size() == SIZE
+
+
+def test_what_is_opened_for_nobody_is_closed(rbd_cluster: Any, rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        for _ in range(10):
+            for call in (
+                image.on_update(lambda: None),
+                rbd.aio.connect(rbd_cluster.conffile)._open(),
+            ):
+                task = asyncio.ensure_future(call)
+                await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        del task, call
+        for _ in range(400):
+            gc.collect()
+            if not any(
+                isinstance(one, (rbd.Watch,)) and not one.closed for one in gc.get_objects()
+            ):
+                break
+            await asyncio.sleep(0.05)
+        # Every thread that had the calls is idle or gone.
+        assert await image.size() == SIZE
+
+    run(body)
+
+
+def test_a_failing_group_of_tasks_leaves_nothing_open(rbd_ioctx: Any) -> None:
+    rbd.RBD().create(rbd_ioctx, "grouped", 64 << 20)
+
+    async def work(image: rbd.aio.AsyncImage, number: int) -> None:
+        while True:
+            await image.write(b"x" * 4096, number * 4096)
+            await image.read_blocks(range(0, 1 << 20, 4096), 4096)
+            await image.stat()
+
+    async def body() -> None:
+        async def fail() -> None:
+            await asyncio.sleep(0.1)
+            raise ZeroDivisionError
+
+        async with rbd.aio.open(rbd_ioctx, "grouped") as image:
+            tasks = [asyncio.ensure_future(work(image, i)) for i in range(16)]
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.gather(fail(), *tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await rbd.aio.RBD().remove(rbd_ioctx, "grouped")
+
+    run(body)
+
+
+def test_updates_are_iterated_over(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = await rbd.aio.open(rbd_ioctx, rbd_image.get_name())
+        heard = 0
+        async with image.updates() as updates:
+            await asyncio.get_running_loop().run_in_executor(None, rbd_image.create_snap, "one")
+            heard += await updates.__anext__()
+            assert heard >= 1
+        assert len([one async for one in updates]) <= 1
+
+        async def count() -> int:
+            return sum([number async for number in image.updates()])
+
+        task = asyncio.ensure_future(count())
+        await asyncio.sleep(0.3)
+        await image.close()
+        assert await task >= 0
+
+    run(body)
+    rbd_image.remove_snap("one")
+
+
+@pytest.mark.needs("rbd_quiesce_watch")
+def test_quiesce_is_a_coroutine(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        calls: List[str] = []
+
+        async def quiesce() -> None:
+            await asyncio.sleep(0.01)
+            calls.append("quiesce")
+
+        async def unquiesce() -> None:
+            calls.append("unquiesce")
+
+        async with rbd.aio.open(rbd_ioctx, rbd_image.get_name()) as image:
+            async with await image.on_quiesce(quiesce, unquiesce):
+                await image.create_snap("quiet")
+                for _ in range(200):
+                    if len(calls) == 2:
+                        break
+                    await asyncio.sleep(0.05)
+                assert calls == ["quiesce", "unquiesce"]
+            await image.remove_snap("quiet")
+
+    run(body)
+
+
+def test_more_calls_than_threads(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        assert await asyncio.gather(*(image.size() for _ in range(1000))) == [SIZE] * 1000
+        names = [one for one in threading.enumerate() if one.name == "rbd-aio"]
+        assert 0 < len(names) <= 64
+
+    run(body)
+
+
+def test_the_interpreter_ends_with_calls_in_threads(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+    rbd.RBD().create(rbd_ioctx, "left", 1 << 30)
+    head = isolated.connecting(rbd_cluster, rbd_ioctx)
+    text = """
+        import asyncio, rbd.aio
+        async def main():
+            image = await rbd.aio.open(ioctx, "left")
+            for _ in range(100):
+                asyncio.ensure_future(image.list_snaps())
+            asyncio.ensure_future(image.resize(8 << 20))
+            await asyncio.sleep(0)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        print("end")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", head + textwrap.dedent(text)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "end\n"), ended.stderr
+
+
+def test_batches(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        data = os.urandom(256 * 4096)
+        offsets = list(range(0, len(data), 4096))
+        assert await image.write_blocks(data, offsets, queue_depth=8) == len(data)
+        assert await image.read_blocks(offsets, 4096) == data
+        out = bytearray(len(data))
+        assert await image.read_blocks(offsets, 4096, out) is out
+        assert out == data
+        assert await image.read_blocks([], 4096) == b""
+        with pytest.raises(rbd.InvalidArgument) as caught:
+            await image.read_blocks([0, SIZE, 4096], 4096)
+        assert caught.value.index == 1
+        assert caught.value.offset == SIZE
+        with pytest.raises(rbd.IncompleteWriteError) as incomplete:
+            await image.write_blocks(b"x" * 8192, [0, SIZE - 100])
+        assert incomplete.value.index == 1
+        for call, error in (
+            (lambda: image.read_blocks([-1], 4096), OverflowError),
+            (lambda: image.read_blocks([0], 0), ValueError),
+            (lambda: image.read_blocks([0], 4096, bytes(4096)), (TypeError, BufferError)),
+            (lambda: image.write_blocks(b"abc", [0, 1]), ValueError),
+            (lambda: image.read_blocks([0], 4096, queue_depth=0), ValueError),
+        ):
+            with pytest.raises(error):
+                await call()
+
+    run(body)
+
+
+def test_a_loop_that_is_closed_during_a_batch(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        tasks.append(asyncio.ensure_future(image.read_blocks([0] * 5000, 4096)))
+        tasks.append(asyncio.ensure_future(image.stat()))
+        await asyncio.sleep(0)
+
+    tasks: List[asyncio.Task[Any]] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(body())
+    loop.close()
+    for task in tasks:
+        # Nobody awaits it any more, which asyncio would report.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    tasks.clear()
+    gc.collect()
+    assert rbd_image.size() == SIZE
+
+
+def test_four_loops_in_four_threads(rbd_image: rbd.Image) -> None:
+    image = rbd.aio.AsyncImage(rbd_image)
+    failures: List[BaseException] = []
+
+    async def body() -> None:
+        for i in range(20):
+            await asyncio.gather(
+                image.write(b"x" * 512, i * 512),
+                image.stat(),
+                image.read_blocks(range(0, 8192, 512), 512),
+                image.size(),
+            )
+
+    def one() -> None:
+        try:
+            run(body)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures

@@ -1,0 +1,112 @@
+"""The loop goes on while the cluster does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Awaitable, Callable, Dict, Iterator
+
+import pytest
+
+import rbd
+import rbd.aio
+import rbd.aio.transfer
+from rbd.testing import LocalCluster
+
+SIZE = 64 << 20
+#: Seconds between ticks, the longest that one may be late on a busy machine, and how long to look.
+TICK, LATE, WHILE = 0.01, 2.0, 3.0
+
+Call = Callable[[rbd.aio.AsyncImage, Any], Awaitable[Any]]
+
+
+async def consume(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
+#: One call of each kind. Each has to ask an OSD.
+CALLS: Dict[str, Call] = {
+    "read": lambda image, _: image.read(0, 4096),
+    "readinto": lambda image, _: image.readinto(bytearray(4096), 0),
+    "readv": lambda image, _: image.readv([bytearray(4096)], 0),
+    "writev": lambda image, _: image.writev([b"x" * 4096], 0),
+    "read_blocks": lambda image, _: image.read_blocks([0, 8 << 20], 4096),
+    "write_blocks": lambda image, _: image.write_blocks(b"x" * 8192, [0, 8 << 20]),
+    "discard": lambda image, _: image.discard(0, 4 << 20),
+    "write_same": lambda image, _: image.write_same(b"x" * 512, 0, 4096),
+    "flush": lambda image, _: image.flush(),
+    "size": lambda image, _: image.size(),
+    "stat": lambda image, _: image.stat(),
+    "list_snaps": lambda image, _: image.list_snaps(),
+    "create_snap": lambda image, _: image.create_snap("frozen"),
+    "resize": lambda image, _: image.resize(SIZE * 2),
+    "diff": lambda image, _: image.diff(),
+    "metadata_get": lambda image, _: image.metadata_get("none"),
+    "on_update": lambda image, _: image.on_update(lambda: None),
+    "list_lockers": lambda image, _: image.list_lockers(),
+    "digest": lambda image, _: rbd.aio.transfer.digest(image),
+    "stream_image": lambda image, _: consume(rbd.aio.transfer.stream_image(image)),
+    "open": lambda _, ioctx: rbd.aio.open(ioctx, "frozen")._open(),
+    "open at a snapshot": lambda _, ioctx: rbd.aio.open(ioctx, "frozen", "s")._open(),
+    "list": lambda _, ioctx: rbd.aio.RBD().list(ioctx),
+    "create": lambda _, ioctx: rbd.aio.RBD().create(ioctx, "other", SIZE),
+    "group": lambda _, ioctx: rbd.aio.Group(ioctx, "none").list_images(),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster() as cluster:
+        yield cluster
+
+
+async def ticks(calls: Dict[str, Call], image: rbd.aio.AsyncImage, ioctx: Any) -> None:
+    """Begin each call; the ticker must go on ticking, and each time limit must be kept."""
+    loop = asyncio.get_running_loop()
+    for name, call in calls.items():
+        start = last = loop.time()
+        task: asyncio.Task[Any] = asyncio.ensure_future(asyncio.wait_for(call(image, ioctx), 0.3))
+        while loop.time() - start < WHILE and not task.done():
+            await asyncio.sleep(TICK)
+            late, last = loop.time() - last, loop.time()
+            assert late < LATE, f"{name} blocked the loop for {late:.1f} seconds"
+        assert task.done(), f"{name} did not end in time"
+        with contextlib.suppress(asyncio.TimeoutError, rbd.Error, KeyError):
+            await task
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("changed", [False, True], ids=["same header", "changed header"])
+def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, changed: bool) -> None:
+    async def body() -> None:
+        connection = cluster.connect()
+        other_connection = cluster.connect()
+        ioctx = connection.open_ioctx("rbd")
+        other = other_connection.open_ioctx("rbd")
+        with contextlib.suppress(rbd.ImageExists):
+            rbd.RBD().create(ioctx, "frozen", SIZE)
+            with rbd.Image(ioctx, "frozen") as made:
+                made.create_snap("s")
+        calls = dict(CALLS)
+        if not changed:
+            # With a changed header it asks for the image's size first: see the page of limits.
+            calls["write"] = lambda image, _: image.write(b"x" * 4096, 0)
+        image = await rbd.aio.open(ioctx, "frozen")
+        try:
+            if changed:
+                with rbd.Image(other, "frozen") as elsewhere:
+                    elsewhere.metadata_set("changed", "yes")
+                    elsewhere.update_features(rbd.RBD_FEATURE_DEEP_FLATTEN, False)
+            cluster.pause_osd(0)
+            try:
+                await ticks(calls, image, ioctx)
+            finally:
+                cluster.resume_osd(0)
+            # All goes on afterwards.
+            await asyncio.wait_for(image.read(0, 4096), 60)
+            assert await asyncio.wait_for(image.size(), 60) >= SIZE
+        finally:
+            await asyncio.wait_for(image.close(), 60)
+
+    asyncio.run(body())
