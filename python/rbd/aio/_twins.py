@@ -22,7 +22,7 @@ class Twin:
     __slots__ = ("__weakref__", "_sync")
 
     def __init__(self, sync: Any) -> None:
-        self._sync = sync
+        self._sync: Any = sync
 
     def __del__(self) -> None:
         # The last reference may close it, which waits for the cluster.

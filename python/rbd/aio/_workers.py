@@ -139,9 +139,9 @@ class Call:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.cancellation = Cancellation()
         self._context = contextvars.copy_context()
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs
+        self._function: Any = function
+        self._args: Any = args
+        self._kwargs: Any = kwargs
 
     def _run(self) -> None:
         result: Any = None
@@ -155,7 +155,7 @@ class Call:
             except BaseException as raised:
                 error = raised
         # Whatever it used is to go in this thread, not in the loop's.
-        self._function = self._args = self._kwargs = None  # type: ignore[assignment]
+        self._function = self._args = self._kwargs = None
         try:
             self.loop.call_soon_threadsafe(self._deliver, result, error)
         except RuntimeError:  # the loop is closed
