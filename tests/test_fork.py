@@ -260,7 +260,7 @@ def fork_beside_a_loop(where: Where) -> None:
                 over.wait()
             return super().get(*arguments)
 
-    rbd.aio._queues = Slow()
+    rbd.aio._queue._queues = Slow()
     thread = threading.Thread(target=read_in_loop, args=(where,))
     thread.start()
     assert looking.wait(30)

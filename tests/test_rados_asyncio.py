@@ -234,7 +234,7 @@ def test_images_and_objects_in_one_loop(ioctx: rados.Ioctx, rbd_image: Any) -> N
             *(objects.write("one", bytes(512), i * 512) for i in range(16)),
         )
         assert written == [512] * 32
-        assert len(rbd.aio._queues) >= 1
+        assert len(rbd.aio._queue._queues) >= 1
 
     asyncio.run(main())
 
