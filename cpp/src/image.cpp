@@ -336,7 +336,9 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         resize_counts_header = after == before ? 1 : 0;
         allow_shrink = allow_shrink || after > before;
     }
-    const uint64_t bytes = header > 0 && resize_counts_header == 1 ? with_header(size) : size;
+    // A library that adds the header by itself ends the process where there is no room for it.
+    const uint64_t whole = with_header(size);
+    const uint64_t bytes = resize_counts_header == 1 ? whole : size;
     lock::check_with_lock(
         *this,
         [&] {
