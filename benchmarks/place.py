@@ -147,6 +147,11 @@ class Place:
         """librbd with a data path that does nothing."""
         return shim.build(self.directory, rbd.library_info().path)
 
+    @functools.cached_property
+    def objects_shim(self) -> Path:
+        """The same, and librados's calls on objects do nothing either."""
+        return shim.build(self.directory, rbd.library_info().path, objects=True)
+
     def image(self, name: str, prepare: Callable[[Place, Any, str], None]) -> str:
         """The image of that name; `prepare(place, ioctx, name)` makes it at the first call."""
         if name not in self._made:
@@ -172,11 +177,12 @@ class Place:
         whole = {"seconds": ended.seconds, "processor": ended.processor, "peak": ended.peak}
         return {**whole, **answer}
 
-    def shimmed(self, which: str) -> Dict[str, str]:
+    def shimmed(self, which: str, *, objects: bool = False) -> Dict[str, str]:
         """The environment in which a worker finds the shim."""
+        library = self.objects_shim if objects else self.shim
         if which == "ours":
-            return shim.our_environment(self.shim)
-        return shim.stock_environment(self.shim)
+            return shim.our_environment(library)
+        return shim.stock_environment(library)
 
     @functools.cached_property
     def writeback(self) -> Dict[str, str]:

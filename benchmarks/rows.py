@@ -84,7 +84,7 @@ def _call_row(call: str, goals: Mapping[str, float], ctypes: bool = True) -> Row
 def _object_call(which: str, call: str) -> Measure:
     def measure(place: Place) -> float:
         count = place.scale.calls // 5
-        env = {**place.shimmed(which), "RBD_SHIM_ENTRIES": str(count)}
+        env = {**place.shimmed(which, objects=True), "RBD_SHIM_ENTRIES": str(count)}
         told = place.worker(which, "objects", env, call=call, count=count, length=4096)
         return float(told["value"])
 
@@ -104,7 +104,7 @@ def _flight_row(how: str, op: str, goal: float) -> Row:
         def measure(place: Place) -> float:
             told = {"how": how, "op": op, "block": 4096, "flight": 32}
             count = place.scale.calls // 5
-            env = place.shimmed(which)
+            env = place.shimmed(which, objects=True)
             return float(place.worker(which, "flight", env, count=count, **told)["value"])
 
         return measure

@@ -15,14 +15,18 @@ from typing import Dict
 SOURCE = Path(__file__).with_name("shim.c")
 
 
-def build(directory: Path, librbd: str = "librbd.so.1") -> Path:
-    """Compiles the shim over `librbd`, a soname or a path; gives the shared object's path."""
+def build(directory: Path, librbd: str = "librbd.so.1", *, objects: bool = False) -> Path:
+    """Compile the shim over `librbd`, a soname or a path, and return the shared object's path.
+
+    objects: whether calls on objects are stubbed too; then no image can be opened.
+    """
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("no C compiler: install gcc, or name one in CC")
-    target = directory / "librbd-shim.so"
+    target = directory / ("librbd-objects-shim.so" if objects else "librbd-shim.so")
     library = librbd if os.sep in librbd else f"-l:{librbd}"
     options = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-pthread"]
+    options += ["-DOBJECTS"] if objects else []
     subprocess.run(
         [compiler, *options, str(SOURCE), "-o", str(target), "-Wl,--no-as-needed", library],
         check=True,

@@ -80,7 +80,9 @@ SHIM int rbd_diff_iterate3(rbd_image_t image, uint64_t from, uint64_t offset, ui
     return report(callback, argument);
 }
 
-/* Objects. */
+/* Objects: only in the library that is built for them. librados has its own C functions make the
+ * completions of librbd's calls, so that no image can be opened where those are stubbed. */
+#ifdef OBJECTS
 
 typedef void *rados_ioctx_t;
 
@@ -302,3 +304,5 @@ SHIM int rados_aio_write(rados_ioctx_t io, const char *name, void *completion, c
     (void)io, (void)name, (void)data, (void)length, (void)offset;
     return submit(completion, 0);
 }
+
+#endif
