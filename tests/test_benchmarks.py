@@ -38,7 +38,8 @@ def test_row(place: Place, contender: Contender) -> None:
     why = contender.lacking()
     if why:
         pytest.skip(why)
-    assert contender.measure(place) > 0
+    # The processor time of a run is that of a longer one less a shorter one's: tiny ones are noise.
+    assert contender.measure(place) != 0
 
 
 @pytest.mark.parametrize(
