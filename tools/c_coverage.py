@@ -56,12 +56,17 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
     yield package
     for info in pkgutil.iter_modules(package.__path__):
         if not info.name.startswith("__") and info.name != "testing":
-            yield importlib.import_module(f"{package.__name__}.{info.name}")
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
+            yield module
+            for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
+                if not inner.name.startswith("_"):
+                    yield importlib.import_module(f"{module.__name__}.{inner.name}")
 
 
 def documented(module: ModuleType) -> Iterator[Tuple[str, Any]]:
     """The functions of a module and the methods of its classes, by their public names."""
-    public = "rbd" if module.__name__ == "rbd._core" else module.__name__
+    # The classes of rbd.aio.image are rbd.aio's, as those of the extension are rbd's.
+    public = "rbd" if module.__name__ == "rbd._core" else ".".join(module.__name__.split(".")[:2])
     for name, value in vars(module).items():
         if inspect.isclass(value) and value.__module__ == module.__name__:
             yield f"{public}.{name}", value
