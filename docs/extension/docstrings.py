@@ -54,14 +54,18 @@ def rewritten(lines: List[str]) -> List[str]:
         if line.startswith(MARK):
             section = ""
         if section in LISTS:
-            # A definition list: the name, and what it is below it, indented.
-            entry = line and not line.startswith(" ")
-            inside = "    " + escaped(line.strip()) if line else ""
-            result.append(f"``{line}``" if entry else inside)
+            # A definition list: the name, and what it is below it, indented; maybe nothing.
+            if line and not line.startswith(" "):
+                bare = [] if following.startswith(" ") else ["    \\ "]
+                result += ["", f"``{line}``", *bare]
+            else:
+                result.append("    " + escaped(line.strip()) if line else "")
             continue
         example = line.startswith("    ")
         if example and not (result and result[-1].startswith("    ")):
             result += ["::", ""]
+        if line and not example and result and result[-1].startswith("    "):
+            result.append("")
         result.append(line if example or line.startswith(MARK) else escaped(line))
     return result
 
