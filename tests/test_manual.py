@@ -315,3 +315,15 @@ Implements: rbd_read"""
         "",
         "",
     ]
+
+
+def test_a_parameter_may_have_nothing_but_a_name() -> None:
+    text = "Parameters\n----------\none : str\ntwo : int\n    In bytes."
+    assert docstrings.rewritten(text.splitlines()) == [
+        ".. rubric:: Parameters",
+        "",
+        "``one : str``",
+        r"    \ ",
+        "``two : int``",
+        "    In bytes.",
+    ]

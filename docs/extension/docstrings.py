@@ -57,7 +57,7 @@ def rewritten(lines: List[str]) -> List[str]:
             # A definition list: the name, and what it is below it, indented; maybe nothing.
             if line and not line.startswith(" "):
                 bare = [] if following.startswith(" ") else ["    \\ "]
-                result += ["", f"``{line}``", *bare]
+                result += [f"``{line}``", *bare]
             else:
                 result.append("    " + escaped(line.strip()) if line else "")
             continue
