@@ -567,6 +567,27 @@ def test_a_clone_of_a_clone(
     assert answer == hashlib.sha256(expected).hexdigest()
 
 
+def test_a_clone_that_cannot_be_written_says_so_first(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    image, version, _ = formatted
+    image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        clone.create_snap("kept")
+        clone.encryption_load(version, PASSPHRASE)
+        size = clone.size()
+        clone.set_snap("kept")
+        with pytest.raises(rbd.ReadOnlyImage):
+            clone.resize(size + OBJECT)
+        clone.set_snap(None)
+        clone.remove_snap("kept")
+    with rbd.Image(rbd_ioctx, "clone", read_only=True) as clone:
+        clone.encryption_load(version, PASSPHRASE)
+        with pytest.raises(rbd.ReadOnlyImage):
+            clone.resize(size + OBJECT)
+
+
 def test_a_clone_does_not_grow_into_its_parent(
     formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:

@@ -2,6 +2,7 @@
 #include <rbdxx/image.hpp>
 #include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
+#include <rbdxx/snapshot.hpp>
 #include <rbdxx/watch.hpp>
 
 #include <algorithm>
@@ -316,7 +317,12 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         }
         return bytes + header;
     };
-    if (header > 0 && !call->rbd_encryption_load2 && size > this->size() && overlap() > 0) {
+    // What cannot be written at all, librbd refuses for that.
+    const auto can_be_written = [this] {
+        return !state_->read_only && snapshot::position(*this).head();
+    };
+    if (header > 0 && !call->rbd_encryption_load2 && size > this->size() && overlap() > 0 &&
+        can_be_written()) {
         // A librbd that knows no layers takes the header for a part of what is the parent's: as far
         // as that, it would read from the parent what is beyond the clone's old end.
         throw Error(EOPNOTSUPP,
