@@ -77,7 +77,7 @@ private:
         py::object code = py::getattr(error, "errno", py::none());
         int number =
             PyLong_Check(code.ptr()) != 0 ? static_cast<int>(PyLong_AsLong(code.ptr())) : 0;
-        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+        restore(error);
         PyErr_WriteUnraisable(callback_.ptr());
         return number > 0 ? -number : -EIO;
     }

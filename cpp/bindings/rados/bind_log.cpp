@@ -50,10 +50,7 @@ public:
                 }
             }
         } catch (...) {
-            // There is no caller to raise it in.
-            py::object error = current_exception();
-            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-            PyErr_WriteUnraisable(callback.ptr());
+            report_current(callback);
         }
         delete this;
     }
@@ -81,8 +78,7 @@ void require(const py::object& level, const py::object& callback) {
     py::module_ module = py::module_::import("rbd.rados");
     auto refuse = [&](const std::string& message) {
         py::object error = module.attr("LogicError")(message);
-        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-        throw py::error_already_set();
+        throw_error(error);
     };
     if (!module.attr("MONITOR_LEVELS").contains(level)) {
         refuse("invalid monitor level " + std::string(py::str(level)));

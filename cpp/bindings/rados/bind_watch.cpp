@@ -58,13 +58,6 @@ protected:
     // Without.
     virtual void end(watch::Watch& /*watch*/) noexcept {}
 
-    // There is no caller to raise it in.
-    static void report(const py::object& callback) noexcept {
-        py::object error = current_exception();
-        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-        PyErr_WriteUnraisable(callback.ptr());
-    }
-
 private:
     const std::shared_ptr<const Receiver> receiver_;
     Shared watch_;
@@ -104,7 +97,7 @@ private:
             }
             reply_ = reply_of(callback(notice_.notify_id, notice_.notifier_id, on.id(), data));
         } catch (...) {
-            report(callback);
+            report_current(callback);
         }
     }
     // Whatever has become of the callback: the notifier waits.
@@ -128,7 +121,7 @@ private:
         try {
             callback(on.id(), error_);
         } catch (...) {
-            report(callback);
+            report_current(callback);
         }
     }
 
@@ -311,23 +304,8 @@ void define_watch(py::class_<PyWatch>& cls) {
     define(cls, "close", close,
            "End the watch: once this returns, no call of its callbacks begins. Closing twice is no "
            "error.\n\nImplements: rados_unwatch2, rados_watch_flush");
-    define(
-        cls, "__enter__", [](py::object self) { return self; }, "The watch itself.");
-    define(
-        cls, "__exit__",
-        [close](const PyWatch& self, const py::object& type, const py::object&, const py::object&) {
-            try {
-                close(self);
-            } catch (const Error&) {
-                // The body's exception says more.
-                if (type.is_none()) {
-                    throw;
-                }
-            }
-            return false;
-        },
-        "End the watch; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+    define_context<const PyWatch>(cls, close, "The watch itself.",
+                                  "End the watch; never hides the body's exception.");
 }
 
 }  // namespace

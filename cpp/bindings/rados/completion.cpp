@@ -156,8 +156,7 @@ void Completion::wait() {
 void Completion::wait_and_raise() {
     wait();
     if (delivered_.load() && exception_) {
-        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception_.ptr())), exception_.ptr());
-        throw py::error_already_set();
+        throw_error(exception_);
     }
 }
 

@@ -94,7 +94,7 @@ PyObject* outcome(Awaited* self) {
             Py_INCREF(self->value);
             return self->value;
         case State::failed:
-            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(self->value)), self->value);
+            restore(self->value);
             return nullptr;
         case State::cancelled:
             raise_of_asyncio("CancelledError", self->value);

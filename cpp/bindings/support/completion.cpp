@@ -54,8 +54,7 @@ void Completion::wait() {
         return py::isinstance<PyImage>(owner_) && owner_.cast<PyImage&>().disconnected();
     });
     if (delivered_.load() && exception_) {
-        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception_.ptr())), exception_.ptr());
-        throw py::error_already_set();
+        throw_error(exception_);
     }
 }
 

@@ -87,10 +87,6 @@ Kind kind_of(const ClosedError& error) {
     throw std::logic_error("a closed object of no kind");
 }
 
-void set(const py::object& error) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-}
-
 void translate(std::exception_ptr failure) {
     try {
         std::rethrow_exception(std::move(failure));
@@ -101,12 +97,26 @@ void translate(std::exception_ptr failure) {
 
 }  // namespace
 
+void restore(py::handle error) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+}
+
+void throw_error(py::handle error) {
+    restore(error);
+    throw py::error_already_set();
+}
+
+void report_current(py::handle callback) noexcept {
+    restore(current_exception());
+    PyErr_WriteUnraisable(callback.ptr());
+}
+
 void raise(Kind kind, const Error& error) {
-    set(make(kind, error.code(), error.what()));
+    restore(make(kind, error.code(), error.what()));
 }
 
 void throw_not_text(py::handle source) {
-    set(make(Kind::not_text, 0, "expected str or bytes, not " + type_of(source)));
+    restore(make(Kind::not_text, 0, "expected str or bytes, not " + type_of(source)));
     throw py::error_already_set();
 }
 
@@ -129,11 +139,11 @@ bool raise_current() noexcept {
                                    error.what());
             made.attr("index") = error.index();
             made.attr("offset") = error.offset();
-            set(made);
+            restore(made);
         } catch (const CompareMismatch& error) {
             py::object made = make(Kind::mismatch, error.code(), error.what());
             made.attr("offset") = error.offset();
-            set(made);
+            restore(made);
         } catch (const DisconnectedError& error) {
             const bool image = error.subject() == ClosedError::Subject::image;
             raise(image ? Kind::disconnected : kind_of(error), error);

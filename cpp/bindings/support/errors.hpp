@@ -47,6 +47,13 @@ enum class Kind {
 // Sets the Python exception of that kind for an error.
 void raise(Kind kind, const Error& error);
 
+// Sets an exception that is there already, as current_exception() and make_error() give one.
+void restore(py::handle error);
+// Raises it.
+[[noreturn]] void throw_error(py::handle error);
+// Reports the exception that is being handled where there is no caller to raise it in.
+void report_current(py::handle callback) noexcept;
+
 // Sets the Python exception for the C++ exception that is being handled. Returns false if it is
 // not an error of this project.
 bool raise_current() noexcept;
