@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "../support/buffer.hpp"
@@ -39,14 +38,8 @@ public:
         });
     }
 
-    void start() {
-        begin();
-        try {
-            std::thread([this] { run(); }).detach();
-        } catch (...) {
-            end([] {});
-            throw;
-        }
+    void submit() {
+        begin_in_thread([this] { run(); });
     }
 
     // For what is over.
@@ -110,7 +103,7 @@ Reply send_within(std::optional<Clock::duration> limit, Use<ClusterState> call,
                   std::function<Reply(const Use<ClusterState>&)> send) {
     const auto last = limit ? Clock::now() + *limit : Clock::time_point::max();
     auto sent = std::make_unique<Sent>(std::move(call), std::move(send));
-    sent->start();
+    sent->submit();
     for (;;) {
         const auto left = std::clamp<Clock::duration>(last - Clock::now(), Clock::duration::zero(),
                                                       signal_interval);

@@ -7,7 +7,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "callbacks.hpp"
 #include "errors.hpp"
@@ -39,14 +38,8 @@ public:
         without_gil([this] { handles_.clear(); });
     }
 
-    void start() {
-        begin();
-        try {
-            std::thread([this] { run(); }).detach();
-        } catch (...) {
-            end([] {});
-            throw;
-        }
+    void submit() {
+        begin_in_thread([this] { run(); });
     }
 
     enum class News { none, question, finished };
@@ -214,7 +207,7 @@ public:
     void expire(const py::object& error) {
         until_ = std::min(until_.value_or(Clock::time_point::max()), Clock::now() + last_patience);
         if (!error_) {
-            PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+            restore(error);
             error_.emplace();
             expired_ = true;
         }
@@ -277,7 +270,7 @@ void run_long_call(const py::object& on_progress, const py::object& timeout, Han
     }
     std::optional<Clock::time_point> end = end_of(timeout);
     auto work = std::make_unique<LongCall>(std::move(handles), std::move(call), reports);
-    work->start();
+    work->submit();
     Raised raised;
     for (;;) {
         const Clock::duration left = end ? *end - Clock::now() : Clock::duration::max();

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <rbdxx/error.hpp>
@@ -281,6 +282,17 @@ protected:
     explicit Work(const QueuePointer& owner) : owner_(owner) {}
 
     void begin(uint64_t count = 1);
+    // Begins one thing, which `run()` in a thread of its own ends. Throws what starting one does.
+    template <class Run>
+    void begin_in_thread(Run run) {
+        begin();
+        try {
+            std::thread(std::move(run)).detach();
+        } catch (...) {
+            end([] {});
+            throw;
+        }
+    }
     // One thing has completed. Calls `note()` under the lock. This may be gone afterwards.
     template <class Note>
     void end(const Note& note) noexcept {
