@@ -11,6 +11,7 @@ from typing import Any, Awaitable, Callable, Dict, Generator, Generic, Iterable,
 from . import _workers
 
 T = TypeVar("T")
+Self = TypeVar("Self", bound="Closing")
 
 # Parameters that are called back while the call goes on.
 _CALLBACKS = ("on_progress", "iterate_cb", "callback")
@@ -30,6 +31,32 @@ class Twin:
         if sync is not None and not getattr(sync, "closed", False):
             self._sync = None
             _workers.drop(sync)
+
+
+class Closing:
+    """A context manager that closes; the body's exception says more than a failed close."""
+
+    __slots__ = ()
+
+    close: Any
+
+    async def _leave(self) -> None:
+        await self.close()
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        type_: Optional[type],
+        value: Optional[BaseException],
+        traceback: Optional[types.TracebackType],
+    ) -> None:
+        try:
+            await self._leave()
+        except Exception:
+            if value is None:
+                raise
 
 
 def unwrap(value: Any) -> Any:

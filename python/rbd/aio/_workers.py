@@ -99,15 +99,20 @@ def drop(*subjects: object) -> None:
 
 def discard(result: object) -> None:
     """Close, in a thread, what a call gave that nobody waits for any more."""
-    close = getattr(result, "shutdown", None) or getattr(result, "close", None)
-    if close is not None:
-        _workers.submit(lambda: _close_quietly(close))
+    if _closer(result) is not None:
+        _workers.submit(lambda: _close(result))
 
 
-def _close_quietly(close: Callable[[], object]) -> None:
+def _closer(result: object) -> Any:
+    return getattr(result, "shutdown", None) or getattr(result, "close", None)
+
+
+def _close(result: object) -> None:
+    close = _closer(result)
     # There is no caller left to tell.
     with contextlib.suppress(Exception):
-        close()
+        if close is not None:
+            close()
 
 
 class Cancellation:
@@ -159,7 +164,7 @@ class Call:
         try:
             self.loop.call_soon_threadsafe(self._deliver, result, error)
         except RuntimeError:  # the loop is closed
-            _close_result(result)
+            _close(result)
         finally:
             del error
 
@@ -198,12 +203,6 @@ class Call:
             return ask(self.loop, self._context, self.cancellation, function, arguments)
 
         return asked
-
-
-def _close_result(result: object) -> None:
-    close = getattr(result, "shutdown", None) or getattr(result, "close", None)
-    if close is not None:
-        _close_quietly(close)
 
 
 def ask(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import TYPE_CHECKING, Callable, Mapping, Optional, SupportsIndex, Type, Union
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, SupportsIndex, Union
 
 import rbd
 
-from ..exceptions import Error
 from ..rados import Ioctx, Rados
 from ._methods import RadosMethods
-from ._twins import Opening, call
+from ._twins import Closing, Opening, call
 from .ioctx import AsyncIoctx
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRados", "connect"]
 
 
-class AsyncRados(RadosMethods):
+class AsyncRados(Closing, RadosMethods):
     """A connection whose calls are awaited, as `rbd.aio.connect` returns it.
 
     Parameters
@@ -59,21 +57,8 @@ class AsyncRados(RadosMethods):
         """
         return _opening(lambda: self.rados.open_ioctx2(pool_id))
 
-    async def __aenter__(self) -> AsyncRados:
-        return self
-
-    async def __aexit__(
-        self,
-        type_: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            await self.shutdown()
-        except Error:
-            # The body's exception says more than a failed shutdown.
-            if value is None:
-                raise
+    async def _leave(self) -> None:
+        await self.shutdown()
 
 
 def _opening(open_it: Callable[[], Ioctx]) -> Opening[AsyncIoctx]:

@@ -1,14 +1,4 @@
-"""Images in asyncio: many calls in flight, and no thread waiting for any of them.
-
-    async with rbd.aio.open(ioctx, "vm1") as image:
-        data = await image.read(0, 4096)
-        await asyncio.gather(*(image.write(block, at) for at, block in blocks.items()))
-
-librbd completes each call in a thread of its own and puts it into a queue; the event loop takes all
-that have completed, when the queue's descriptor becomes readable. There is one queue for each loop,
-for any number of images. An `AsyncImage` can be used from any loop, and from several loops in
-several threads at a time. The loop must have `add_reader`: the standard one does, and uvloop.
-"""
+"""Open images, awaitable."""
 
 from __future__ import annotations
 
@@ -21,7 +11,6 @@ from typing import (
     Optional,
     Sequence,
     SupportsIndex,
-    Type,
     TypeVar,
     Union,
     overload,
@@ -29,15 +18,12 @@ from typing import (
 
 from .. import _core
 from .._core import Image
-from ..exceptions import Error
 from ._methods import ImageMethods
 from ._queue import queue_of
-from ._twins import Opening, call, unwrap
+from ._twins import Closing, Opening, call, unwrap
 from .watch import AsyncWatch, Updates, in_loop
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ..types import AnyBuffer, AnyIoctx
     from .ioctx import AsyncIoctx
 
@@ -47,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncImage", "open"]
 
 
-class AsyncImage(ImageMethods):
+class AsyncImage(Closing, ImageMethods):
     """An open image whose calls are awaited.
 
     Calls may overlap as the program likes: each is one coroutine; one that fails harms no other.
@@ -275,22 +261,6 @@ class AsyncImage(ImageMethods):
         if closing is None or closing.get_loop() is not asyncio.get_running_loop():
             self._closing = closing = self._calls.close()
         await asyncio.shield(closing)
-
-    async def __aenter__(self) -> AsyncImage:
-        return self
-
-    async def __aexit__(
-        self,
-        type_: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            await self.close()
-        except Error:
-            # The body's exception says more than a failed close.
-            if value is None:
-                raise
 
 
 def open(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Dict, Iterable, Mapping, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Dict, Iterable, Mapping, Optional, Tuple, Union
 
 from .. import _core
-from ..exceptions import Error
 from ..rados import ReadOpCtx, WriteOpCtx
 from ._queue import queue_of
-from ._twins import Twin, call
+from ._twins import Closing, Twin, call
 
 if TYPE_CHECKING:
     from time import struct_time
@@ -23,7 +21,7 @@ __all__ = ["AsyncIoctx"]
 _OMAP_PAGE = 1024
 
 
-class AsyncIoctx(Twin):
+class AsyncIoctx(Closing, Twin):
     """An I/O context whose calls on objects are awaited.
 
     Calls may overlap as the program likes: each is one coroutine; one that fails harms no other. A
@@ -64,22 +62,6 @@ class AsyncIoctx(Twin):
         Implements: rados_ioctx_destroy
         """
         await call(self.ioctx.close, (), {}, {})
-
-    async def __aenter__(self) -> AsyncIoctx:
-        return self
-
-    async def __aexit__(
-        self,
-        type_: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            await self.close()
-        except Error:
-            # The body's exception says more than a failed close.
-            if value is None:
-                raise
 
     async def read(self, key: Text, length: int = 8192, offset: int = 0) -> bytes:
         """Read up to `length` bytes of an object from `offset`; fewer only at its end.

@@ -7,7 +7,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from .. import _core
-from ._twins import Twin, method
+from ._twins import Closing, Twin, method
 from ._workers import Cancellation, ask
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def in_loop(
     return waited if wait else posted
 
 
-class AsyncWatch(Twin):
+class AsyncWatch(Closing, Twin):
     """A watch of an image, as `AsyncImage.on_update` and `AsyncImage.on_quiesce` return it.
 
     It lasts until close(), or until the image is closed. An asynchronous context manager.
@@ -72,22 +72,6 @@ class AsyncWatch(Twin):
         Implements: rbd_update_unwatch, rbd_quiesce_unwatch
         """
         await _close(self)
-
-    async def __aenter__(self) -> AsyncWatch:
-        return self
-
-    async def __aexit__(
-        self,
-        type_: Optional[Type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            await self.close()
-        except Exception:
-            # The body's exception says more than a failed close.
-            if value is None:
-                raise
 
 
 _close = method(_core.Watch.close, AsyncWatch)
