@@ -68,11 +68,11 @@ def usage(
     size = image.size()
     layers: List[Tuple[str, Dict[str, Any], List[_Span]]] = [
         ("free", {"facecolor": _FREE}, [(0, size)]),
-        ("data", {"facecolor": _DATA}, _spans(image, True, None)),
+        ("data", {"facecolor": _DATA}, _spans(image)[0]),
     ]
     if from_snapshot is not None:
         since = f"since {_shown(from_snapshot)}"
-        changed, freed = (_spans(image, exists, from_snapshot) for exists in (True, False))
+        changed, freed = _spans(image, from_snapshot)
         layers += [
             (f"changed {since}", {"facecolor": _CHANGED}, changed),
             (f"freed {since}", _FREED, freed),
@@ -94,10 +94,14 @@ def usage(
     return axes
 
 
-def _spans(image: Image, exists: bool, start: Union[str, bytes, int, None]) -> List[_Span]:
-    """The regions of a difference that hold data, or that hold none any more."""
-    extents = image.diff(0, None, start, whole_object=True, merge=True)
-    return [(extent[0], extent[1]) for extent in extents if bool(extent[2]) == exists]
+def _spans(
+    image: Image, start: Union[str, bytes, int, None] = None
+) -> Tuple[List[_Span], List[_Span]]:
+    """The regions of a difference that hold data, and those that hold none any more."""
+    spans: Tuple[List[_Span], List[_Span]] = ([], [])
+    for offset, length, exists in image.diff(0, None, start, whole_object=True, merge=True):
+        spans[not exists].append((offset, length))
+    return spans
 
 
 def _shown(snapshot: Union[str, bytes, int]) -> str:
@@ -146,7 +150,7 @@ def _is_quick(image: Image) -> bool:
 def _bar(image: Image) -> str:
     """The parts that hold data as a picture of SVG, and how much they are."""
     size = image.size()
-    spans = _spans(image, True, None)
+    spans, _ = _spans(image)
     used = sum(length for _, length in spans)
     told = f"{_bytes(used)} of {_bytes(size)} hold data"
     filled = [0.0] * _PARTS
