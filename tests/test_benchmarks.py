@@ -27,19 +27,19 @@ def place() -> Iterator[Place]:
 
 
 @pytest.mark.parametrize(
-    "contender",
+    ("row", "contender"),
     [
-        pytest.param(contender, id=f"{row.name}-{contender.name}")
+        pytest.param(row, contender, id=f"{row.name}-{contender.name}")
         for row in ROWS
         for contender in row.contenders
     ],
 )
-def test_row(place: Place, contender: Contender) -> None:
+def test_row(place: Place, row: Row, contender: Contender) -> None:
     why = contender.lacking()
     if why:
         pytest.skip(why)
     # The processor time of a run is that of a longer one less a shorter one's: tiny ones are noise.
-    assert contender.measure(place) != 0
+    assert contender.measure(place) > 0 or row.name.endswith("-processor")
 
 
 @pytest.mark.parametrize(

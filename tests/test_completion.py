@@ -11,6 +11,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import pytest
 
 import rbd
+from support.checksums import crc32c
 
 SIZE = 8 << 20
 
@@ -289,15 +290,6 @@ def test_write_with_crc32c(rbd_image: rbd.Image) -> None:
     for wrong in (-1, 1 << 32):
         with pytest.raises(OverflowError):
             rbd_image.aio_write_with_crc32c(data, 0, wrong, print)
-
-
-def crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc
 
 
 def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:

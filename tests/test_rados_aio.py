@@ -7,12 +7,13 @@ import gc
 import threading
 import time
 import weakref
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from rbd import rados
 from support import isolated
+from support.heard import Heard
 
 pytestmark = pytest.mark.usefixtures("rbd_cluster")
 
@@ -21,18 +22,6 @@ pytestmark = pytest.mark.usefixtures("rbd_cluster")
 def ioctx(object_ioctx: Any) -> rados.Ioctx:
     object_ioctx.write_full("thing", b"0123456789")
     return object_ioctx  # type: ignore[no-any-return]
-
-
-class Heard:
-    """What a callback was called with, and in which thread."""
-
-    def __init__(self) -> None:
-        self.calls: List[Tuple[Any, ...]] = []
-        self.threads: List[str] = []
-
-    def __call__(self, *arguments: Any) -> None:
-        self.calls.append(arguments)
-        self.threads.append(threading.current_thread().name)
 
 
 def done(completion: rados.Completion) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import threading
 import time
 import weakref
 from typing import Any, List, Tuple
@@ -14,17 +13,10 @@ import pytest
 
 from rbd import rados
 from support import isolated
+from support.heard import Heard
 
 
-class Listener:
-    def __init__(self) -> None:
-        self.calls: List[Tuple[Any, ...]] = []
-        self.threads: List[str] = []
-
-    def __call__(self, *arguments: Any) -> None:
-        self.calls.append(arguments)
-        self.threads.append(threading.current_thread().name)
-
+class Listener(Heard):
     def said(self, text: str) -> List[Tuple[Any, ...]]:
         """The calls whose last argument is just that."""
         return [call for call in self.calls if call[-1] == text.encode()]
@@ -108,14 +100,8 @@ def test_level(rbd_cluster: Any) -> None:
 def test_what_it_raises(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     raised: List[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: raised.append(what.exc_value))
-
-    class Failing(Listener):
-        def __call__(self, *arguments: Any) -> None:
-            super().__call__(*arguments)
-            raise ZeroDivisionError
-
     with rbd_cluster.connect() as cluster:
-        listener = Failing()
+        listener = Listener(ZeroDivisionError())
         cluster.monitor_log("info", listener)
         hear(cluster, listener, "one")
         hear(cluster, listener, "two")

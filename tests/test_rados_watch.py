@@ -17,6 +17,7 @@ import pytest
 
 from rbd import rados
 from support import isolated
+from support.heard import Heard
 
 
 @pytest.fixture
@@ -30,22 +31,6 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     raised: List[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: raised.append(what.exc_value))
     return raised
-
-
-class Heard:
-    """A callback that notes what it gets, and returns what it was told to."""
-
-    def __init__(self, reply: Any = None) -> None:
-        self.reply = reply
-        self.calls: List[Tuple[Any, ...]] = []
-        self.threads: List[str] = []
-
-    def __call__(self, *arguments: Any) -> Any:
-        self.calls.append(arguments)
-        self.threads.append(threading.current_thread().name)
-        if isinstance(self.reply, BaseException):
-            raise self.reply
-        return self.reply
 
 
 Answers = Tuple[int, Optional[List[Any]], Optional[List[Any]]]

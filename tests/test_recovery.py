@@ -16,6 +16,7 @@ import rbd.aio
 import rbd.rados
 from rbd import transfer
 from rbd.testing import Cluster
+from support.checksums import crc32c
 from support.daemons import eventually
 from support.left_behind import is_there, leave_behind
 
@@ -111,15 +112,6 @@ NEEDS = {
     "aio_write_with_crc32c": "rbd_aio_write_with_crc32c",
     "aio_compare_and_writev": "rbd_aio_compare_and_writev",
 }
-
-
-def crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc
 
 
 def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
