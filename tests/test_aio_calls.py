@@ -16,6 +16,7 @@ import pytest
 import rbd
 import rbd.aio
 from support import isolated
+from support.left_behind import forget_the_killed
 
 SIZE = 8 << 20
 LIMIT = 60.0
@@ -268,6 +269,8 @@ def test_the_interpreter_ends_with_calls_in_threads(rbd_cluster: Any, rbd_ioctx:
         timeout=60,
         check=False,
     )
+    with rbd_cluster.connect() as cluster:
+        forget_the_killed(cluster, rbd_ioctx, "left")
     assert (ended.returncode, ended.stdout) == (0, "end\n"), ended.stderr
 
 

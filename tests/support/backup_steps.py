@@ -27,11 +27,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import backup  # type: ignore[import-not-found]
 
 import rbd
 from rbd.spec import ImageSpec
+from support.left_behind import forget_the_killed
 
 KIND, CONFFILE, POOL, NAMESPACE, IMAGE = sys.argv[1:6]
 DIRECTORY = Path(sys.argv[6])
@@ -95,13 +97,6 @@ def check_chain(read: Callable[[str], bytes], image: rbd.Image) -> None:
         assert hashlib.sha256(read(run["file"])).hexdigest() == run["sha256"], run
     if runs:
         assert runs[-1]["snapshot"] in {entry["name"] for entry in image.list_snaps()}, runs
-
-
-def forget_the_killed(cluster: Any, ioctx: Any, name: str) -> None:
-    """librbd takes a process that was killed for one that is slow, for half a minute."""
-    with contextlib.suppress(rbd.ImageNotFound), rbd.Image(ioctx, name, read_only=True) as image:
-        for watcher in image.watchers_list():
-            cluster.blocklist_add(watcher["addr"], 600)
 
 
 def in_a_child(work: Callable[[], None]) -> int:

@@ -1,8 +1,10 @@
-"""An exclusive lock as an outage leaves it behind: of this connection, and of no open image."""
+"""What clients leave behind that are gone: watches, and exclusive locks as after an outage."""
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from typing import Any
 
 import rbd
 import rbd.rados
@@ -16,7 +18,7 @@ def _text(words: str) -> bytes:
 
 
 def leave_behind(ioctx: rbd.rados.Ioctx, name: str) -> str:
-    """Put the lock on a closed image; returns the object that has it."""
+    """Put a lock of this connection on a closed image; returns the object that has it."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         header = f"rbd_header.{image.id()}"
     exclusive, no_flags = b"\1", b"\0"
@@ -33,3 +35,10 @@ def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:
     except rbd.rados.ObjectNotFound:
         return False
     return True
+
+
+def forget_the_killed(cluster: Any, ioctx: Any, name: str) -> None:
+    """librbd takes a process that was killed for one that is slow, for half a minute."""
+    with contextlib.suppress(rbd.ImageNotFound), rbd.Image(ioctx, name, read_only=True) as image:
+        for watcher in image.watchers_list():
+            cluster.blocklist_add(watcher["addr"], 600)
