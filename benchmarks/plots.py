@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
-from matplotlib.ticker import FuncFormatter
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from .report import Results
 
@@ -22,13 +25,39 @@ def _bytes(value: float, _: Any = None) -> str:
     return f"{value:g} TiB"
 
 
+#: The colour and the mark of each contender, the same in every picture; ours are blue.
+_CONTENDERS = {
+    "fio": ("#4d9221", "s"),
+    "stock": ("#8e44ad", "^"),
+    "rbd.aio on": ("#00857c", "P"),
+    "rbd.aio": ("#56b4e9", "D"),
+    "write_blocks": ("#c2569b", "s"),
+}
+
+
+def _contender(name: str) -> Tuple[str, str]:
+    for word, style in _CONTENDERS.items():
+        if name.startswith(word):
+            return style
+    return ("#1f6fb4", "o")
+
+
 def _curve(curve: Dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6.4, 4.0))
     for name, values in curve["lines"].items():
         medians = [value["median"] for value in values]
         below = [value["median"] - value["least"] for value in values]
         above = [value["most"] - value["median"] for value in values]
-        axes.errorbar(curve["points"], medians, [below, above], label=name, marker="o", capsize=3)
+        colour, marker = _contender(name)
+        axes.errorbar(
+            curve["points"],
+            medians,
+            [below, above],
+            label=name,
+            color=colour,
+            marker=marker,
+            capsize=3,
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks(curve["points"])
     written = _bytes if "bytes" in curve["axis"] else (lambda value, _: f"{value:g}")
@@ -49,38 +78,122 @@ def _curve(curve: Dict[str, Any], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _ratios(results: Results, path: Path) -> None:
-    """How many times as good as each peer: above 1 is better than it, a mark shows the goal."""
-    names, values, goals = [], [], []
-    for row in results["rows"]:
-        for peer, found in row["peers"].items():
-            better = (lambda x: x) if row["more_is_better"] else (lambda x: 1 / x)
-            names.append(f"{row['name']} / {peer}")
-            values.append(better(found["ratio"]["median"]))
-            goals.append(better(found["goal"]) if "goal" in found else None)
-    figure, axes = pyplot.subplots(figsize=(7.2, 0.32 * len(names) + 1.2))
-    at = range(len(names))
-    axes.barh(at, values, color=["tab:blue" if v >= 1 else "tab:orange" for v in values])
-    for place, goal in zip(at, goals):
-        if goal is not None:
-            axes.plot([goal, goal], [place - 0.4, place + 0.4], color="black")
+#: Whether a goal is met. Blue and orange differ for everyone, and in grey too.
+_MET, _MISSED, _NO_GOAL = "#1f6fb4", "#e08214", "#a9b7c4"
+_KINDS = {_MET: "the goal is met", _MISSED: "the goal is not met", _NO_GOAL: "no goal is set"}
+
+#: The bars of the front page: the row, the peer, and what a newcomer calls it.
+_FRONT = (
+    ("call-write", "stock module", "one write of 4 KiB: time in Python"),
+    ("aio-read", "stock module", "asyncio reads of 4 KiB, 32 in flight"),
+    ("aio-write-burst", "stock module", "asyncio writes into the cache"),
+    ("diff", "stock module", "a difference of a million extents"),
+    ("import", "stock module", "import of the module"),
+    ("batch-read", "fio", "read_blocks, 4 KiB, 32 in flight"),
+    ("batch-write-burst", "fio", "write_blocks into the cache"),
+    ("aio-read", "fio", "asyncio reads of 4 KiB, 32 in flight"),
+    ("export", "rbd command", "export of a sparse image"),
+    ("export", "qemu-img", "export of a sparse image"),
+    ("export-diff", "rbd command", "export of a difference"),
+)
+
+
+class _Bar(NamedTuple):
+    label: str
+    times: float  # as good as the peer
+    goal: Optional[float]
+    met: bool
+
+    @property
+    def colour(self) -> str:
+        return _NO_GOAL if self.goal is None else _MET if self.met else _MISSED
+
+
+def _bar(row: Dict[str, Any], peer: str, label: str) -> _Bar:
+    found = row["peers"][peer]
+    power = 1 if row["more_is_better"] else -1
+    goal = found["goal"] ** power if "goal" in found else None
+    return _Bar(label, found["ratio"]["median"] ** power, goal, found.get("met", True))
+
+
+def _times(value: float, _: Any = None) -> str:
+    return f"{value:g}x"
+
+
+def _bars(bars: List[_Bar], path: Path, title: str, *, goals: bool) -> None:
+    """How many times as good as each peer, on a logarithmic scale that begins at equal."""
+    labels = [textwrap.fill(bar.label, 48) for bar in bars]
+    figure, axes = pyplot.subplots(figsize=(8.0, 0.36 * len(bars) + 1.6), layout="constrained")
+    at = range(len(bars))
+    values = [bar.times for bar in bars]
+    colours = [bar.colour if goals else _MET for bar in bars]
+    # From 1: a bar to the left is worse than the peer, one to the right is better.
+    axes.barh(at, [value - 1 for value in values], left=1, color=colours, height=0.7)
+    for place, bar in zip(at, bars):
+        axes.annotate(
+            f"{bar.times:.2g}x",
+            (max(bar.times, 1), place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+        if goals and bar.goal is not None:
+            axes.plot([bar.goal] * 2, [place - 0.35, place + 0.35], color="black", linewidth=1.5)
     axes.set_xscale("log")
-    axes.axvline(1, color="gray", linewidth=0.8)
-    axes.set_yticks(at, names, fontsize=8)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel("times as good as the peer; the black mark is the goal")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    axes.set_xlim(min(0.7, *values) * 0.95, max(values) * 1.5)
+    axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 5, 10, 20, 50]))
+    axes.xaxis.set_major_formatter(FuncFormatter(_times))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks(at, labels, fontsize=8)
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.set_xlabel("times as good as the peer (1x = equal)", fontsize=9)
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    if goals:
+        used = {bar.colour for bar in bars}
+        handles: List[Any] = [
+            Patch(color=colour, label=label) for colour, label in _KINDS.items() if colour in used
+        ]
+        handles.append(Line2D([], [], color="black", linewidth=1.5, label="the goal"))
+        figure.legend(handles=handles, fontsize=8, loc="outside upper center", ncols=len(handles))
+    figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
 
+def _ratios(results: Results, path: Path) -> None:
+    """Every row beside each of its peers, with the goals."""
+    bars, before = [], ""
+    for row in results["rows"]:
+        what = row["what"].replace("the same", before) if before else row["what"]
+        if "the same" not in row["what"]:
+            before = row["what"].split(", whole process")[0].rsplit(", stubbed")[0]
+        bars += [_bar(row, peer, f"{what} / {peer}") for peer in row["peers"]]
+    _bars(bars, path, "Speed (or memory, processor time) beside each peer", goals=True)
+
+
+def _front(results: Results, path: Path) -> None:
+    """What a newcomer asks for: fewer bars, without goals."""
+    rows = {row["name"]: row for row in results["rows"]}
+    bars = [
+        _bar(rows[name], peer, f"{label} / {peer}")
+        for name, peer, label in _FRONT
+        if peer in rows.get(name, {"peers": ()})["peers"]
+    ]
+    if bars:
+        _bars(bars, path, "Speed beside the stock module, fio, rbd and qemu-img", goals=False)
+
+
 def draw(results: Results, directory: Path) -> List[Path]:
-    """Writes a picture of the ratios, and one of each curve; gives their paths."""
+    """Write the pictures of the ratios, and one of each curve. Returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     drawn = []
     if results["rows"]:
         drawn.append(directory / "benchmarks-ratios.png")
         _ratios(results, drawn[-1])
+        drawn.append(directory / "benchmarks-front.png")
+        _front(results, drawn[-1])
     for curve in results["curves"]:
         drawn.append(directory / f"benchmarks-{curve['name']}.png")
         _curve(curve, drawn[-1])
