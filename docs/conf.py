@@ -27,6 +27,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autoclass_content = "both"
 python_use_unqualified_type_names = True
+# A name that nothing documents is an error; docs/extension/docstrings.py knows what is not ours.
+nitpicky = True
 add_module_names = False
 
 html_theme = "furo"

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
 
 import docstrings
 import names
+import stubs
 from tree import files, text_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -266,7 +267,7 @@ Reads `length` bytes, with RBD_FLAG_* and *args, of name_ and a|b:
     more
 
 Raises IOError. Implements: rbd_read,
-rbd_read2 and no more."""
+rbd_snap_exists"""
     assert docstrings.rewritten(text.splitlines()) == [
         r"Reads ``length`` bytes, with RBD_FLAG\_\* and \*args, of name\_ and a\|b:",
         "",
@@ -277,53 +278,105 @@ rbd_read2 and no more."""
         "",
         "Raises IOError. ",
         "",
-        "*C function:* ``rbd_read``, ``rbd_read2``",
+        "*C function:* ``rbd_read``, ``rbd_snap_exists`` :release:`Ceph 16`",
         "",
-        " and no more.",
     ]
 
 
-def test_sections_of_docstrings_become_markup() -> None:
-    text = """\
+SECTIONS = """\
 Do it.
 
 Parameters
 ----------
 name
-    The *name*.
+    The *name*, as in
+    `Image.read`.
+one, two : int
+    Numbers.
 
 Returns
 -------
 A number.
 
+Raises
+------
+IOError
+    It failed.
+
+Examples
+--------
+>>> 1 + 1
+2
+
 Implements: rbd_read"""
-    assert docstrings.rewritten(text.splitlines()) == [
+
+
+def test_sections_of_docstrings_become_fields_with_the_types_of_the_stubs() -> None:
+    types = stubs.Types({"name": "Text", "one": "int"}, "int | None")
+    assert docstrings.rewritten(SECTIONS.splitlines(), "rbd.Image.write", types) == [
         "Do it.",
         "",
-        ".. rubric:: Parameters",
+        r":param name: The \*name\*, as in :py:obj:`Image.read <rbd.Image.read>`.",
+        ":type name: Text",
+        ":param one: Numbers.",
+        ":type one: int",
+        ":param two: Numbers.",
+        ":returns: A number.",
+        ":rtype: int | None",
+        ":raises ~rbd.exceptions.IOError: It failed.",
         "",
-        "``name``",
-        r"    The \*name\*.",
+        ".. rubric:: Examples",
         "",
-        ".. rubric:: Returns",
+        ">>> 1 + 1",
+        "2",
         "",
-        "A number.",
-        "",
-        "",
+        "*See also:* :py:obj:`rbd.aio.AsyncImage.write <rbd.aio.AsyncImage.write>`, "
+        ":py:obj:`rbd.Image.aio_write <rbd.Image.aio_write>`",
         "",
         "*C function:* ``rbd_read``",
         "",
-        "",
     ]
 
 
-def test_a_parameter_may_have_nothing_but_a_name() -> None:
-    text = "Parameters\n----------\none : str\ntwo : int\n    In bytes."
-    assert docstrings.rewritten(text.splitlines()) == [
-        ".. rubric:: Parameters",
-        "",
-        "``one : str``",
-        r"    \ ",
-        "``two : int``",
-        "    In bytes.",
-    ]
+def test_a_call_that_ceph_14_lacks_says_so_first() -> None:
+    function, release = max(docstrings.releases().items(), key=lambda item: item[1])
+    first, *_ = docstrings.rewritten(["Do it.", "", f"Implements: {function}"])
+    assert first == f":release:`needs Ceph {release}`"
+    both = docstrings.rewritten(["Do it.", "", f"Implements: {function}, rbd_read"])
+    assert both[0] == "Do it."
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "kind"),
+    [
+        ("rbd.Image.read", "offset", "int"),
+        ("rbd.Image.read_blocks", "out", "AnyBuffer | None"),
+        ("rbd.RBD.create", "name", "Text"),
+        ("rbd.rados.Ioctx.read", "offset", "int"),
+        ("rbd.transfer.export_image", "fsync", "bool"),
+    ],
+)
+def test_types_are_those_of_the_stubs(name: str, parameter: str, kind: str) -> None:
+    types = stubs.of(name, docstrings.found(name))
+    assert types is not None
+    assert types.parameters[parameter] == kind
+
+
+def test_results_are_those_of_the_stubs() -> None:
+    def result(name: str) -> str:
+        types = stubs.of(name, docstrings.found(name))
+        return types.result if types else ""
+
+    assert result("rbd.Image.read") == "bytes"
+    assert result("rbd.Image.read_blocks") == "bytearray | AnyBuffer"
+    assert result("rbd.Image.list_snaps") == "SnapIterator"
+    assert stubs.elements("SnapIterator") == "SnapshotEntry"
+
+
+def test_each_key_of_a_dict_has_a_meaning() -> None:
+    dicts = [cls for cls in vars(rbd.types).values() if hasattr(cls, "__total__")]
+    assert len(dicts) > 20
+    for cls in dicts:
+        for key, kind, text in stubs.fields(cls):
+            assert kind, key
+            assert text, f"{cls.__name__}.{key}"

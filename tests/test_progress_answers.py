@@ -365,7 +365,8 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("name", sorted(reporting()))
 def test_the_docstring_says_so(name: str) -> None:
     cls, method = name.split(".")
-    told = " ".join((inspect.getdoc(getattr(getattr(rbd, cls), method)) or "").split())
+    text = inspect.getdoc(getattr(getattr(rbd, cls), method)) or ""
+    told = " ".join(text.replace("`", "").split())
     words = ("may return -rbd.ECANCELED to stop", "OperationCanceled")
     assert all((word in told) == table()[name] for word in words)
     assert ("cannot stop it" in told) != table()[name]

@@ -132,38 +132,157 @@ uint64_t writev(const PyImage& self, const py::object& buffers, const U64& offse
 }  // namespace
 
 void bind_batch(ImageClass& image) {
-    define(
-        image, "readv", readv,
-        "Reads from `offset` into a sequence of writable buffers, one after the other; gives how "
-        "many\nbytes came.\n\n"
-        "Fewer come only at the end of the image. Raises as readinto does.\n\n"
-        "Implements: rbd_aio_readv",
-        py::arg("buffers"), py::arg("offset"));
-    define(
-        image, "writev", writev,
-        "Writes a sequence of buffers at `offset`, one after the other; gives how many bytes.\n\n"
-        "Raises as write does.\n\nImplements: rbd_aio_writev",
-        py::arg("buffers"), py::arg("offset"));
+    define(image, "readv", readv,
+           R"(Read from the image into several buffers, one after the other.
+
+Parameters
+----------
+buffers
+    Writable C-contiguous buffers.
+offset
+    Where to begin, in bytes.
+
+Returns
+-------
+The number of bytes read. It is less than the size of the buffers only at the end of the image.
+
+Raises
+------
+InvalidArgument
+    `offset` is beyond the end of the image, or the image is closed.
+IOError
+    The cluster could not read.
+TypeError
+    One of them is not a buffer, or is read-only.
+BufferError
+    One of them is not contiguous.
+
+Examples
+--------
+>>> header, body = bytearray(512), bytearray(4096)
+>>> image.readv([header, body], 0)
+4608
+
+Implements: rbd_aio_readv)",
+           py::arg("buffers"), py::arg("offset"));
+    define(image, "writev", writev,
+           R"(Write several buffers to the image, one after the other.
+
+Parameters
+----------
+buffers
+    C-contiguous buffers.
+offset
+    Where to begin, in bytes.
+
+Returns
+-------
+The number of bytes written.
+
+Raises
+------
+IncompleteWriteError
+    The data goes past the end of the image.
+InvalidArgument
+    `offset` is at the end of the image or beyond, or the image is closed.
+ReadOnlyImage
+    The image is open for reading alone, or another client keeps the exclusive lock.
+TypeError
+    One of them is not a buffer.
+BufferError
+    One of them is not contiguous.
+
+Examples
+--------
+>>> image.writev([b"header", bytes(506), b"body"], 0)
+516
+
+Implements: rbd_aio_writev)",
+           py::arg("buffers"), py::arg("offset"));
     define(image, "read_blocks", read_blocks,
-           "Reads a block of `block_size` bytes from each of `offsets`, many at a time.\n\n"
-           "offsets: a buffer of integers (a numpy array, say) or a sequence. out: a writable "
-           "buffer of\nlen(offsets) * block_size bytes, such as an array of shape (n, block_size); "
-           "None makes a\nbytearray. Gives it. queue_depth: how many are in flight at once.\n\n"
-           "Every block is tried. Then the exception of the first that failed is raised, with its "
-           "index\nand offset; InvalidArgument for a block that is not within the image. All else "
-           "is checked\nbefore the first read: TypeError, ValueError, BufferError, "
-           "OverflowError.\n\nImplements: rbd_aio_read",
+           R"(Read many blocks of one size, with many reads in flight at once.
+
+Parameters
+----------
+offsets
+    Where each block begins, in bytes: a buffer of integers, such as a numpy array, or a
+    sequence.
+block_size
+    The size of each block in bytes.
+out
+    Where the blocks go, one after the other: a writable buffer of `len(offsets) * block_size`
+    bytes, such as an array of shape `(n, block_size)`. None means a new bytearray.
+queue_depth
+    How many reads are in flight at once.
+
+Returns
+-------
+`out`, or the new bytearray.
+
+Raises
+------
+InvalidArgument
+    A block is not within the image.
+TypeError
+    An argument has the wrong type.
+ValueError
+    `out` has the wrong size, or a number is out of range.
+BufferError
+    `out` is not contiguous.
+OverflowError
+    An offset is negative.
+
+Notes
+-----
+Everything about the arguments is checked before the first read. Then every block is tried, and
+the exception of the first one that failed is raised, with its `.index` and `.offset`.
+
+Examples
+--------
+>>> blocks = image.read_blocks([0, 8192, 4096], 4096)
+>>> len(blocks)
+12288
+
+Implements: rbd_aio_read)",
            py::arg("offsets"), py::arg("block_size"), py::arg("out") = py::none(), py::kw_only(),
            py::arg("queue_depth") = batch::default_depth);
     define(image, "write_blocks", write_blocks,
-           "Writes the blocks of `data`, one after the other in memory, each at its offset.\n\n"
-           "offsets: a buffer of integers or a sequence. A block has nbytes(data) / len(offsets) "
-           "bytes,\nexact and not 0, else ValueError. Blocks that overlap are written in no "
-           "particular order.\nGives how many bytes. queue_depth: how many are in flight at "
-           "once.\n\n"
-           "Every block is tried. Then the exception of the first that failed is raised, with its "
-           "index\nand offset: InvalidArgument beyond the end of the image, IncompleteWriteError "
-           "across it.\n\nImplements: rbd_aio_write",
+           R"(Write many blocks of one size, with many writes in flight at once.
+
+Parameters
+----------
+data
+    The blocks, one after the other: a C-contiguous buffer. Its size divided by `len(offsets)`
+    is the size of a block.
+offsets
+    Where each block goes, in bytes: a buffer of integers, such as a numpy array, or a sequence.
+queue_depth
+    How many writes are in flight at once.
+
+Returns
+-------
+The number of bytes written.
+
+Raises
+------
+InvalidArgument
+    A block begins at the end of the image or beyond.
+IncompleteWriteError
+    A block goes past the end of the image.
+ValueError
+    The data cannot be divided into that many blocks, or a number is out of range.
+
+Notes
+-----
+Blocks that overlap are written in no particular order. Every block is tried. Then the exception
+of the first one that failed is raised, with its `.index` and `.offset`.
+
+Examples
+--------
+>>> image.write_blocks(bytes(3 * 4096), [0, 8192, 4096])
+12288
+
+Implements: rbd_aio_write)",
            py::arg("data"), py::arg("offsets"), py::kw_only(),
            py::arg("queue_depth") = batch::default_depth);
 }

@@ -48,18 +48,38 @@ void bind_children(py::module_& m, ImageClass& image) {
             }
             return pairs;
         },
-        "The clones of the snapshot that is set, or of all snapshots: a list of (pool, image), "
-        "without those\nin the trash.\n\nImplements: rbd_list_children3");
+        R"(Return the clones of the snapshot that is set, or of all snapshots.
+
+Returns
+-------
+A list of `(pool, image)`, without the images in the trash.
+
+Examples
+--------
+>>> image.list_children()
+[]
+
+Implements: rbd_list_children3)");
     define(
         image, "list_children2",
         [m](const py::object& self) { return m.attr("ChildIterator")(self); },
-        "The clones of the snapshot that is set, or of all snapshots, as an iterator of dicts.\n\n"
-        "Implements: rbd_list_children3");
+        R"(Iterate over the clones of the snapshot that is set, or of all snapshots.
+
+Returns
+-------
+An iterator of dicts of `pool`, `pool_namespace`, `image`, `id` and `trash`.
+
+Implements: rbd_list_children3)");
     define(
         image, "list_descendants",
         [m](const py::object& self) { return m.attr("ChildIterator")(self, true); },
-        "The clones and their clones, as an iterator of dicts.\n\n"
-        "Implements: rbd_list_descendants");
+        R"(Iterate over the clones, their clones, and so on.
+
+Returns
+-------
+An iterator of dicts, as those of `list_children2`.
+
+Implements: rbd_list_descendants)");
 }
 
 }  // namespace rbdxx::python

@@ -42,16 +42,57 @@ void define_form(const Define& define_with, const char* snapshot) {
 void bind_clone(RbdClass& rbd) {
     define_form(
         [&](auto function, const auto&... arguments) {
-            define(
-                rbd, "clone", function,
-                "Clones the parent image at a snapshot (a name, or with Ceph 20 an id) into a new "
-                "image.\n\n"
-                "clone_format: 1 needs a protected snapshot, 2 does not; None leaves it to the "
-                "cluster.\n"
-                "The other options are as in create(). Raises ImageNotFound, ImageExists, "
-                "InvalidArgument.\n\n"
-                "Implements: rbd_clone3, rbd_clone4",
-                arguments...);
+            define(rbd, "clone", function,
+                   R"(Create an image that shares its data with a snapshot of another image.
+
+The clone reads from its parent what it has not written itself. `Image.flatten` ends that.
+
+Parameters
+----------
+p_ioctx
+    The parent's pool, with its namespace.
+p_name
+    The name of the parent image.
+p_snapshot
+    The parent's snapshot: its name or, from Ceph 20 on, its id. The keyword may be
+    `p_snapname`, too.
+c_ioctx
+    The clone's pool, with its namespace.
+c_name
+    The name of the clone.
+features
+    As in `create`. None means the parent's.
+order
+    As in `create`. None and 0 mean the parent's.
+stripe_unit
+    As in `create`.
+stripe_count
+    As in `create`.
+data_pool
+    As in `create`.
+clone_format
+    1 for a clone whose snapshot must be protected, 2 for one whose snapshot need not be. None
+    leaves it to the cluster.
+
+Raises
+------
+ImageNotFound
+    There is no such parent or snapshot.
+ImageExists
+    There is an image `c_name`.
+InvalidArgument
+    The snapshot is not protected but has to be, the parent has no layering, or an option makes
+    no sense.
+
+Examples
+--------
+>>> with rbd.Image(ioctx, "base") as base:
+...     base.create_snap("golden")
+...     base.protect_snap("golden")
+>>> rbd.RBD().clone(ioctx, "base", "golden", ioctx, "vm1")
+
+Implements: rbd_clone3, rbd_clone4)",
+                   arguments...);
         },
         "p_snapshot");
     // The first module of this name called the parameter so. Not documented: help() shows one form.

@@ -154,31 +154,85 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
         collected<Completion>());
     define(
         completion, "is_complete", [](const Completion& self) { return self.complete_for_good(); },
-        "Whether the call is complete; its callback may still be running.");
+        R"(Return whether the call is complete. Its callback may still be running.
+
+Returns
+-------
+True if it is.)");
     define(
         completion, "get_return_value", [](const Completion& self) { return self.return_value(); },
-        "What the call gave: bytes read, 0, or a negative error number; 0 while it is under "
-        "way.\n\n"
-        "Implements: rbd_aio_get_return_value");
+        R"(Return the result of the call.
+
+Returns
+-------
+The bytes read, 0, or a negative error number; 0 while the call is under way.
+
+Implements: rbd_aio_get_return_value)");
     define(
         completion, "wait_for_complete_and_cb", [](Completion& self) { self.wait(); },
-        "Waits until the call is complete and its callback has run; raises what that raised.\n\n"
-        "Inside a callback, runs the callbacks of other calls meanwhile.");
+        R"(Wait until the call is complete and its callback has run. What the callback raised is raised.
+
+Notes
+-----
+Inside a callback, it runs the callbacks of other calls meanwhile.)");
 
     define(image, "aio_read", aio_read,
-           "Starts to read `length` bytes from `offset`; gives a Completion.\n\n"
-           "oncomplete(completion, data) gets bytes, fewer at the end of the image, or None where\n"
-           "the read failed; the completion's return value tells why.\n\n"
-           "Implements: rbd_aio_read, rbd_aio_read2",
+           R"(Read bytes without waiting for them.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes to read. A read across the end of the image returns fewer.
+oncomplete
+    `oncomplete(completion, data)`, called in the thread of callbacks. The data is bytes, or
+    None if the read failed; the completion's return value says why. None means no callback.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The completion of the call.
+
+Examples
+--------
+>>> completion = image.aio_read(0, 4096, lambda completion, data: print(len(data)))
+>>> completion.wait_for_complete_and_cb()
+4096
+
+Implements: rbd_aio_read, rbd_aio_read2)",
            py::arg("offset"), py::arg("length"), py::arg("oncomplete"),
            py::arg("fadvise_flags") = 0);
-    define(
-        image, "aio_write", aio_write,
-        "Starts to write a C-contiguous buffer, which must not change until it is done; gives a\n"
-        "Completion. oncomplete(completion).\n\n"
-        "What goes across the end of the image is left out silently.\n\n"
-        "Implements: rbd_aio_write, rbd_aio_write2",
-        py::arg("data"), py::arg("offset"), py::arg("oncomplete"), py::arg("fadvise_flags") = 0);
+    define(image, "aio_write", aio_write,
+           R"(Write bytes without waiting.
+
+What goes past the end of the image is left out silently.
+
+Parameters
+----------
+data
+    The bytes: any C-contiguous buffer. It must not change until the call is complete.
+offset
+    Where to begin, in bytes.
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The completion of the call.
+
+Examples
+--------
+>>> completion = image.aio_write(b"hello", 0, None)
+>>> completion.wait_for_complete_and_cb()
+>>> completion.get_return_value()
+0
+
+Implements: rbd_aio_write, rbd_aio_write2)",
+           py::arg("data"), py::arg("offset"), py::arg("oncomplete"), py::arg("fadvise_flags") = 0);
     define(
         image, "aio_discard",
         [](const py::object& self, const U64& offset, const U64& length,
@@ -190,8 +244,22 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
             return submit_write(std::move(completion), self, oncomplete, write);
         },
-        "Starts to free `length` bytes from `offset`; gives a Completion. "
-        "oncomplete(completion).\n\nImplements: rbd_aio_discard",
+        R"(Free a region without waiting, as `discard` does.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_discard)",
         py::arg("offset"), py::arg("length"), py::arg("oncomplete"));
     define(
         image, "aio_write_zeroes",
@@ -204,9 +272,24 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
             return submit_write(std::move(completion), self, oncomplete, write);
         },
-        "Starts to write zeroes over `length` bytes from `offset`; gives a Completion.\n\n"
-        "oncomplete(completion). zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\n"
-        "Implements: rbd_aio_write_zeroes",
+        R"(Write zeroes over a region without waiting.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+zero_flags
+    The sum of `RBD_WRITE_ZEROES_FLAG_*` bits.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_write_zeroes)",
         py::arg("offset"), py::arg("length"), py::arg("oncomplete"), py::arg("zero_flags") = 0);
     define(
         image, "aio_flush",
@@ -217,26 +300,61 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
             return submit_write(std::move(completion), self, oncomplete, flush);
         },
-        "Starts to make every completed write safe; gives a Completion. "
-        "oncomplete(completion).\n\nImplements: rbd_aio_flush",
+        R"(Make every write that has completed safe, without waiting.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_flush)",
         py::arg("oncomplete"));
-    define(image, "aio_close", aio_close,
-           "Starts to close the image, once what is under way is done; gives a Completion.\n\n"
-           "oncomplete(completion). Every later call raises InvalidArgument, from now on.\n\n"
-           "Implements: rbd_aio_close",
-           py::arg("oncomplete"));
+    define(
+        image, "aio_close", aio_close,
+        R"(Close the image without waiting: librbd closes it when the calls under way have completed.
+
+Every later call raises `InvalidArgument`, from now on.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_close)",
+        py::arg("oncomplete"));
 
     define(
         image, "set_image_notification",
         [](const PyImage& self, const Flags& fd, const Flags& type) {
             without_gil([&] { aio::set_notification(self, fd, type); });
         },
-        "Has librbd signal a file descriptor for each asynchronous read, write or flush of the\n"
-        "image that completes, beside its callback.\n\n"
-        "type: EVENT_TYPE_EVENTFD, or EVENT_TYPE_PIPE for the writing end of a pipe. The\n"
-        "descriptor stays the caller's. poll_io_events() must then be called now and again, since\n"
-        "librbd keeps what it tells of. Raises InvalidArgument.\n\n"
-        "Implements: rbd_set_image_notification",
+        R"(Make librbd signal a file descriptor for each asynchronous call that completes, beside its
+callback.
+
+That holds for reads, writes and flushes of the image. The program must then call
+`poll_io_events` regularly, because librbd keeps what it has signalled until then.
+
+Parameters
+----------
+fd
+    The descriptor. It stays the caller's.
+type
+    `EVENT_TYPE_EVENTFD`, or `EVENT_TYPE_PIPE` for the writing end of a pipe.
+
+Raises
+------
+InvalidArgument
+    librbd does not accept the type or the descriptor.
+
+Implements: rbd_set_image_notification)",
         py::arg("fd"), py::arg("type") = static_cast<int>(constants::EVENT_TYPE_EVENTFD));
     define(
         image, "poll_io_events",
@@ -246,17 +364,52 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             }
             return without_gil([&] { return aio::poll_events(self, limit); });
         },
-        "How many asynchronous calls have completed since the last time, at most `limit`.\n\n"
-        "Raises InvalidArgument without a set_image_notification().\n\n"
-        "Implements: rbd_poll_io_events",
+        R"(Return how many asynchronous calls have completed since the last time.
+
+Parameters
+----------
+limit
+    The largest number to return.
+
+Returns
+-------
+The number.
+
+Raises
+------
+InvalidArgument
+    `set_image_notification` was not called.
+
+Implements: rbd_poll_io_events)",
         py::arg("limit") = 1024);
     define_gated(
         image, "rbd_aio_compare_and_writev", "aio_compare_and_writev", aio_compare_and_writev,
-        "Starts to write the buffers of `data` at `offset` where the image holds those of\n"
-        "`compare`; gives a Completion.\n\n"
-        "oncomplete(completion, offset) gets where the first difference is, else None; the\n"
-        "completion's return value is -EILSEQ then. Both are lists of buffers of one size in all.\n"
-        "Raises ValueError.\n\nImplements: rbd_aio_compare_and_writev",
+        R"(Write buffers if the image holds what is expected, atomically and without waiting.
+
+Parameters
+----------
+compare
+    What is expected: a list of buffers.
+data
+    The new bytes: a list of buffers of the same size in all.
+offset
+    Where both begin, in bytes.
+oncomplete
+    `oncomplete(completion, offset)`, called in the thread of callbacks. The offset says where
+    the first difference is, and the completion's return value is -EILSEQ then; else it is None.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The completion of the call.
+
+Raises
+------
+ValueError
+    The buffers are not of the same size in all.
+
+Implements: rbd_aio_compare_and_writev)",
         py::arg("compare"), py::arg("data"), py::arg("offset"), py::arg("oncomplete"),
         py::arg("fadvise_flags") = 0);
     define_gated(
@@ -276,9 +429,26 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             };
             return submit_write(std::move(completion), self, oncomplete, write);
         },
-        "As aio_write, with the data's checksum, which then need not be reckoned again.\n\n"
-        "crc32c: CRC-32C of the data, begun with all bits set and not inverted at the end.\n\n"
-        "Implements: rbd_aio_write_with_crc32c",
+        R"(Write bytes with their checksum without waiting, so that librbd need not compute it again.
+
+Parameters
+----------
+data
+    The bytes: any C-contiguous buffer. It must not change until the call is complete.
+offset
+    Where to begin, in bytes.
+crc32c
+    The CRC-32C of the data, begun with all bits set and not inverted at the end.
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_write_with_crc32c)",
         py::arg("data"), py::arg("offset"), py::arg("crc32c"), py::arg("oncomplete"),
         py::arg("fadvise_flags") = 0);
 
@@ -292,11 +462,37 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
             PyImage& opened = *target;
             return open_later(py::cast(std::move(target)), opened, oncomplete);
         },
-        "Starts to open an image; gives a Completion.\n\n"
-        "oncomplete(completion, image) gets an Image, which is closed where the opening failed; "
-        "the\ncompletion's return value tells why. Raises InvalidArgument, TypeError.\n\n"
-        "Implements: rbd_aio_open, rbd_aio_open_read_only, rbd_aio_open_by_id,\n"
-        "rbd_aio_open_by_id_read_only",
+        R"(Open an image without waiting for it.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion, image)`, called in the thread of callbacks. The image is closed if
+    the opening failed; the completion's return value says why.
+ioctx
+    The pool, with its namespace.
+name
+    The name of the image; or give `image_id`.
+snapshot
+    The snapshot to open; None means the image itself.
+read_only
+    Open it for reading alone.
+image_id
+    The id of the image, in place of its name.
+
+Returns
+-------
+The completion of the call.
+
+Raises
+------
+InvalidArgument
+    There is both a `name` and an `image_id`, or neither.
+TypeError
+    An argument has the wrong type.
+
+Implements: rbd_aio_open, rbd_aio_open_read_only, rbd_aio_open_by_id,
+rbd_aio_open_by_id_read_only)",
         py::arg("oncomplete"), py::arg("ioctx"), py::arg("name") = py::none(),
         py::arg("snapshot") = py::none(), py::arg("read_only") = false,
         py::arg("image_id") = py::none());

@@ -77,28 +77,71 @@ void bind_image_config(ImageClass& image, const py::module_& m) {
     define(
         image, "config_list",
         [m](const py::object& self) { return m.attr("ConfigImageIterator")(self); },
-        "librbd's options as they hold for the image, as an iterator of dicts.\n\n"
-        "Implements: rbd_config_image_list");
+        R"(Iterate over librbd's options as they hold for the image.
+
+Returns
+-------
+An iterator of dicts of `name`, `value` and `source` (`RBD_CONFIG_SOURCE_*`).
+
+Implements: rbd_config_image_list)");
     define(
         image, "config_get",
         [](const PyImage& self, const Name& key) { return get<Image>(self, key); },
-        "The value that the image itself gives to an option of librbd, as str.\n\n"
-        "Raises KeyError where it gives none.\n\nImplements: rbd_metadata_get",
+        R"(Return the value that the image itself sets for an option of librbd.
+
+Parameters
+----------
+key
+    The option, such as 'rbd_cache'.
+
+Returns
+-------
+The value.
+
+Raises
+------
+KeyError
+    The image does not set this option.
+
+Implements: rbd_metadata_get)",
         py::arg("key"));
     define(
         image, "config_set",
         [](const PyImage& self, const Name& key, const Name& value) {
             set<Image>(self, key, value);
         },
-        "Overrides an option of librbd for the image.\n\n"
-        "Raises InvalidArgument for an unknown option or a value it cannot have.\n\n"
-        "Implements: rbd_metadata_set",
+        R"(Set an option of librbd for the image.
+
+Parameters
+----------
+key
+    The option, such as 'rbd_cache'.
+value
+    Its value, as text.
+
+Raises
+------
+InvalidArgument
+    librbd has no such option, or the option cannot have this value.
+
+Implements: rbd_metadata_set)",
         py::arg("key"), py::arg("value"));
     define(
         image, "config_remove",
         [](const PyImage& self, const Name& key) { remove<Image>(self, key); },
-        "Takes the image's override of an option away.\n\nRaises KeyError where there is none.\n\n"
-        "Implements: rbd_metadata_remove",
+        R"(Remove the image's value of an option.
+
+Parameters
+----------
+key
+    The option.
+
+Raises
+------
+KeyError
+    The image does not set this option.
+
+Implements: rbd_metadata_remove)",
         py::arg("key"));
 }
 
@@ -120,31 +163,85 @@ void bind_config(py::module_& m, RbdClass& rbd, ImageClass& image) {
     define(
         rbd, "config_list",
         [m](const Rbd&, const py::object& ioctx) { return m.attr("ConfigPoolIterator")(ioctx); },
-        "librbd's options as they hold for the pool, as an iterator of dicts.\n\n"
-        "Implements: rbd_config_pool_list",
+        R"(Iterate over librbd's options as they hold for the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+An iterator of dicts of `name`, `value` and `source` (`RBD_CONFIG_SOURCE_*`).
+
+Implements: rbd_config_pool_list)",
         py::arg("ioctx"));
     define(
         rbd, "config_get",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& key) {
             return get<IoCtx>(ioctx, key);
         },
-        "The value that the pool itself gives to an option of librbd, as str.\n\n"
-        "Raises KeyError where it gives none.\n\nImplements: rbd_pool_metadata_get",
+        R"(Return the value that the pool itself sets for an option of librbd.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The option, such as 'rbd_cache'.
+
+Returns
+-------
+The value.
+
+Raises
+------
+KeyError
+    The pool does not set this option.
+
+Implements: rbd_pool_metadata_get)",
         py::arg("ioctx"), py::arg("key"));
     define(
         rbd, "config_set",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& key, const Name& value) {
             set<IoCtx>(ioctx, key, value);
         },
-        "Overrides an option of librbd for the pool.\n\n"
-        "Raises InvalidArgument for an unknown option or a value it cannot have.\n\n"
-        "Implements: rbd_pool_metadata_set",
+        R"(Set an option of librbd for all images of the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The option, such as 'rbd_cache'.
+value
+    Its value, as text.
+
+Raises
+------
+InvalidArgument
+    librbd has no such option, or the option cannot have this value.
+
+Implements: rbd_pool_metadata_set)",
         py::arg("ioctx"), py::arg("key"), py::arg("value"));
     define(
         rbd, "config_remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& key) { remove<IoCtx>(ioctx, key); },
-        "Takes the pool's override of an option away.\n\nRaises KeyError where there is none.\n\n"
-        "Implements: rbd_pool_metadata_remove",
+        R"(Remove the pool's value of an option.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The option.
+
+Raises
+------
+KeyError
+    The pool does not set this option.
+
+Implements: rbd_pool_metadata_remove)",
         py::arg("ioctx"), py::arg("key"));
 }
 

@@ -35,50 +35,144 @@ void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name&
 }  // namespace
 
 void bind_copy(ImageClass& image) {
-    define(
-        image, "copy", copy_image,
-        "Copies the image, as it is now or at the snapshot that is set, into a new one without "
-        "parent\nor snapshots.\n\n"
-        "The options are as in create(); None: as this image's. sparse_size: runs of zeroes of so "
-        "many\nbytes (a power of two of 4096 or more, or 0) take no space. on_progress(done, "
-        "total) cannot\nstop it.\n\n"
-        "A clone that has an object map is read twice, because librbd leaves out what it has from "
-        "its parent;\nonce, if this Image is read-only and at the head.\n\n"
-        "Raises ImageExists, InvalidArgument, ArgumentOutOfRange, and OperationNotSupported while "
-        "encryption\nis loaded.\n\n"
-        "Implements: rbd_copy_with_progress4",
-        py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
-        py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
-        py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(), py::kw_only(),
-        py::arg("sparse_size") = 0, py::arg("on_progress") = py::none(),
-        py::arg("timeout") = py::none());
+    define(image, "copy", copy_image,
+           R"(Copy the image into a new one, without parent and snapshots.
+
+What is copied is the image as it is now, or the snapshot that is set.
+
+Parameters
+----------
+dest_ioctx
+    The pool of the copy, with its namespace.
+dest_name
+    The name of the copy.
+features
+    As in `RBD.create`; None means this image's.
+order
+    As in `RBD.create`; None means this image's.
+stripe_unit
+    As in `RBD.create`; None means this image's.
+stripe_count
+    As in `RBD.create`; None means this image's.
+data_pool
+    As in `RBD.create`; None means this image's.
+sparse_size
+    Runs of so many zero bytes take no space: a power of two of at least 4096, or 0.
+on_progress
+    `on_progress(done, total)` is called on the way. The answer cannot stop it.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+ImageExists
+    There is an image `dest_name`.
+InvalidArgument
+    An option makes no sense.
+ArgumentOutOfRange
+    `order` is outside of what librbd accepts.
+OperationNotSupported
+    Encryption of this image is loaded.
+Timeout
+    `timeout` has passed.
+
+Notes
+-----
+A clone that has an object map is read twice, because librbd leaves out what the clone has from
+its parent. It is read once if this `Image` is read-only and not at a snapshot.
+
+Examples
+--------
+>>> image.copy(ioctx, "disk1-copy")
+
+Implements: rbd_copy_with_progress4)",
+           py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
+           py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+           py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(), py::kw_only(),
+           py::arg("sparse_size") = 0, py::arg("on_progress") = py::none(),
+           py::arg("timeout") = py::none());
     define(
         image, "copy_into",
         [](const PyImage& self, const PyImage& destination, const py::object& on_progress,
            const py::object& timeout) {
             long_call(on_progress, timeout, copy::into, self.get(), destination.get());
         },
-        "Copies the image's data into another open image, which must be as large at least, over "
-        "what is there.\n\n"
-        "on_progress(done, total) cannot stop it. Raises InvalidArgument where it is smaller, "
-        "ReadOnlyImage, and\nOperationNotSupported while encryption of this image is loaded.\n\n"
-        "Implements: rbd_copy_with_progress2",
+        R"(Copy the image's data into another open image, over what that holds.
+
+Parameters
+----------
+destination
+    The other image, which must be at least as large.
+on_progress
+    `on_progress(done, total)` is called on the way. The answer cannot stop it.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+InvalidArgument
+    The destination is smaller.
+ReadOnlyImage
+    The destination is open for reading alone.
+OperationNotSupported
+    Encryption of this image is loaded.
+Timeout
+    `timeout` has passed.
+
+Implements: rbd_copy_with_progress2)",
         py::arg("destination"), py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());
-    define(
-        image, "deep_copy", deep_copy,
-        "Copies the image with its snapshots into a new one, which is a clone of the same parent\n"
-        "unless flatten is true.\n\n"
-        "The options are as in create() and clone(); None: as this image's. on_progress(done, "
-        "total) cannot\nstop it. Raises ImageExists; InvalidArgument, also at a snapshot of a "
-        "group, "
-        "of mirroring or of the\ntrash; OperationNotSupported while encryption is loaded.\n\n"
-        "Implements: rbd_deep_copy_with_progress",
-        py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
-        py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
-        py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
-        py::arg("clone_format") = py::none(), py::arg("flatten") = false, py::kw_only(),
-        py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
+    define(image, "deep_copy", deep_copy,
+           R"(Copy the image with its snapshots into a new one.
+
+The copy of a clone is a clone of the same parent.
+
+Parameters
+----------
+dest_ioctx
+    The pool of the copy, with its namespace.
+dest_name
+    The name of the copy.
+features
+    As in `RBD.create`; None means this image's.
+order
+    As in `RBD.create`; None means this image's.
+stripe_unit
+    As in `RBD.create`; None means this image's.
+stripe_count
+    As in `RBD.create`; None means this image's.
+data_pool
+    As in `RBD.create`; None means this image's.
+clone_format
+    As in `RBD.clone`.
+flatten
+    Make the copy of a clone an image without a parent.
+on_progress
+    `on_progress(done, total)` is called on the way. The answer cannot stop it.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+ImageExists
+    There is an image `dest_name`.
+InvalidArgument
+    An option makes no sense, or the image is at a snapshot of a group, of mirroring or of the
+    trash.
+OperationNotSupported
+    Encryption of this image is loaded.
+Timeout
+    `timeout` has passed.
+
+Implements: rbd_deep_copy_with_progress)",
+           py::arg("dest_ioctx"), py::arg("dest_name"), py::arg("features") = py::none(),
+           py::arg("order") = py::none(), py::arg("stripe_unit") = py::none(),
+           py::arg("stripe_count") = py::none(), py::arg("data_pool") = py::none(),
+           py::arg("clone_format") = py::none(), py::arg("flatten") = false, py::kw_only(),
+           py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
 }
 
 }  // namespace rbdxx::python

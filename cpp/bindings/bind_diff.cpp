@@ -113,32 +113,93 @@ bool maps_tell(const PyImage& self, const py::object& from_snapshot) {
 
 void bind_diff(py::module_& m, ImageClass& image) {
     bind_extents(m);
-    define(
-        image, "diff_iterate", diff_iterate,
-        "Calls iterate_cb(offset, length, exists) for each extent that changed, in bytes.\n\n"
-        "from_snapshot: a name, an id, or None for the beginning. include_parent: what a clone "
-        "has\nfrom its parent counts too. whole_object: extents of whole objects; see diff().\n\n"
-        "iterate_cb returns None or an int; a negative one ends the iteration and is raised as "
-        "the\nexception of that errno, and what it raises is raised. Raises InvalidArgument "
-        "where the\nsnapshot is later than what is read, ImageNotFound.\n\n"
-        "Implements: rbd_diff_iterate2, rbd_diff_iterate3",
-        py::arg("offset"), py::arg("length"), py::arg("from_snapshot"), py::arg("iterate_cb"),
-        py::arg("include_parent") = true, py::arg("whole_object") = false);
-    define(
-        image, "diff", find,
-        "What changed, as Extents: from `offset` for `length` bytes (None: to the end).\n\n"
-        "from_snapshot: a name, an id, or None for the beginning. include_parent: what a clone "
-        "has\nfrom its parent counts too. whole_object: extents of whole objects, which is quick "
-        "where there is\nan object map. merge: extents that touch and are alike become one.\n\n"
-        "Where the object maps would not name every change (encryption is loaded and librbd "
-        "has\nno rbd_diff_iterate3, or the image had another size since from_snapshot), "
-        "whole_object is as False.\nOf an image in migration, where librbd would leave out changes "
-        "or end the process, the whole\nregion is one extent.\n\n"
-        "Extents are as librbd reports them: they may reach out of the region. Raises "
-        "InvalidArgument,\nImageNotFound.\n\nImplements: rbd_diff_iterate2, rbd_diff_iterate3",
-        py::arg("offset") = 0, py::arg("length") = py::none(),
-        py::arg("from_snapshot") = py::none(), py::kw_only(), py::arg("include_parent") = true,
-        py::arg("whole_object") = false, py::arg("merge") = false);
+    define(image, "diff_iterate", diff_iterate,
+           R"(Call a function for each extent that has changed.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+from_snapshot
+    Changed since this snapshot: a name or an id. None means since the beginning.
+iterate_cb
+    `iterate_cb(offset, length, exists)`, in bytes; `exists` is false for what was discarded. It
+    returns None or an int. A negative int ends the iteration, and the exception of that errno
+    is raised. What it raises is raised, too.
+include_parent
+    Count what a clone has from its parent.
+whole_object
+    Report whole objects; see `diff`.
+
+Raises
+------
+InvalidArgument
+    The snapshot is later than what is read.
+ImageNotFound
+    There is no such snapshot.
+
+Examples
+--------
+>>> changed = []
+>>> image.write(b"hello", 0)
+5
+>>> image.diff_iterate(0, image.size(), None, lambda *extent: changed.append(extent))
+>>> changed
+[(0, 5, True)]
+
+Implements: rbd_diff_iterate2, rbd_diff_iterate3)",
+           py::arg("offset"), py::arg("length"), py::arg("from_snapshot"), py::arg("iterate_cb"),
+           py::arg("include_parent") = true, py::arg("whole_object") = false);
+    define(image, "diff", find,
+           R"(Return the extents that have changed, as one object without callbacks.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes; None means to the end.
+from_snapshot
+    Changed since this snapshot: a name or an id. None means since the beginning.
+include_parent
+    Count what a clone has from its parent.
+whole_object
+    Report whole objects, which is quick with an object map.
+merge
+    Join extents that touch and are alike.
+
+Returns
+-------
+The extents, as librbd reports them: they may reach out of the region. Each is `(offset, length,
+exists)` in bytes. All of them are a buffer, which `numpy.asarray` shows as a structured array.
+
+Raises
+------
+InvalidArgument
+    The snapshot is later than what is read.
+ImageNotFound
+    There is no such snapshot.
+
+Notes
+-----
+The object maps do not name every change if the image had another size at `from_snapshot`, or if
+encryption is loaded and librbd has no `rbd_diff_iterate3`. Then `whole_object` counts as False.
+If the image is in migration, the whole region is one extent, because librbd would leave out
+changes or end the process.
+
+Examples
+--------
+>>> image.write(b"hello", 0)
+5
+>>> sum(length for _, length, exists in image.diff() if exists)
+5
+
+Implements: rbd_diff_iterate2, rbd_diff_iterate3)",
+           py::arg("offset") = 0, py::arg("length") = py::none(),
+           py::arg("from_snapshot") = py::none(), py::kw_only(), py::arg("include_parent") = true,
+           py::arg("whole_object") = false, py::arg("merge") = false);
     define(image, "_maps_tell", maps_tell,
            "Whether the object maps name every byte that a diff from the snapshot has to name.",
            py::arg("from_snapshot"));

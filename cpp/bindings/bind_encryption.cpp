@@ -57,12 +57,29 @@ void bind_encryption(ImageClass& image) {
             Secret secret = passphrase_of(passphrase);
             without_gil([&] { encryption::format(self, format, secret, cipher_alg); });
         },
-        "Writes a new LUKS header and loads it: the image is smaller by the header from now on,\n"
-        "and what it held is lost.\n\n"
-        "format: RBD_ENCRYPTION_FORMAT_LUKS1 or _LUKS2. passphrase: str or bytes. cipher_alg:\n"
-        "RBD_ENCRYPTION_ALGORITHM_*. Raises OperationNotSupported for another format,\n"
-        "InvalidArgument, NoSpace.\n\n"
-        "Implements: rbd_encryption_format",
+        R"(Write a new LUKS header and load it.
+
+What the image held is lost, and it is smaller by the header from now on.
+
+Parameters
+----------
+format
+    `RBD_ENCRYPTION_FORMAT_LUKS1` or `RBD_ENCRYPTION_FORMAT_LUKS2`.
+passphrase
+    The passphrase. It stands in no error message.
+cipher_alg
+    One of `RBD_ENCRYPTION_ALGORITHM_*`.
+
+Raises
+------
+OperationNotSupported
+    librbd does not know the format.
+InvalidArgument
+    librbd cannot encrypt this image.
+NoSpace
+    There is no room for the header.
+
+Implements: rbd_encryption_format)",
         py::arg("format"), py::arg("passphrase"),
         py::arg("cipher_alg") = static_cast<int>(constants::ENCRYPTION_ALGORITHM_AES256));
     define_secret(
@@ -71,20 +88,53 @@ void bind_encryption(ImageClass& image) {
             encryption::Layer layer{format, passphrase_of(passphrase)};
             without_gil([&] { encryption::load(self, layer); });
         },
-        "From now on the image reads and writes plain data, of the size without the header.\n\n"
-        "format: RBD_ENCRYPTION_FORMAT_*. Raises PermissionError for a wrong passphrase,\n"
-        "ImageExists where one is loaded already, InvalidArgument where there is no such header,\n"
-        "OperationNotSupported, also for a clone of a clone where the loaded librbd is older than\n"
-        "Ceph 18.\n\nImplements: rbd_encryption_load",
+        R"(Load the encryption of the image: from now on it reads and writes plain data, and its size is
+that without the header.
+
+Parameters
+----------
+format
+    One of `RBD_ENCRYPTION_FORMAT_*`.
+passphrase
+    The passphrase.
+
+Raises
+------
+PermissionError
+    The passphrase is wrong.
+ImageExists
+    Encryption is loaded already.
+InvalidArgument
+    The image has no such header.
+OperationNotSupported
+    librbd does not know the format; or the image is a clone of a clone, and librbd is older
+    than Ceph 18.
+
+Implements: rbd_encryption_load)",
         py::arg("format"), py::arg("passphrase"));
     define_secret(
         image, "rbd_encryption_load2", "encryption_load2", load2,
-        "As encryption_load(), for a clone whose ancestors have passphrases of their "
-        "own.\n\n"
-        "specs: pairs (format, passphrase), the image's own first; the last one holds for "
-        "the ancestors\n"
-        "that are left. Raises as encryption_load() does.\n\n"
-        "Implements: rbd_encryption_load2",
+        R"(Load the encryption of a clone whose ancestors have passphrases of their own, as
+`encryption_load` does.
+
+Parameters
+----------
+specs
+    Pairs `(format, passphrase)`, the image's own first. The last one holds for the ancestors
+    that are left.
+
+Raises
+------
+PermissionError
+    A passphrase is wrong.
+ImageExists
+    Encryption is loaded already.
+InvalidArgument
+    An image has no such header.
+OperationNotSupported
+    librbd does not know the format.
+
+Implements: rbd_encryption_load2)",
         py::arg("specs"));
 }
 

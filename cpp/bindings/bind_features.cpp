@@ -12,17 +12,46 @@ void bind_features(RbdClass& rbd) {
         [](const Rbd&, const U64& features) {
             return text(without_gil([&] { return features::to_string(features); }));
         },
-        "The names of RBD_FEATURE_* bits, as in 'layering,striping'.\n\n"
-        "Raises InvalidArgument for an unknown bit.\n\nImplements: rbd_features_to_string",
+        R"(Return the names of features.
+
+Parameters
+----------
+features
+    The sum of `RBD_FEATURE_*` bits.
+
+Returns
+-------
+The names with commas between them, as in 'layering,striping'.
+
+Raises
+------
+InvalidArgument
+    A bit is not a feature.
+
+Implements: rbd_features_to_string)",
         py::arg("features"));
     define_gated(
         rbd, "rbd_features_from_string", "features_from_string",
         [](const Rbd&, const Name& str_features) {
             return without_gil([&] { return features::from_string(str_features); });
         },
-        "The RBD_FEATURE_* bits for names with commas between them, or for a number; librbd's "
-        "default for ''.\n\n"
-        "Raises InvalidArgument for an unknown name.\n\nImplements: rbd_features_from_string",
+        R"(Return the bits of features.
+
+Parameters
+----------
+str_features
+    Names with commas between them, or a number. '' means librbd's default.
+
+Returns
+-------
+The sum of `RBD_FEATURE_*` bits.
+
+Raises
+------
+InvalidArgument
+    A name is not that of a feature.
+
+Implements: rbd_features_from_string)",
         py::arg("str_features"));
 }
 

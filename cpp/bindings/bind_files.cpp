@@ -68,16 +68,39 @@ void bind_files(ImageClass& image) {
             return py::module_::import("rbd.files")
                 .attr("_open_image")(self, mode, buffering, growing);
         },
-        "A binary file over the image, as open() gives for a path; closing it leaves the image\n"
-        "open.\n\n"
-        "mode: 'rb' or 'r+b'; 'wb' and 'w+b' empty the image first, 'ab' and 'a+b' write at its\n"
-        "end. buffering: 0 for a raw file, else the size of the buffer in bytes; -1 for a "
-        "buffered\n"
-        "file that reads ahead. growing: whether a write beyond the end makes the file longer, "
-        "and\n"
-        "the image with it, by default in the modes 'w' and 'a'; if not, it raises an error that\n"
-        "is NoSpace and builtins.OSError. truncate() resizes; flush() returns when all is in the\n"
-        "cluster. Raises ValueError for other modes, ReadOnlyImage.",
+        R"(Return a binary file over the image, as the builtin `open` returns one for a path.
+
+Closing the file leaves the image open.
+
+Parameters
+----------
+mode
+    'rb' or 'r+b'. 'wb' and 'w+b' empty the image first; 'ab' and 'a+b' write at its end.
+buffering
+    0 for a raw file; else the size of the buffer in bytes; -1 for a buffered file that reads
+    ahead.
+growing
+    Whether a write past the end makes the file longer, and the image with it. None means that
+    it does in the modes 'w' and 'a'. If it does not, such a write raises an error that is
+    `NoSpace` and the builtin OSError.
+
+Returns
+-------
+The file. Its `truncate` resizes the image, and its `flush` returns when everything is in the
+cluster.
+
+Raises
+------
+ValueError
+    The mode is not one of those.
+ReadOnlyImage
+    The mode writes, and the image is open for reading alone.
+
+Examples
+--------
+>>> with image.open_file("r+b") as file:
+...     print(file.write(b"hello"))
+5)",
         py::arg("mode") = "rb", py::arg("buffering") = -1, py::kw_only(),
         py::arg("growing") = py::none());
 }

@@ -107,7 +107,16 @@ Implements: rbd_group_create)",
             }
             return list;
         },
-        R"(Return the names of the groups, as a list of str.
+        R"(Return the names of the pool's groups.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+The names.
 
 Implements: rbd_group_list)",
         py::arg("ioctx"));
@@ -116,9 +125,16 @@ Implements: rbd_group_list)",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             without_gil([&] { group::remove(ioctx, name); });
         },
-        R"(Remove a group and its snapshots; its images stay.
+        R"(Remove a group and its snapshots. Its images stay.
 
-It is no error if there is no such group. Images whose pool is gone do not stand in the way.
+No error is raised if there is no such group.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+name
+    The name of the group.
 
 Implements: rbd_group_remove)",
         py::arg("ioctx"), py::arg("name"));

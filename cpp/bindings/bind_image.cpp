@@ -77,8 +77,15 @@ void bind_image(ImageClass& image) {
         py::arg("_oncomplete") = py::none());
     define(
         image, "close", [](PyImage& self) { self.close(); },
-        "Closes the image; every later call raises InvalidArgument. Closing twice is no error.\n\n"
-        "Waits for calls under way in other threads.\n\nImplements: rbd_close");
+        R"(Close the image. Closing it twice is no error.
+
+Every later call raises `InvalidArgument`.
+
+Notes
+-----
+Waits until calls in other threads have ended.
+
+Implements: rbd_close)");
     define_context<PyImage>(
         image, [](PyImage& self) { self.close(); }, "The image itself.",
         "Closes the image; never hides the body's exception.");
@@ -89,7 +96,7 @@ void bind_image(ImageClass& image) {
                 throw ClosedError(self.options().describe() + " is closed");
             }
         },
-        "Raises InvalidArgument where the image is closed.");
+        R"(Raise `InvalidArgument` if the image is closed.)");
     image.def_property_readonly(
         "closed", [](const PyImage& self) { return self.closed(); },
         "Whether the image is closed.");
@@ -108,40 +115,138 @@ void bind_image(ImageClass& image) {
         "A readable text.");
 
     define(image, "stat", stat,
-           "A dict of size, obj_size (bytes), num_objs, order, block_name_prefix, parent_pool,\n"
-           "parent_name; the last two tell nothing (-1 and '') since Ceph has namespaces.\n\n"
-           "Implements: rbd_stat");
-    define_getter(image, "get_name", &Image::name, "The image's name.\n\nImplements: rbd_get_name");
-    define_getter(image, "id", &Image::id, "The image's id.\n\nImplements: rbd_get_id");
+           R"(Return what librbd knows about the image's size and layout.
+
+Returns
+-------
+A dict of `size` (bytes), `obj_size` (bytes), `num_objs`, `order`, `block_name_prefix`,
+`parent_pool` and `parent_name`. The last two are always -1 and '' since Ceph has namespaces;
+see `get_parent_image_spec`.
+
+Examples
+--------
+>>> image.stat()["obj_size"]
+4194304
+
+Implements: rbd_stat)");
+    define_getter(image, "get_name", &Image::name, R"(Return the image's name.
+
+Returns
+-------
+The name.
+
+Implements: rbd_get_name)");
+    define_getter(image, "id", &Image::id, R"(Return the image's id.
+
+Returns
+-------
+The id. It stays the same when the image is renamed.
+
+Implements: rbd_get_id)");
     define_getter(image, "block_name_prefix", &Image::block_name_prefix,
-                  "What the names of the image's RADOS objects begin with.\n\n"
-                  "Implements: rbd_get_block_name_prefix");
+                  R"(Return what the names of the image's RADOS objects begin with.
+
+Returns
+-------
+The prefix, such as 'rbd_data.1a2b3c'.
+
+Implements: rbd_get_block_name_prefix)");
     define_getter(image, "data_pool_id", &Image::data_pool_id,
-                  "The id of the pool that holds the data.\n\nImplements: rbd_get_data_pool_id");
+                  R"(Return the id of the pool that holds the data.
+
+Returns
+-------
+The id.
+
+Implements: rbd_get_data_pool_id)");
     define_getter(image, "features", &Image::features,
-                  "The RBD_FEATURE_* bits.\n\nImplements: rbd_get_features");
-    define_getter(image, "op_features", &Image::op_features,
-                  "The RBD_OPERATION_FEATURE_* bits.\n\nImplements: rbd_get_op_features");
+                  R"(Return the image's features.
+
+Returns
+-------
+The sum of `RBD_FEATURE_*` bits.
+
+Examples
+--------
+>>> bool(image.features() & rbd.RBD_FEATURE_OBJECT_MAP)
+True
+
+Implements: rbd_get_features)");
+    define_getter(
+        image, "op_features", &Image::op_features,
+        R"(Return the features that past operations have set, such as that there are clones of format 2.
+
+Returns
+-------
+The sum of `RBD_OPERATION_FEATURE_*` bits.
+
+Implements: rbd_get_op_features)");
     define_getter(image, "flags", &Image::flags,
-                  "The RBD_FLAG_* bits.\n\nImplements: rbd_get_flags");
+                  R"(Return the image's flags, such as an invalid object map.
+
+Returns
+-------
+The sum of `RBD_FLAG_*` bits.
+
+Implements: rbd_get_flags)");
     define_getter(image, "old_format", &Image::old_format,
-                  "Whether the image is of the old format 1.\n\nImplements: rbd_get_old_format");
+                  R"(Return whether the image is of the old format 1.
+
+Returns
+-------
+True if it is.
+
+Implements: rbd_get_old_format)");
     define_getter(image, "overlap", &Image::overlap,
-                  "How many bytes are shared with the parent; 0 without one.\n\n"
-                  "Implements: rbd_get_overlap");
+                  R"(Return how much of the image its parent covers.
+
+Returns
+-------
+Bytes; 0 without a parent.
+
+Implements: rbd_get_overlap)");
     define_getter(image, "stripe_unit", &Image::stripe_unit,
-                  "The stripe unit in bytes.\n\nImplements: rbd_get_stripe_unit");
+                  R"(Return the stripe unit.
+
+Returns
+-------
+Bytes.
+
+Implements: rbd_get_stripe_unit)");
     define_getter(image, "stripe_count", &Image::stripe_count,
-                  "Over how many objects stripes go.\n\nImplements: rbd_get_stripe_count");
+                  R"(Return over how many objects a stripe goes.
+
+Returns
+-------
+The number of objects.
+
+Implements: rbd_get_stripe_count)");
     define_getter(image, "create_timestamp", &Image::create_timestamp,
-                  "When the image was made, as a datetime in UTC; naive before Ceph 20.\n\n"
-                  "Implements: rbd_get_create_timestamp");
+                  R"(Return when the image was created.
+
+Returns
+-------
+A datetime in UTC, naive before Ceph 20.
+
+Implements: rbd_get_create_timestamp)");
     define_getter(image, "access_timestamp", &Image::access_timestamp,
-                  "When the image was last read, as a datetime in UTC; naive before Ceph 20.\n\n"
-                  "Implements: rbd_get_access_timestamp");
+                  R"(Return when the image was last read.
+
+librbd notes it at most once in `rbd_atime_update_interval` seconds.
+
+Returns
+-------
+A datetime in UTC, naive before Ceph 20.
+
+Implements: rbd_get_access_timestamp)");
     define_getter(image, "modify_timestamp", &Image::modify_timestamp,
-                  "When the image was last written, as a datetime in UTC; naive before Ceph 20.\n\n"
-                  "Implements: rbd_get_modify_timestamp");
+                  R"(Return when the image was last written.
+
+Returns
+-------
+A datetime in UTC, naive before Ceph 20.
+
+Implements: rbd_get_modify_timestamp)");
 
     define(
         image, "resize",
@@ -149,11 +254,40 @@ void bind_image(ImageClass& image) {
            const py::object& timeout) {
             long_call(on_progress, timeout, &Image::resize, self.get(), size, allow_shrink);
         },
-        "Changes the size to `size` bytes; shrinking discards what is beyond.\n\n"
-        "While encryption is loaded, both `size` and size() leave its header out.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop a shrink. Raises\n"
-        "InvalidArgument for a shrink without allow_shrink, OperationCanceled.\n\n"
-        "Implements: rbd_resize2",
+        R"(Change the size of the image.
+
+Shrinking discards what is beyond the new end. While encryption is loaded, both `size` and
+`Image.size` leave its header out.
+
+Parameters
+----------
+size
+    The new size in bytes.
+allow_shrink
+    False refuses to make the image smaller.
+on_progress
+    `on_progress(done, total)` is called on the way. It may return `-rbd.ECANCELED` to stop a
+    shrink.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+InvalidArgument
+    The image would shrink, and `allow_shrink` is false.
+ReadOnlyImage
+    The image is open for reading alone.
+OperationCanceled
+    `on_progress` stopped it.
+Timeout
+    `timeout` has passed.
+
+Examples
+--------
+>>> image.resize(image.size() + (1 << 20))
+
+Implements: rbd_resize2)",
         py::arg("size"), py::arg("allow_shrink") = true, py::kw_only(),
         py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
     define(
@@ -161,12 +295,32 @@ void bind_image(ImageClass& image) {
         [](const PyImage& self, const py::object& on_progress, const py::object& timeout) {
             long_call(on_progress, timeout, &Image::flatten, self.get());
         },
-        "Copies the parent's data into the clone, which then has no parent.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop: the parent is still there, "
-        "and\n"
-        "what was copied stays. Raises InvalidArgument where there is no parent, "
-        "OperationCanceled.\n\n"
-        "Implements: rbd_flatten_with_progress",
+        R"(Copy the parent's data into the clone, which then has no parent.
+
+Parameters
+----------
+on_progress
+    `on_progress(done, total)` is called on the way. It may return `-rbd.ECANCELED` to stop: the
+    parent is still there, and what was copied stays.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+InvalidArgument
+    The image has no parent.
+OperationCanceled
+    `on_progress` stopped it.
+Timeout
+    `timeout` has passed.
+
+Examples
+--------
+>>> with rbd.Image(ioctx, "vm1") as clone:
+...     clone.flatten()
+
+Implements: rbd_flatten_with_progress)",
         py::arg("on_progress") = py::none(), py::kw_only(), py::arg("timeout") = py::none());
     define(
         image, "sparsify",
@@ -174,11 +328,28 @@ void bind_image(ImageClass& image) {
            const py::object& timeout) {
             long_call(on_progress, timeout, &Image::sparsify, self.get(), sparse_size);
         },
-        "Gives the space of runs of zeroes back; sparse_size in bytes, a power of two of 4096 or "
-        "more.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop. Raises InvalidArgument,\n"
-        "OperationCanceled.\n\n"
-        "Implements: rbd_sparsify_with_progress",
+        R"(Free the space of runs of zeroes.
+
+Parameters
+----------
+sparse_size
+    The length of a run in bytes: a power of two, at least 4096.
+on_progress
+    `on_progress(done, total)` is called on the way. It may return `-rbd.ECANCELED` to stop.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+InvalidArgument
+    `sparse_size` is not such a number.
+OperationCanceled
+    `on_progress` stopped it.
+Timeout
+    `timeout` has passed.
+
+Implements: rbd_sparsify_with_progress)",
         py::arg("sparse_size"), py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());
     define(
@@ -186,26 +357,76 @@ void bind_image(ImageClass& image) {
         [](const PyImage& self, const py::object& on_progress, const py::object& timeout) {
             long_call(on_progress, timeout, &Image::rebuild_object_map, self.get());
         },
-        "Makes the object map anew, where a flag says that it is invalid.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop: the flag stays. Raises\n"
-        "InvalidArgument where there is no object map, OperationCanceled.\n\n"
-        "Implements: rbd_rebuild_object_map",
+        R"(Build the object map anew, if a flag says that it is invalid.
+
+Parameters
+----------
+on_progress
+    `on_progress(done, total)` is called on the way. It may return `-rbd.ECANCELED` to stop; the
+    flag then stays.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+InvalidArgument
+    The image has no object map.
+OperationCanceled
+    `on_progress` stopped it.
+Timeout
+    `timeout` has passed.
+
+Implements: rbd_rebuild_object_map)",
         py::kw_only(), py::arg("on_progress") = py::none(), py::arg("timeout") = py::none());
     define(
         image, "update_features",
         [](const PyImage& self, const U64& features, bool enabled) {
             without_gil([&] { self->update_features(features, enabled); });
         },
-        "Turns RBD_FEATURE_* bits on or off.\n\nImplements: rbd_update_features",
+        R"(Enable or disable features of the image.
+
+Parameters
+----------
+features
+    The sum of `RBD_FEATURE_*` bits.
+enabled
+    True to enable them, False to disable them.
+
+Raises
+------
+InvalidArgument
+    A feature cannot be changed, or needs another one.
+ReadOnlyImage
+    The image is open for reading alone.
+
+Examples
+--------
+>>> image.update_features(rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF, False)
+
+Implements: rbd_update_features)",
         py::arg("features"), py::arg("enabled"));
     define(
         image, "flush", [](const PyImage& self) { without_gil([&] { self->flush(); }); },
-        "Returns when every write that has returned is safe in the cluster.\n\nImplements: "
-        "rbd_flush");
+        R"(Wait until every write that has returned is safe in the cluster.
+
+Notes
+-----
+librbd's cache writes through until the first flush, and holds writes back afterwards.
+
+Examples
+--------
+>>> image.write(b"hello", 0)
+5
+>>> image.flush()
+
+Implements: rbd_flush)");
     define(
         image, "invalidate_cache",
         [](const PyImage& self) { without_gil([&] { self->invalidate_cache(); }); },
-        "Drops what librbd has cached of the image.\n\nImplements: rbd_invalidate_cache");
+        R"(Drop what librbd has cached of the image.
+
+Implements: rbd_invalidate_cache)");
 }
 
 }  // namespace rbdxx::python

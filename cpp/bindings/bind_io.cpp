@@ -58,26 +58,79 @@ void bind_io(ImageClass& image) {
         [](const PyImage& self, const U64& offset, const U64& length) {
             without_gil([&] { io::discard(self, offset, length); });
         },
-        "Frees `length` bytes from `offset`, which then read as zeroes; librbd leaves out the "
-        "parts that\n"
-        "do not fill rbd_discard_granularity_bytes (64 KiB).\n\n"
-        "Implements: rbd_discard",
+        R"(Free a region, which reads as zeroes afterwards.
+
+librbd leaves out the parts of the region that do not fill `rbd_discard_granularity_bytes` (64
+KiB). `write_zeroes` leaves nothing out.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+
+Raises
+------
+InvalidArgument
+    The region begins beyond the end of the image.
+ReadOnlyImage
+    The image is open for reading alone.
+
+Examples
+--------
+>>> image.discard(0, 4 << 20)
+
+Implements: rbd_discard)",
         py::arg("offset"), py::arg("length"));
     define(
         image, "write_zeroes",
         [](const PyImage& self, const U64& offset, const U64& length, const Flags& zero_flags) {
             without_gil([&] { io::write_zeroes(self, offset, length, zero_flags); });
         },
-        "Writes zeroes over `length` bytes from `offset`.\n\n"
-        "zero_flags: RBD_WRITE_ZEROES_FLAG_*.\n\nImplements: rbd_write_zeroes",
+        R"(Write zeroes over a region. Whole objects are freed.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+zero_flags
+    The sum of `RBD_WRITE_ZEROES_FLAG_*` bits.
+
+Raises
+------
+ReadOnlyImage
+    The image is open for reading alone.
+
+Examples
+--------
+>>> image.write_zeroes(0, 4096)
+
+Implements: rbd_write_zeroes)",
         py::arg("offset"), py::arg("length"), py::arg("zero_flags") = 0);
-    define(
-        image, "read_iterate", read_iterate,
-        "Calls callback(offset, length, data) for each piece of the region, in order.\n\n"
-        "data is bytes, or None where the image has none and reads as zeroes. The callback returns "
-        "None or\nan int; a negative one ends it and is raised as the exception of that errno, and "
-        "what it raises is\nraised.\n\nImplements: rbd_read_iterate2",
-        py::arg("offset"), py::arg("length"), py::arg("callback"));
+    define(image, "read_iterate", read_iterate,
+           R"(Call a function for each piece of a region, in order.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes.
+callback
+    `callback(offset, length, data)`. The data is bytes, or None if the image has none there and
+    reads as zeroes. It returns None or an int. A negative int ends the iteration, and the
+    exception of that errno is raised. What it raises is raised, too.
+
+Raises
+------
+InvalidArgument
+    The region begins beyond the end of the image.
+
+Implements: rbd_read_iterate2)",
+           py::arg("offset"), py::arg("length"), py::arg("callback"));
     define(
         image, "write_same",
         [](const PyImage& self, const py::object& data, const U64& offset, const U64& length,
@@ -87,9 +140,36 @@ void bind_io(ImageClass& image) {
                 return io::write_same(self, buffer.data(), buffer.size(), offset, length, flags);
             });
         },
-        "Repeats `data` over `length` bytes from `offset`; length must be a multiple of its "
-        "size.\n\n"
-        "Gives how many bytes. Raises InvalidArgument.\n\nImplements: rbd_writesame",
+        R"(Write the same data again and again over a region.
+
+Parameters
+----------
+data
+    The bytes: any C-contiguous buffer.
+offset
+    Where to begin, in bytes.
+length
+    How many bytes to cover, a multiple of the size of `data`.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The number of bytes written.
+
+Raises
+------
+InvalidArgument
+    `length` is not a multiple of the size of `data`.
+ReadOnlyImage
+    The image is open for reading alone.
+
+Examples
+--------
+>>> image.write_same(bytes(512), 0, 1 << 20)
+1048576
+
+Implements: rbd_writesame)",
         py::arg("data"), py::arg("offset"), py::arg("length"), py::kw_only(),
         py::arg("fadvise_flags") = 0);
     define(
@@ -108,12 +188,38 @@ void bind_io(ImageClass& image) {
                                              buffer.size(), flags);
             });
         },
-        "Writes `data` at `offset` where the image holds `compare`, atomically; gives how many "
-        "bytes.\n\n"
-        "Both are of one size, within one sector of 512 bytes. Raises CompareMismatch, whose "
-        "offset\n"
-        "tells where the first difference is, InvalidArgument, ValueError.\n\n"
-        "Implements: rbd_compare_and_write",
+        R"(Write data if the image holds what is expected, atomically.
+
+Parameters
+----------
+compare
+    What is expected: any C-contiguous buffer.
+data
+    The new bytes: a buffer of the same size. Both lie within one sector of 512 bytes.
+offset
+    Where both begin, in bytes.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The number of bytes written.
+
+Raises
+------
+CompareMismatch
+    The image holds something else; `.offset` says where the first difference is.
+InvalidArgument
+    The region is not within one sector.
+ValueError
+    The buffers are not of the same size.
+
+Examples
+--------
+>>> image.compare_and_write(bytes(8), b"owner-01", 0)
+8
+
+Implements: rbd_compare_and_write)",
         py::arg("compare"), py::arg("data"), py::arg("offset"), py::kw_only(),
         py::arg("fadvise_flags") = 0);
 }

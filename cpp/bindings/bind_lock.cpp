@@ -49,6 +49,10 @@ Returns
 [] if nobody holds one, else a dict of `tag` (str), `exclusive` (bool) and `lockers`, a list of
 (client, cookie, address) tuples of str.
 
+Examples
+--------
+>>> lockers = image.list_lockers()
+
 Implements: rbd_list_lockers)");
     define(
         image, "lock_exclusive",
@@ -151,6 +155,17 @@ void define_managed(py::module_& m, ImageClass& image) {
         [](const PyImage& self) { return without_gil([&] { return lock::is_owner(self); }); },
         R"(Return whether this handle holds the image's exclusive lock.
 
+Returns
+-------
+True if it does.
+
+Examples
+--------
+>>> image.write(b"hello", 0)
+5
+>>> image.is_exclusive_lock_owner()
+True
+
 Implements: rbd_is_exclusive_lock_owner)");
     define(
         image, "lock_acquire",
@@ -171,6 +186,13 @@ ReadOnlyImage
     Another client keeps the lock, or the image is open read-only.
 InvalidArgument
     The image does not have the feature exclusive-lock.
+
+Examples
+--------
+>>> image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+>>> image.write(b"mine", 0)
+4
+>>> image.lock_release()
 
 Implements: rbd_lock_acquire)",
         py::arg("lock_mode"));
@@ -200,6 +222,12 @@ Raises
 InvalidArgument
     The handle is read-only or at a snapshot, or the image does not have the feature
     exclusive-lock.
+
+Examples
+--------
+>>> image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+>>> [owner["mode"] == rbd.RBD_LOCK_MODE_EXCLUSIVE for owner in image.lock_get_owners()]
+[True]
 
 Implements: rbd_lock_get_owners)");
     define(

@@ -63,27 +63,90 @@ void bind_image_metadata(ImageClass& image, const py::module_& m) {
             return text(
                 key_or_error(missing(key, self), [&] { return metadata::get(self.get(), key); }));
         },
-        "The value of a metadata key, as str.\n\nRaises KeyError.\n\nImplements: rbd_metadata_get",
+        R"(Return the value of a metadata key.
+
+Parameters
+----------
+key
+    The key.
+
+Returns
+-------
+The value.
+
+Raises
+------
+KeyError
+    The image has no such key.
+
+Examples
+--------
+>>> image.metadata_set("owner", "alice")
+>>> image.metadata_get("owner")
+'alice'
+
+Implements: rbd_metadata_get)",
         py::arg("key"));
     define(
         image, "metadata_set",
         [](const PyImage& self, const Name& key, const Name& value) {
             without_gil([&] { metadata::set(self.get(), key, value); });
         },
-        "Gives a metadata key a value.\n\nRaises ReadOnlyImage.\n\nImplements: rbd_metadata_set",
+        R"(Set a metadata key.
+
+Parameters
+----------
+key
+    The key.
+value
+    Its value.
+
+Raises
+------
+ReadOnlyImage
+    The image is open for reading alone.
+
+Examples
+--------
+>>> image.metadata_set("owner", "alice")
+
+Implements: rbd_metadata_set)",
         py::arg("key"), py::arg("value"));
     define(
         image, "metadata_remove",
         [](const PyImage& self, const Name& key) {
             key_or_error(missing(key, self), [&] { metadata::remove(self.get(), key); });
         },
-        "Removes a metadata key.\n\nRaises KeyError.\n\nImplements: rbd_metadata_remove",
+        R"(Remove a metadata key.
+
+Parameters
+----------
+key
+    The key.
+
+Raises
+------
+KeyError
+    The image has no such key.
+
+Implements: rbd_metadata_remove)",
         py::arg("key"));
     define(
         image, "metadata_list",
         [m](const py::object& self) { return m.attr("MetadataIterator")(self); },
-        "The metadata, as an iterator of (key, value), ordered by key.\n\n"
-        "Implements: rbd_metadata_list");
+        R"(Iterate over the image's metadata.
+
+Returns
+-------
+An iterator of `(key, value)`, ordered by key.
+
+Examples
+--------
+>>> image.metadata_set("owner", "alice")
+>>> dict(image.metadata_list())
+{'owner': 'alice'}
+
+Implements: rbd_metadata_list)");
 }
 
 }  // namespace
@@ -105,8 +168,25 @@ void bind_metadata(py::module_& m, RbdClass& rbd, ImageClass& image) {
             const IoCtx& pool = ioctx;
             return text(key_or_error(missing(key), [&] { return metadata::get(pool, key); }));
         },
-        "The value of a metadata key of the pool, as str.\n\nRaises KeyError.\n\n"
-        "Implements: rbd_pool_metadata_get",
+        R"(Return the value of a metadata key of the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The key.
+
+Returns
+-------
+The value.
+
+Raises
+------
+KeyError
+    The pool has no such key.
+
+Implements: rbd_pool_metadata_get)",
         py::arg("ioctx"), py::arg("key"));
     define(
         rbd, "pool_metadata_set",
@@ -114,7 +194,18 @@ void bind_metadata(py::module_& m, RbdClass& rbd, ImageClass& image) {
             const IoCtx& pool = ioctx;
             without_gil([&] { metadata::set(pool, key, value); });
         },
-        "Gives a metadata key of the pool a value.\n\nImplements: rbd_pool_metadata_set",
+        R"(Set a metadata key of the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The key.
+value
+    Its value.
+
+Implements: rbd_pool_metadata_set)",
         py::arg("ioctx"), py::arg("key"), py::arg("value"));
     define(
         rbd, "pool_metadata_remove",
@@ -122,14 +213,37 @@ void bind_metadata(py::module_& m, RbdClass& rbd, ImageClass& image) {
             const IoCtx& pool = ioctx;
             key_or_error(missing(key), [&] { metadata::remove(pool, key); });
         },
-        "Removes a metadata key of the pool.\n\nRaises KeyError.\n\n"
-        "Implements: rbd_pool_metadata_remove",
+        R"(Remove a metadata key of the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+key
+    The key.
+
+Raises
+------
+KeyError
+    The pool has no such key.
+
+Implements: rbd_pool_metadata_remove)",
         py::arg("ioctx"), py::arg("key"));
     define(
         rbd, "pool_metadata_list",
         [m](const Rbd&, const py::object& ioctx) { return m.attr("PoolMetadataIterator")(ioctx); },
-        "The pool's metadata, as an iterator of (key, value), ordered by key.\n\n"
-        "Implements: rbd_pool_metadata_list",
+        R"(Iterate over the metadata of the pool.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+An iterator of `(key, value)`, ordered by key.
+
+Implements: rbd_pool_metadata_list)",
         py::arg("ioctx"));
 }
 

@@ -62,9 +62,19 @@ void define_asynchronous(ImageClass& image) {
                                  aio::mirror_image_get_info(made, std::move(queue), on, &made.info);
                              });
         },
-        "Starts to ask how the image is mirrored; gives a Completion.\n\n"
-        "oncomplete(completion, info) gets a dict of global_id, state, primary; or None.\n\n"
-        "Implements: rbd_aio_mirror_image_get_info",
+        R"(Ask how the image is mirrored, without waiting.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion, info)`, called in the thread of callbacks. The info is the dict of
+    `mirror_image_get_info`, or None if the call failed.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_get_info)",
         py::arg("oncomplete"));
     define_gated(
         image, "rbd_aio_mirror_image_get_mode", "aio_mirror_image_get_mode",
@@ -76,9 +86,19 @@ void define_asynchronous(ImageClass& image) {
                                                             &made.number);
                              });
         },
-        "Starts to ask for the RBD_MIRROR_IMAGE_MODE_*; gives a Completion.\n\n"
-        "oncomplete(completion, mode), where mode is None for a failure.\n\n"
-        "Implements: rbd_aio_mirror_image_get_mode",
+        R"(Ask for the mirror mode of the image, without waiting.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion, mode)`, called in the thread of callbacks. The mode is one of
+    `RBD_MIRROR_IMAGE_MODE_*`, or None if the call failed.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_get_mode)",
         py::arg("oncomplete"));
     define_gated(
         image, "rbd_aio_mirror_image_create_snapshot", "aio_mirror_image_create_snapshot",
@@ -91,9 +111,21 @@ void define_asynchronous(ImageClass& image) {
                                      &made.number);
                              });
         },
-        "Starts to take a mirror snapshot; gives a Completion.\n\n"
-        "flags: RBD_SNAP_CREATE_*. oncomplete(completion, snap_id), None for a failure.\n\n"
-        "Implements: rbd_aio_mirror_image_create_snapshot",
+        R"(Take a mirror snapshot without waiting.
+
+Parameters
+----------
+flags
+    The sum of `RBD_SNAP_CREATE_*` bits.
+oncomplete
+    `oncomplete(completion, snap_id)`, called in the thread of callbacks. The id is None if the
+    call failed.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_create_snapshot)",
         py::arg("flags"), py::arg("oncomplete"));
     define_gated(
         image, "rbd_aio_mirror_image_get_global_status", "aio_mirror_image_get_status",
@@ -107,9 +139,19 @@ void define_asynchronous(ImageClass& image) {
                     aio::mirror_image_get_status(made, std::move(queue), on, &made.record);
                 });
         },
-        "Starts to ask how the image's copies fare; gives a Completion.\n\n"
-        "oncomplete(completion, status) gets what mirror_image_get_status() gives; or None.\n\n"
-        "Implements: rbd_aio_mirror_image_get_global_status",
+        R"(Ask for the state of the image's copies, without waiting.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion, status)`, called in the thread of callbacks. The status is the dict
+    of `mirror_image_get_status`, or None if the call failed.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_get_global_status)",
         py::arg("oncomplete"));
     define(
         image, "aio_mirror_image_promote",
@@ -119,16 +161,38 @@ void define_asynchronous(ImageClass& image) {
                                     aio::mirror_image_promote(made, std::move(queue), on, force);
                                 });
         },
-        "Starts to make this copy the primary, as mirror_image_promote(); gives a Completion.\n\n"
-        "oncomplete(completion).\n\nImplements: rbd_aio_mirror_image_promote",
+        R"(Make this copy the primary without waiting, as `mirror_image_promote` does.
+
+Parameters
+----------
+force
+    Do it even if the former primary has not been demoted.
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_promote)",
         py::arg("force"), py::arg("oncomplete"));
     define(
         image, "aio_mirror_image_demote",
         [](const py::object& self, const py::object& oncomplete) {
             return submit_plain(self, oncomplete, aio::mirror_image_demote);
         },
-        "Starts to make the primary a copy, as mirror_image_demote(); gives a Completion.\n\n"
-        "oncomplete(completion).\n\nImplements: rbd_aio_mirror_image_demote",
+        R"(Make the primary a copy without waiting, as `mirror_image_demote` does.
+
+Parameters
+----------
+oncomplete
+    `oncomplete(completion)`, called in the thread of callbacks. None means no callback.
+
+Returns
+-------
+The completion of the call.
+
+Implements: rbd_aio_mirror_image_demote)",
         py::arg("oncomplete"));
 }
 
@@ -138,39 +202,77 @@ void define_role(ImageClass& image) {
         [](const PyImage& self, const Flags& mode) {
             without_gil([&] { mirror_image::enable(self, mode); });
         },
-        "Mirrors the image from now on, as the primary.\n\n"
-        "mode: RBD_MIRROR_IMAGE_MODE_JOURNAL, or _SNAPSHOT (Ceph 16). Raises InvalidArgument\n"
-        "where the pool's mirror mode is not RBD_MIRROR_MODE_IMAGE.\n\n"
-        "Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable",
+        R"(Mirror the image from now on, as the primary.
+
+Parameters
+----------
+mode
+    `RBD_MIRROR_IMAGE_MODE_JOURNAL`, or `RBD_MIRROR_IMAGE_MODE_SNAPSHOT` (Ceph 16).
+
+Raises
+------
+InvalidArgument
+    The mirror mode of the pool is not `RBD_MIRROR_MODE_IMAGE`.
+
+Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable)",
         py::arg("mode") = static_cast<int>(constants::MIRROR_IMAGE_MODE_JOURNAL));
     define(
         image, "mirror_image_disable",
         [](const PyImage& self, bool force) {
             without_gil([&] { mirror_image::disable(self, force); });
         },
-        "Ends the mirroring of the image; the copies are removed.\n\n"
-        "force: also where this is not the primary.\n\nImplements: rbd_mirror_image_disable",
+        R"(End the mirroring of the image. The daemons remove its copies.
+
+Parameters
+----------
+force
+    Do it even if this is not the primary.
+
+Implements: rbd_mirror_image_disable)",
         py::arg("force"));
     define(
         image, "mirror_image_promote",
         [](const PyImage& self, bool force) {
             without_gil([&] { mirror_image::promote(self, force); });
         },
-        "Makes this copy the primary, which can be written.\n\n"
-        "force: also while the former primary has not been demoted. Raises InvalidArgument where\n"
-        "it is the primary already, ImageBusy while the other one still is.\n\n"
-        "Implements: rbd_mirror_image_promote",
+        R"(Make this copy the primary, which clients can write.
+
+Parameters
+----------
+force
+    Do it even if the former primary has not been demoted.
+
+Raises
+------
+InvalidArgument
+    It is the primary already.
+ImageBusy
+    The other one is the primary still.
+
+Implements: rbd_mirror_image_promote)",
         py::arg("force"));
     define(
         image, "mirror_image_demote",
         [](const PyImage& self) { without_gil([&] { mirror_image::demote(self); }); },
-        "Makes the primary a copy, which cannot be written.\n\n"
-        "Raises InvalidArgument where it is no primary.\n\nImplements: rbd_mirror_image_demote");
+        R"(Make the primary a copy, which clients cannot write.
+
+Raises
+------
+InvalidArgument
+    It is not the primary.
+
+Implements: rbd_mirror_image_demote)");
     define(
         image, "mirror_image_resync",
         [](const PyImage& self) { without_gil([&] { mirror_image::resync(self); }); },
-        "Asks the daemon to make this copy anew from the primary.\n\n"
-        "Raises InvalidArgument for the primary itself.\n\nImplements: rbd_mirror_image_resync");
+        R"(Ask the daemon to copy the image anew from the primary.
+
+Raises
+------
+InvalidArgument
+    It is the primary itself.
+
+Implements: rbd_mirror_image_resync)");
     define_gated(
         image, "rbd_mirror_image_create_snapshot", "mirror_image_create_snapshot",
         [](const PyImage& self, const Flags& flags) {
@@ -178,10 +280,23 @@ void define_role(ImageClass& image) {
                 return mirror_image::create_snapshot(self, static_cast<uint32_t>(flags.value));
             });
         },
-        "Takes the snapshot that the copies become next; gives its id.\n\n"
-        "flags: RBD_SNAP_CREATE_*. Raises InvalidArgument where the image is not the primary in\n"
-        "snapshot mode.\n\n"
-        "Implements: rbd_mirror_image_create_snapshot2, rbd_mirror_image_create_snapshot",
+        R"(Take the snapshot that the copies become next.
+
+Parameters
+----------
+flags
+    The sum of `RBD_SNAP_CREATE_*` bits.
+
+Returns
+-------
+The id of the snapshot.
+
+Raises
+------
+InvalidArgument
+    The image is not the primary in snapshot mode.
+
+Implements: rbd_mirror_image_create_snapshot2, rbd_mirror_image_create_snapshot)",
         py::arg("flags") = 0);
 }
 
@@ -195,12 +310,23 @@ void bind_mirror_image(ImageClass& image) {
         [](const PyImage& self) {
             return to_dict(without_gil([&] { return mirror_image::info(self); }));
         },
-        "A dict of global_id ('' where it is not mirrored), state (RBD_MIRROR_IMAGE_*) and\n"
-        "primary.\n\nImplements: rbd_mirror_image_get_info");
+        R"(Return how the image is mirrored.
+
+Returns
+-------
+A dict of `global_id` ('' if it is not mirrored), `state` (`RBD_MIRROR_IMAGE_*`) and `primary`.
+
+Implements: rbd_mirror_image_get_info)");
     define_gated(
         image, "rbd_mirror_image_get_mode", "mirror_image_get_mode",
         [](const PyImage& self) { return without_gil([&] { return mirror_image::mode(self); }); },
-        "RBD_MIRROR_IMAGE_MODE_*.\n\nImplements: rbd_mirror_image_get_mode");
+        R"(Return how the image is mirrored.
+
+Returns
+-------
+One of `RBD_MIRROR_IMAGE_MODE_*`.
+
+Implements: rbd_mirror_image_get_mode)");
     define(
         image, "mirror_image_get_status",
         [](const PyImage& self) {
@@ -211,20 +337,35 @@ void bind_mirror_image(ImageClass& image) {
             });
             return to_dict(status, id);
         },
-        "How the image's copies fare: a dict of name, id, info (as mirror_image_get_info()), the\n"
-        "local daemon's state (MIRROR_IMAGE_STATUS_STATE_*), description, last_update (a\n"
-        "datetime in UTC) and up, and remote_statuses, a list of dicts of mirror_uuid and the "
-        "same\n"
-        "four of every other site.\n\n"
-        "Implements: rbd_mirror_image_get_global_status, rbd_mirror_image_get_status");
+        R"(Return the state of the image's copies.
+
+Returns
+-------
+A dict of `name`, `id`, `info` (as `mirror_image_get_info` returns it), the local daemon's
+`state` (`MIRROR_IMAGE_STATUS_STATE_*`), `description`, `last_update` (a datetime in UTC) and
+`up`, and `remote_statuses`: a list of dicts of `mirror_uuid` and the same four of every other
+site.
+
+Implements: rbd_mirror_image_get_global_status, rbd_mirror_image_get_status)");
     define(
         image, "mirror_image_get_instance_id",
         [](const PyImage& self) {
             return text(without_gil([&] { return mirror_image::instance_id(self); }));
         },
-        "The id of the daemon that replays the image.\n\n"
-        "Raises ImageNotFound where none does, InvalidArgument where it is not mirrored.\n\n"
-        "Implements: rbd_mirror_image_get_instance_id");
+        R"(Return the id of the daemon that replays the image.
+
+Returns
+-------
+The id.
+
+Raises
+------
+ImageNotFound
+    No daemon replays it.
+InvalidArgument
+    The image is not mirrored.
+
+Implements: rbd_mirror_image_get_instance_id)");
 }
 
 }  // namespace rbdxx::python

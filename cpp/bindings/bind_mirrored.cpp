@@ -188,8 +188,19 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
         [m](const Rbd&, const py::object& ioctx) {
             return m.attr("MirrorImageStatusIterator")(ioctx);
         },
-        "How the pool's mirrored images fare, as an iterator of dicts.\n\n"
-        "Implements: rbd_mirror_image_global_status_list, rbd_mirror_image_status_list",
+        R"(Iterate over the state of the pool's mirrored images.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+An iterator of dicts, as `Image.mirror_image_get_status` returns them; `info` is without
+`primary`.
+
+Implements: rbd_mirror_image_global_status_list, rbd_mirror_image_status_list)",
         py::arg("ioctx"));
     define(
         rbd, "mirror_image_status_summary",
@@ -201,25 +212,57 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
             }
             return pairs;
         },
-        "How many images are in each state: a list of (MIRROR_IMAGE_STATUS_STATE_*, count).\n\n"
-        "Implements: rbd_mirror_image_status_summary",
+        R"(Return how many of the pool's images are in each state.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+A list of `(state, count)`; the state is one of `MIRROR_IMAGE_STATUS_STATE_*`.
+
+Implements: rbd_mirror_image_status_summary)",
         py::arg("ioctx"));
     define(
         rbd, "mirror_image_instance_id_list",
         [m](const Rbd&, const py::object& ioctx) {
             return m.attr("MirrorImageInstanceIdIterator")(ioctx);
         },
-        "Which daemon replays which image, as an iterator of (image id, instance id).\n\n"
-        "Implements: rbd_mirror_image_instance_id_list",
+        R"(Iterate over the daemons that replay the pool's images.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+An iterator of `(image id, instance id)`.
+
+Implements: rbd_mirror_image_instance_id_list)",
         py::arg("ioctx"));
     define_gated(
         rbd, "rbd_mirror_image_info_list", "mirror_image_info_list",
         [m](const Rbd&, const py::object& ioctx, const py::object& mode_filter) {
             return m.attr("MirrorImageInfoIterator")(ioctx, mode_filter);
         },
-        "The pool's mirrored images, as an iterator of (image id, dict).\n\n"
-        "mode_filter: only those of this RBD_MIRROR_IMAGE_MODE_*.\n\n"
-        "Implements: rbd_mirror_image_info_list",
+        R"(Iterate over the pool's mirrored images.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+mode_filter
+    Only images of this mode, one of `RBD_MIRROR_IMAGE_MODE_*`; None means all.
+
+Returns
+-------
+An iterator of `(image id, info)`. The info is a dict of `global_id`, `state`, `primary` and
+`mode`.
+
+Implements: rbd_mirror_image_info_list)",
         py::arg("ioctx"), py::arg("mode_filter") = py::none());
 }
 

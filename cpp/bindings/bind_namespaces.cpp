@@ -12,15 +12,43 @@ void bind_namespaces(RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             without_gil([&] { namespaces::create(ioctx, name); });
         },
-        "Creates a namespace in the pool.\n\nRaises ImageExists, InvalidArgument.\n\n"
-        "Implements: rbd_namespace_create",
+        R"(Create a namespace in the pool.
+
+Parameters
+----------
+ioctx
+    The pool.
+name
+    The name of the namespace.
+
+Raises
+------
+ImageExists
+    There is such a namespace.
+InvalidArgument
+    `name` is empty.
+
+Implements: rbd_namespace_create)",
         py::arg("ioctx"), py::arg("name"));
     define(
         rbd, "namespace_exists",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             return without_gil([&] { return namespaces::exists(ioctx, name); });
         },
-        "Whether the pool has a namespace of that name.\n\nImplements: rbd_namespace_exists",
+        R"(Return whether the pool has a namespace with this name.
+
+Parameters
+----------
+ioctx
+    The pool.
+name
+    The name of the namespace.
+
+Returns
+-------
+True if it has.
+
+Implements: rbd_namespace_exists)",
         py::arg("ioctx"), py::arg("name"));
     define(
         rbd, "namespace_list",
@@ -32,15 +60,41 @@ void bind_namespaces(RbdClass& rbd) {
             }
             return names;
         },
-        "The names of the pool's namespaces, as a list of str.\n\nImplements: rbd_namespace_list",
+        R"(Return the names of the pool's namespaces.
+
+Parameters
+----------
+ioctx
+    The pool.
+
+Returns
+-------
+The names.
+
+Implements: rbd_namespace_list)",
         py::arg("ioctx"));
     define(
         rbd, "namespace_remove",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& name) {
             without_gil([&] { namespaces::remove(ioctx, name); });
         },
-        "Removes an empty namespace.\n\nRaises ImageNotFound, ImageBusy where there are images in "
-        "it.\n\nImplements: rbd_namespace_remove",
+        R"(Remove an empty namespace.
+
+Parameters
+----------
+ioctx
+    The pool.
+name
+    The name of the namespace.
+
+Raises
+------
+ImageNotFound
+    There is no such namespace.
+ImageBusy
+    There are images in the namespace.
+
+Implements: rbd_namespace_remove)",
         py::arg("ioctx"), py::arg("name"));
 }
 

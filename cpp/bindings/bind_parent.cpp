@@ -23,12 +23,38 @@ void bind_parent(ImageClass& image) {
             return py::make_tuple(text(found.pool_name), text(found.image_name),
                                   text(found.snapshot_name));
         },
-        "The names of the parent's pool, image and snapshot, as a tuple.\n\n"
-        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+        R"(Return the names of the parent.
+
+Returns
+-------
+`(pool, image, snapshot)`.
+
+Raises
+------
+ImageNotFound
+    The image has no parent.
+
+Examples
+--------
+>>> with rbd.Image(ioctx, "vm1") as clone:
+...     print(clone.parent_info())
+('rbd', 'base', 'golden')
+
+Implements: rbd_get_parent)");
     define(
         image, "parent_id", [](const PyImage& self) { return text(ask(self).image_id); },
-        "The id of the parent image.\n\n"
-        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+        R"(Return the id of the parent image.
+
+Returns
+-------
+The id.
+
+Raises
+------
+ImageNotFound
+    The image has no parent.
+
+Implements: rbd_get_parent)");
     define(
         image, "get_parent_image_spec",
         [](const PyImage& self) {
@@ -48,10 +74,19 @@ void bind_parent(ImageClass& image) {
             }
             return dict;
         },
-        "What the image is a clone of: a dict of pool_name, pool_namespace, image_name and "
-        "snap_name; with Ceph 20 also pool_id, image_id, trash, snap_id and "
-        "snap_namespace_type.\n\n"
-        "Raises ImageNotFound where there is no parent.\n\nImplements: rbd_get_parent");
+        R"(Return what the image is a clone of.
+
+Returns
+-------
+A dict of `pool_name`, `pool_namespace`, `image_name` and `snap_name`; from Ceph 20 on also of
+`pool_id`, `image_id`, `trash`, `snap_id` and `snap_namespace_type`.
+
+Raises
+------
+ImageNotFound
+    The image has no parent.
+
+Implements: rbd_get_parent)");
 }
 
 }  // namespace rbdxx::python

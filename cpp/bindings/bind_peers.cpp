@@ -35,18 +35,48 @@ void define_peers(py::module_& m, RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx) {
             return text(without_gil([&] { return peers::create_token(ioctx); }));
         },
-        "A token with which another cluster can make this one its peer. It holds a key: keep it\n"
-        "secret.\n\nRaises InvalidArgument where the pool's mirroring is disabled.\n\n"
-        "Implements: rbd_mirror_peer_bootstrap_create",
+        R"(Return a token with which another cluster can make this one its peer.
+
+The token contains a key: keep it secret.
+
+Parameters
+----------
+ioctx
+    The pool.
+
+Returns
+-------
+The token.
+
+Raises
+------
+InvalidArgument
+    Mirroring of the pool is disabled.
+
+Implements: rbd_mirror_peer_bootstrap_create)",
         py::arg("ioctx"));
     define(
         rbd, "mirror_peer_bootstrap_import",
         [](const Rbd&, const IoCtxArgument& ioctx, const Flags& direction, const Name& token) {
             without_gil([&] { peers::import_token(ioctx, direction, token); });
         },
-        "Makes the cluster that made the token a peer, and this one that one's.\n\n"
-        "direction: RBD_MIRROR_PEER_DIRECTION_*. Raises InvalidArgument.\n\n"
-        "Implements: rbd_mirror_peer_bootstrap_import",
+        R"(Make the cluster that created a token a peer of this one, and this one a peer of that cluster.
+
+Parameters
+----------
+ioctx
+    The pool.
+direction
+    One of `RBD_MIRROR_PEER_DIRECTION_*`.
+token
+    The token.
+
+Raises
+------
+InvalidArgument
+    The token is damaged, or the direction is not one of those.
+
+Implements: rbd_mirror_peer_bootstrap_import)",
         py::arg("ioctx"), py::arg("direction"), py::arg("token"));
     define(
         rbd, "mirror_peer_add",
@@ -55,10 +85,31 @@ void define_peers(py::module_& m, RbdClass& rbd) {
             return text(
                 without_gil([&] { return peers::add(ioctx, site_name, client_name, direction); }));
         },
-        "Adds a peer; gives its uuid.\n\n"
-        "client_name: who to connect as, 'client.x'. direction: RBD_MIRROR_PEER_DIRECTION_*;\n"
-        "before Ceph 16 only the default. Raises ImageExists, InvalidArgument.\n\n"
-        "Implements: rbd_mirror_peer_site_add, rbd_mirror_peer_add",
+        R"(Add a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+site_name
+    The name of the peer's cluster.
+client_name
+    The client to connect as, such as 'client.mirror'.
+direction
+    One of `RBD_MIRROR_PEER_DIRECTION_*`; before Ceph 16, only the default.
+
+Returns
+-------
+The uuid of the peer.
+
+Raises
+------
+ImageExists
+    There is such a peer.
+InvalidArgument
+    An argument makes no sense.
+
+Implements: rbd_mirror_peer_site_add, rbd_mirror_peer_add)",
         py::arg("ioctx"), py::arg("site_name"), py::arg("client_name"),
         py::arg("direction") = static_cast<int>(constants::MIRROR_PEER_DIRECTION_RX_TX));
     define(
@@ -66,14 +117,33 @@ void define_peers(py::module_& m, RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid) {
             without_gil([&] { peers::remove(ioctx, uuid); });
         },
-        "Removes a peer; one that is not there is no error.\n\n"
-        "Implements: rbd_mirror_peer_site_remove, rbd_mirror_peer_remove",
+        R"(Remove a peer. No error is raised if there is no such peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+
+Implements: rbd_mirror_peer_site_remove, rbd_mirror_peer_remove)",
         py::arg("ioctx"), py::arg("uuid"));
     define(
         rbd, "mirror_peer_list",
         [m](const Rbd&, const py::object& ioctx) { return m.attr("MirrorPeerIterator")(ioctx); },
-        "The pool's peers, as an iterator of dicts.\n\n"
-        "Implements: rbd_mirror_peer_site_list, rbd_mirror_peer_list",
+        R"(Iterate over the pool's peers.
+
+Parameters
+----------
+ioctx
+    The pool.
+
+Returns
+-------
+An iterator of dicts of `uuid`, `direction` (`RBD_MIRROR_PEER_DIRECTION_*`), `site_name`,
+`cluster_name`, `mirror_uuid` and `client_name`.
+
+Implements: rbd_mirror_peer_site_list, rbd_mirror_peer_list)",
         py::arg("ioctx"));
     auto set_name = [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Name& name) {
         without_gil([&] { peers::set_name(ioctx, uuid, name); });
@@ -83,26 +153,90 @@ void define_peers(py::module_& m, RbdClass& rbd) {
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Name& client_name) {
             without_gil([&] { peers::set_client(ioctx, uuid, client_name); });
         },
-        "Changes the client name of a peer.\n\nRaises ImageNotFound.\n\n"
-        "Implements: rbd_mirror_peer_site_set_client_name, rbd_mirror_peer_set_client",
+        R"(Change the client name of a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+client_name
+    The client to connect as.
+
+Raises
+------
+ImageNotFound
+    There is no such peer.
+
+Implements: rbd_mirror_peer_site_set_client_name, rbd_mirror_peer_set_client)",
         py::arg("ioctx"), py::arg("uuid"), py::arg("client_name"));
     define(rbd, "mirror_peer_set_name", set_name,
-           "Changes the site name of a peer.\n\n"
-           "Raises ImageNotFound; ImageExists where a peer has that name.\n\n"
-           "Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster",
+           R"(Change the site name of a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+site_name
+    The name of the peer's cluster.
+
+Raises
+------
+ImageNotFound
+    There is no such peer.
+ImageExists
+    Another peer has that name.
+
+Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster)",
            py::arg("ioctx"), py::arg("uuid"), py::arg("site_name"));
     define(rbd, "mirror_peer_set_cluster", set_name,
-           "mirror_peer_set_name() by its older name.\n\n"
-           "Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster",
+           R"(Change the site name of a peer: `mirror_peer_set_name` under its older name.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+cluster_name
+    The name of the peer's cluster.
+
+Raises
+------
+ImageNotFound
+    There is no such peer.
+ImageExists
+    Another peer has that name.
+
+Implements: rbd_mirror_peer_site_set_name, rbd_mirror_peer_set_cluster)",
            py::arg("ioctx"), py::arg("uuid"), py::arg("cluster_name"));
     define_gated(
         rbd, "rbd_mirror_peer_site_set_direction", "mirror_peer_set_direction",
         [](const Rbd&, const IoCtxArgument& ioctx, const Name& uuid, const Flags& direction) {
             without_gil([&] { peers::set_direction(ioctx, uuid, direction); });
         },
-        "Changes the direction of a peer: RBD_MIRROR_PEER_DIRECTION_*.\n\n"
-        "Raises ImageNotFound, InvalidArgument.\n\n"
-        "Implements: rbd_mirror_peer_site_set_direction",
+        R"(Change the direction of a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+direction
+    One of `RBD_MIRROR_PEER_DIRECTION_*`.
+
+Raises
+------
+ImageNotFound
+    There is no such peer.
+InvalidArgument
+    `direction` is not one of those.
+
+Implements: rbd_mirror_peer_site_set_direction)",
         py::arg("ioctx"), py::arg("uuid"), py::arg("direction"));
 }
 
@@ -117,9 +251,25 @@ void define_attributes(RbdClass& rbd) {
             }
             return dict;
         },
-        "How to reach a peer: a dict with RBD_MIRROR_PEER_ATTRIBUTE_NAME_* as keys.\n\n"
-        "Raises ImageNotFound, also where none were ever set.\n\n"
-        "Implements: rbd_mirror_peer_site_get_attributes, rbd_mirror_peer_get_attributes",
+        R"(Return how to reach a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+
+Returns
+-------
+A dict with `RBD_MIRROR_PEER_ATTRIBUTE_NAME_*` as keys.
+
+Raises
+------
+ImageNotFound
+    There is no such peer, or its attributes were never set.
+
+Implements: rbd_mirror_peer_site_get_attributes, rbd_mirror_peer_get_attributes)",
         py::arg("ioctx"), py::arg("uuid"));
     define(
         rbd, "mirror_peer_set_attributes",
@@ -130,8 +280,23 @@ void define_attributes(RbdClass& rbd) {
             }
             without_gil([&] { peers::set_attributes(ioctx, uuid, pairs); });
         },
-        "Sets all attributes of a peer, from a dict of str.\n\nRaises ImageNotFound.\n\n"
-        "Implements: rbd_mirror_peer_site_set_attributes, rbd_mirror_peer_set_attributes",
+        R"(Set all attributes of a peer.
+
+Parameters
+----------
+ioctx
+    The pool.
+uuid
+    The uuid of the peer.
+attributes
+    A dict with `RBD_MIRROR_PEER_ATTRIBUTE_NAME_*` as keys.
+
+Raises
+------
+ImageNotFound
+    There is no such peer.
+
+Implements: rbd_mirror_peer_site_set_attributes, rbd_mirror_peer_set_attributes)",
         py::arg("ioctx"), py::arg("uuid"), py::arg("attributes"));
 }
 

@@ -16,8 +16,21 @@ void bind_pool(RbdClass& rbd) {
             }
             without_gil([&] { pool::init(ioctx, truth == 1); });
         },
-        "Makes a pool ready for images; force: even if another application has it.\n\n"
-        "Raises PermissionError where another application has it.\n\nImplements: rbd_pool_init",
+        R"(Prepare a pool for images.
+
+Parameters
+----------
+ioctx
+    The pool.
+force
+    Do it even if another application uses the pool.
+
+Raises
+------
+PermissionError
+    Another application uses the pool; see `force`.
+
+Implements: rbd_pool_init)",
         py::arg("ioctx"), py::arg("force"));
     define(
         rbd, "pool_stats_get",
@@ -34,10 +47,20 @@ void bind_pool(RbdClass& rbd) {
             dict["trash_snap_count"] = found.trash_snapshots;
             return dict;
         },
-        "What is in the pool: a dict of image_count, image_provisioned_bytes, "
-        "image_max_provisioned_bytes (with\nthe largest size of each image's snapshots), "
-        "image_snap_count, and the same for the trash with\ntrash_.\n\n"
-        "Implements: rbd_pool_stats_get",
+        R"(Return how many images a pool has, and how large they are.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+
+Returns
+-------
+A dict of `image_count`, `image_provisioned_bytes`, `image_max_provisioned_bytes` (with the
+largest size of each image's snapshots) and `image_snap_count`, and of the same for the trash,
+with `trash_` in place of `image_`.
+
+Implements: rbd_pool_stats_get)",
         py::arg("ioctx"));
 }
 

@@ -110,45 +110,121 @@ void bind_queries(ImageClass& image) {
         [](const PyImage& self, const Name& name) {
             return without_gil([&] { return snapshot::exists(self, name); });
         },
-        "Whether there is a snapshot of that name.\n\nImplements: rbd_snap_exists",
+        R"(Return whether the image has a snapshot with this name.
+
+Parameters
+----------
+name
+    The name.
+
+Returns
+-------
+True if it has.
+
+Implements: rbd_snap_exists)",
         py::arg("name"));
     define_gated(
         image, "rbd_snap_get_id", "snap_get_id",
         [](const PyImage& self, const Name& snap_name) {
             return without_gil([&] { return snapshot::id(self, snap_name); });
         },
-        "The id of a snapshot.\n\nRaises ImageNotFound.\n\nImplements: rbd_snap_get_id",
+        R"(Return the id of a snapshot.
+
+Parameters
+----------
+snap_name
+    The name of the snapshot.
+
+Returns
+-------
+The id.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_get_id)",
         py::arg("snap_name"));
     define_gated(
         image, "rbd_snap_get_name", "snap_get_name",
         [](const PyImage& self, const U64& snap_id) {
             return text(without_gil([&] { return snapshot::name(self, snap_id); }));
         },
-        "The name of a snapshot.\n\nRaises ImageNotFound.\n\nImplements: rbd_snap_get_name",
+        R"(Return the name of a snapshot.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+The name.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_get_name)",
         py::arg("snap_id"));
     define(
         image, "get_snap_timestamp",
         [](const PyImage& self, const U64& snap_id) {
             return to_python(without_gil([&] { return snapshot::timestamp(self, snap_id); }));
         },
-        "When the snapshot was taken, as a datetime in UTC; naive before Ceph 20.\n\n"
-        "Raises ImageNotFound.\n\n"
-        "Implements: rbd_snap_get_timestamp",
+        R"(Return when a snapshot was taken.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+A datetime in UTC, naive before Ceph 20.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_get_timestamp)",
         py::arg("snap_id"));
     define(
         image, "get_snap_limit",
         [](const PyImage& self) { return without_gil([&] { return snapshot::limit(self); }); },
-        "How many snapshots the image may have; 2**64-1 where there is no limit.\n\n"
-        "Implements: rbd_snap_get_limit");
+        R"(Return how many snapshots the image may have.
+
+Returns
+-------
+The number; 2**64-1 if there is no limit.
+
+Implements: rbd_snap_get_limit)");
     define(
         image, "set_snap_limit",
         [](const PyImage& self, const U64& limit) {
             without_gil([&] { snapshot::set_limit(self, limit); });
             return 0;
         },
-        "Limits how many snapshots the image may have; one more raises DiskQuotaExceeded.\n\n"
-        "Gives 0. Raises OSError with ERANGE where there are more already.\n\n"
-        "Implements: rbd_snap_set_limit",
+        R"(Limit how many snapshots the image may have. One more raises `DiskQuotaExceeded`.
+
+Parameters
+----------
+limit
+    The number.
+
+Returns
+-------
+0.
+
+Raises
+------
+OSError
+    The image has more snapshots already; the errno is ERANGE.
+
+Implements: rbd_snap_set_limit)",
         py::arg("limit"));
     define(
         image, "remove_snap_limit",
@@ -156,7 +232,13 @@ void bind_queries(ImageClass& image) {
             without_gil([&] { snapshot::set_limit(self, UINT64_MAX); });
             return 0;
         },
-        "Lets the image have any number of snapshots. Gives 0.\n\nImplements: rbd_snap_set_limit");
+        R"(Let the image have any number of snapshots.
+
+Returns
+-------
+0.
+
+Implements: rbd_snap_set_limit)");
 }
 
 }  // namespace
@@ -175,7 +257,20 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
 
     define(
         image, "list_snaps", [m](const py::object& self) { return m.attr("SnapIterator")(self); },
-        "The image's snapshots, as an iterator of dicts.\n\nImplements: rbd_snap_list");
+        R"(Iterate over the image's snapshots.
+
+Returns
+-------
+An iterator of dicts of `id`, `size` (bytes), `name` and `namespace`
+(`RBD_SNAP_NAMESPACE_TYPE_*`), and of `group`, `trash` or `mirror` for the types that have such
+a dict.
+
+Examples
+--------
+>>> [snapshot["name"] for snapshot in image.list_snaps()]
+['monday']
+
+Implements: rbd_snap_list)");
     define(
         image, "create_snap",
         [](const PyImage& self, const Name& name, const Flags& flags, const py::object& on_progress,
@@ -183,18 +278,61 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
             long_call(on_progress, timeout, snapshot::create, self.get(), name,
                       static_cast<uint32_t>(flags.value));
         },
-        "Takes a snapshot.\n\n"
-        "flags: RBD_SNAP_CREATE_*. on_progress(done, total) is called before each attempt to "
-        "quiesce\n"
-        "the image's other users, and cannot stop it. Raises ImageExists, ReadOnlyImage,\n"
-        "DiskQuotaExceeded.\n\n"
-        "Implements: rbd_snap_create2, rbd_snap_create",
+        R"(Take a snapshot of the image.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+flags
+    The sum of `RBD_SNAP_CREATE_*` bits.
+on_progress
+    `on_progress(done, total)` is called before each attempt to quiesce the image's other users.
+    The answer cannot stop it.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+ImageExists
+    There is a snapshot with this name.
+ReadOnlyImage
+    The image is open for reading alone.
+DiskQuotaExceeded
+    The image has as many snapshots as `set_snap_limit` allows.
+FunctionNotSupported
+    `flags` is not 0 and librbd is of Ceph 14.
+Timeout
+    `timeout` has passed.
+
+Examples
+--------
+>>> image.create_snap("monday")
+
+Implements: rbd_snap_create2, rbd_snap_create)",
         py::arg("name"), py::arg("flags") = 0, py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());
-    define_by_name(
-        image, "remove_snap", snapshot::remove,
-        "Removes a snapshot.\n\nRaises ImageNotFound, ImageBusy where it is protected.\n\n"
-        "Implements: rbd_snap_remove");
+    define_by_name(image, "remove_snap", snapshot::remove,
+                   R"(Remove a snapshot.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+ImageBusy
+    The snapshot is protected; see `unprotect_snap`.
+
+Examples
+--------
+>>> image.remove_snap("monday")
+
+Implements: rbd_snap_remove)");
     define(
         image, "remove_snap2",
         [](const PyImage& self, const Name& name, const Flags& flags, const py::object& on_progress,
@@ -202,10 +340,31 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
             long_call(on_progress, timeout, snapshot::remove_with_flags, self.get(), name,
                       static_cast<uint32_t>(flags.value));
         },
-        "Removes a snapshot.\n\n"
-        "flags: RBD_SNAP_REMOVE_UNPROTECT, _FLATTEN (its clones first), _FORCE (both).\n"
-        "on_progress(done, total) cannot stop it.\n\n"
-        "Raises ImageNotFound, ImageBusy where it is protected.\n\nImplements: rbd_snap_remove2",
+        R"(Remove a snapshot, with what is in the way of that.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+flags
+    The sum of `RBD_SNAP_REMOVE_UNPROTECT`, `RBD_SNAP_REMOVE_FLATTEN` (flatten its clones
+    first), or `RBD_SNAP_REMOVE_FORCE` (both).
+on_progress
+    `on_progress(done, total)` is called on the way. The answer cannot stop it.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+ImageBusy
+    The snapshot is protected.
+Timeout
+    `timeout` has passed.
+
+Implements: rbd_snap_remove2)",
         py::arg("name"), py::arg("flags"), py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());
     define(
@@ -213,16 +372,48 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
         [](const PyImage& self, const U64& snap_id) {
             without_gil([&] { snapshot::remove_by_id(self, snap_id); });
         },
-        "Removes a snapshot of whatever namespace type.\n\n"
-        "Raises ImageNotFound, ImageBusy where it is protected.\n\n"
-        "Implements: rbd_snap_remove_by_id",
+        R"(Remove a snapshot of any namespace type.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+ImageBusy
+    The snapshot is protected.
+
+Implements: rbd_snap_remove_by_id)",
         py::arg("snap_id"));
     define(
         image, "rename_snap",
         [](const PyImage& self, const Name& srcname, const Name& dstname) {
             without_gil([&] { snapshot::rename(self, srcname, dstname); });
         },
-        "Renames a snapshot.\n\nRaises ImageNotFound, ImageExists.\n\nImplements: rbd_snap_rename",
+        R"(Rename a snapshot.
+
+Parameters
+----------
+srcname
+    The present name.
+dstname
+    The new name.
+
+Raises
+------
+ImageNotFound
+    There is no snapshot `srcname`.
+ImageExists
+    There is a snapshot `dstname`.
+
+Examples
+--------
+>>> image.rename_snap("monday", "week-48")
+
+Implements: rbd_snap_rename)",
         py::arg("srcname"), py::arg("dstname"));
     define(
         image, "rollback_to_snap",
@@ -230,33 +421,125 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
            const py::object& timeout) {
             long_call(on_progress, timeout, snapshot::rollback, self.get(), name);
         },
-        "Makes the image what it was at the snapshot.\n\n"
-        "on_progress(done, total) may return -rbd.ECANCELED to stop: the image then holds "
-        "something\n"
-        "of both. Raises ImageNotFound, IOError, OperationCanceled, OperationNotSupported for an\n"
-        "image in migration.\n\n"
-        "Implements: rbd_snap_rollback_with_progress",
+        R"(Make the image what it was at a snapshot.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+on_progress
+    `on_progress(done, total)` is called on the way. It may return `-rbd.ECANCELED` to stop: the
+    image then holds something of both.
+timeout
+    How many seconds to wait; None means as long as it takes. librbd goes on with a call that
+    was not waited for.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+IOError
+    The cluster could not read or write.
+OperationNotSupported
+    The image is in migration.
+OperationCanceled
+    `on_progress` stopped it.
+Timeout
+    `timeout` has passed.
+
+Examples
+--------
+>>> image.rollback_to_snap("monday")
+
+Implements: rbd_snap_rollback_with_progress)",
         py::arg("name"), py::kw_only(), py::arg("on_progress") = py::none(),
         py::arg("timeout") = py::none());
     define_by_name(image, "protect_snap", snapshot::protect,
-                   "Protects a snapshot from removal, as old-style clones need.\n\n"
-                   "Raises ImageNotFound, ImageBusy where it is protected already.\n\n"
-                   "Implements: rbd_snap_protect");
-    define_by_name(
-        image, "unprotect_snap", snapshot::unprotect,
-        "Lifts the protection.\n\nRaises ImageBusy where clones need it, InvalidArgument where\n"
-        "there is none, ImageNotFound.\n\nImplements: rbd_snap_unprotect");
+                   R"(Protect a snapshot from removal, as clones of format 1 need it.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+ImageBusy
+    The snapshot is protected already.
+
+Examples
+--------
+>>> image.protect_snap("monday")
+
+Implements: rbd_snap_protect)");
+    define_by_name(image, "unprotect_snap", snapshot::unprotect,
+                   R"(End the protection of a snapshot.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+
+Raises
+------
+ImageBusy
+    Clones need the snapshot.
+InvalidArgument
+    The snapshot is not protected.
+ImageNotFound
+    There is no such snapshot.
+
+Examples
+--------
+>>> image.unprotect_snap("monday")
+
+Implements: rbd_snap_unprotect)");
     define_by_name(image, "is_protected_snap", snapshot::is_protected,
-                   "Whether the snapshot is protected.\n\nRaises ImageNotFound.\n\n"
-                   "Implements: rbd_snap_is_protected");
+                   R"(Return whether a snapshot is protected.
+
+Parameters
+----------
+name
+    The name of the snapshot.
+
+Returns
+-------
+True if it is.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_is_protected)");
     define(
         image, "set_snap",
         [](const PyImage& self, const std::optional<Name>& name) {
             without_gil([&] { snapshot::set(self, string(name)); });
         },
-        "Reads come from the snapshot from now on, and writes raise ReadOnlyImage; None: the head "
-        "again.\n\n"
-        "Raises ImageNotFound.\n\nImplements: rbd_snap_set",
+        R"(Read from a snapshot from now on.
+
+Writes then raise `ReadOnlyImage`.
+
+Parameters
+----------
+name
+    The name of the snapshot; None means the image itself again.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Examples
+--------
+>>> image.set_snap("monday")
+>>> old = image.read(0, 4096)
+>>> image.set_snap(None)
+
+Implements: rbd_snap_set)",
         py::arg("name"));
     define(
         image, "set_snap_by_id",
@@ -270,9 +553,19 @@ void bind_snapshot(py::module_& m, ImageClass& image) {
                 }
             });
         },
-        "As set_snap(), for a snapshot of whatever namespace type; None or 0: the head "
-        "again.\n\n"
-        "Raises ImageNotFound.\n\nImplements: rbd_snap_set_by_id",
+        R"(Read from a snapshot of any namespace type from now on, as `set_snap` does.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot; None or 0 means the image itself again.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_set_by_id)",
         py::arg("snap_id"));
     bind_queries(image);
 }

@@ -23,29 +23,88 @@ void bind_snapshot_namespace(ImageClass& image) {
         [](const PyImage& self, const U64& snap_id) {
             return without_gil([&] { return snapshot_namespace::type(self, snap_id); });
         },
-        "What made the snapshot: RBD_SNAP_NAMESPACE_TYPE_*.\n\nRaises ImageNotFound.\n\n"
-        "Implements: rbd_snap_get_namespace_type",
+        R"(Return what a snapshot was taken for.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+One of `RBD_SNAP_NAMESPACE_TYPE_*`.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+
+Implements: rbd_snap_get_namespace_type)",
         py::arg("snap_id"));
     define(image, "snap_get_group_namespace", asks(snapshot_namespace::group),
-           "The group snapshot that the snapshot is part of: a dict of pool (the group's pool id), "
-           "name and\nsnap_name.\n\n"
-           "Raises ImageNotFound, InvalidArgument for a snapshot of another type.\n\n"
-           "Implements: rbd_snap_get_group_namespace",
+           R"(Return the group snapshot that a snapshot is part of.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+A dict of `pool` (the id of the group's pool), `name` and `snap_name`.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+InvalidArgument
+    The snapshot is of another type.
+
+Implements: rbd_snap_get_group_namespace)",
            py::arg("snap_id"));
-    define(
-        image, "snap_get_trash_namespace", asks(snapshot_namespace::trash),
-        "What a snapshot was that was removed while clones need it: a dict of original_name, and\n"
-        "original_namespace_type where librbd tells it (Ceph 20).\n\n"
-        "Raises ImageNotFound, InvalidArgument for a snapshot of another type.\n\n"
-        "Implements: rbd_snap_get_trash_namespace2, rbd_snap_get_trash_namespace",
-        py::arg("snap_id"));
+    define(image, "snap_get_trash_namespace", asks(snapshot_namespace::trash),
+           R"(Return what a snapshot was that was removed while clones needed it.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+A dict of `original_name` and, from Ceph 20 on, `original_namespace_type`.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+InvalidArgument
+    The snapshot is of another type.
+
+Implements: rbd_snap_get_trash_namespace2, rbd_snap_get_trash_namespace)",
+           py::arg("snap_id"));
     define_gated(image, "rbd_snap_get_mirror_namespace", "snap_get_mirror_namespace",
                  asks(snapshot_namespace::mirror),
-                 "What a snapshot of mirroring is: a dict of state (RBD_SNAP_MIRROR_STATE_*),\n"
-                 "mirror_peer_uuids, complete, primary_mirror_uuid, primary_snap_id and\n"
-                 "last_copied_object_number.\n\n"
-                 "Raises ImageNotFound, InvalidArgument for a snapshot of another type.\n\n"
-                 "Implements: rbd_snap_get_mirror_namespace",
+                 R"(Return what a snapshot of mirroring is.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Returns
+-------
+A dict of `state` (`RBD_SNAP_MIRROR_STATE_*`), `mirror_peer_uuids`, `complete`,
+`primary_mirror_uuid`, `primary_snap_id` and `last_copied_object_number`.
+
+Raises
+------
+ImageNotFound
+    There is no such snapshot.
+InvalidArgument
+    The snapshot is of another type.
+
+Implements: rbd_snap_get_mirror_namespace)",
                  py::arg("snap_id"));
 }
 

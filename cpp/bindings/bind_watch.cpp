@@ -175,8 +175,13 @@ void bind_watch(py::module_& m, ImageClass& image) {
     define(
         image, "watchers_list",
         [m](const py::object& self) { return m.attr("WatcherIterator")(self); },
-        "Who watches the image, which is who has it open for writing, as an iterator of dicts.\n\n"
-        "Implements: rbd_watchers_list");
+        R"(Iterate over the clients that watch the image, which are those that have it open for writing.
+
+Returns
+-------
+An iterator of dicts of `addr`, `id` and `cookie`.
+
+Implements: rbd_watchers_list)");
 
     py::class_<watch::Watch, std::shared_ptr<watch::Watch>> type(
         m, "Watch",
@@ -193,31 +198,59 @@ void bind_watch(py::module_& m, ImageClass& image) {
         type, [](watch::Watch& self) { without_gil([&] { self.close(); }); }, "The watch itself.",
         "Ends the watch; never hides the body's exception.");
     define(image, "on_update", on_update,
-           "Calls callback() whenever the image has changed, by whoever: its size, its snapshots,\n"
-           "its features. Gives a Watch.\n\n"
-           "Changes in quick succession may be one call. It runs in the thread of asynchronous\n"
-           "callbacks; what it raises goes to sys.unraisablehook.\n\n"
-           "Implements: rbd_update_watch",
+           R"(Call a function whenever the image has changed, by whichever client.
+
+Changes are those of its size, its snapshots and its features. Changes in quick succession may
+be one call.
+
+Parameters
+----------
+callback
+    `callback()`. It runs in the thread of asynchronous callbacks; what it raises goes to
+    `sys.unraisablehook`.
+
+Returns
+-------
+The watch; close it to end the calls.
+
+Implements: rbd_update_watch)",
            py::arg("callback"));
-    define_gated(
-        image, "rbd_quiesce_watch", "on_quiesce", on_quiesce,
-        "Calls quiesce() before anyone takes a snapshot of the image, which waits for it to\n"
-        "return, and unquiesce() afterwards; either may be None. Gives a Watch.\n\n"
-        "Where quiesce raises, the snapshot fails with the exception's errno (EIO where it has\n"
-        "none), unless it is taken with RBD_SNAP_CREATE_IGNORE_QUIESCE_ERROR. They run in the\n"
-        "thread of asynchronous callbacks; what they raise goes to sys.unraisablehook.\n\n"
-        "quiesce may read, and may write and flush where is_exclusive_lock_owner() says so. Who\n"
-        "takes a snapshot keeps the lock: without it, a write or flush waits for the end of the\n"
-        "snapshot, and that for quiesce. There is nothing to flush then either: what this client\n"
-        "wrote went to the cluster with the lock. Nor may it change the image's snapshots.\n\n"
-        "timeout: how many seconds quiesce may take, after which the snapshot fails with "
-        "ImageBusy\n"
-        "and quiesce goes on; None for no limit. Keep it below 5 seconds for each of the attempts\n"
-        "in rbd_quiesce_notification_attempts, 10 by default: librbd's own limit leaves the image\n"
-        "without snapshots for minutes.\n\n"
-        "Implements: rbd_quiesce_watch, rbd_quiesce_complete",
-        py::arg("quiesce"), py::arg("unquiesce") = py::none(), py::kw_only(),
-        py::arg("timeout") = 40.0);
+    define_gated(image, "rbd_quiesce_watch", "on_quiesce", on_quiesce,
+                 R"(Call functions before and after anyone takes a snapshot of the image.
+
+The snapshot waits for `quiesce` to return. Either function may be None.
+
+Parameters
+----------
+quiesce
+    `quiesce()`, called before the snapshot.
+unquiesce
+    `unquiesce()`, called after it.
+timeout
+    How many seconds `quiesce` may take. After that the snapshot fails with `ImageBusy`, and
+    `quiesce` goes on. None means no limit. Keep it below 5 seconds for each of the attempts in
+    `rbd_quiesce_notification_attempts`, 10 by default: librbd's own limit leaves the image
+    without snapshots for minutes.
+
+Returns
+-------
+The watch; close it to end the calls.
+
+Notes
+-----
+They run in the thread of asynchronous callbacks; what they raise goes to `sys.unraisablehook`.
+If `quiesce` raises, the snapshot fails with the exception's errno (EIO if it has none), unless
+it is taken with `RBD_SNAP_CREATE_IGNORE_QUIESCE_ERROR`.
+
+`quiesce` may read. It may write and flush if `is_exclusive_lock_owner` returns true. The client
+that takes the snapshot keeps the lock. Without the lock, a write or flush waits for the end of
+the snapshot, and the snapshot waits for `quiesce`. There is nothing to flush then either,
+because what this client wrote went to the cluster with the lock. `quiesce` must not change the
+image's snapshots.
+
+Implements: rbd_quiesce_watch, rbd_quiesce_complete)",
+                 py::arg("quiesce"), py::arg("unquiesce") = py::none(), py::kw_only(),
+                 py::arg("timeout") = 40.0);
 }
 
 }  // namespace rbdxx::python

@@ -1,6 +1,6 @@
-"""The types of what goes in and comes out, for annotations: nothing here is needed to run.
+"""The types of arguments and results, for annotations. Nothing here is needed to run a program.
 
-The dicts that methods give have the keys of the stock module; each is a TypedDict here. Sizes,
+The dicts that methods return have the keys of the stock module; each is a TypedDict here. Sizes,
 offsets and lengths are bytes; times are datetimes in UTC, naive before Ceph 20.
 """
 
@@ -31,21 +31,21 @@ else:
 
 #: A name or other text: str is encoded as UTF-8 with surrogateescape.
 Text = Union[str, bytes]
-#: Where a snapshot goes: its name or its number.
+#: A snapshot: its name or its id.
 Snapshot = Union[str, bytes, int]
-#: on_progress(done, total). A negative int stops what can be stopped, as in -rbd.ECANCELED.
+#: on_progress(done, total). A negative int, such as -rbd.ECANCELED, stops what can be stopped.
 OnProgress = Callable[[int, int], Optional[int]]
 #: iterate_cb(offset, length, exists). A negative int ends the iteration as an error of that number.
 OnExtent = Callable[[int, int, bool], Optional[int]]
-#: oncomplete(completion) of asynchronous calls that give nothing.
+#: oncomplete(completion) of asynchronous calls without a result.
 OnComplete = Callable[["Completion"], object]
-#: oncomplete(completion, data): None where the read failed.
+#: oncomplete(completion, data): None if the read failed.
 OnRead = Callable[["Completion", Optional[bytes]], object]
-#: oncomplete(completion, number): None where the call failed.
+#: oncomplete(completion, number): None if the call failed.
 OnNumber = Callable[["Completion", Optional[int]], object]
-#: oncomplete(completion, image): the image is closed where opening failed.
+#: oncomplete(completion, image): the image is closed if opening failed.
 OnOpen = Callable[["Completion", "Image"], object]
-#: oncomplete(completion, info): None where the call failed.
+#: oncomplete(completion, info): None if the call failed.
 OnMirrorInfo = Callable[["Completion", Optional["MirrorInfo"]], object]
 
 
@@ -69,9 +69,9 @@ class _NumpyArray(Protocol):
     def __array_interface__(self) -> Dict[str, Any]: ...
 
 
-#: Whatever is taken for memory: bytes, bytearray, memoryview, array, mmap, a numpy array ...
+#: Memory: bytes, bytearray, memoryview, array, mmap, a numpy array ...
 AnyBuffer = Union[Buffer, _NumpyArray]
-#: Whatever is taken for an I/O context.
+#: An I/O context: ours, the stock module's, or a ctypes one.
 AnyIoctx = Union["Ioctx", StockIoctx, CtypesIoctx]
 
 
@@ -79,323 +79,324 @@ AnyIoctx = Union["Ioctx", StockIoctx, CtypesIoctx]
 
 
 class ImageEntry(TypedDict):
-    """One image of RBD.list2()."""
+    """One image of `RBD.list2`."""
 
-    id: str
-    name: str
+    id: str  # the image's id
+    name: str  # the image's name
 
 
 class ImageStat(TypedDict):
-    """Image.stat()."""
+    """What `Image.stat` returns."""
 
-    size: int
-    obj_size: int
-    num_objs: int
-    order: int
-    block_name_prefix: str
-    parent_pool: int
-    parent_name: str
+    size: int  # bytes
+    obj_size: int  # the size of an object in bytes
+    num_objs: int  # how many objects the size takes
+    order: int  # obj_size as a power of two
+    block_name_prefix: str  # what the names of the objects begin with
+    parent_pool: int  # always -1
+    parent_name: str  # always ''
 
 
 class _ParentSpec(TypedDict):
-    pool_name: str
-    pool_namespace: str
-    image_name: str
-    snap_name: str
+    pool_name: str  # the parent's pool
+    pool_namespace: str  # its namespace; '' for none
+    image_name: str  # the parent image
+    snap_name: str  # the parent's snapshot
 
 
 class ParentSpec(_ParentSpec, total=False):
-    """Image.get_parent_image_spec(); more than names since Ceph 20."""
+    """What `Image.get_parent_image_spec` returns; more than names from Ceph 20 on."""
 
-    pool_id: int
-    image_id: str
-    trash: bool
-    snap_id: int
-    snap_namespace_type: int
+    pool_id: int  # the id of the pool
+    image_id: str  # the id of the image
+    trash: bool  # whether the parent is in the trash
+    snap_id: int  # the id of the snapshot
+    snap_namespace_type: int  # RBD_SNAP_NAMESPACE_TYPE_*
 
 
 class ChildEntry(TypedDict):
-    """One clone of Image.list_children2() and list_descendants()."""
+    """One clone of `Image.list_children2` and `Image.list_descendants`."""
 
-    pool: str
-    pool_namespace: str
-    image: str
-    id: str
-    trash: bool
+    pool: str  # the clone's pool
+    pool_namespace: str  # its namespace; '' for none
+    image: str  # the clone's name
+    id: str  # the clone's id
+    trash: bool  # whether the clone is in the trash
 
 
 class ConfigEntry(TypedDict):
-    """One option of config_list(); source is RBD_CONFIG_SOURCE_*."""
+    """One option of `Image.config_list` and `RBD.config_list`."""
 
-    name: str
-    value: str
-    source: int
+    name: str  # the option
+    value: str  # its value, as text
+    source: int  # RBD_CONFIG_SOURCE_*: where the value comes from
 
 
 # Snapshots
 
 
 class GroupOrigin(TypedDict):
-    """Image.snap_get_group_namespace(): the group snapshot that a snapshot is part of."""
+    """The group snapshot that a snapshot is part of: `Image.snap_get_group_namespace`."""
 
-    pool: int
-    name: str
-    snap_name: str
+    pool: int  # the id of the group's pool
+    name: str  # the group's name
+    snap_name: str  # the group's snapshot
 
 
 class _TrashOrigin(TypedDict):
-    original_name: str
+    original_name: str  # the name before the removal
 
 
 class TrashOrigin(_TrashOrigin, total=False):
-    """Image.snap_get_trash_namespace(); the type is known since Ceph 20."""
+    """What a removed snapshot was: `Image.snap_get_trash_namespace`."""
 
-    original_namespace_type: int
+    original_namespace_type: int  # RBD_SNAP_NAMESPACE_TYPE_*; from Ceph 20 on
 
 
 class MirrorOrigin(TypedDict):
-    """Image.snap_get_mirror_namespace(); state is RBD_SNAP_MIRROR_STATE_*."""
+    """What a snapshot of mirroring is: `Image.snap_get_mirror_namespace`."""
 
-    state: int
-    mirror_peer_uuids: List[str]
-    complete: bool
-    primary_mirror_uuid: str
-    primary_snap_id: int
-    last_copied_object_number: int
+    state: int  # RBD_SNAP_MIRROR_STATE_*
+    mirror_peer_uuids: List[str]  # the peers that still need it
+    complete: bool  # whether all of it has been copied
+    primary_mirror_uuid: str  # the site it was copied from; '' on the primary
+    primary_snap_id: int  # the id of the snapshot there
+    last_copied_object_number: int  # how far the copy is
 
 
 class _SnapshotEntry(TypedDict):
-    id: int
-    size: int
-    name: str
-    namespace: int
+    id: int  # the snapshot's id
+    size: int  # the image's size then, in bytes
+    name: str  # the snapshot's name
+    namespace: int  # RBD_SNAP_NAMESPACE_TYPE_*
 
 
 class SnapshotEntry(_SnapshotEntry, total=False):
-    """One snapshot of Image.list_snaps(); namespace is RBD_SNAP_NAMESPACE_TYPE_*.
+    """One snapshot of `Image.list_snaps`.
 
-    Of group, trash and mirror there is the one of that type; None where it went meanwhile.
+    Of group, trash and mirror, the dict has the one of the snapshot's type. It is None if the
+    snapshot was removed meanwhile.
     """
 
-    group: Optional[GroupOrigin]
-    trash: Optional[TrashOrigin]
-    mirror: Optional[MirrorOrigin]
+    group: Optional[GroupOrigin]  # if the snapshot is of a group
+    trash: Optional[TrashOrigin]  # if it was removed while clones needed it
+    mirror: Optional[MirrorOrigin]  # if it is of mirroring
 
 
 class TrashEntry(TypedDict):
-    """RBD.trash_get(), and one image of trash_list()."""
+    """What `RBD.trash_get` returns, and one image of `RBD.trash_list`."""
 
-    id: str
-    name: str
-    source: str
-    deletion_time: datetime.datetime
-    deferment_end_time: datetime.datetime
+    id: str  # the image's id
+    name: str  # the name it had
+    source: str  # 'USER', 'MIRRORING', 'MIGRATION', 'REMOVING' or 'USER_PARENT'
+    deletion_time: datetime.datetime  # when it was moved to the trash
+    deferment_end_time: datetime.datetime  # until when the trash keeps it
 
 
 class MigrationStatus(TypedDict):
-    """RBD.migration_status(); state is RBD_IMAGE_MIGRATION_STATE_*."""
+    """What `RBD.migration_status` returns."""
 
-    source_pool_id: int
-    source_pool_namespace: str
-    source_image_name: str
-    source_image_id: str
-    dest_pool_id: int
-    dest_pool_namespace: str
-    dest_image_name: str
-    dest_image_id: str
-    state: int
-    state_description: str
+    source_pool_id: int  # -1 if it is imported
+    source_pool_namespace: str  # '' for none
+    source_image_name: str  # '' if it is imported
+    source_image_id: str  # '' if it is imported
+    dest_pool_id: int  # the id of the destination's pool
+    dest_pool_namespace: str  # '' for none
+    dest_image_name: str  # the name at the destination
+    dest_image_id: str  # the id at the destination
+    state: int  # RBD_IMAGE_MIGRATION_STATE_*
+    state_description: str  # more about the state, such as an error
 
 
 # Locks, watchers
 
 
 class LockerList(TypedDict):
-    """Image.list_lockers() where somebody holds a lock: (client, cookie, address) of each."""
+    """What `Image.list_lockers` returns if somebody holds a lock."""
 
-    tag: str
-    exclusive: bool
-    lockers: List[Tuple[str, str, str]]
+    tag: str  # what the holders of a shared lock agree on
+    exclusive: bool  # whether nobody else can share it
+    lockers: List[Tuple[str, str, str]]  # client, cookie and address of each holder
 
 
 class LockOwner(TypedDict):
-    """One holder of Image.lock_get_owners(); mode is RBD_LOCK_MODE_*."""
+    """One holder of `Image.lock_get_owners`."""
 
-    mode: int
-    owner: str
+    mode: int  # RBD_LOCK_MODE_*
+    owner: str  # the client, as lock_break takes it
 
 
 class Watcher(TypedDict):
-    """One client of Image.watchers_list()."""
+    """One client of `Image.watchers_list`."""
 
-    addr: str
-    id: int
-    cookie: int
+    addr: str  # the client's address
+    id: int  # the client's number
+    cookie: int  # the number of its watch
 
 
 # Groups
 
 
 class ImageGroup(TypedDict):
-    """Image.group()."""
+    """What `Image.group` returns."""
 
-    pool: int
-    name: str
+    pool: int  # the id of the group's pool; -1 for none
+    name: str  # the group's name; '' for none
 
 
 class GroupImageEntry(TypedDict):
-    """One image of Group.list_images(); state is RBD_GROUP_IMAGE_STATE_*."""
+    """One image of `Group.list_images`."""
 
-    name: str
-    pool: int
-    state: int
+    name: str  # the image's name
+    pool: int  # the id of its pool
+    state: int  # RBD_GROUP_IMAGE_STATE_*
 
 
 class GroupSnapshotMember(TypedDict):
     """One image's part of a group snapshot."""
 
-    pool_id: int
-    snap_id: int
-    image_name: str
+    pool_id: int  # the id of the image's pool
+    snap_id: int  # the id of the image's snapshot
+    image_name: str  # the image's name
 
 
 class _GroupSnapshotEntry(TypedDict):
-    name: str
-    state: int
+    name: str  # the snapshot's name
+    state: int  # RBD_GROUP_SNAP_STATE_*
 
 
 class GroupSnapshotEntry(_GroupSnapshotEntry, total=False):
-    """One snapshot of Group.list_snaps(); more than name and state since Ceph 20."""
+    """One snapshot of `Group.list_snaps`; more than name and state from Ceph 20 on."""
 
-    id: str
-    namespace_type: int
-    image_snap_name: str
-    image_snaps: List[GroupSnapshotMember]
+    id: str  # the snapshot's id
+    namespace_type: int  # RBD_GROUP_SNAP_NAMESPACE_TYPE_*
+    image_snap_name: str  # the name of the images' snapshots
+    image_snaps: List[GroupSnapshotMember]  # each image's part
 
 
 class GroupSnapshot(TypedDict):
-    """Group.get_snap_info(); state is RBD_GROUP_SNAP_STATE_*."""
+    """What `Group.get_snap_info` returns."""
 
-    id: str
-    name: str
-    state: int
-    namespace_type: int
-    image_snap_name: str
-    image_snaps: List[GroupSnapshotMember]
+    id: str  # the snapshot's id
+    name: str  # the snapshot's name
+    state: int  # RBD_GROUP_SNAP_STATE_*
+    namespace_type: int  # RBD_GROUP_SNAP_NAMESPACE_TYPE_*
+    image_snap_name: str  # the name of the images' snapshots
+    image_snaps: List[GroupSnapshotMember]  # each image's part
 
 
 # Pools
 
 
 class PoolStats(TypedDict):
-    """RBD.pool_stats_get()."""
+    """What `RBD.pool_stats_get` returns."""
 
-    image_count: int
-    image_provisioned_bytes: int
-    image_max_provisioned_bytes: int
-    image_snap_count: int
-    trash_count: int
-    trash_provisioned_bytes: int
-    trash_max_provisioned_bytes: int
-    trash_snap_count: int
+    image_count: int  # how many images
+    image_provisioned_bytes: int  # the sum of their sizes
+    image_max_provisioned_bytes: int  # the same with the largest size among each one's snapshots
+    image_snap_count: int  # how many snapshots they have
+    trash_count: int  # how many images are in the trash
+    trash_provisioned_bytes: int  # the sum of their sizes
+    trash_max_provisioned_bytes: int  # the same with the largest size among each one's snapshots
+    trash_snap_count: int  # how many snapshots they have
 
 
 class IoctxStats(TypedDict):
-    """rbd.rados.Ioctx.get_stats()."""
+    """What `rbd.rados.Ioctx.get_stats` returns."""
 
-    num_bytes: int
-    num_kb: int
-    num_objects: int
-    num_object_clones: int
-    num_object_copies: int
-    num_objects_missing_on_primary: int
-    num_objects_unfound: int
-    num_objects_degraded: int
-    num_rd: int
-    num_rd_kb: int
-    num_wr: int
-    num_wr_kb: int
+    num_bytes: int  # bytes that the objects take
+    num_kb: int  # the same in KiB
+    num_objects: int  # objects
+    num_object_clones: int  # older versions of objects, for snapshots
+    num_object_copies: int  # objects times replicas
+    num_objects_missing_on_primary: int  # objects that their first OSD lacks
+    num_objects_unfound: int  # objects that no OSD has
+    num_objects_degraded: int  # objects with too few replicas
+    num_rd: int  # reads since the pool was created
+    num_rd_kb: int  # KiB read since then
+    num_wr: int  # writes since then
+    num_wr_kb: int  # KiB written since then
 
 
 class ObjectLockers(TypedDict):
-    """rbd.rados.Ioctx.list_lockers(): client, cookie and address of each."""
+    """What `rbd.rados.Ioctx.list_lockers` returns."""
 
-    tag: str
-    exclusive: bool
-    lockers: List[Tuple[str, str, str]]
+    tag: str  # what the holders of a shared lock agree on
+    exclusive: bool  # whether nobody else can share it
+    lockers: List[Tuple[str, str, str]]  # client, cookie and address of each holder
 
 
 class ClusterStats(TypedDict):
-    """rbd.rados.Rados.get_cluster_stats()."""
+    """What `rbd.rados.Rados.get_cluster_stats` returns."""
 
-    kb: int
-    kb_used: int
-    kb_avail: int
-    num_objects: int
+    kb: int  # KiB that the OSDs have
+    kb_used: int  # KiB that are in use
+    kb_avail: int  # KiB that are free
+    num_objects: int  # objects of all pools
 
 
 # Mirroring
 
 
 class MirrorPeer(TypedDict):
-    """One peer of RBD.mirror_peer_list(); direction is RBD_MIRROR_PEER_DIRECTION_*."""
+    """One peer of `RBD.mirror_peer_list`."""
 
-    uuid: str
-    direction: int
-    site_name: str
-    cluster_name: str
-    mirror_uuid: str
-    client_name: str
+    uuid: str  # the peer's uuid
+    direction: int  # RBD_MIRROR_PEER_DIRECTION_*
+    site_name: str  # the name of its cluster
+    cluster_name: str  # the same, under its older name
+    mirror_uuid: str  # what the peer calls itself
+    client_name: str  # the client to connect as
 
 
 class MirrorInfo(TypedDict):
-    """Image.mirror_image_get_info(); state is RBD_MIRROR_IMAGE_*."""
+    """What `Image.mirror_image_get_info` returns."""
 
-    global_id: str
-    state: int
-    primary: bool
+    global_id: str  # the same on every site; '' if it is not mirrored
+    state: int  # RBD_MIRROR_IMAGE_*
+    primary: bool  # whether clients can write it here
 
 
 class MirrorInfoEntry(MirrorInfo):
-    """The second of each pair of RBD.mirror_image_info_list(); mode is RBD_MIRROR_IMAGE_MODE_*."""
+    """The second of each pair of `RBD.mirror_image_info_list`."""
 
-    mode: int
+    mode: int  # RBD_MIRROR_IMAGE_MODE_*
 
 
 class MirrorSite(TypedDict):
-    """What another site's daemon says of an image; state is MIRROR_IMAGE_STATUS_STATE_*."""
+    """What another site's daemon reports of an image."""
 
-    mirror_uuid: str
-    state: int
-    description: str
-    last_update: datetime.datetime
-    up: bool
+    mirror_uuid: str  # the site
+    state: int  # MIRROR_IMAGE_STATUS_STATE_*
+    description: str  # more about the state
+    last_update: datetime.datetime  # when the daemon reported it
+    up: bool  # whether the daemon runs
 
 
 class _MirrorStatus(TypedDict):
-    name: str
-    id: str
-    state: int
-    description: str
-    last_update: datetime.datetime
-    up: bool
-    remote_statuses: List[MirrorSite]
+    name: str  # the image's name
+    id: str  # the image's id
+    state: int  # MIRROR_IMAGE_STATUS_STATE_*
+    description: str  # more about the state
+    last_update: datetime.datetime  # when the local daemon reported it
+    up: bool  # whether the daemon runs
+    remote_statuses: List[MirrorSite]  # the same of every other site
 
 
 class MirrorStatus(_MirrorStatus):
-    """Image.mirror_image_get_status()."""
+    """What `Image.mirror_image_get_status` returns."""
 
-    info: MirrorInfo
+    info: MirrorInfo  # as mirror_image_get_info() returns it
 
 
 class ListedMirrorInfo(TypedDict):
-    """MirrorInfo without what a pool's list does not know."""
+    """`MirrorInfo` without what a pool's list does not know."""
 
-    global_id: str
-    state: int
+    global_id: str  # the same on every site
+    state: int  # RBD_MIRROR_IMAGE_*
 
 
 class ListedMirrorStatus(_MirrorStatus):
-    """One image of RBD.mirror_image_status_list()."""
+    """One image of `RBD.mirror_image_status_list`."""
 
-    info: ListedMirrorInfo
+    info: ListedMirrorInfo  # without what the list does not know

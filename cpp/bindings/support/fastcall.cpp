@@ -120,21 +120,135 @@ void bind_fastcall(ImageClass& image) {
     static PyMethodDef methods[] = {
         {"read", function(read), with_keywords,
          "read($self, offset, length, fadvise_flags=0)\n--\n\n"
-         "Reads `length` bytes from `offset`, as bytes; shorter only at the end of the image.\n\n"
-         "Raises InvalidArgument outside the image, IOError.\n\nImplements: rbd_read, rbd_read2"},
+         R"(Read bytes from the image.
+
+Parameters
+----------
+offset
+    Where to begin, in bytes.
+length
+    How many bytes to read. A read across the end of the image returns fewer.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The bytes.
+
+Raises
+------
+InvalidArgument
+    `offset` is beyond the end of the image, or the image is closed.
+IOError
+    The cluster could not read.
+MemoryError
+    There is not enough memory for `length` bytes.
+OverflowError
+    `offset` or `length` is negative, or 2**64 or more.
+
+Notes
+-----
+The interpreter lock is released for the whole call. Ctrl-C takes effect when the call returns;
+the setting `rados_osd_op_timeout` bounds how long that can take.
+
+Examples
+--------
+>>> image.write(b"hello", 0)
+5
+>>> image.read(0, 5)
+b'hello'
+
+Implements: rbd_read, rbd_read2)"},
         {"readinto", function(readinto), with_keywords,
          "readinto($self, buffer, offset, fadvise_flags=0)\n--\n\n"
-         "Reads into a writable C-contiguous buffer, as many bytes as it has; gives how many "
-         "came.\n\n"
-         "Fewer come only at the end of the image. Raises TypeError for a read-only buffer,\n"
-         "BufferError for one that is not contiguous.\n\nImplements: rbd_read, rbd_read2"},
+         R"(Read bytes from the image into memory that is there already, without a copy.
+
+Parameters
+----------
+buffer
+    Where the bytes go: any writable C-contiguous buffer, such as a bytearray or a numpy array.
+    Its size is how many bytes are read.
+offset
+    Where to begin, in bytes.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The number of bytes read. It is less than the size of the buffer only at the end of the image.
+
+Raises
+------
+InvalidArgument
+    `offset` is beyond the end of the image, or the image is closed.
+IOError
+    The cluster could not read.
+TypeError
+    `buffer` is not a buffer, or is read-only.
+BufferError
+    `buffer` is not contiguous.
+
+Examples
+--------
+>>> buffer = bytearray(4096)
+>>> image.readinto(buffer, 0)
+4096
+
+Implements: rbd_read, rbd_read2)"},
         {"write", function(write), with_keywords,
          "write($self, data, offset, fadvise_flags=0)\n--\n\n"
-         "Writes the bytes of a C-contiguous buffer at `offset`; gives how many.\n\n"
-         "Raises IncompleteWriteError across the end of the image, InvalidArgument beyond it,\n"
-         "ReadOnlyImage, TypeError for what is no buffer.\n\nImplements: rbd_write, rbd_write2"},
+         R"(Write bytes to the image, without a copy.
+
+Parameters
+----------
+data
+    The bytes: any C-contiguous buffer, such as bytes, a memoryview, an mmap or a numpy array.
+offset
+    Where to begin, in bytes.
+fadvise_flags
+    The sum of `rbd.rados.LIBRADOS_OP_FLAG_FADVISE_*` bits.
+
+Returns
+-------
+The number of bytes written.
+
+Raises
+------
+IncompleteWriteError
+    The data goes past the end of the image; what is before the end was written.
+InvalidArgument
+    `offset` is at the end of the image or beyond, or the image is closed.
+ReadOnlyImage
+    The image is open for reading alone, or another client keeps the exclusive lock.
+TypeError
+    `data` is not a buffer.
+BufferError
+    `data` is not contiguous.
+
+Notes
+-----
+librbd's cache may hold the data back until `flush` or `close`.
+
+Examples
+--------
+>>> image.write(b"hello", 0)
+5
+
+Implements: rbd_write, rbd_write2)"},
         {"size", size, METH_NOARGS,
-         "size($self)\n--\n\nThe size in bytes.\n\nImplements: rbd_get_size"},
+         "size($self)\n--\n\n"
+         R"(Return the size of the image.
+
+Returns
+-------
+Bytes. With encryption loaded, the header does not count.
+
+Examples
+--------
+>>> image.size()
+67108864
+
+Implements: rbd_get_size)"},
     };
     define(image, methods);
 }
