@@ -40,3 +40,15 @@ write_basic_package_version_file(rbdxxConfigVersion.cmake COMPATIBILITY SameMino
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfigVersion.cmake
         DESTINATION ${RBDXX_CMAKEDIR})
+
+# The same for pkg-config, and so for Meson. Its paths are relative to the file, so that the tree, or
+# the Python package, can be moved.
+set(RBDXX_PKGCONFIGDIR ${RBDXX_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH RBDXX_PKGCONFIG_TO_PREFIX /${RBDXX_PKGCONFIGDIR} /)
+string(REGEX REPLACE "/$" "" RBDXX_PKGCONFIG_TO_PREFIX "${RBDXX_PKGCONFIG_TO_PREFIX}")
+set(RBDXX_DL "")
+foreach(library IN LISTS CMAKE_DL_LIBS)
+  string(APPEND RBDXX_DL "-l${library}")
+endforeach()
+configure_file(cmake/rbdxx.pc.in rbdxx.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rbdxx.pc DESTINATION ${RBDXX_PKGCONFIGDIR})

@@ -10,12 +10,14 @@ import rbd
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "extension"))
 
+import cppheaders  # noqa: E402
+
 project = "rbd"
 author = "the rbd developers"
 copyright = author
 version = release = rbd.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "topics"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "topics", "cppheaders"]
 exclude_patterns = ["requirements.txt", "_data"]
 
 myst_enable_extensions = ["colon_fence"]
@@ -29,6 +31,14 @@ autoclass_content = "both"
 python_use_unqualified_type_names = True
 # A name that nothing documents is an error; docs/extension/docstrings.py knows what is not ours.
 nitpicky = True
+# Of C++: the standard library and the C libraries, the types of the C API, parameters of templates.
+nitpick_ignore_regex = [
+    (r"cpp:.*", r"(std|abi)(::.*)?"),
+    (r"cpp:.*", r"u?int\d+_t|s?size_t|iovec|timespec|timeval|time_t|(rbd|rados)_\w+_t"),
+    # Namespaces, and what only the library itself uses.
+    (r"cpp:.*", "|".join(["engine", "rados", *cppheaders.namespaces()])),
+    (r"cpp:.*", r"Handle|Guard|Secret|Version|\w+State|Use<.*>|watch::Watch|object::Status"),
+]
 add_module_names = False
 
 html_theme = "furo"

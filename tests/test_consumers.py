@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import ModuleType
+from typing import Dict
 
 import pytest
 
@@ -80,10 +81,82 @@ def test_downstream_with_an_install_tree(
     assert "librbd.so" not in linked
 
 
+def run_tutorial(program: Path, rbd_cluster: rbd.testing.Cluster, image: str) -> None:
+    command = [str(program), str(rbd_cluster.conffile), rbd_cluster.pools[0], image]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "docs/cpp.md").read_text()
+    assert f"```text\n{done.stdout}```" in page
+    assert done.stdout.startswith("16384 bytes changed\n")
+
+
+def test_the_tutorial_by_cmake(
+    tmp_path: Path, installed: Path, rbd_cluster: rbd.testing.Cluster
+) -> None:
+    option = f"-DCMAKE_PREFIX_PATH={installed}"
+    built = build(ROOT / "cpp/examples/tutorial", tmp_path, option)
+    run_tutorial(built / "tutorial", rbd_cluster, "tutorial-cmake")
+
+
+def pkg_config(directory: Path) -> Dict[str, str]:
+    if shutil.which("pkg-config") is None:
+        pytest.skip("no pkg-config: apt-get install pkg-config")
+    return {**os.environ, "PKG_CONFIG_PATH": str(directory)}
+
+
+def by_hand(directory: Path, program: Path) -> None:
+    """What the manual says to type."""
+    line = "c++ -std=c++17 main.cpp $(pkg-config --cflags --libs rbdxx) -o"
+    assert f"$ {line} tutorial\n" in (ROOT / "docs/cpp.md").read_text()
+    source = ROOT / "cpp/examples/tutorial"
+    command = ["bash", "-euc", f"{line} {program}"]
+    done = subprocess.run(
+        command, cwd=source, env=pkg_config(directory), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tutorial_by_hand_with_the_python_package(
+    tmp_path: Path, rbd_cluster: rbd.testing.Cluster
+) -> None:
+    by_hand(Path(rbd.get_pkgconfig_dir()), tmp_path / "tutorial")
+    run_tutorial(tmp_path / "tutorial", rbd_cluster, "tutorial-by-hand")
+
+
+def test_a_tree_that_was_moved_is_found_by_pkg_config(tmp_path: Path, installed: Path) -> None:
+    shutil.copytree(installed, tmp_path / "moved")
+    (file,) = (tmp_path / "moved").rglob("rbdxx.pc")
+    by_hand(file.parent, tmp_path / "tutorial")
+    environment = pkg_config(file.parent)
+    command = ["pkg-config", "--variable=includedir", "rbdxx"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert (Path(told.stdout.strip()) / "rbdxx" / "rbdxx.hpp").samefile(
+        tmp_path / "moved/include/rbdxx/rbdxx.hpp"
+    )
+    command = ["pkg-config", "--modversion", "rbdxx"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == rbd.__version__
+
+
+def test_the_tutorial_by_meson(tmp_path: Path, rbd_cluster: rbd.testing.Cluster) -> None:
+    meson, ninja = shutil.which("meson"), shutil.which("ninja")
+    if meson is None or ninja is None:
+        pytest.skip("no meson or no ninja: apt-get install meson")
+    environment = pkg_config(Path(rbd.get_pkgconfig_dir()))
+    for command in (
+        [meson, "setup", str(tmp_path), str(ROOT / "cpp/examples/tutorial")],
+        [meson, "compile", "-C", str(tmp_path)],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    run_tutorial(tmp_path / "tutorial", rbd_cluster, "tutorial-meson")
+
+
 def test_the_package_has_what_it_says() -> None:
     assert Path(rbd.get_include(), "rbdxx", "rbdxx.hpp").exists()
     assert Path(rbd.get_include(), "rbdxx", "abi", "librbd.def").exists()
     assert Path(rbd.get_cmake_dir(), "rbdxxConfig.cmake").exists()
+    assert Path(rbd.get_pkgconfig_dir(), "rbdxx.pc").exists()
     umbrella = Path(rbd.get_include(), "rbdxx", "rbdxx.hpp").read_text()
     for header in Path(ROOT, "cpp/include/rbdxx").glob("*.hpp"):
         assert f"#include <rbdxx/{header.name}>" in umbrella

@@ -17,6 +17,7 @@ from rbd import exceptions
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "extension"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "check"))
 
+import cppheaders
 import docstrings
 import names
 import stubs
@@ -197,12 +198,15 @@ def test_every_exception_is_on_the_page() -> None:
 
 
 def test_code_of_other_languages_is_quoted_from_files_that_are_built() -> None:
-    sources = files(ROOT, "cpp/*.cpp", "cpp/*.hpp", "examples/*.cpp", "*CMakeLists.txt")
+    patterns = ("cpp/*.cpp", "cpp/*.hpp", "examples/*.cpp", "*CMakeLists.txt", "*meson.build")
+    sources = files(ROOT, *patterns)
     code = " ".join(" ".join(text_of(path).split()) for path in sources)
     blocks = [
         block
         for page in DOCS.rglob("*.md")
-        for block in re.findall(r"^ *```(?:cpp|cmake)\n(.*?)^ *```$", page.read_text(), re.M | re.S)
+        for block in re.findall(
+            r"^ *```(?:cpp|cmake|meson)\n(.*?)^ *```$", page.read_text(), re.M | re.S
+        )
     ]
     assert len(blocks) > 3
     for block in blocks:
@@ -380,3 +384,65 @@ def test_each_key_of_a_dict_has_a_meaning() -> None:
         for key, kind, text in stubs.fields(cls):
             assert kind, key
             assert text, f"{cls.__name__}.{key}"
+
+
+# The reference of the C++ library
+
+
+def test_every_public_header_is_in_the_reference_once() -> None:
+    text = "\n".join(page.read_text() for page in (DOCS / "cpp-reference").glob("*.md"))
+    assert sorted(re.findall(r"^```\{cppheader\} (\S+)$", text, re.M)) == cppheaders.topics()
+
+
+def test_every_page_of_the_cpp_reference_is_in_its_contents() -> None:
+    contents = (DOCS / "cpp-reference" / "index.md").read_text().splitlines()
+    pages = [page.stem for page in (DOCS / "cpp-reference").glob("*.md") if page.stem != "index"]
+    assert [page for page in pages if contents.count(page) != 1] == []
+
+
+HEADER = """\
+// What the header is for.
+#pragma once
+
+namespace rbdxx::topic {
+
+// Reads `length` bytes_ into data.
+// Implements: rbd_read, rbd_snap_exists
+uint64_t read(const Image& image, char* data, uint64_t length, Options options = {1, "a;b"});
+
+class Thing final : public Base {
+public:
+    explicit Thing(int number) : number_(number) { use({number}); }
+    Thing(const Thing&) = delete;
+    int number() const noexcept override { return number_; }  // of the thing
+    std::string name = "x";
+    enum class Kind { good, bad };
+
+private:
+    int number_;
+};
+
+struct Gone;
+}  // namespace rbdxx::topic
+"""
+
+
+def test_a_header_becomes_markup() -> None:
+    lines = cppheaders.rendered(cppheaders.Reader(HEADER).scope(True), "")
+    assert [line for line in lines if line] == [
+        ".. cpp:namespace:: rbdxx::topic",
+        ".. cpp:function:: uint64_t read(const Image& image, char* data, uint64_t length, "
+        'Options options = {1, "a;b"})',
+        r"   Reads ``length`` bytes\_ into data.",
+        "   *C function:* ``rbd_read``, ``rbd_snap_exists`` :release:`Ceph 16`",
+        ".. cpp:class:: Thing : public Base",
+        "   .. cpp:function:: explicit Thing(int number)",
+        "   .. cpp:function:: int number() const noexcept",
+        "      of the thing",
+        '   .. cpp:member:: std::string name = "x"',
+        "   .. cpp:enum-class:: Kind",
+        "      .. cpp:enumerator:: good",
+        "      .. cpp:enumerator:: bad",
+        ".. cpp:namespace:: NULL",
+    ]
+    assert cppheaders.introduction(HEADER) == ["What the header is for.", ""]

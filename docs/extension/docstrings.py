@@ -281,7 +281,7 @@ def link(app: Any, env: Any, node: Any, contnode: Any) -> Optional[nodes.Node]:
         return contnode  # type: ignore[no-any-return]
     if FOREIGN.match(wanted):
         return contnode  # type: ignore[no-any-return]
-    if wanted in FOREIGN_NAMES or wanted.startswith("_"):
+    if wanted in FOREIGN_NAMES or last.startswith("_"):
         return contnode  # type: ignore[no-any-return]
     return None
 

@@ -99,6 +99,7 @@ __all__ = [
     "connect",
     "get_cmake_dir",
     "get_include",
+    "get_pkgconfig_dir",
     "library_info",
     "rados",
     "supports",
@@ -112,9 +113,12 @@ else:
 
 
 def library_info() -> LibraryInfo:
-    """Path, version and missing functions of the loaded librbd, which it loads if need be.
+    """Return path, version and missing functions of librbd, and load it if nothing has yet.
 
-    Raises LibraryNotFound.
+    Raises
+    ------
+    LibraryNotFound
+        librbd cannot be loaded.
     """
     from ._library import LibraryInfo
 
@@ -122,13 +126,18 @@ def library_info() -> LibraryInfo:
 
 
 def get_include() -> str:
-    """The directory of the C++ headers: `#include <rbdxx/rbdxx.hpp>`."""
+    """Return the directory of the C++ headers: `#include <rbdxx/rbdxx.hpp>`."""
     return _os.path.join(_os.path.dirname(_core.__file__), "include")
 
 
 def get_cmake_dir() -> str:
-    """The directory for CMake's `rbdxx_DIR`, so that find_package(rbdxx CONFIG) finds rbdxx."""
+    """Return the directory for CMake's `rbdxx_DIR`: find_package(rbdxx CONFIG) then finds rbdxx."""
     return _os.path.join(_os.path.dirname(_core.__file__), "cmake")
+
+
+def get_pkgconfig_dir() -> str:
+    """Return the directory for `PKG_CONFIG_PATH`: pkg-config and Meson then find rbdxx."""
+    return _os.path.join(_os.path.dirname(_core.__file__), "lib", "pkgconfig")
 
 
 def connect(

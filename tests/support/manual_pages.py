@@ -33,7 +33,7 @@ CONSOLE = {"console"}
 OUTPUT = "output"
 RUNS = PYTHON | CONSOLE
 # Blocks to look at. Anything else is a mistake: a block that nobody runs must say why.
-SHOWN = {"text", "cpp", "cmake", "ini", "toml"}
+SHOWN = {"text", "cpp", "cmake", "meson", "ini", "toml", "yaml"}
 TOKEN = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^ *(?P=fence) *$"
     r"|^ *<!--\s*(?P<comment>.*?)-->",
