@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
+from pathlib import Path
 from typing import Any, Awaitable, Callable, List, Tuple
 
 import pytest
 
 import rbd
 import rbd.aio
+import rbd.aio.transfer
 from support import isolated
 from support.left_behind import forget_the_killed
 
@@ -132,6 +136,139 @@ def test_cancelling_stops_a_long_call(rbd_image: rbd.Image) -> None:
         # librbd has been told: it gives the image back, and did not end what it was at.
         assert await image.size() > 0
         await image.resize(SIZE)
+
+    run(body)
+    assert rbd_image.size() == SIZE
+
+
+FULL = 64 << 20
+ORDER = 16  # many small objects, for many reports
+
+
+@pytest.fixture
+def full(rbd_ioctx: Any) -> Any:
+    """The ioctx of an image "full" of data, and of a clone of it that is to be flattened."""
+    rbd.RBD().create(rbd_ioctx, "full", FULL, order=ORDER)
+    with rbd.Image(rbd_ioctx, "full") as image:
+        image.write_blocks(b"d" * FULL, range(0, FULL, 1 << ORDER), queue_depth=16)
+        image.create_snap("s")
+        image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "full", "s", rbd_ioctx, "clone", order=ORDER)
+    yield rbd_ioctx
+    rbd.RBD().remove(rbd_ioctx, "clone")
+    with rbd.Image(rbd_ioctx, "full") as image:
+        image.unprotect_snap("s")
+        image.remove_snap("s")
+    rbd.RBD().remove(rbd_ioctx, "full")
+
+
+async def cancel(call: Awaitable[Any], after: float = 0.05) -> None:
+    """Begin a call and cancel it: the task must end at once."""
+    task = asyncio.ensure_future(call)
+    await asyncio.sleep(after)
+    assert not task.done(), "it was over too soon to be cancelled"
+    task.cancel()
+    start = asyncio.get_running_loop().time()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.get_running_loop().time() - start < 10
+
+
+async def idle() -> None:
+    """Return when no thread is in a call any more."""
+    workers = rbd.aio._workers._workers  # type: ignore[attr-defined]
+    for _ in range(600):
+        if workers._idle == workers._threads:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("a thread is still in a call")
+
+
+def test_cancelling_stops_what_heeds_it_without_a_callback(full: Any) -> None:
+    async def body() -> None:
+        async with rbd.aio.open(full, "clone") as image:
+            await cancel(image.flatten())
+            await idle()
+            # It is a clone still: librbd has ended before it was done.
+            assert await image.overlap() == FULL
+        async with rbd.aio.open(full, "full") as image:
+            await cancel(image.sparsify(4096))
+            await idle()
+
+    run(body)
+
+
+def test_cancelling_abandons_what_does_not_heed_it(full: Any) -> None:
+    """The thread is free in a second, and no close waits for the call, which goes on."""
+
+    async def body() -> None:
+        async with rbd.aio.open(full, "full") as image:
+            await cancel(image.copy(full, "copied"))
+            await idle()
+        for _ in range(1200):
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(rbd.Error):
+                async with rbd.aio.open(full, "copied", read_only=True) as copy:
+                    if await copy.read(FULL - 4096, 4096) == b"d" * 4096:
+                        break
+        else:
+            pytest.fail("the copy never ends")
+        await asyncio.sleep(0.5)  # librbd closes its own handle of the copy
+        await rbd.aio.RBD().remove(full, "copied")
+
+    run(body)
+
+
+def test_a_cancelled_transfer_cleans_up(full: Any, tmp_path: Path) -> None:
+    async def body() -> None:
+        target = tmp_path / "exported"
+        async with rbd.aio.open(full, "full") as image:
+            await cancel(rbd.aio.transfer.export_image(image, target), 0.02)
+            await idle()
+            assert list(tmp_path.iterdir()) == []
+            await rbd.aio.transfer.export_image(image, target)
+            await cancel(rbd.aio.transfer.digest(image), 0.02)
+        await cancel(rbd.aio.transfer.import_image(target, full, "imported", order=ORDER), 0.1)
+        await idle()
+        # Removing what there was of it takes longer than a cancelled call may.
+        assert "imported" not in await rbd.aio.RBD().list(full)
+
+        async def endless() -> Any:
+            while True:
+                yield b"z" * (1 << 20)
+
+        async def stuck() -> Any:
+            yield b"z" * (1 << 20)
+            await asyncio.sleep(1000)
+
+        for source in (endless, stuck):
+            await cancel(rbd.aio.transfer.import_image(source(), full, "imported"), 0.3)
+            await idle()
+            assert "imported" not in await rbd.aio.RBD().list(full)
+
+    run(body)
+
+
+def test_cancelling_once_is_seen_once(rbd_image: rbd.Image) -> None:
+    """What a cancelled call does to clean up is not cancelled too."""
+    done: List[str] = []
+
+    def blocking(image: rbd.Image) -> None:
+        try:
+            while True:
+                image.resize(SIZE * 2)
+                image.resize(SIZE)
+        finally:
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                image.resize(SIZE * 2)
+                image.resize(SIZE)
+            done.append("cleaned up")
+
+    async def body() -> None:
+        await cancel(rbd.aio._twins.call(blocking, (rbd_image,), {}, {}))  # type: ignore[attr-defined]
+        await idle()
+        assert done == ["cleaned up"]
 
     run(body)
     assert rbd_image.size() == SIZE

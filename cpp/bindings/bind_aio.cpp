@@ -1,12 +1,15 @@
 // What rbd.aio is made of: the queue of a loop, and the calls on an image that report to it.
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "support/aio.hpp"
 #include "support/awaited.hpp"
 #include "support/bindings.hpp"
 #include "support/fastcall.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 
@@ -24,6 +27,18 @@ void bind_aio(py::module_& m) {
     });
 
     bind_awaited(m);
+    py::class_<Cancellation, std::shared_ptr<Cancellation>> cancellation(
+        m, "_Cancellation", "A request to end what a thread of rbd.aio is doing.");
+    cancellation.def(py::init<>());
+    cancellation.def("cancel", &Cancellation::cancel);
+    cancellation.def_property_readonly("cancelled", &Cancellation::cancelled);
+    // In the thread that heeds it: raises CancelledError, unless a call there has done so.
+    cancellation.def("check", &Cancellation::check);
+    // Lets librbd go on that waits for the callback in which this is called.
+    cancellation.def("yield_to_library", [](Cancellation&) { without_gil([] {}); });
+    m.def("_heed",
+          [](std::shared_ptr<Cancellation> cancellation) { heed(std::move(cancellation)); });
+
     AsyncCallsClass calls(m, "_AsyncCalls", "The calls on an image that give asyncio futures.");
     calls.def(py::init<py::object, py::object>());
     bind_fastcall(calls);

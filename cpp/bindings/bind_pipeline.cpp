@@ -61,6 +61,7 @@ using Reader = Closable<pipeline::Reader>;
 using Writer = Closable<pipeline::Writer>;
 
 py::list pop(Reader& self, unsigned milliseconds) {
+    check_signals();
     auto chunks = without_gil([&] { return self.get().pop(wait_of(milliseconds)); });
     py::list list(chunks.size());
     for (std::size_t i = 0; i < chunks.size(); ++i) {
@@ -101,6 +102,7 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "reserve",
         [](Writer& self, uint64_t length, unsigned milliseconds) {
+            check_signals();
             return without_gil([&] { return self.get().reserve(length, wait_of(milliseconds)); });
         },
         "Where in the memory there is room; -1 while there is none.", py::arg("length"),
@@ -114,6 +116,7 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "zero",
         [](Writer& self, const U64& offset, const U64& length, unsigned milliseconds) {
+            check_signals();
             return without_gil(
                 [&] { return self.get().zero(offset, length, wait_of(milliseconds)); });
         },
@@ -122,6 +125,7 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "drain",
         [](Writer& self, unsigned milliseconds) {
+            check_signals();
             return without_gil([&] { return self.get().drain(wait_of(milliseconds)); });
         },
         "Whether everything is written.", py::arg("milliseconds"));

@@ -28,6 +28,8 @@ const int fork_watch = pthread_atfork(nullptr, nullptr, [] { under_way.store(0);
 // Whose question this thread is answering.
 thread_local Question* asking = nullptr;
 
+thread_local std::shared_ptr<Cancellation> heeded;
+
 // Where the interpreter is gone, the thread stays here for ever. What is caught then is nowhere, so
 // that no reference to it satisfies the sanitizer.
 [[gnu::no_sanitize("null")]] void take_gil(PyThreadState* state) {
@@ -101,6 +103,30 @@ void check_signals() {
     if (PyErr_CheckSignals() != 0) {
         throw py::error_already_set();
     }
+    check_cancellation();
+}
+
+void check_cancellation() {
+    if (heeded != nullptr) {
+        heeded->check();
+    }
+}
+
+void heed(std::shared_ptr<Cancellation> cancellation) noexcept {
+    heeded = std::move(cancellation);
+}
+
+bool heeds_cancellation() noexcept {
+    return heeded != nullptr;
+}
+
+void Cancellation::check() {
+    if (!cancelled() || std::exchange(raised_, true)) {
+        return;
+    }
+    py::object type = py::module_::import("asyncio").attr("CancelledError");
+    PyErr_SetNone(type.ptr());
+    throw py::error_already_set();
 }
 
 bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& raised) {

@@ -3,8 +3,10 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -89,8 +91,32 @@ auto without_gil(Call&& call) {
 // How long a signal may wait to be seen.
 constexpr auto signal_interval = std::chrono::milliseconds(50);
 
-// Raises what a signal handler raises. A handler may close what the call works on, as a callback
-// may.
+// A request, from any thread, to end the call of another one. That thread sees it where it would
+// see a signal, as asyncio.CancelledError: once, so that it can clean up.
+class Cancellation {
+public:
+    void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
+    bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
+    // Raises CancelledError if that is due. For the thread that the request is made to.
+    void check();
+
+private:
+    std::atomic<bool> cancelled_{false};
+    bool raised_ = false;
+};
+
+// Has the calls of this thread heed the cancellation; null: none any more.
+void heed(std::shared_ptr<Cancellation> cancellation) noexcept;
+
+// Whether this thread works for a task of asyncio, which does not wait any more once it is
+// cancelled.
+bool heeds_cancellation() noexcept;
+
+// Raises CancelledError for a cancellation that this thread heeds.
+void check_cancellation();
+
+// Raises what a signal handler raises, and CancelledError for a cancellation that this thread
+// heeds. A handler may close what the call works on, as a callback may.
 void check_signals();
 
 // As check_signals(), in a call without the GIL of the thread that has that state: puts what is

@@ -21,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 // How long a call may take to end once a signal handler has raised, and once another one has.
 constexpr auto patience = std::chrono::seconds(5);
+// The same for a task that was cancelled, which waits no more: only its thread does.
+constexpr auto task_patience = std::chrono::milliseconds(750);
 constexpr auto last_patience = std::chrono::milliseconds(250);
 
 // A call under way in a thread of its own, and what that tells the calling thread and is told.
@@ -196,7 +198,9 @@ public:
         }
         // Ctrl-C may come in the middle of the callback's code, too.
         if (by_signal || !error.matches(PyExc_Exception)) {
-            const auto until = Clock::now() + (error_ ? last_patience : Clock::duration(patience));
+            const Clock::duration most =
+                heeds_cancellation() ? Clock::duration(task_patience) : Clock::duration(patience);
+            const auto until = Clock::now() + (error_ ? last_patience : most);
             until_ = until_ ? std::min(*until_, until) : until;
         }
         error_.emplace(error);
@@ -269,6 +273,8 @@ void run_long_call(const py::object& on_progress, const py::object& timeout, Han
         throw py::type_error("on_progress must be callable or None");
     }
     std::optional<Clock::time_point> end = end_of(timeout);
+    // One short call after the other must see it, too.
+    check_cancellation();
     auto work = std::make_unique<LongCall>(std::move(handles), std::move(call), reports);
     work->submit();
     Raised raised;

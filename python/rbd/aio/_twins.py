@@ -100,8 +100,6 @@ def call(
             named[name] = made.in_loop(named[name])
         elif 0 <= position < len(given) and callable(given[position]):
             given[position] = made.in_loop(given[position])
-        elif name == "on_progress" and position >= len(given) and named.get(name) is None:
-            named[name] = made.progress
     return made.result()
 
 

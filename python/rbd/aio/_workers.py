@@ -10,12 +10,13 @@ import asyncio
 import collections
 import contextlib
 import contextvars
-import errno
 import inspect
 import os
 import sys
 import threading
 from typing import Any, Awaitable, Callable, Deque, List, Mapping, Optional, Sequence
+
+from .. import _core
 
 #: The most threads. Each may have to wait for the cluster, and does nothing else meanwhile.
 MOST = 64
@@ -115,21 +116,6 @@ def _close(result: object) -> None:
             close()
 
 
-class Cancellation:
-    """A request to end what a thread is doing, which it sees where it calls back."""
-
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def check(self) -> None:
-        """Raise CancelledError if the request was made."""
-        if self.cancelled:
-            raise asyncio.CancelledError
-
-
 class Call:
     """A call of a function in a thread, whose result a loop waits for."""
 
@@ -142,7 +128,8 @@ class Call:
     ) -> None:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
-        self.cancellation = Cancellation()
+        # A request to end the call, which it sees where it would see a signal.
+        self.cancellation = _core._Cancellation()
         self._context = contextvars.copy_context()
         self._function: Any = function
         self._args: Any = args
@@ -152,6 +139,7 @@ class Call:
         result: Any = None
         error: Optional[BaseException] = None
         if not self.cancellation.cancelled:
+            _core._heed(self.cancellation)
             try:
                 result = self._function(*self._args, **self._kwargs)
                 # A listing may ask the cluster while it is iterated over.
@@ -159,6 +147,8 @@ class Call:
                     result = list(result)
             except BaseException as raised:
                 error = raised
+            finally:
+                _core._heed(None)
         # Whatever it used is to go in this thread, not in the loop's.
         self._function = self._args = self._kwargs = None
         try:
@@ -192,10 +182,6 @@ class Call:
             _workers.withdraw(job)
             raise
 
-    def progress(self, done: int, total: int) -> int:
-        """Ask librbd to stop if the call was cancelled; for calls without on_progress."""
-        return -errno.ECANCELED if self.cancellation.cancelled else 0
-
     def in_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, to be called in the thread of this call, runs in the loop."""
 
@@ -208,7 +194,7 @@ class Call:
 def ask(
     loop: asyncio.AbstractEventLoop,
     context: contextvars.Context,
-    cancellation: Cancellation,
+    cancellation: _core._Cancellation,
     function: Callable[..., Any],
     arguments: Sequence[Any],
 ) -> Any:
@@ -244,9 +230,14 @@ def ask(
     try:
         loop.call_soon_threadsafe(begin, context=context)
         while not done.wait(_LOOK_SECONDS):
-            cancellation.check()
+            if cancellation.cancelled:
+                # It is not to be raised once more, while the call cleans up.
+                cancellation.check()
+                raise asyncio.CancelledError
             if loop.is_closed():
                 raise asyncio.CancelledError
+            # What the loop does for the answer may need what librbd's waiting thread holds.
+            cancellation.yield_to_library()
     except RuntimeError:
         raise asyncio.CancelledError from None
     except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from .. import _core
 from ._twins import Closing, Twin, method
-from ._workers import Cancellation, ask
+from ._workers import ask
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +29,7 @@ def in_loop(
         return callback  # the watch itself says what is wrong with it
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
-    never = Cancellation()
+    never = _core._Cancellation()
 
     def waited() -> object:
         try:
