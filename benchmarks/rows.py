@@ -179,10 +179,11 @@ def _rate_rows(op: str, how: str, aio_goals: Mapping[str, float], burst: bool = 
     ]
 
 
-def _run(which: str, op: str, field: str, flight: int = 32) -> Measure:
+def _run(which: str, op: str, field: str, flight: int = 32, batch: bool = False) -> Measure:
     """What a run of a fixed number of operations of ours, fio or the stock module comes to.
 
-    Reads at random; writes one after the other through a region, into the cache.
+    Reads at random; writes one after the other through a region, into the cache. `batch`: ours are
+    one awaited batch.
     """
 
     def run(place: Place, count: int) -> float:
@@ -190,7 +191,7 @@ def _run(which: str, op: str, field: str, flight: int = 32) -> Measure:
         image = images.full(place)
         if which == FIO:
             return fio_run(place, image, op, flight=flight, **told)[field]
-        return float(loop(place, which, op, flight=flight, seconds=0, **told)[field])
+        return float(loop(place, which, op, flight=flight, seconds=0, batch=batch, **told)[field])
 
     def measure(place: Place) -> float:
         if flight == 1:
@@ -234,6 +235,23 @@ def _run_rows() -> List[Row]:
                 32,
             ),
         ]
+    for op, how, goal in (("read", "at random", 1.1), ("write", "in a row into the cache", 1.3)):
+        what = f"await {op}_blocks, 4 KiB, queue depth 32, {how}"
+        for name, told, unit, measured, least in (
+            (f"aio-batch-{op}", f"{what}, a run of 20,000", "blocks/s", "value", goal),
+            (
+                f"aio-batch-{op}-processor",
+                "the same: processor time of the process for one",
+                "s",
+                "processor",
+                0.8,
+            ),
+        ):
+            contenders = (
+                Contender(OURS, _run("ours", op, measured, batch=True)),
+                Contender(FIO, _run(FIO, op, measured), fio),
+            )
+            rows.append(Row(name, told, unit, contenders, {FIO: least}))
     for latency, which in (("median", "median"), ("p99", "99th percentile")):
         rows.append(
             _run_row(

@@ -1,5 +1,6 @@
 """Operations per second from asyncio, so many in flight; the stock module's wrapped as usual."""
 
+import array
 import asyncio
 import itertools
 import statistics
@@ -100,10 +101,22 @@ async def latencies(image, op, block, places):
     return taken
 
 
-def fixed(image, op, block, flight, count, region):
+async def run_at_once(image, op, block, flight, places):
+    """How many seconds one awaited batch takes for all places, `flight` of them at a time."""
+    memory = bytearray(b"d") * (len(places) * block)
+    start = time.perf_counter()
+    if op == "read":
+        await image.read_blocks(places, block, memory, queue_depth=flight)
+    else:
+        await image.write_blocks(memory, places, queue_depth=flight)
+    return time.perf_counter() - start
+
+
+def fixed(image, op, block, flight, count, region, batch):
     """The coroutine of a run of `count` operations: its rate, and latencies where one is in flight.
 
     `region`: they go one after the other through so many bytes, and begin again; 0: at random.
+    `batch`: all of them are one batch.
     """
     if region:
         places = itertools.islice(itertools.cycle(range(0, region, block)), count)
@@ -111,6 +124,9 @@ def fixed(image, op, block, flight, count, region):
         places = iter(offsets(image.size(), block, count))
 
     async def measure(wrapped):
+        if batch:
+            at_once = array.array("Q", places)
+            return {"value": count / await run_at_once(wrapped, op, block, flight, at_once)}
         if flight > 1:
             return {"value": count / await run_through(wrapped, op, block, flight, places)}
         taken = sorted(await latencies(wrapped, op, block, places))
@@ -136,10 +152,11 @@ def run(
     total=None,
     count=0,
     region=0,
+    batch=False,
 ):
     """`total`: bytes to move, in place of so many seconds. `burst`: flush after so many.
 
-    `count`: one run of so many operations, in place of all that; `region`: see fixed().
+    `count`: one run of so many operations, in place of all that; `region`, `batch`: see fixed().
     """
     runner = asyncio
     if loop == "uvloop":
@@ -158,7 +175,8 @@ def run(
 
             wrapped = [rbd.aio.AsyncImage(image) for image in images]
         if count:
-            return runner.run(fixed(images[0], op, block, flight, count, region)(wrapped[0]))
+            measured = fixed(images[0], op, block, flight, count, region, batch)
+            return runner.run(measured(wrapped[0]))
 
         async def measure():
             before = peak()
