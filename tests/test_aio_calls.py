@@ -442,6 +442,92 @@ def test_batches(rbd_image: rbd.Image) -> None:
     run(body)
 
 
+@pytest.mark.parametrize("writes", [False, True], ids=["read", "write"])
+def test_a_cancelled_batch_stops_and_lets_go_of_its_memory(
+    writes: bool, rbd_image: rbd.Image
+) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        count = 400_000
+        memory = bytearray(b"x" * count * 512)
+        offsets = [i % (SIZE // 512) * 512 for i in range(count)]
+        if writes:
+            await cancel(image.write_blocks(memory, offsets, queue_depth=4))
+        else:
+            await cancel(image.read_blocks(offsets, 512, memory, queue_depth=4))
+        for _ in range(600):
+            try:
+                memory.append(0)
+                break
+            except BufferError:
+                await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the memory is held")
+        if not writes:
+            assert memory[-512:-1] == b"x" * 511  # nobody has read so far
+        assert len(await image.read(0, 10)) == 10
+
+    run(body)
+
+
+def test_batches_take_no_thread_of_the_pool(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        calls = []
+        for i in range(300):
+            calls += [
+                image.write_blocks(bytes([i % 256]) * 1024, [i * 1024, i * 1024 + 512]),
+                image.read_blocks([0, 512], 512),
+                image.readv([bytearray(10), bytearray(20)], 4096),
+                image.writev([b"y" * 512, b"y" * 512], SIZE // 2 + i * 1024),
+            ]
+        before = len([one for one in threading.enumerate() if one.name == "rbd-aio"])
+        results = await asyncio.gather(*calls)
+        after = len([one for one in threading.enumerate() if one.name == "rbd-aio"])
+        assert after <= before
+        assert results[0::4] == results[3::4] == [1024] * 300
+        assert results[2::4] == [30] * 300
+        assert await image.read(1024, 1024) == b"\1" * 1024
+
+    run(body)
+
+
+def test_a_batch_on_a_closed_image(rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        left = asyncio.ensure_future(image.write_blocks(bytes(1 << 20), range(0, 1 << 20, 512)))
+        await asyncio.sleep(0)
+        # It waits for the batch.
+        await image.close()
+        assert await left == 1 << 20
+        for call in (
+            lambda: image.read_blocks([0], 512),
+            lambda: image.write_blocks(b"x", [0]),
+            lambda: image.readv([bytearray(1)], 0),
+            lambda: image.writev([b"x"], 0),
+            lambda: image.writev([], 0),
+        ):
+            with pytest.raises(rbd.InvalidArgument):
+                await call()
+
+    run(body)
+
+
+def test_a_batch_on_a_read_only_image(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+    async def body() -> None:
+        async with rbd.aio.open(rbd_ioctx, rbd_image.get_name(), read_only=True) as image:
+            for call in (
+                lambda: image.write_blocks(b"x" * 1024, [0, 512]),
+                lambda: image.writev([b"x"], 0),
+                lambda: image.write(b"x", 0),
+            ):
+                with pytest.raises(rbd.ReadOnlyImage):
+                    await call()
+            assert len(await image.read_blocks([0, 512], 512)) == 1024
+
+    run(body)
+
+
 def test_a_loop_that_is_closed_during_a_batch(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)

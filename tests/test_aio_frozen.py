@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Awaitable, Callable, Dict, Iterator
+import os
+from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator
 
 import pytest
 
 import rbd
 import rbd.aio
 import rbd.aio.transfer
+from rbd.aio._workers import MOST
 from rbd.testing import LocalCluster
 
 SIZE = 64 << 20
@@ -20,20 +22,31 @@ TICK, LATE, WHILE = 0.01, 2.0, 3.0
 Call = Callable[[rbd.aio.AsyncImage, Any], Awaitable[Any]]
 
 
+async def many(calls: Iterable[Awaitable[Any]]) -> None:
+    await asyncio.gather(*calls)
+
+
 async def consume(stream: Any) -> None:
     async for _ in stream:
         pass
 
 
-#: One call of each kind. Each has to ask an OSD.
+#: One call of each kind, which has to ask an OSD, and many at a time.
 CALLS: Dict[str, Call] = {
+    "write": lambda image, _: image.write(b"x" * 4096, 0),
+    "write across the end": lambda image, _: image.write(b"x" * 4096, 2 * SIZE - 1),
+    "many writes": lambda image, _: many(image.write(b"x" * 512, i * 512) for i in range(500)),
+    "many batches": lambda image, _: many(image.writev([b"x" * 512], i * 512) for i in range(500)),
     "read": lambda image, _: image.read(0, 4096),
+    "large read": lambda image, _: image.read(0, SIZE + (1 << 30)),
     "readinto": lambda image, _: image.readinto(bytearray(4096), 0),
     "readv": lambda image, _: image.readv([bytearray(4096)], 0),
     "writev": lambda image, _: image.writev([b"x" * 4096], 0),
     "read_blocks": lambda image, _: image.read_blocks([0, 8 << 20], 4096),
     "write_blocks": lambda image, _: image.write_blocks(b"x" * 8192, [0, 8 << 20]),
     "discard": lambda image, _: image.discard(0, 4 << 20),
+    "write_zeroes": lambda image, _: image.write_zeroes(0, 4 << 20),
+    "compare_and_write": lambda image, _: image.compare_and_write(b"y" * 512, b"z" * 512, 0),
     "write_same": lambda image, _: image.write_same(b"x" * 512, 0, 4096),
     "flush": lambda image, _: image.flush(),
     "size": lambda image, _: image.size(),
@@ -52,6 +65,8 @@ CALLS: Dict[str, Call] = {
     "list": lambda _, ioctx: rbd.aio.RBD().list(ioctx),
     "create": lambda _, ioctx: rbd.aio.RBD().create(ioctx, "other", SIZE),
     "group": lambda _, ioctx: rbd.aio.Group(ioctx, "none").list_images(),
+    "read an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).read("object"),
+    "write an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).write_full("object", b"x"),
 }
 
 
@@ -88,19 +103,20 @@ def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, change
             rbd.RBD().create(ioctx, "frozen", SIZE)
             with rbd.Image(ioctx, "frozen") as made:
                 made.create_snap("s")
-        calls = dict(CALLS)
-        if not changed:
-            # With a changed header it asks for the image's size first: see the page of limits.
-            calls["write"] = lambda image, _: image.write(b"x" * 4096, 0)
         image = await rbd.aio.open(ioctx, "frozen")
         try:
+            # From now on its size is known, until the header changes.
+            await image.write(b"x" * 4096, 0)
             if changed:
                 with rbd.Image(other, "frozen") as elsewhere:
                     elsewhere.metadata_set("changed", "yes")
                     elsewhere.update_features(rbd.RBD_FEATURE_DEEP_FLATTEN, False)
             cluster.pause_osd(0)
             try:
-                await ticks(calls, image, ioctx)
+                threads = len(os.listdir("/proc/self/task"))
+                await ticks(CALLS, image, ioctx)
+                # No call but those of the pool has a thread of its own.
+                assert len(os.listdir("/proc/self/task")) - threads < MOST + 16
             finally:
                 cluster.resume_osd(0)
             # All goes on afterwards.

@@ -42,11 +42,19 @@ void bind_aio(py::module_& m) {
     AsyncCallsClass calls(m, "_AsyncCalls", "The calls on an image that give asyncio futures.");
     calls.def(py::init<py::object, py::object>());
     bind_fastcall(calls);
+    calls.def("read_blocks", [](AsyncCalls& self, const py::object& offsets, const U64& block_size,
+                                const py::object& out, const U64& queue_depth) {
+        return self.batch(read_blocks_request(offsets, block_size, out, queue_depth));
+    });
+    calls.def("write_blocks", [](AsyncCalls& self, const py::object& data,
+                                 const py::object& offsets, const U64& queue_depth) {
+        return self.batch(write_blocks_request(data, offsets, queue_depth));
+    });
     calls.def("readv", [](AsyncCalls& self, const py::object& buffers, const U64& offset) {
-        return self.vectored(buffers, offset, false);
+        return self.batch(readv_request(buffers, offset));
     });
     calls.def("writev", [](AsyncCalls& self, const py::object& buffers, const U64& offset) {
-        return self.vectored(buffers, offset, true);
+        return self.batch(writev_request(buffers, offset));
     });
     calls.def("discard", [](AsyncCalls& self, const U64& offset, const U64& length) {
         return self.discard(offset, length);

@@ -3,7 +3,11 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 #include <rbdxx/lock.hpp>
+#include <rbdxx/watch.hpp>
 
+#include <cerrno>
+#include <exception>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -158,6 +162,127 @@ void compare_and_writev(Operation& operation, QueuePointer queue, const Image& i
         [&] { return io::region("comparing and writing", image, offset, total(vectors, count)); });
 }
 
+std::optional<detail::Size> known_size(const Image& image, uint64_t end) noexcept {
+    const auto size = image.state()->known_size->get();
+    return size && size->bytes >= end ? size : std::nullopt;
+}
+
+bool changed_since(const Image& image, const detail::Size& size) noexcept {
+    return image.state()->known_size->outdated(size);
+}
+
+namespace {
+
+int code_of(const std::exception_ptr& failure) noexcept {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        return error.code() > 0 ? -error.code() : -EIO;
+    } catch (...) {
+        return -ENOMEM;
+    }
+}
+
+// Has librbd tell of changes from now on, which takes no I/O.
+void watch_size(const Image& image, const std::shared_ptr<detail::KnownSize>& known) {
+    if (known->is_watched() || image.state()->lender != nullptr) {
+        return;
+    }
+    try {
+        watch::Watch::on_update(image, {[known] { known->changed(); }, {}, {}, {}});
+        known->watched();
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): then it is asked for each time
+    }
+}
+
+int learn_size(const Image& image, detail::Size* size) noexcept {
+    ImageState& state = *image.state();
+    const std::shared_ptr<detail::KnownSize>& known = state.known_size;
+    try {
+        watch_size(image, known);
+        const uint64_t version = known->version();
+        uint64_t bytes = 0;
+        const int code = state.functions->rbd_get_size(state.raw, &bytes);
+        *size = known->learn(bytes, version);
+        return code;
+    } catch (...) {
+        return code_of(std::current_exception());
+    }
+}
+
+// For all that wait for it. What comes meanwhile waits for the next answer.
+void ask_for_waiting(const Image& image) noexcept {
+    detail::KnownSize& known = *image.state()->known_size;
+    std::vector<detail::KnownSize::Waiting> waiting;
+    for (;;) {
+        {
+            std::lock_guard<std::mutex> lock(known.waiting_mutex);
+            waiting.swap(known.waiting);
+            known.asking = !waiting.empty();
+        }
+        if (waiting.empty()) {
+            return;
+        }
+        detail::Size size;
+        const int code = learn_size(image, &size);
+        for (const auto& one : waiting) {
+            *one.size = size;
+            one.then(code);
+        }
+        waiting.clear();
+    }
+}
+
+// Runs `body()` in a thread of its own. `describe()` is for the Error if there can be none.
+template <class Body, class Describe>
+void start_thread(Body body, const Describe& describe) {
+    try {
+        std::thread(std::move(body)).detach();
+    } catch (const std::system_error& error) {
+        throw Error(error.code().value(), "error starting a thread to " + describe());
+    }
+}
+
+}  // namespace
+
+void ask_size(const Image& image, detail::Size* size, std::function<void(int code)> then) {
+    detail::KnownSize& known = *image.state()->known_size;
+    std::lock_guard<std::mutex> lock(known.waiting_mutex);
+    known.waiting.push_back({size, std::move(then)});
+    if (known.asking) {
+        return;
+    }
+    try {
+        start_thread([image] { ask_for_waiting(image); },
+                     [&] { return "ask for the size of " + image.describe(); });
+    } catch (...) {
+        known.waiting.pop_back();
+        throw;
+    }
+    known.asking = true;
+}
+
+void in_thread(Operation& operation, QueuePointer queue, const Image& image,
+               std::function<void()> work) {
+    operation.begin(std::move(queue), image.state());
+    try {
+        start_thread(
+            [&operation, work = std::move(work)] {
+                int code = 0;
+                try {
+                    work();
+                } catch (...) {
+                    code = code_of(std::current_exception());
+                }
+                operation.complete(code);
+            },
+            [&] { return "work on " + image.describe(); });
+    } catch (...) {
+        operation.withdraw();
+        throw;
+    }
+}
+
 namespace {
 
 // For all that wait for it.
@@ -225,12 +350,9 @@ void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx
     options.require(functions);
     operation.begin(std::move(queue), ioctx.state());
     try {
-        std::thread([&operation, &functions, context = ioctx.state()->raw, options, raw] {
-            operation.complete(open_image(functions, context, options, raw));
-        }).detach();
-    } catch (const std::system_error& error) {
-        operation.withdraw();
-        throw Error(error.code().value(), "error starting a thread to open " + options.describe());
+        start_thread([&operation, &functions, context = ioctx.state()->raw, options,
+                      raw] { operation.complete(open_image(functions, context, options, raw)); },
+                     [&] { return "open " + options.describe(); });
     } catch (...) {
         operation.withdraw();
         throw;

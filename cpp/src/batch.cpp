@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <system_error>
+#include <thread>
 
 namespace rbdxx::batch {
 
@@ -100,6 +102,47 @@ bool Batch::run_for(std::chrono::nanoseconds time) noexcept {
                                        : end - std::chrono::steady_clock::now());
 }
 
+void Batch::run_to(engine::Operation& report) noexcept {
+    // Counts this thread, whose slots are nobody else's.
+    begin();
+    report_ = &report;
+    submit_until(Time::max());
+    end_one();
+}
+
+void Batch::end_one() noexcept {
+    engine::Operation* report = nullptr;
+    end([&] { report = in_flight_ == 1 ? report_ : nullptr; });
+    if (report == nullptr) {
+        return;
+    }
+    if (failed_index_ != none) {
+        // It asks the cluster, which librbd's threads must not wait for.
+        try {
+            std::thread([this] { look_at_failure(); }).detach();
+            return;
+        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): check() asks then
+        }
+    }
+    // The last one out, but for the report, which keeps the image open.
+    use_.reset();
+    report->complete(0);
+}
+
+void Batch::look_at_failure() noexcept {
+    try {
+        if (!cancelled_.load(std::memory_order_relaxed) && recover()) {
+            run_to(*report_);
+            return;
+        }
+        check();
+    } catch (...) {
+        failure_ = std::current_exception();
+    }
+    use_.reset();
+    report_->complete(0);
+}
+
 void Batch::cancel() noexcept {
     cancelled_.store(true);
     for (; !mine_.empty(); mine_.pop_back()) {
@@ -114,6 +157,9 @@ void Batch::close() noexcept {
 }
 
 void Batch::check() const {
+    if (failure_) {
+        std::rethrow_exception(failure_);
+    }
     if (failed_index_ == none) {
         return;
     }
@@ -158,7 +204,7 @@ bool Batch::submit_next(Slot& slot) noexcept {
                                ? plan_->count()
                                : next_.fetch_add(1, std::memory_order_relaxed);
     if (index >= plan_->count()) {
-        end([] {});
+        end_one();
         return false;
     }
     return slot.submit(index);
@@ -188,6 +234,12 @@ std::shared_ptr<Plan> Blocks::write(const Image& image, const char* data,
                                     std::vector<uint64_t> offsets, uint64_t length) {
     return std::shared_ptr<Plan>(
         new Blocks(const_cast<char*>(data), std::move(offsets), length, true, image.size()));
+}
+
+std::shared_ptr<Plan> Blocks::write_later(const char* data, std::vector<uint64_t> offsets,
+                                          uint64_t length) {
+    return std::shared_ptr<Plan>(
+        new Blocks(const_cast<char*>(data), std::move(offsets), length, true, 0));
 }
 
 void Blocks::require(const abi::Functions& functions) const {
@@ -225,6 +277,12 @@ Vectors::Vectors(std::vector<iovec> vectors, uint64_t offset) : vectors_(std::mo
 Vectors::Vectors(const Image& image, std::vector<iovec> vectors, uint64_t offset)
     : vectors_(std::move(vectors)), writes_(true), image_size_(image.size()) {
     divide(offset);
+}
+
+std::shared_ptr<Vectors> Vectors::write_later(std::vector<iovec> vectors, uint64_t offset) {
+    auto made = std::make_shared<Vectors>(std::move(vectors), offset);
+    made->writes_ = true;
+    return made;
 }
 
 void Vectors::divide(uint64_t offset) {

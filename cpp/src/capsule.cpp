@@ -68,6 +68,7 @@ rbdxx_image_v1* lend(const Image& image, std::shared_ptr<void> keep) {
     const std::vector<rbdxx_function_v1>& table = table_of_pointers();
     // The image must be open now, though a borrower may come too late all the same.
     auto use = image.use();
+    use.state().known_size->shared();
     auto* lent = new Lent(image.state(), std::move(keep));
     lent->size = sizeof(rbdxx_image_v1);
     lent->image = use.get();

@@ -66,6 +66,7 @@ void require_format(const abi::Functions& functions, int format) {
 template <class Call, class Change>
 void note_header(const Image& image, const Call& use, const Change& change) {
     const uint64_t before = image.size();
+    const SizeChange noted(image);
     change();
     const uint64_t after = image.size();
     if (after < before) {

@@ -304,6 +304,7 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     const auto message = [&] {
         return "error resizing " + describe() + " to " + std::to_string(size) + " bytes";
     };
+    const SizeChange change(*this);
     const uint64_t present = allow_shrink ? 0 : this->size();
     if (size < present) {
         throw ArgumentError(message() + ": it has " + std::to_string(present) +

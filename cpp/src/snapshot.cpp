@@ -145,6 +145,7 @@ void rollback(const Image& image, const std::string& name, const Progress& progr
         return "error rolling " + image.describe() + " back to snapshot " + quoted(name);
     };
     migration::require_rollback(image, message());
+    const SizeChange change(image);
     lock::check_with_lock(
         image,
         [&] {
@@ -176,6 +177,7 @@ bool is_protected(const Image& image, const std::string& name) {
 
 void set(const Image& image, const std::optional<std::string>& name) {
     auto use = image.use();
+    const SizeChange change(image);
     std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
     check(use->rbd_snap_set(use.get(), name ? name->c_str() : nullptr), [&] {
         return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
@@ -187,6 +189,7 @@ void set(const Image& image, const std::optional<std::string>& name) {
 
 void set_by_id(const Image& image, uint64_t id) {
     auto use = image.use();
+    const SizeChange change(image);
     std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
     check(use->rbd_snap_set_by_id(use.get(), id), [&] {
         return "error setting " + image.describe() + " to snapshot id " + std::to_string(id);

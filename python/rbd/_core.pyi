@@ -937,8 +937,24 @@ class _AsyncCalls(metaclass=_Type):
     def write(
         self, data: AnyBuffer, offset: SupportsIndex, fadvise_flags: SupportsIndex
     ) -> Awaitable[int]: ...
-    def readv(self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /) -> Awaitable[int]: ...
-    def writev(self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /) -> Awaitable[int]: ...
+    # Each returns what to await, and a function that has nothing more submitted.
+    def read_blocks(
+        self,
+        offsets: _Offsets,
+        block_size: SupportsIndex,
+        out: Optional[AnyBuffer],
+        queue_depth: SupportsIndex,
+        /,
+    ) -> Tuple[Awaitable[Any], Callable[[], None]]: ...
+    def write_blocks(
+        self, data: AnyBuffer, offsets: _Offsets, queue_depth: SupportsIndex, /
+    ) -> Tuple[Awaitable[int], Callable[[], None]]: ...
+    def readv(
+        self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /
+    ) -> Tuple[Awaitable[int], Callable[[], None]]: ...
+    def writev(
+        self, buffers: Sequence[AnyBuffer], offset: SupportsIndex, /
+    ) -> Tuple[Awaitable[int], Callable[[], None]]: ...
     def discard(self, offset: SupportsIndex, length: SupportsIndex, /) -> Awaitable[int]: ...
     def write_zeroes(
         self, offset: SupportsIndex, length: SupportsIndex, zero_flags: SupportsIndex, /

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include <rbdxx/aio.hpp>
-#include <rbdxx/batch.hpp>
 #include <rbdxx/detail/image_io.hpp>
 #include <rbdxx/io.hpp>
 
+#include "awaited_batch.hpp"
 #include "buffer.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
@@ -22,22 +22,46 @@ namespace {
 using Queue = engine::QueuePointer;
 
 // One stretch of the image, from or to one stretch of memory.
+//
+// A write needs the image's size: librbd cuts an asynchronous write at the end of the image without
+// a word. So does a large read: librbd cuts it at the end that the image had before another client
+// made it larger. To ask librbd for it may take as long as the cluster likes, so only a thread does
+// that.
 struct Transfer final : LoopOperation {
     void submit(const Queue& queue) {
-        uint64_t size = std::min(length - done, io::piece);
         without_gil([&] {
-            if (writes) {
-                if (done == 0) {
-                    // librbd may ask the cluster for it.
-                    image_size = image->size();
+            if (done == 0 && (writes || length > large_read)) {
+                const uint64_t end = offset + std::min(length, UINT64_MAX - offset);
+                if (const auto known = aio::known_size(*image, end)) {
+                    image_size = *known;
+                } else {
+                    submit_later(queue);
+                    return;
                 }
-                aio::write(*this, queue, *image, data + done, offset + done, size, flags);
+            }
+            const uint64_t part = std::min(length - done, io::piece);
+            if (writes) {
+                aio::write(*this, queue, *image, data + done, offset + done, part, flags);
             } else {
-                aio::read(*this, queue, *image, data + done, offset + done, size, flags);
+                aio::read(*this, queue, *image, data + done, offset + done, part, flags);
             }
         });
     }
+    // A read for which the memory may be too much, if the image has less than it asks for.
+    void submit_huge(const Queue& queue) {
+        step = Step::measuring;
+        without_gil([&] { ask_size(queue); });
+    }
     bool again(const Queue& queue) override {
+        switch (step) {
+            case Step::measuring:
+                measured(queue);
+                return true;
+            case Step::verifying:
+                return false;
+            case Step::moving:
+                break;
+        }
         if (writes && recovery.again(*this, queue, *image, [&] { submit(queue); })) {
             return true;
         }
@@ -49,7 +73,7 @@ struct Transfer final : LoopOperation {
         uint64_t got = writes ? asked : static_cast<uint64_t>(answer);
         done += got;
         if (got < asked || done == length) {
-            return false;
+            return writes && verify(queue);
         }
         finish();
         submit(queue);
@@ -59,9 +83,9 @@ struct Transfer final : LoopOperation {
         if (bytes) {
             return bytes->take(done);
         }
-        // librbd cuts an asynchronous write at the end of the image without a word.
-        if (writes && offset < image_size && image_size - offset < length) {
-            throw IncompleteWrite(region() + io::wrote_only(image_size - offset, length));
+        const uint64_t end = image_size.bytes;
+        if (writes && offset < end && end - offset < length) {
+            throw IncompleteWrite(region() + io::wrote_only(end - offset, length));
         }
         return py::int_(done);
     }
@@ -69,7 +93,8 @@ struct Transfer final : LoopOperation {
         bytes.reset();
         buffer.release();
         done = 0;
-        image_size = 0;
+        image_size = {};
+        step = Step::moving;
         LoopOperation::reset();
     }
     bool reusable() const override { return true; }
@@ -84,59 +109,88 @@ struct Transfer final : LoopOperation {
     uint64_t offset = 0;
     uint64_t length = 0;
     uint64_t done = 0;
-    uint64_t image_size = 0;
     int flags = 0;
     bool writes = false;
     Recovery recovery;
-};
 
-// One stretch of the image, from or to many pieces of memory.
-struct VectorTransfer final : LoopOperation {
-    void submit(const Queue& queue) {
-        const ImageState& state = *image->state();
-        without_gil([&] {
-            LoopOperation::submit<detail::ImageIo>(
-                queue, image->state(), state,
-                [&](abi::rbd_completion_t made) {
-                    return plan->submit(*state.functions, state.raw, index, made);
-                },
-                [&] { return region(); });
-        });
+private:
+    static constexpr uint64_t large_read = uint64_t{1} << 20;
+    enum class Step { moving, measuring, verifying };
+
+    // The first piece, in one C call.
+    ssize_t call(const ImageState& on, abi::rbd_completion_t made) noexcept {
+        const abi::Functions& c = *on.functions;
+        const uint64_t part = std::min(length, io::piece);
+        if (writes) {
+            return flags == 0 ? c.rbd_aio_write(on.raw, offset, part, data, made)
+                              : c.rbd_aio_write2(on.raw, offset, part, data, made, flags);
+        }
+        return flags == 0 ? c.rbd_aio_read(on.raw, offset, part, data, made)
+                          : c.rbd_aio_read2(on.raw, offset, part, data, made, flags);
     }
-    bool again(const Queue& queue) override {
-        if (plan->writes() && recovery.again(*this, queue, *image, [&] { submit(queue); })) {
-            return true;
+    void require(const abi::Functions& functions) const {
+        if (writes) {
+            flags == 0 ? functions.rbd_aio_write.require() : functions.rbd_aio_write2.require();
+        } else {
+            flags == 0 ? functions.rbd_aio_read.require() : functions.rbd_aio_read2.require();
         }
-        int code = plan->complete(index, recovery.result(*this));
-        if (code == batch::incomplete) {
-            throw IncompleteWrite(region() +
-                                  io::wrote_only(plan->written(index), plan->length(index)));
+    }
+    // Submits the first piece from the thread that asks for the size.
+    void submit_later(const Queue& queue) {
+        const ImageState& state = *image->state();
+        require(*state.functions);
+        begin<detail::ImageIo>(queue, image->state(), state);
+        try {
+            aio::ask_size(*image, &image_size, [this, &state](int code) {
+                submit_begun<detail::ImageIo>(state, [&](abi::rbd_completion_t made) {
+                    return code < 0 ? code : call(state, made);
+                });
+            });
+        } catch (...) {
+            withdraw<detail::ImageIo>(state);
+            throw;
         }
-        if (code < 0) {
-            throw Error(-code, region());
+    }
+    void ask_size(const Queue& queue) {
+        begin(queue, image->state());
+        try {
+            aio::ask_size(*image, &image_size, [this](int code) { complete(code); });
+        } catch (...) {
+            withdraw();
+            throw;
         }
-        if (++index == plan->count()) {
-            return false;
+    }
+    void measured(const Queue& queue) {
+        if (result() < 0) {
+            throw Error(static_cast<int>(-result()), region());
         }
         finish();
+        step = Step::moving;
+        // Of nothing, librbd would not say that it is beyond the end.
+        const uint64_t end = image_size.bytes;
+        length = std::max(offset >= end ? 0 : std::min(length, end - offset), uint64_t{1});
+        data = bytes.emplace(length).data();
         submit(queue);
+    }
+    // The image may have become smaller before the last piece was written.
+    bool verify(const Queue& queue) noexcept {
+        if (!aio::changed_since(*image, image_size)) {
+            return false;
+        }
+        try {
+            without_gil([&] {
+                finish();
+                ask_size(queue);
+            });
+        } catch (const std::exception&) {
+            return false;  // closed meanwhile, or no thread to be had
+        }
+        step = Step::verifying;
         return true;
     }
-    py::object value() override { return py::int_(plan->done()); }
-    void reset() override {
-        buffers.clear();
-        LoopOperation::reset();
-    }
-    std::string region() const {
-        uint64_t at = std::min(index, plan->count() - 1);
-        return io::region(plan->verb(), *image, plan->offset(at), plan->length(at));
-    }
 
-    const Image* image = nullptr;
-    std::vector<Buffer> buffers;
-    std::shared_ptr<batch::Vectors> plan;
-    uint64_t index = 0;
-    Recovery recovery;
+    detail::Size image_size;
+    Step step = Step::moving;
 };
 
 // A call that answers with nothing but success; the future gets `answer`.
@@ -145,12 +199,28 @@ struct Plain final : LoopOperation {
         without_gil([&] { call(*this, queue, *image); });
     }
     bool again(const Queue& queue) override {
-        return writes && recovery.again(*this, queue, *image, [&] { submit(queue); });
+        if (placing) {
+            return false;
+        }
+        if (writes && recovery.again(*this, queue, *image, [&] { submit(queue); })) {
+            return true;
+        }
+        if (compared == 0 || recovery.result(*this) != -EILSEQ) {
+            return false;
+        }
+        // Where it differs depends on the image's layout, for which librbd may ask the cluster.
+        without_gil([&] {
+            finish();
+            aio::in_thread(*this, queue, *image, [this] {
+                mismatch = io::Difference(*image, offset, compared).place(mismatch);
+            });
+        });
+        placing = true;
+        return true;
     }
     py::object value() override {
-        const ssize_t code = recovery.result(*this);
-        if (code == -EILSEQ && difference) {
-            mismatch = difference->place(mismatch);
+        const ssize_t code = placing ? result() : recovery.result(*this);
+        if (placing && code >= 0) {
             throw CompareMismatch(mismatch, message + io::differs_from(mismatch));
         }
         if (code < 0) {
@@ -174,8 +244,10 @@ struct Plain final : LoopOperation {
     Buffer second;
     py::object answer = py::none();
     std::string message;
+    uint64_t offset = 0;
+    uint64_t compared = 0;  // bytes
     uint64_t mismatch = 0;
-    std::optional<io::Difference> difference;  // of a comparison
+    bool placing = false;  // finds out where a comparison found other data
 };
 
 struct Opening final : LoopOperation {
@@ -284,12 +356,16 @@ py::object AsyncCalls::done(const py::object& value) {
 }
 
 py::object AsyncCalls::read(uint64_t offset, uint64_t length, int flags) {
+    constexpr uint64_t huge_read = uint64_t{64} << 20;
     const Image& from = target_->get();
-    length = memory_for(from, offset, length);
     Here at = here();
     auto made = transfer(*at.queue, from, offset, length, flags, false);
-    made->bytes.emplace(length);
-    made->data = made->bytes->data();
+    if (length > huge_read) {
+        return submit(at, std::move(made), [](Transfer& operation, const Queue& queue) {
+            operation.submit_huge(queue);
+        });
+    }
+    made->data = made->bytes.emplace(length).data();
     return submit(at, std::move(made), itself);
 }
 
@@ -303,22 +379,14 @@ py::object AsyncCalls::buffered(py::handle memory, uint64_t offset, int flags, b
     return submit(at, std::move(made), itself);
 }
 
-py::object AsyncCalls::vectored(const py::object& buffers, uint64_t offset, bool writes) {
-    const Image& on = target_->get();
-    auto made = std::make_unique<VectorTransfer>();
-    made->image = &on;
-    made->recovery.prepare(on);
-    made->buffers = all_buffers(buffers, writes ? Buffer::Access::read : Buffer::Access::write);
-    auto vectors = vectors_of(made->buffers);
-    without_gil([&] {
-        made->plan = writes ? std::make_shared<batch::Vectors>(on, std::move(vectors), offset)
-                            : std::make_shared<batch::Vectors>(std::move(vectors), offset);
-        made->plan->require(on.use().functions());
+py::tuple AsyncCalls::batch(BatchRequest request) {
+    const Here at = here();
+    auto made = std::make_unique<AwaitedBatch>(target_->get(), std::move(request));
+    std::shared_ptr<AwaitedBatch::Stop> stop = made->stop();
+    py::object awaited = submit(at, std::move(made), [](AwaitedBatch& operation, const Queue& to) {
+        without_gil([&] { operation.submit(to); });
     });
-    if (made->plan->count() == 0) {
-        return done(py::int_(0));
-    }
-    return submit(here(), std::move(made), itself);
+    return py::make_tuple(std::move(awaited), py::cpp_function([stop] { (*stop)(); }));
 }
 
 py::object AsyncCalls::discard(uint64_t offset, uint64_t length) {
@@ -354,8 +422,9 @@ py::object AsyncCalls::compare_and_write(py::handle compare, py::handle data, ui
     auto made = on_region("comparing and writing", target_->get(), offset, buffer.size());
     made->first = std::move(expected);
     made->second = std::move(buffer);
+    made->offset = offset;
+    made->compared = made->second.size();
     return plain(std::move(made), [=](Plain& operation, const Queue& queue, const Image& on) {
-        operation.difference.emplace(on, offset, operation.second.size());
         aio::compare_and_write(operation, queue, on, operation.first.data(),
                                operation.second.data(), offset, operation.second.size(),
                                &operation.mismatch, flags);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "batch_request.hpp"
 #include "current_loop.hpp"
 #include "image.hpp"
 #include "loop_queue.hpp"
@@ -26,8 +27,9 @@ public:
     py::object write(py::handle data, uint64_t offset, int flags) {
         return buffered(data, offset, flags, true);
     }
-    // From or to one buffer after the other.
-    py::object vectored(const py::object& buffers, uint64_t offset, bool writes);
+    // Many operations as one. Returns what to await, and a function that has nothing more
+    // submitted.
+    py::tuple batch(BatchRequest request);
     py::object discard(uint64_t offset, uint64_t length);
     py::object write_zeroes(uint64_t offset, uint64_t length, int zero_flags);
     py::object write_same(py::handle data, uint64_t offset, uint64_t length, int flags);

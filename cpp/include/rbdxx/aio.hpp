@@ -5,7 +5,10 @@
 #include <sys/uio.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 
+#include <rbdxx/detail/known_size.hpp>
 #include <rbdxx/engine.hpp>
 #include <rbdxx/image.hpp>
 
@@ -53,6 +56,19 @@ void compare_and_write(Operation& operation, QueuePointer queue, const Image& im
 void compare_and_writev(Operation& operation, QueuePointer queue, const Image& image,
                         const iovec* expected, int expected_count, const iovec* vectors, int count,
                         uint64_t offset, uint64_t* mismatch, int flags = 0);
+// The image's size without I/O. Nothing if librbd might have to ask the cluster for it, or if the
+// image ends before `end`: it may have grown a moment ago.
+std::optional<detail::Size> known_size(const Image& image, uint64_t end) noexcept;
+// Asks for the size in another thread, one for each image. That thread calls `then(0)` once `*size`
+// is set, or `then()` with a negative errno. The caller keeps the image in use until then. Throws
+// Error if no thread can be started. Implements: rbd_get_size
+void ask_size(const Image& image, detail::Size* size, std::function<void(int code)> then);
+// Whether the image may have changed since ask_size() or known_size() gave that.
+bool changed_since(const Image& image, const detail::Size& size) noexcept;
+// Calls `work()` in a thread of its own; completes with 0, or the negative errno of the Error that
+// it throws.
+void in_thread(Operation& operation, QueuePointer queue, const Image& image,
+               std::function<void()> work);
 // An operation that needs the exclusive lock and was refused: as lock::release_left_behind(), in
 // another thread, one for each image. Completes with 1 if the operation is to be submitted once
 // more, else with 0.

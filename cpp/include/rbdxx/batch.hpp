@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ public:
     virtual uint64_t length(uint64_t index) const noexcept = 0;  // bytes
     // Throws MissingFunction where the loaded library lacks what submit() calls.
     virtual void require(const abi::Functions& functions) const = 0;
+    // Tells a plan that was made by write_later() how large the image is, before the first
+    // submit().
+    virtual void set_image_size(uint64_t) noexcept {}
     // Calls the C function; gives its answer.
     virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                            abi::rbd_completion_t completion) noexcept = 0;
@@ -58,6 +62,12 @@ public:
 
     // Whether every operation is over, after at most that time.
     bool run_for(std::chrono::nanoseconds time) noexcept;
+    // Submits as many operations as may be in flight, and leaves the rest to librbd's threads, so
+    // that nobody waits: `report`, which has begun on the same image, completes with 0 once every
+    // operation is over. Until then only stop() may be called. The batch has left the image then.
+    void run_to(engine::Operation& report) noexcept;
+    // Submits nothing more, of what run_to() runs. Any thread may call it.
+    void stop() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
     // Submits nothing more. What is in flight may complete.
     void cancel() noexcept;
     // Once all is over: whether operations failed for an exclusive lock that an outage had left
@@ -76,6 +86,8 @@ private:
 
     bool submit_until(Time end) noexcept;
     bool submit_next(Slot& slot) noexcept;
+    void end_one() noexcept;
+    void look_at_failure() noexcept;
     void fail(uint64_t index, int code) noexcept;
 
     const Image image_;
@@ -86,6 +98,8 @@ private:
     std::atomic<uint64_t> next_{0};
     std::atomic<bool> cancelled_{false};
     unsigned released_locks_ = 0;
+    engine::Operation* report_ = nullptr;
+    std::exception_ptr failure_;  // of what run_to() ran
     uint64_t failed_index_ = none;
     int failed_code_ = 0;
 };
@@ -100,10 +114,14 @@ public:
     static std::shared_ptr<Plan> read(char* data, std::vector<uint64_t> offsets, uint64_t length);
     static std::shared_ptr<Plan> write(const Image& image, const char* data,
                                        std::vector<uint64_t> offsets, uint64_t length);
+    // As write(), without I/O: set_image_size() must follow.
+    static std::shared_ptr<Plan> write_later(const char* data, std::vector<uint64_t> offsets,
+                                             uint64_t length);
 
     uint64_t count() const noexcept override { return offsets_.size(); }
     uint64_t offset(uint64_t index) const noexcept override { return offsets_[index]; }
     uint64_t length(uint64_t) const noexcept override { return length_; }
+    void set_image_size(uint64_t bytes) noexcept override { image_size_ = bytes; }
     void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;
@@ -134,10 +152,13 @@ public:
     Vectors(std::vector<iovec> vectors, uint64_t offset);
     // For writing.
     Vectors(const Image& image, std::vector<iovec> vectors, uint64_t offset);
+    // As those for writing, without I/O: set_image_size() must follow.
+    static std::shared_ptr<Vectors> write_later(std::vector<iovec> vectors, uint64_t offset);
 
     uint64_t count() const noexcept override { return parts_.size(); }
     uint64_t offset(uint64_t index) const noexcept override { return parts_[index].offset; }
     uint64_t length(uint64_t index) const noexcept override { return parts_[index].length; }
+    void set_image_size(uint64_t bytes) noexcept override { image_size_ = bytes; }
     void require(const abi::Functions& functions) const override;
     ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                    abi::rbd_completion_t completion) noexcept override;

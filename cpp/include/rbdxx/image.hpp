@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <rbdxx/detail/known_size.hpp>
 #include <rbdxx/progress.hpp>
 #include <rbdxx/rados/ioctx.hpp>
 
@@ -77,6 +78,8 @@ struct ImageState final : Handle {
     // What waits for that in aio::release_left_behind(), and the count from when it was submitted.
     std::vector<std::pair<engine::Operation*, unsigned>> refused;
     std::mutex refused_mutex;
+    // librbd calls back into it, so that it may have to outlive this.
+    const std::shared_ptr<detail::KnownSize> known_size = std::make_shared<detail::KnownSize>();
     // The bytes by which the image is smaller while its encryption is loaded: those of the header.
     std::atomic<uint64_t> encryption_header{0};
     // What librbd calls back must live until it is told to stop, which it is before the image goes.
@@ -194,6 +197,19 @@ public:
 private:
     explicit Image(std::shared_ptr<ImageState> state) : state_(std::move(state)) {}
     std::shared_ptr<ImageState> state_;
+};
+
+// Marks what may change the size of an image that this process has open: librbd tells of that a
+// little later, or, of what changes for this handle alone, never.
+class SizeChange {
+public:
+    explicit SizeChange(const Image& image) : known_(image.state()->known_size) {}
+    ~SizeChange() { known_->changed(); }
+    SizeChange(const SizeChange&) = delete;
+    SizeChange& operator=(const SizeChange&) = delete;
+
+private:
+    const std::shared_ptr<detail::KnownSize> known_;
 };
 
 }  // namespace rbdxx

@@ -7,10 +7,12 @@ import weakref
 from typing import (
     TYPE_CHECKING,
     Any,
+    Awaitable,
     Callable,
     Optional,
     Sequence,
     SupportsIndex,
+    Tuple,
     TypeVar,
     Union,
     overload,
@@ -101,7 +103,7 @@ class AsyncImage(Closing, ImageMethods):
 
         Implements: rbd_aio_readv
         """
-        count: int = await self._batch("readv", buffers, offset)
+        count: int = await self._batch(self._calls.readv(buffers, offset))
         return count
 
     async def writev(self, buffers: Sequence[AnyBuffer], offset: SupportsIndex) -> int:
@@ -109,7 +111,7 @@ class AsyncImage(Closing, ImageMethods):
 
         Implements: rbd_aio_writev
         """
-        count: int = await self._batch("writev", buffers, offset)
+        count: int = await self._batch(self._calls.writev(buffers, offset))
         return count
 
     @overload
@@ -141,28 +143,34 @@ class AsyncImage(Closing, ImageMethods):
         """Read a block of `block_size` bytes from each of `offsets`; one future for all of them.
 
         Each operation is submitted by the librbd thread in which another one completes. Cancelled,
-        it goes on; `out` is held until it has completed. The rest is as in `rbd.Image.read_blocks`.
+        it submits nothing more; `out` is held until what is in flight has completed. The rest is as
+        in `rbd.Image.read_blocks`.
 
         Implements: rbd_aio_read
         """
-        return await self._batch("read_blocks", offsets, block_size, out, queue_depth=queue_depth)
+        return await self._batch(self._calls.read_blocks(offsets, block_size, out, queue_depth))
 
     async def write_blocks(
         self, data: AnyBuffer, offsets: _Offsets, *, queue_depth: SupportsIndex = 64
     ) -> int:
         """Write the blocks of `data`, each at its offset; one future for all of them.
 
-        Cancelled, it goes on; `data` is held until it has completed.
+        Cancelled, it submits nothing more; `data` is held until what is in flight has completed.
         The rest is as in `rbd.Image.write_blocks`.
 
         Implements: rbd_aio_write
         """
-        count: int = await self._batch("write_blocks", data, offsets, queue_depth=queue_depth)
+        count: int = await self._batch(self._calls.write_blocks(data, offsets, queue_depth))
         return count
 
-    async def _batch(self, name: str, *arguments: Any, **options: Any) -> Any:
-        self.image.require_not_closed()
-        return await call(getattr(self.image, name), arguments, options, {})
+    async def _batch(self, submitted: Tuple[Awaitable[Any], Callable[[], None]]) -> Any:
+        awaited, stop = submitted
+        try:
+            return await awaited
+        except BaseException:
+            # Cancelled, or closed unfinished. One that has failed has nothing to stop.
+            stop()
+            raise
 
     async def _watch(self, name: str, *callbacks: Any, **options: Any) -> Any:
         return await call(getattr(self.image, name), callbacks, options, {})
