@@ -22,6 +22,7 @@ import rbd.aio
 from support import isolated
 from support.daemons import eventually
 from support.location import Where
+from support.optional_tools import proof
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -100,6 +101,48 @@ def test_threads_with_a_loop_each(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Ima
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_anyio(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    """Its groups, scopes and limits of time, on its asyncio back end."""
+    anyio = proof("anyio")
+    name = rbd_image.get_name()
+
+    async def main() -> None:
+        async with rbd.aio.open(rbd_ioctx, name) as image:
+            async with anyio.create_task_group() as group:
+                for number in range(16):
+                    group.start_soon(image.write, bytes([number]) * 512, number * 512)
+                group.start_soon(image.create_snap, "s")
+            assert await image.read(0, 16 * 512) == b"".join(bytes([i]) * 512 for i in range(16))
+            assert await image.read_blocks([512, 1024], 512) == b"\1" * 512 + b"\2" * 512
+            assert await anyio.to_thread.run_sync(image.image.size) == SIZE
+
+            with anyio.move_on_after(0.05) as scope:
+                while True:
+                    await image.read(0, 512)
+            assert scope.cancelled_caught
+            with anyio.move_on_after(0.05) as scope:
+                await image.read_blocks([0] * 400_000, 512, queue_depth=4)
+            assert scope.cancelled_caught
+
+            async def list_for_ever() -> None:
+                with anyio.fail_after(0.05):
+                    while True:
+                        await image.list_snaps()
+
+            with pytest.raises(TimeoutError):
+                await list_for_ever()
+
+            # A scope that is cancelled cancels each await in it, that of the clean-up too.
+            async with anyio.create_task_group() as group:
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await image.remove_snap("s")
+                    await image.flush()
+            assert await image.list_snaps() == []
+
+    anyio.run(main, backend="asyncio")
 
 
 def test_a_loop_that_ends_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> None:
