@@ -10,6 +10,7 @@ import pytest
 
 import rbd
 from rbd import _pipeline as pipeline
+from support.stream_files import make_diff
 
 MIB = 1 << 20
 
@@ -94,6 +95,7 @@ def test_more_than_the_ring_holds(
     data = os.urandom(8 * MIB)
     rbd_image.write(data, 0)
     monkeypatch.setattr(pipeline, "MEMORY", memory)
+    monkeypatch.setattr(pipeline, "WRITE_MEMORY", memory)
     monkeypatch.setattr(pipeline, "PIECE", 30_000)
     parts = read(rbd_image, [(0, 8 * MIB, True)], 8)
     assert b"".join(part for _, _, part in parts) == data
@@ -128,6 +130,54 @@ def test_runs_of_zeroes_are_left_out(rbd_image: rbd.Image) -> None:
         writer.write(0, 65536)
     expected = b"\xff" * 8192 + b"x" + bytes(4095) + b"\xff" * (65536 - 12288)
     assert rbd_image.read(0, 65536) == expected
+
+
+def test_records_are_written(rbd_image: rbd.Image) -> None:
+    """One that overlaps what was given before, and one beyond the ring, are left to others."""
+    rbd_image.write(b"\xff" * 65536, 0)
+    records: List[Any] = [
+        ("w", 0, os.urandom(5000)),
+        ("z", 6000, 1000),
+        ("w", 9000, bytes(20_000)),
+        ("w", 40_000, b""),
+    ]
+    behind = ("w", 28_999, b"y")
+    for fresh in (True, False):
+        model = bytearray(rbd_image.read(0, 65536))
+        stream = make_diff([*records, behind], size=None)[12:]
+        whole = make_diff(records, size=None)[12:-1]
+        with pipeline.ImageWriter(rbd_image, 32, 4096, fresh=fresh) as writer:
+            assert writer.take(memoryview(stream), 1, 65536) == len(whole)
+            assert writer.take(memoryview(stream)[len(whole) :], 1, 65536) == 0
+            writer.drain()
+            assert writer.take(memoryview(stream)[len(whole) :], 1, 28_999) == 0
+            assert writer.take(memoryview(stream)[len(whole) :], 1, 65536) == 18
+            long = memoryview(
+                make_diff([("w", 0, bytes(pipeline.WRITE_MEMORY + 1))], size=None)[12:]
+            )
+            assert writer.take(long, 1, 1 << 30) == 0
+        for kind, at, what in [*records, behind]:
+            if kind == "w" and any(what):
+                model[at : at + len(what)] = what
+            elif not fresh:
+                model[at : at + (what if kind == "z" else len(what))] = bytes(
+                    what if kind == "z" else len(what)
+                )
+        assert rbd_image.read(0, 65536) == bytes(model)
+
+
+def test_a_new_image_gets_zeroes_over_data(rbd_image: rbd.Image) -> None:
+    """What nothing was written to is left out; what something was written to is not."""
+    with pipeline.ImageWriter(rbd_image, 32, 4096) as writer:
+        writer.space(MIB)[:] = b"x" * MIB
+        writer.write(0, MIB)
+        writer.zero(8192, 8192)
+        writer.space(MIB)[:] = bytes(MIB)
+        writer.write(MIB // 2, MIB)
+        writer.zero(4 * MIB, MIB)
+    expected = b"x" * 8192 + bytes(8192) + b"x" * (MIB // 2 - 16384) + bytes(MIB // 2)
+    assert rbd_image.read(0, MIB) == expected
+    assert all(at < MIB for at, _, exists in rbd_image.diff() if exists)
 
 
 def test_errors_come_out(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:

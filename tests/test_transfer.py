@@ -15,8 +15,9 @@ import pytest
 
 import rbd
 from rbd import transfer
+from rbd.transfer import formats
 from support.optional_tools import proof
-from support.stream_files import contents, make_diff, parse_diff, states
+from support.stream_files import apply_records, contents, make_diff, parse_diff, states
 
 MIB = 1 << 20
 
@@ -442,6 +443,45 @@ def test_later_records_win(rbd_image: rbd.Image) -> None:
     expected = b"cc" + b"a" * 48 + bytes(10) + b"b" * 1000 + bytes(97_990) + b"a" * 950
     assert rbd_image.read(0, 100_000) == expected
     assert [entry["name"] for entry in rbd_image.list_snaps()] == ["s"]
+
+
+def test_later_records_win_in_a_new_image(rbd_ioctx: Any, tmp_path: Path) -> None:
+    """Zeroes are left out of a new image only where nothing was written before."""
+    records: List[Any] = [
+        ("w", 0, b"a" * 100_000),
+        ("z", 4096, 8192),
+        ("w", 16_384, bytes(8192)),
+        ("w", 2 * MIB, b"b" * 10),
+        ("z", 0, 5),
+    ]
+    path = tmp_path / "image"
+    diff = make_diff(records, size=4 * MIB, version=2)
+    path.write_bytes(formats.image_header(formats.ImageHeader(order=22), 1) + diff)
+    expected = apply_records(b"", 4 * MIB, records)
+    for number, source in enumerate((str(path), io.BytesIO(path.read_bytes()))):
+        transfer.import_image(source, rbd_ioctx, f"new-{number}")
+        assert contents(rbd_ioctx, f"new-{number}") == expected
+
+
+@pytest.mark.parametrize("length", [5, 4096, 2 * MIB, 2 * MIB + 1, 11 * MIB])
+def test_an_image_from_a_pipe_grows_little_by_little(
+    length: int, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small objects are many in few bytes; those that turn out not to be needed take time."""
+    sizes: List[int] = []
+    resize = rbd.Image.resize
+
+    def counted(self: rbd.Image, size: int, *more: Any) -> None:
+        sizes.append(size)
+        resize(self, size, *more)
+
+    monkeypatch.setattr(rbd.Image, "resize", counted)
+    data = os.urandom(length)
+    transfer.import_image(io.BytesIO(data), rbd_ioctx, f"grown-{length}", order=12)
+    assert contents(rbd_ioctx, f"grown-{length}") == data
+    assert sizes[-1] == length
+    assert max(sizes) <= max(2 * length, 2 * MIB + 64 * 4096)
+    assert len(sizes) <= 5
 
 
 def test_into_and_from_image_files(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:

@@ -123,6 +123,23 @@ void bind_pipeline(py::module_& m) {
         "Makes an extent zero, or gives False while there is no room.", py::arg("offset"),
         py::arg("length"), py::arg("milliseconds"));
     define(
+        writer, "take",
+        [](Writer& self, const py::object& view, int version, const U64& limit,
+           unsigned milliseconds) {
+            const Buffer stream(view, Buffer::Access::read);
+            return without_gil([&] {
+                return self.get().take(stream.data(), stream.size(), version, limit,
+                                       wait_of(milliseconds));
+            });
+        },
+        "Writes the whole records with which a piece of a difference begins; gives their length.",
+        py::arg("view"), py::arg("version"), py::arg("limit"), py::arg("milliseconds"));
+    define(
+        writer, "overlaps",
+        [](Writer& self, const U64& offset) { return self.get().overlaps(offset); },
+        "Whether what begins there may overlap what was given since the last drain().",
+        py::arg("offset"));
+    define(
         writer, "drain",
         [](Writer& self, unsigned milliseconds) {
             check_signals();

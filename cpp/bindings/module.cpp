@@ -53,6 +53,8 @@ void contents(py::module_& m) {
     bind_files(image);
     bind_plot(image);
     bind_pipeline(m);
+    bind_records(m);
+    bind_merge(m);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 #include <rbdxx/lock.hpp>
+#include <rbdxx/records.hpp>
 #include <rbdxx/writer.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "runs.hpp"
 
@@ -66,11 +68,13 @@ void Writer::write(uint64_t offset, uint64_t length) {
         for_each_run(data, offset, length, sparse_, [&](uint64_t at, uint64_t size, bool zero) {
             if (!zero) {
                 queue(offset + at, size, data + at, &block);
-            } else if (zeroes_runs_) {
-                queue(offset + at, size, nullptr, nullptr);
+            } else {
+                queue_zeroes(offset + at, size);
             }
         });
     }
+    high_ = offset + length;
+    written_ = std::max(written_, high_);
     // The reservation itself is no longer pending.
     --block.pending;
     pump();
@@ -80,15 +84,53 @@ bool Writer::zero(uint64_t offset, uint64_t length, Wait wait) {
     if (!advance_until(wait, [this] { return writes_.size() < most_queued; })) {
         return false;
     }
-    for (uint64_t at = 0; at < length; at += zero_piece) {
-        queue(offset + at, std::min(length - at, zero_piece), nullptr, nullptr);
-    }
+    queue_zeroes(offset, length);
+    high_ = offset + length;
     pump();
     return true;
 }
 
+uint64_t Writer::take(const char* stream, uint64_t size, int version, uint64_t limit, Wait wait) {
+    const auto begin = std::chrono::steady_clock::now();
+    uint64_t done = 0;
+    while (const auto record = records::whole(stream + done, size - done, version, limit)) {
+        const Wait left =
+            wait == forever ? wait : wait - (std::chrono::steady_clock::now() - begin);
+        if (overlaps(record->offset) || record->length > ring_.capacity()) {
+            break;
+        }
+        if (record->length == 0) {
+            // Nothing to do.
+        } else if (record->data) {
+            const int64_t start = reserve(record->length, left);
+            if (start < 0) {
+                break;
+            }
+            std::memcpy(memory_ + start, stream + done + record->header, record->length);
+            write(record->offset, record->length);
+        } else if (!zero(record->offset, record->length, left)) {
+            break;
+        }
+        done += record->size;
+    }
+    return done;
+}
+
 bool Writer::drain(Wait wait) {
-    return advance_until(wait, [this] { return writes_.empty(); });
+    if (!advance_until(wait, [this] { return writes_.empty(); })) {
+        return false;
+    }
+    high_ = 0;
+    return true;
+}
+
+void Writer::queue_zeroes(uint64_t offset, uint64_t length) {
+    if (!zeroes_runs_ && offset >= written_) {
+        return;
+    }
+    for (uint64_t at = 0; at < length; at += zero_piece) {
+        queue(offset + at, std::min(length - at, zero_piece), nullptr, nullptr);
+    }
 }
 
 void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* block) {

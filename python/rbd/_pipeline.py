@@ -15,6 +15,8 @@ PIECE = 2 << 20
 # More of it is slower where the cluster is fast: the data leave the processor's cache.
 MEMORY = 32 << 20
 QUEUE_DEPTH = 32
+# The same for writes, of whose data librbd makes a copy.
+WRITE_MEMORY = 12 << 20
 # Extents of an object with no more than so many bytes between them are read by one operation.
 GAP = 16 << 10
 # How long one wait may keep a signal from being seen, in milliseconds.
@@ -30,9 +32,9 @@ def check_queue_depth(queue_depth: int) -> int:
     return queue_depth
 
 
-def _new_ring() -> memoryview:
+def _new_ring(size: int) -> memoryview:
     # The system's pages: those that nothing is put into take no memory, nor time.
-    return memoryview(mmap.mmap(-1, MEMORY, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def shrunk(image: Image, wanted: int, end: int) -> exceptions.StreamError:
@@ -63,7 +65,7 @@ def read_batches(
     that size are chunks of their own. Chunks come in lists; a list's data are there until the next
     is asked for.
     """
-    ring = _new_ring()
+    ring = _new_ring(MEMORY)
     reader = _ReadPipeline(image, ring, queue_depth, PIECE, grain, GAP)
     source = iter(extents)
     pending: Optional[Tuple[int, int, bool]] = next(source, None)
@@ -99,16 +101,15 @@ class ImageWriter:
     """Writes extents into an image at queue depth, from a ring of memory; a context manager.
 
     The order of writes that overlap is that in which they were given. Runs of `sparse_size` zero
-    bytes are not written: in a `fresh` image, which is zero anyhow, they are left out, and in
-    another one they are made zero, so that they take no space.
+    bytes are not written: they are made zero, so that they take no space, or left out where nothing
+    has been written yet to a `fresh` image, which is zero anyhow.
     """
 
     def __init__(
         self, image: Image, queue_depth: int, sparse_size: int, *, fresh: bool = True
     ) -> None:
-        self._ring = _new_ring()
+        self._ring = _new_ring(WRITE_MEMORY)
         self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size, not fresh)
-        self._high = 0
 
     def __enter__(self) -> ImageWriter:
         return self
@@ -132,25 +133,27 @@ class ImageWriter:
             if start >= 0:
                 return self._ring[start : start + length]
 
-    def _ordered(self, offset: int, length: int) -> None:
-        # librbd keeps no order between operations under way.
-        if offset < self._high:
-            self.drain()
-        self._high = offset + length
-
     def write(self, offset: int, length: int) -> None:
         """Writes the first `length` bytes of what space() gave last, without its runs of zeroes."""
-        self._ordered(offset, length)
+        if self._pipeline.overlaps(offset):
+            self.drain()
         self._pipeline.write(offset, length)
 
     def zero(self, offset: int, length: int) -> None:
         """Makes an extent read as zeroes."""
-        self._ordered(offset, length)
+        if self._pipeline.overlaps(offset):
+            self.drain()
         while not self._pipeline.zero(offset, length, _WAIT):
             pass
+
+    def take(self, view: memoryview, version: int, limit: int) -> int:
+        """Writes the whole records of a diff with which a view begins; gives their length.
+
+        It ends before one that needs more than a short while, or overlaps what was given before.
+        """
+        return self._pipeline.take(view, version, limit, _WAIT)
 
     def drain(self) -> None:
         """Returns when everything that was given has been written."""
         while not self._pipeline.drain(_WAIT):
             pass
-        self._high = 0

@@ -46,5 +46,7 @@ void bind_mirror_image(ImageClass& image);
 void bind_files(ImageClass& image);
 void bind_plot(ImageClass& image);
 void bind_pipeline(py::module_& m);
+void bind_records(py::module_& m);
+void bind_merge(py::module_& m);
 
 }  // namespace rbdxx::python

@@ -15,8 +15,9 @@ namespace rbdxx::pipeline {
 // the latest by drain().
 class Writer : public Pipeline {
 public:
-    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. They are
-    // left out, or, with `zeroes_runs`, made zero: what was there before is then discarded.
+    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. With
+    // `zeroes_runs` they are made zero, so that what was there before is discarded; else the image
+    // is zero where nothing has been written, and they are left out there.
     Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
            bool zeroes_runs = false, const engine::QueuePointer& owner = nullptr);
     ~Writer() override { close(); }
@@ -29,6 +30,14 @@ public:
     void write(uint64_t offset, uint64_t length);
     // Makes the image zero there; false, and nothing is done, while there is no room.
     bool zero(uint64_t offset, uint64_t length, Wait wait = forever);
+    // Writes the whole records of a difference with which the `size` bytes at `stream` begin; see
+    // records::whole(). Ends before one that begins before the end of the one before it, or has no
+    // room. Returns the length of the records.
+    uint64_t take(const char* stream, uint64_t size, int version, uint64_t limit,
+                  Wait wait = forever);
+    // Whether what begins at that byte may overlap what was given before: that needs drain() first,
+    // because librbd keeps no order between operations in flight.
+    bool overlaps(uint64_t offset) const { return offset < high_; }
     // Whether everything is written; waits as long for that. Throws what a write failed with.
     bool drain(Wait wait = forever);
 
@@ -45,6 +54,7 @@ private:
     template <class Ready>
     bool advance_until(Wait wait, const Ready& ready);
     void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
+    void queue_zeroes(uint64_t offset, uint64_t length);
     void pump();
     void submit_write(Write& write);
     void collect();
@@ -55,6 +65,8 @@ private:
     std::deque<Write> writes_;   // those submitted, then those that wait
     std::size_t submitted_ = 0;  // how many of them are in flight or complete
     std::optional<uint64_t> reserved_;
+    uint64_t high_ = 0;     // the end of what was given since the last drain()
+    uint64_t written_ = 0;  // the end of what was ever given
     bool failed_ = false;
 };
 

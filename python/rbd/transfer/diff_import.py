@@ -138,15 +138,19 @@ def apply_diff(
         image.resize(header.size)
     size = image.size()
     with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=fresh) as writer:
-        for extent in reader:
+
+        def take(view: memoryview, version: int, limit: int) -> int:
+            progress.update(stream.position)
+            return writer.take(view, version, min(limit, size))
+
+        for extent in reader.extents(take):
             if extent.offset + extent.length > size:
                 formats.damaged(
                     f"an extent {extent.offset}~{extent.length} beyond the image's {size} bytes",
                     extent.position,
                 )
             if not extent.data:
-                if not fresh:
-                    writer.zero(extent.offset, extent.length)
+                writer.zero(extent.offset, extent.length)
             else:
                 copy_extent(stream, writer, extent.offset, extent.length, progress)
             progress.update(stream.position)

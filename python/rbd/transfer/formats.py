@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Callable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .. import exceptions
+from .._core import _skip_records
 from .source import Source
 
 DIFF_BANNERS = {1: b"rbd diff v1\n", 2: b"rbd diff v2\n"}
@@ -194,6 +195,15 @@ def kind_of(source: Source) -> str:
     return "raw"
 
 
+# Behind an extent that is longer, in bytes, others are not looked for in what is read ahead: it is
+# quicker to pass over their data, or to read them to where they go.
+_SMALL_BYTES = 32 << 10
+
+# Does what is to be done with the whole records of extents with which a view begins, and returns
+# their length: a function of the view, the diff's version, and the limit of their ends.
+Take = Callable[[memoryview, int, int], int]
+
+
 class DiffReader:
     """Reads one diff: its header when made, then its extents.
 
@@ -268,12 +278,23 @@ class DiffReader:
         offset, size = _EXTENT.unpack(source.read_exact(_EXTENT.size))
         if tag == b"w" and length is not None and length != size + _EXTENT.size:
             damaged(f"a record of {length} bytes instead of {size + _EXTENT.size}", position)
-        limit = (1 << 64) - 1 if self.header.size is None else self.header.size
-        if offset + size > limit:
-            damaged(f"an extent {offset}~{size} beyond the image's {limit} bytes", position)
+        if offset + size > self._limit:
+            damaged(f"an extent {offset}~{size} beyond the image's {self._limit} bytes", position)
         return Extent(offset, size, tag == b"w", source.position)
 
+    @property
+    def _limit(self) -> int:
+        return (1 << 64) - 1 if self.header.size is None else self.header.size
+
     def __iter__(self) -> Iterator[Extent]:
+        return self.extents(None)
+
+    def extents(self, take: Optional[Take]) -> Iterator[Extent]:
+        """The extents that `take` leaves.
+
+        It gets what can be read ahead of the source, which makes the difference where records are
+        small and many.
+        """
         while True:
             extent, self._pending = self._pending, None
             if extent is not None:
@@ -282,6 +303,10 @@ class DiffReader:
                     raise AssertionError("the data of an extent was not taken")
             if self._ended:
                 return
+            if take is not None and (
+                extent is None or not extent.data or extent.length <= _SMALL_BYTES
+            ):
+                self._hand_over(take)
             position = self._source.position
             tag = self._source.read_exact(1)
             if tag in b"wze":
@@ -291,9 +316,17 @@ class DiffReader:
             else:
                 self._unknown(tag, position)
 
+    def _hand_over(self, take: Take) -> None:
+        while True:
+            view = self._source.ahead()
+            taken = take(view, self.version, self._limit) if len(view) else 0
+            if not taken:
+                return
+            self._source.consume(taken)
+
     def skim(self) -> None:
         """Goes through all extents without looking at their data. Raises StreamError."""
-        for extent in self:
+        for extent in self.extents(_skip_records):
             if extent.data:
                 self._source.skip(extent.length)
 

@@ -31,8 +31,8 @@ _DISK_FORMATS = (
     (0, b"conectix", "vhd"),
     (64, b"\x7f\x10\xda\xbe", "vdi"),
 )
-# An image from a pipe, whose length nobody knows, grows by at least this many bytes at a time.
-_GROWTH_BYTES = 256 << 20
+# An image from a pipe, whose length nobody knows, grows by at least this many objects at a time.
+_GROWTH_OBJECTS = 64
 
 
 def import_image(
@@ -372,13 +372,17 @@ def _copy_all(
 ) -> int:
     """Copies a stream of unknown length; gives the length. The image grows on the way."""
     size = image.size()
+    object_size = image.stat()["obj_size"]
     position = 0
     scratch = memoryview(bytearray(_pipeline.PIECE if skip_equal else 0))
     while True:
         space = scratch if skip_equal else writer.space(_pipeline.PIECE)
         done = stream.readinto(space)
         if position + done > size:
-            size = max(position + done, 2 * size, _GROWTH_BYTES)
+            size = position + done
+            if done == _pipeline.PIECE:
+                # More may come. Objects that it turns out not to need have to be looked for.
+                size = max(size, 2 * position, position + _GROWTH_OBJECTS * object_size)
             image.resize(size)
         if skip_equal and done > 0:
             old = memoryview(image.read(position, done))

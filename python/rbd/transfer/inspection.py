@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from .._core import _list_records
 from . import formats
 from .arguments import check_options, check_stream
 from .progress import Progress, ProgressFunction
@@ -115,7 +116,13 @@ def _look(stream: Source, progress: Optional[Progress] = None) -> StreamDescript
 def _diff(stream: Source, progress: Optional[Progress]) -> DiffDescription:
     reader = formats.DiffReader(stream)
     extents: List[Tuple[int, int, bool]] = []
-    for extent in reader:
+
+    def take(view: memoryview, version: int, limit: int) -> int:
+        if progress is not None:
+            progress.update(stream.position)
+        return _list_records(view, version, limit, extents)
+
+    for extent in reader.extents(take):
         extents.append((extent.offset, extent.length, extent.data))
         if extent.data:
             _pass(stream, extent.length, progress)

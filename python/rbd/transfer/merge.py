@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import heapq
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from .. import _pipeline, exceptions
+from .._core import _Merge
 from . import formats
 from .arguments import Digests, check_choice, check_options, check_stream
 from .progress import Progress, ProgressFunction
@@ -14,18 +14,9 @@ from .sink import Sink
 from .source import Source, StreamArgument
 
 _COPY_BYTES = 1 << 20
-
-
-class _Piece(NamedTuple):
-    """A stretch of the image, and where its data is: in which stream, and where there."""
-
-    offset: int
-    end: int
-    # What comes later in time has the last word.
-    order: int
-    stream: int
-    # -1 for zeroes.
-    position: int
+# Memory for the records that are written at once, in bytes.
+_RECORDS_BYTES = 1 << 20
+_NO_LIMIT = (1 << 64) - 1
 
 
 def merge_diff(
@@ -53,7 +44,7 @@ def merge_diff(
 
     first, second, dest: paths, descriptors or binary file objects. The first must end where the
     second starts, else InvalidArgument. Data goes from file to file; what is kept in memory is
-    where it is, some hundred bytes an extent. What cannot be sought goes through a temporary file.
+    where it is, 40 bytes an extent. What cannot be sought goes through a temporary file.
     diff_format: that of the result, where it is a diff. expected, expected_first, expected_second:
     a hash's name and its hexadecimal digest, which the result, and what was read, must have; else
     StreamError, and a path is what it was before. queue_depth is accepted and means nothing: no
@@ -76,9 +67,9 @@ def merge_diff(
             ):
                 merge(one, two, sink, told)
             return sink.checksum
-        pieces: List[_Piece] = []
-        start = _index(one, 0, pieces)
-        end = _index(two, 1, pieces)
+        merged = _Merge()
+        start = _index(one, 0, merged)
+        end = _index(two, 1, merged)
         if start.to_snapshot != end.from_snapshot:
             raise exceptions.InvalidArgument(
                 f"the first diff ends with {_shown(start.to_snapshot)}, but the second starts at "
@@ -88,22 +79,14 @@ def merge_diff(
         size = start.size if end.size is None else end.size
         if size is not None and start.size is not None and size > start.size:
             # The image may have been larger before the first diff: what was there is gone.
-            pieces.append(_Piece(start.size, size, -1, 0, -1))
+            merged.add_below(start.size, size - start.size)
         with (
             Sink(dest, checksum, fsync, expected) as sink,
             Progress(on_progress, progress, size or 0, "merge") as told,
         ):
             header = formats.DiffHeader(start.from_snapshot, end.to_snapshot, size)
             sink.write(formats.diff_header(diff_format, header))
-            describe = formats.extent_header(diff_format)
-            for offset, stop, piece in _flattened(pieces, size):
-                sink.write(describe(offset, stop - offset, piece.position >= 0))
-                if piece.position >= 0:
-                    source = two if piece.stream else one
-                    _copy(source, piece.position + offset - piece.offset, stop - offset, sink)
-                told.update(stop)
-            sink.write(formats.DIFF_END)
-            told.update(size or 0, last=True)
+            _write_records(merged, (one, two), size, diff_format, sink, told)
         return sink.checksum
 
 
@@ -164,49 +147,42 @@ class _Owning(Source):
         file.close()
 
 
-def _index(source: Source, stream: int, pieces: List[_Piece]) -> formats.DiffHeader:
+def _index(source: Source, stream: int, merged: _Merge) -> formats.DiffHeader:
+    """Add the extents of a diff to the others."""
+
+    def take(view: memoryview, version: int, limit: int) -> int:
+        return merged.take(view, version, limit, stream, source.position)
+
     reader = formats.DiffReader(source)
-    for extent in reader:
+    for extent in reader.extents(take):
+        merged.add(extent.offset, extent.length, stream, extent.position if extent.data else -1)
         if extent.data:
             source.skip(extent.length)
-        if extent.length:
-            position = extent.position if extent.data else -1
-            end = extent.offset + extent.length
-            pieces.append(_Piece(extent.offset, end, len(pieces), stream, position))
     return reader.header
 
 
-def _flattened(pieces: List[_Piece], size: Optional[int]) -> Iterator[Tuple[int, int, _Piece]]:
-    """(offset, end, piece) without overlaps, in order of offset: the latest piece of each place."""
-    pieces.sort(key=lambda piece: piece.offset)
-    waiting: List[Tuple[int, _Piece]] = []
-    position = 0
-    at = 0
-    limit = size if size is not None else 1 << 64
-    while at < len(pieces) or waiting:
-        if not waiting:
-            position = pieces[at].offset
-        while at < len(pieces) and pieces[at].offset <= position:
-            heapq.heappush(waiting, (-pieces[at].order, pieces[at]))
-            at += 1
-        latest = waiting[0][1]
-        if latest.end <= position:
-            heapq.heappop(waiting)
-            continue
-        if position >= limit:
-            return
-        stop = min(latest.end, limit)
-        # Something that starts within this piece hides its rest only where it is later.
-        following = at
-        while following < len(pieces) and pieces[following].offset < stop:
-            if pieces[following].order > latest.order:
-                stop = pieces[following].offset
-                break
-            heapq.heappush(waiting, (-pieces[following].order, pieces[following]))
-            following += 1
-        at = following
-        yield position, stop, latest
-        position = stop
+def _write_records(
+    merged: _Merge,
+    sources: Tuple[Source, Source],
+    size: Optional[int],
+    version: int,
+    sink: Sink,
+    progress: Progress,
+) -> None:
+    """Write a record for each stretch of what was merged, and the end of the diff."""
+    limit = _NO_LIMIT if size is None else size
+    first, second = ((source.fd, source.base) for source in sources)
+    with memoryview(bytearray(_RECORDS_BYTES)) as space:
+        ended = False
+        while not ended:
+            filled, reached, ended, stream, position, left = merged.fill(
+                space, version, limit, first, second
+            )
+            sink.write(space[:filled])
+            sink.copy(sources[stream], position, left)
+            progress.update(reached)
+    sink.write(formats.DIFF_END)
+    progress.update(size or 0, last=True)
 
 
 def _copy_bytes(source: Source, start: int, end: int, sink: Sink) -> None:
@@ -220,7 +196,7 @@ def _copy_bytes(source: Source, start: int, end: int, sink: Sink) -> None:
         if first > position:
             sink.hole(first - position)
         if last > first:
-            _copy(source, first, last - first, sink)
+            sink.copy(source, first, last - first)
         position = max(first, last)
     if end > position:
         sink.hole(end - position)
@@ -228,17 +204,19 @@ def _copy_bytes(source: Source, start: int, end: int, sink: Sink) -> None:
 
 def _merge_into_bytes(one: Source, two: Source, sink: Sink, progress: Progress) -> None:
     """Write the bytes of an image as a diff leaves them."""
-    pieces: List[_Piece] = []
-    header = _index(two, 1, pieces)
+    merged = _Merge()
+    header = _index(two, 1, merged)
     size = one.size or 0 if header.size is None else header.size
     progress.total = size
+    # A file of the caller's is left behind its stream.
+    one.position = one.size or 0
     position = 0
-    for offset, stop, piece in _flattened(pieces, size):
+    for offset, stop, _, data in iter(lambda: merged.next(size), None):
         _copy_bytes(one, position, offset, sink)
-        if piece.position < 0:
+        if data < 0:
             sink.hole(stop - offset)
         else:
-            _copy(two, piece.position + offset - piece.offset, stop - offset, sink)
+            sink.copy(two, data, stop - offset)
         position = stop
         progress.update(position)
     _copy_bytes(one, position, size, sink)
@@ -258,8 +236,8 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
         reader.skim()
         headers.append(reader.header)
     head, names = headers[-1], {header.to_snapshot for header in headers}
-    pieces: List[_Piece] = []
-    change = _index(two, 1, pieces)
+    merged = _Merge()
+    change = _index(two, 1, merged)
     if head.to_snapshot is not None:
         formats.damaged("an image whose last difference does not end at its head", head_at)
     if change.from_snapshot != head.from_snapshot:
@@ -275,32 +253,15 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
         )
     size = head.size if change.size is None else change.size
     progress.total = size or 0
-    _copy(one, 0, header_end, sink)
+    sink.copy(one, 0, header_end)
     sink.write(formats.diff_count(count if end is None else count + 1))
     start = header_end + formats.COUNT_BYTES
-    _copy(one, start, head_at - start, sink)
+    sink.copy(one, start, head_at - start)
     protected = None if end is None else bool(change.protected)
     sink.write(
         formats.diff_header(2, formats.DiffHeader(change.from_snapshot, end, size, protected))
     )
-    describe = formats.extent_header(2)
-    for offset, stop, piece in _flattened(pieces, size):
-        sink.write(describe(offset, stop - offset, piece.position >= 0))
-        if piece.position >= 0:
-            _copy(two, piece.position + offset - piece.offset, stop - offset, sink)
-        progress.update(stop)
-    sink.write(formats.DIFF_END)
+    _write_records(merged, (one, two), size, 2, sink, progress)
     if end is not None:
         # The head is what the new snapshot is.
         sink.write(formats.diff_header(2, formats.DiffHeader(end, None, size)), formats.DIFF_END)
-    progress.update(size or 0, last=True)
-
-
-def _copy(source: Source, position: int, length: int, sink: Sink) -> None:
-    source.position = position
-    with memoryview(bytearray(min(length, _COPY_BYTES))) as space:
-        while length > 0:
-            part = space[: min(length, len(space))]
-            source.readinto_exact(part)
-            sink.write(part)
-            length -= len(part)

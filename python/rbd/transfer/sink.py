@@ -12,11 +12,14 @@ from typing import Any, List, NoReturn, Optional, Type, Union
 
 from .arguments import Digests, check_stream, unwrapped
 from .named_file import NamedFile
-from .source import StreamArgument, real_file
+from .source import Source, StreamArgument, real_file
 
 _ZEROES = memoryview(bytes(1 << 20))
 # How many buffers the system takes in one call.
 _VECTORS = 512
+# How much the system copies from file to file in one call, in bytes, and how much we do.
+_SYSTEM_COPY_BYTES = 16 << 20
+_COPY_BYTES = 1 << 20
 
 Buffer = Union[bytes, memoryview]
 
@@ -46,6 +49,7 @@ class Sink:
         self._base = 0
         self._sparse = False
         self._hole = False
+        self._is_file = False
         if isinstance(dest, int):
             self._use_descriptor(dest)
         elif isinstance(dest, (str, bytes)) or hasattr(dest, "__fspath__"):
@@ -69,6 +73,7 @@ class Sink:
             self._use_file(os.lseek(fd, 0, os.SEEK_CUR))
 
     def _use_file(self, base: int) -> None:
+        self._is_file = True
         self._base = base
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
         appends = bool(flags & os.O_APPEND)
@@ -160,6 +165,39 @@ class Sink:
                     )
                 done += count
                 self.position += count
+
+    def copy(self, source: Source, position: int, length: int) -> None:
+        """Writes what a source that can be sought has from a position on; it stays where it is."""
+        done = self._copy_by_system(source, position, length)
+        if done == length:
+            return
+        before, source.position = source.position, position + done
+        with memoryview(bytearray(min(length - done, _COPY_BYTES))) as space:
+            while done < length:
+                part = space[: min(length - done, len(space))]
+                source.readinto_exact(part)
+                self.write(part)
+                done += len(part)
+        source.position = before
+
+    def _copy_by_system(self, source: Source, position: int, length: int) -> int:
+        """Copies as much from file to file as the system is able to; gives how much that is."""
+        done = 0
+        if self._is_file and not self.digests and not source.digests:
+            self._fill_hole()
+            while done < length:
+                step = min(length - done, _SYSTEM_COPY_BYTES)
+                start = source.base + position + done
+                try:
+                    count = os.copy_file_range(source.fd, self._fd, step, start)
+                except (OSError, AttributeError):
+                    # Between two file systems, say. What is really wrong is told by a write.
+                    break
+                if count == 0:
+                    break
+                done += count
+                self.position += count
+        return done
 
     def hole(self, length: int) -> None:
         """Writes `length` zeroes, as a hole where that is possible."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import io
 import os
 import stat
@@ -14,6 +16,12 @@ from .arguments import Digests, check_stream, unwrapped
 from .named_file import own_descriptor
 
 _BUFFER_BYTES = 256 << 10
+# As much is read ahead where what was read ahead before was passed over.
+_SHORT_BYTES = 4 << 10
+# How much a pipe should hold, in bytes, and Linux' name for that: fewer switches between processes.
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+_F_GETPIPE_SZ = 1032
 _SKIP_BYTES = 1 << 20
 
 _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
@@ -69,6 +77,7 @@ class Source:
         self._owned = False
         self._buffer = memoryview(b"")
         self._buffer_at = 0
+        self._space: Optional[memoryview] = None
         # Whether bytes can be had from any place, as from a regular file.
         self.seekable = False
         self.base = 0
@@ -92,6 +101,10 @@ class Source:
         if stat.S_ISDIR(mode):
             self.close()
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if stat.S_ISFIFO(mode):
+            with contextlib.suppress(OSError):
+                if fcntl.fcntl(self._fd, _F_GETPIPE_SZ) < _PIPE_BYTES:
+                    fcntl.fcntl(self._fd, _F_SETPIPE_SZ, _PIPE_BYTES)
         if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             return
         self.base = os.lseek(self._fd, 0, os.SEEK_CUR) if base is None else base
@@ -180,10 +193,8 @@ class Source:
                 view[done : done + len(part)] = part
                 count = len(part)
             elif len(view) - done < _BUFFER_BYTES // 4 and (self.seekable or self._owned):
-                space = memoryview(bytearray(_BUFFER_BYTES))
-                count = self._read_some(space)
-                self._buffer, self._buffer_at = space[:count], self.position
-                if count == 0:
+                self._read_ahead(0)
+                if not len(self._buffer):
                     break
                 continue
             else:
@@ -197,6 +208,41 @@ class Source:
             done += count
             self.position += count
         return done
+
+    def _read_ahead(self, kept: int) -> None:
+        """Read on behind the next `kept` bytes, which are in the buffer."""
+        if self._space is None:
+            self._space = memoryview(bytearray(_BUFFER_BYTES))
+        at = self.position - self._buffer_at
+        space = self._space[: _BUFFER_BYTES if at <= len(self._buffer) else _SHORT_BYTES]
+        space[:kept] = bytes(self._buffer[at : at + kept])
+        start, self.position = self.position, self.position + kept
+        try:
+            count = self._read_some(space[kept:])
+        finally:
+            self.position = start
+        self._buffer, self._buffer_at = self._space[: kept + count], start
+
+    def ahead(self) -> memoryview:
+        """Return what comes next, as far as it may be read ahead; see consume().
+
+        That is nothing of a pipe or an object: what follows the stream in it must stay there.
+        """
+        at = self.position - self._buffer_at
+        kept = len(self._buffer) - at if 0 <= at <= len(self._buffer) else 0
+        if kept < _BUFFER_BYTES // 4 and (self.seekable or self._owned):
+            self._read_ahead(kept)
+            return self._buffer
+        return self._buffer[at : at + kept]
+
+    def consume(self, length: int) -> None:
+        """Pass over the first `length` bytes of what ahead() returned, which have been used."""
+        at = self.position - self._buffer_at
+        if self.digests:
+            self.digests.update(self._buffer[at : at + length])
+        if self.copy is not None:
+            self.copy.write(self._buffer[at : at + length])
+        self.position += length
 
     def read(self, length: int) -> bytes:
         """Up to `length` bytes, fewer only at the end of the stream."""

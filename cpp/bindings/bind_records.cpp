@@ -1,0 +1,46 @@
+#include <rbdxx/records.hpp>
+
+#include "support/arguments.hpp"
+#include "support/bindings.hpp"
+#include "support/buffer.hpp"
+
+namespace rbdxx::python {
+
+namespace {
+
+// Calls visit(record) for the whole records with which a piece of a difference
+// begins. Returns their length.
+template <class Visit>
+uint64_t for_each_record(const py::object& view, int version, uint64_t limit, const Visit& visit) {
+    const Buffer stream(view, Buffer::Access::read);
+    uint64_t done = 0;
+    while (const auto record =
+               records::whole(stream.data() + done, stream.size() - done, version, limit)) {
+        visit(*record);
+        done += record->size;
+    }
+    return done;
+}
+
+}  // namespace
+
+void bind_records(py::module_& m) {
+    m.def(
+        "_skip_records",
+        [](const py::object& view, int version, const U64& limit) {
+            return for_each_record(view, version, limit, [](const records::Record&) {});
+        },
+        "The length of the whole records of extents below `limit` with which a view begins.",
+        py::arg("view"), py::arg("version"), py::arg("limit"));
+    m.def(
+        "_list_records",
+        [](const py::object& view, int version, const U64& limit, py::list found) {
+            return for_each_record(view, version, limit, [&](const records::Record& record) {
+                found.append(py::make_tuple(record.offset, record.length, record.data));
+            });
+        },
+        "As _skip_records(); appends their (offset, length, data) to a list.", py::arg("view"),
+        py::arg("version"), py::arg("limit"), py::arg("found"));
+}
+
+}  // namespace rbdxx::python

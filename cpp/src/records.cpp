@@ -1,0 +1,61 @@
+#include <rbdxx/records.hpp>
+
+#include <endian.h>
+
+#include <cstring>
+
+namespace rbdxx::records {
+
+namespace {
+
+constexpr uint64_t word = sizeof(uint64_t);
+// What the body of a record has before its data.
+constexpr uint64_t place = 2 * word;
+
+uint64_t number(const char* stream) {
+    uint64_t value = 0;
+    std::memcpy(&value, stream, word);
+    return le64toh(value);
+}
+
+char* put(char* stream, uint64_t value) {
+    value = htole64(value);
+    std::memcpy(stream, &value, word);
+    return stream + word;
+}
+
+}  // namespace
+
+std::optional<Record> whole(const char* stream, uint64_t size, int version, uint64_t limit) {
+    Record record;
+    record.header = 1 + place + (version == 2 ? word : 0);
+    if (size < record.header || (stream[0] != 'w' && stream[0] != 'z')) {
+        return std::nullopt;
+    }
+    record.data = stream[0] == 'w';
+    const char* const numbers = stream + record.header - place;
+    record.offset = number(numbers);
+    record.length = number(numbers + word);
+    const uint64_t follows = record.data ? record.length : 0;
+    if (record.offset > limit || record.length > limit - record.offset ||
+        follows > size - record.header) {
+        return std::nullopt;
+    }
+    if (version == 2 && number(stream + 1) != place + follows) {
+        return std::nullopt;
+    }
+    record.size = record.header + follows;
+    return record;
+}
+
+uint64_t describe(char* stream, int version, uint64_t offset, uint64_t length, bool data) {
+    char* end = stream;
+    *end++ = data ? 'w' : 'z';
+    if (version == 2) {
+        end = put(end, place + (data ? length : 0));
+    }
+    end = put(put(end, offset), length);
+    return static_cast<uint64_t>(end - stream);
+}
+
+}  // namespace rbdxx::records
