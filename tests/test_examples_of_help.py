@@ -39,6 +39,8 @@ def with_examples() -> Dict[str, str]:
 
 
 EXAMPLES = with_examples()
+FUNCTIONS = {"connect": rbd.connect, "open": rbd.open, "supports": rbd.supports}
+EXAMPLES.update({name: inspect.getdoc(value) or "" for name, value in FUNCTIONS.items()})
 
 
 def test_the_most_used_calls_have_one() -> None:
@@ -65,7 +67,10 @@ STAGES: Dict[str, Callable[[Any, Any], object]] = {
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_an_example(name: str, rbd_ioctx: Any) -> None:
+def test_an_example(
+    name: str, rbd_cluster: Any, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CEPH_CONF", rbd_cluster.conffile)
     cls = name.split(".")[0]
     rbd.RBD().create(rbd_ioctx, "disk1", 64 * MIB)
     opened = rbd.Image(rbd_ioctx, "disk1") if cls == "Image" else None

@@ -335,7 +335,7 @@ def test_sections_of_docstrings_become_fields_with_the_types_of_the_stubs() -> N
         "2",
         "",
         "*See also:* :py:obj:`rbd.aio.AsyncImage.write <rbd.aio.AsyncImage.write>`, "
-        ":py:obj:`rbd.Image.aio_write <rbd.Image.aio_write>`",
+        ":py:obj:`rbd.Image.aio_write <rbd.Image.aio_write>`, :cpp:func:`rbdxx::io::write`",
         "",
         "*C function:* ``rbd_read``",
         "",

@@ -150,7 +150,7 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     [[maybe_unused]] static const int registered = Py_AtExit(let_calls_end);
 
     py::class_<Completion> completion(
-        m, "Completion", "An asynchronous call under way, as the aio_* methods give it.",
+        m, "Completion", "An asynchronous call under way, which the aio_* methods return.",
         collected<Completion>());
     define(
         completion, "is_complete", [](const Completion& self) { return self.complete_for_good(); },

@@ -295,7 +295,7 @@ Implements: rbd_group_snap_list2, rbd_group_snap_list)");
             return to_dict(
                 without_gil([&] { return group::snapshot_info(self.get(), snap_name); }));
         },
-        R"(Return what is known of a snapshot of the group.
+        R"(Return what is known about a snapshot of the group.
 
 Returns
 -------
@@ -355,7 +355,7 @@ void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
     GroupClass cls(m, "Group",
                    R"(A group of images, by its name.
 
-Nothing is opened: that there is no such group shows in the first call. A context manager.)");
+Nothing is opened yet: the first call raises an error if there is no such group. It is a context manager.)");
     define_init(
         cls,
         py::init([](const IoCtxArgument& ioctx, const Name& name) { return PyGroup(ioctx, name); }),
@@ -368,7 +368,7 @@ Nothing is opened: that there is no such group shows in the first call. A contex
     bind_listing<GroupSnapIterator, const PyGroup&>(
         m, "GroupSnapIterator", list_snapshots,
         "The group's snapshots, each a dict of name and state (RBD_GROUP_SNAP_STATE_*); since "
-        "Ceph 20 as get_snap_info() gives it. Implements: rbd_group_snap_list2, "
+        "Ceph 20 as get_snap_info() returns it. Implements: rbd_group_snap_list2, "
         "rbd_group_snap_list",
         py::arg("group"));
     define_context<PyGroup>(

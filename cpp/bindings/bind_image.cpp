@@ -66,15 +66,37 @@ void define_getter(ImageClass& image, const char* name, Getter getter, const cha
 }  // namespace
 
 void bind_image(ImageClass& image) {
-    define_constructor(
-        image, open,
-        "Opens an image of the ioctx's pool and namespace, by name or by image_id.\n\n"
-        "snapshot: the name of a snapshot to read from. _oncomplete: opens asynchronously, as\n"
-        "RBD.aio_open_image does. Raises ImageNotFound, TypeError, InvalidArgument.\n\n"
-        "Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only",
-        py::arg("ioctx"), py::arg("name") = py::none(), py::arg("snapshot") = py::none(),
-        py::arg("read_only") = false, py::arg("image_id") = py::none(),
-        py::arg("_oncomplete") = py::none());
+    define_constructor(image, open,
+                       R"(Open an image, by its name or by its id.
+
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+name
+    The name of the image; or give `image_id`.
+snapshot
+    The name of a snapshot to read from; None means the image itself.
+read_only
+    Open it for reading alone.
+image_id
+    The id of the image, in place of its name.
+_oncomplete
+    For `RBD.aio_open_image`, which opens without waiting.
+
+Raises
+------
+ImageNotFound
+    There is no such image or snapshot.
+InvalidArgument
+    There is both a `name` and an `image_id`, or neither.
+TypeError
+    An argument has the wrong type.
+
+Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only)",
+                       py::arg("ioctx"), py::arg("name") = py::none(),
+                       py::arg("snapshot") = py::none(), py::arg("read_only") = false,
+                       py::arg("image_id") = py::none(), py::arg("_oncomplete") = py::none());
     define(
         image, "close", [](PyImage& self) { self.close(); },
         R"(Close the image. Closing it twice is no error.
@@ -105,7 +127,7 @@ Implements: rbd_close)");
         [](const PyImage& self) -> py::object {
             return self.options().by_id ? py::object(py::none()) : text(self.options().name);
         },
-        "The name the image was opened by; None where it was opened by id.");
+        "The name that the image was opened by; None if it was opened by id.");
     define(
         image, "__str__", [](const PyImage& self) { return text(representation(self)); },
         "A readable text.");

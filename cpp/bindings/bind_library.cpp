@@ -34,10 +34,28 @@ void bind_library(py::module_& m) {
                 throw py::value_error(error.what());
             }
         },
-        "Whether the loaded librbd (or librados) has a C function, as in "
-        "supports(\"rbd_clone4\").\n\n"
-        "Raises LibraryNotFound where there is no library, ValueError for a name that no release "
-        "has.",
+        R"(Return whether the loaded librbd (or librados) has a C function.
+
+Parameters
+----------
+function
+    The name of the function, such as 'rbd_clone4'.
+
+Returns
+-------
+True if it has.
+
+Raises
+------
+LibraryNotFound
+    There is no library.
+ValueError
+    No release of Ceph has such a function.
+
+Examples
+--------
+>>> rbd.supports("rbd_open")
+True)",
         py::arg("function"));
     define_function(
         m, "table",

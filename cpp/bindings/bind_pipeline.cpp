@@ -84,7 +84,7 @@ void bind_pipeline(py::module_& m) {
         [](Reader& self, const U64& offset, const U64& length, bool exists) {
             return without_gil([&] { return self.get().push(offset, length, exists); });
         },
-        "Takes an extent, or gives False while there is no room.", py::arg("offset"),
+        "Take an extent, or return False while there is no room.", py::arg("offset"),
         py::arg("length"), py::arg("exists"));
     define(reader, "pop", pop,
            "A list of (offset, length, start in the memory or -1 for zeroes, bytes read).",
@@ -92,7 +92,7 @@ void bind_pipeline(py::module_& m) {
     define(
         reader, "idle", [](Reader& self) { return self.get().idle(); },
         "Whether everything was popped.");
-    define(reader, "close", &Reader::close, "Waits for what is in flight.");
+    define(reader, "close", &Reader::close, "Wait for what is in flight.");
 
     py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
     writer.def(py::init([](const PyImage& image, const py::object& memory, uint64_t depth,
@@ -120,7 +120,7 @@ void bind_pipeline(py::module_& m) {
             return without_gil(
                 [&] { return self.get().zero(offset, length, wait_of(milliseconds)); });
         },
-        "Makes an extent zero, or gives False while there is no room.", py::arg("offset"),
+        "Make an extent zero, or return False while there is no room.", py::arg("offset"),
         py::arg("length"), py::arg("milliseconds"));
     define(
         writer, "take",
@@ -146,7 +146,7 @@ void bind_pipeline(py::module_& m) {
             return without_gil([&] { return self.get().drain(wait_of(milliseconds)); });
         },
         "Whether everything is written.", py::arg("milliseconds"));
-    define(writer, "close", &Writer::close, "Waits for what is in flight.");
+    define(writer, "close", &Writer::close, "Wait for what is in flight.");
 
     m.def(
         "_call_back",

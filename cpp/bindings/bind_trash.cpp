@@ -50,7 +50,7 @@ time_t epoch_seconds(const py::object& moment) {
 void bind_trash(py::module_& m, RbdClass& rbd) {
     bind_listing<TrashIterator, const IoCtxArgument&>(
         m, "TrashIterator", list_trash,
-        "The images in the pool's trash, each a dict as RBD.trash_get() gives it.\n\n"
+        "The images in the pool's trash, each a dict as RBD.trash_get() returns it.\n\n"
         "Implements: rbd_trash_list",
         py::arg("ioctx"));
     define(

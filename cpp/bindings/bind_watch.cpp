@@ -185,9 +185,9 @@ Implements: rbd_watchers_list)");
 
     py::class_<watch::Watch, std::shared_ptr<watch::Watch>> type(
         m, "Watch",
-        "A watch of an image, as Image.on_update and Image.on_quiesce give it.\n\n"
-        "It lasts until close(), or until the image is closed, whether or not anyone keeps it.\n"
-        "A context manager that closes it.",
+        "A watch of an image, which Image.on_update and Image.on_quiesce return.\n\n"
+        "It lasts until close(), or until the image is closed, even if nobody keeps a reference.\n"
+        "It is a context manager, which closes it.",
         py::release_gil_before_calling_cpp_dtor());
     define(
         type, "close", [](watch::Watch& self) { without_gil([&] { self.close(); }); },

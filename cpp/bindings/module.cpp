@@ -18,8 +18,10 @@ void contents(py::module_& m) {
     rados::contents(m);
 
     // The classes come first, their methods after: signatures name each other's types.
-    RbdClass rbd(m, "RBD", "Calls on the images of a pool; each takes the pool's I/O context.");
-    ImageClass image(m, "Image", "An open image. A context manager that closes it.");
+    RbdClass rbd(m, "RBD",
+                 "The calls on the images of a pool. It holds nothing; each call takes the pool's "
+                 "I/O context.");
+    ImageClass image(m, "Image", "An open image. It is a context manager, which closes it.");
 
     bind_images(m, rbd);
     bind_clone(rbd);

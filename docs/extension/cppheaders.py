@@ -300,6 +300,23 @@ def rendered(entities: List[Entity], namespace: str, indent: str = "") -> List[s
     return lines
 
 
+def functions(topic: str) -> List[str]:
+    """The full names of the functions that stand in namespaces of a header."""
+    found: List[str] = []
+
+    def walk(entities: List[Entity], namespace: str) -> None:
+        for entity in entities:
+            if entity.kind == "namespace":
+                inner = entity.text.split("namespace", 1)[1].strip()
+                walk(entity.children, f"{namespace}::{inner}" if namespace else inner)
+            elif entity.kind == "function":
+                name = re.search(r"(\w+)\(", entity.text)
+                found.extend([f"{namespace}::{name.group(1)}"] if name else [])
+
+    walk(read(topic), "")
+    return found
+
+
 def introduction(code: str) -> List[str]:
     """The comment at the head of a header."""
     lines = []

@@ -14,6 +14,7 @@ import re
 from functools import cache
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+import names
 import stubs
 from docutils import nodes
 
@@ -104,8 +105,9 @@ def taken_apart(lines: List[str]) -> Parts:
     while number < len(plain):
         line = plain[number]
         following = plain[number + 1] if number + 1 < len(plain) else ""
-        if line in SECTIONS and following == "-" * len(line):
-            into = parts.sections.setdefault(line, [])
+        heading = "Parameters" if line == "Other Parameters" else line
+        if heading in SECTIONS and following == "-" * len(line):
+            into = parts.sections.setdefault(heading, [])
             number += 2
             continue
         into.append(line)
@@ -217,9 +219,12 @@ def rewritten(lines: List[str], name: str = "", types: Optional[stubs.Types] = N
             result += ["", f".. rubric:: {section}", ""]
             result += paragraphs(parts.sections[section], name)
     if name and not inspect.isclass(found(name)):
-        forms = related(name)
+        forms = [f":py:obj:`{form} <{form}>`" for form in related(name)]
+        in_cpp = names.in_cpp().get(name[len("rbd.") :])
+        if in_cpp:
+            forms.append(f":cpp:func:`{in_cpp}`")
         if forms:
-            links = ", ".join(f":py:obj:`{form} <{form}>`" for form in forms)
+            links = ", ".join(forms)
             result += ["", f"*See also:* {links}"]
     if parts.functions:
         functions = [
@@ -247,6 +252,8 @@ def process(app: Any, what: str, name: str, value: Any, options: Any, lines: Lis
     types = None
     if what in ("function", "method") and callable(value):
         types = stubs.of(name, value)
+    elif what == "class" and "Parameters" in lines:
+        types = stubs.of(f"{name}.__init__", value.__init__)
     lines[:] = rewritten(lines, name, types)
     if what == "class" and isinstance(value, type) and hasattr(value, "__total__"):
         lines += ["", *dictionary(value), ""]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Optional
+
+import cppheaders
 
 import rbd
 
@@ -41,3 +44,31 @@ def names(topic: str) -> List[str]:
         ]
     found += [name for name in CLASS.findall(code) if name in rbd.__all__]
     return list(dict.fromkeys(found))
+
+
+# What a binding does between its name and its docstring, and what it calls there.
+BODY = re.compile(
+    r'\bdefine\w*\(\s*(rbd|image),\s*(?:"rbd_\w+",\s*)?"(\w+)",(.*?)(?=R"\(|\n\s*")', re.S
+)
+FAST_BODY = re.compile(r"^PyObject\* (\w+)\(PyObject\* self.*?^\}", re.S | re.M)
+CALLED = re.compile(r"\b(\w+)::(\w+)\b")
+
+
+@cache
+def in_cpp() -> Dict[str, str]:
+    """The C++ function behind a method, as in {"Image.read": "rbdxx::io::read"}."""
+    declared = {name for topic in cppheaders.topics() for name in cppheaders.functions(topic)}
+
+    def called(body: str) -> Optional[str]:
+        found = (f"rbdxx::{space}::{name}" for space, name in CALLED.findall(body))
+        return next((name for name in found if name in declared), None)
+
+    forms: Dict[str, Optional[str]] = {}
+    fast = (BINDINGS / "support" / "fastcall.cpp").read_text().partition("start_read(")[0]
+    for match in FAST_BODY.finditer(fast):
+        forms[f"Image.{match.group(1)}"] = called(match.group())
+    for topic in topics():
+        code = (BINDINGS / f"bind_{topic}.cpp").read_text()
+        for variable, name, body in BODY.findall(code):
+            forms.setdefault(f"{SHARED[variable]}.{name}", called(body))
+    return {name: form for name, form in forms.items() if form}

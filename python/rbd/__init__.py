@@ -147,11 +147,36 @@ def connect(
     conf: Optional[Mapping[str, str]] = None,
     timeout: Optional[float] = None,
 ) -> rados.Rados:
-    """A connected `rbd.rados.Rados`.
+    """Connect to a cluster.
 
-    conffile: the configuration file; None searches as librados does, CEPH_CONF included.
-    name: the full client name, "client.admin" by default. conf: options that override the file's.
-    timeout: seconds, after which Timeout's counterpart `rbd.rados.TimedOut` is raised.
+    Parameters
+    ----------
+    conffile
+        The configuration file; None searches as librados does, `CEPH_CONF` included.
+    name
+        The full name of the client; None means 'client.admin'.
+    conf
+        Options that override those of the file.
+    timeout
+        How many seconds to wait for the cluster; None leaves that to the configuration.
+
+    Returns
+    -------
+    The connection. It is a context manager, which shuts the connection down.
+
+    Raises
+    ------
+    rados.ObjectNotFound
+        There is no such configuration file, or it names no monitor.
+    rados.PermissionDeniedError
+        The cluster does not accept the client's key.
+    rados.TimedOut
+        No monitor has answered in time.
+
+    Examples
+    --------
+    >>> cluster = rbd.connect()
+    >>> ioctx = cluster.open_ioctx("rbd")
     """
     from . import rados
 

@@ -133,7 +133,7 @@ class Region:
             result[...] = whole
 
     def _read_spans(self, image: Image, plan: _Plan, offsets: Array) -> Array:
-        """Reads the blocks with their gaps; gives what is wanted of them."""
+        """Read the blocks with their gaps. Returns what is wanted of them."""
         memory = np.empty((len(offsets), plan.span), np.uint8)
         _read_blocks(image, offsets, plan.span, memory)
         inner = self._axes[plan.outer :]

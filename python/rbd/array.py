@@ -62,20 +62,41 @@ class _Selection(NamedTuple):
 class ImageArray:
     """An array whose elements are in an image, in C order from byte `offset` on.
 
-    image_or_spec: an open image, or the address "pool[/namespace]/image[@snapshot]" of one. dtype:
-    of the elements, without Python objects. shape: of the array, which must fit into the image.
-    mode: "r", or "r+" to assign too. merge_writes: if True, an assignment to elements that lie near
-    each other in an object reads, changes and writes back what is between them too, which is much
-    faster; nobody else may write there meanwhile. If False, no byte between them is written.
+    An index returns a new numpy array with what it selects, or a scalar. Only those bytes are
+    read, with many reads in flight at once. An index is numpy's: slices with any step,
+    integers, the ellipsis, newaxis, and arrays of integers or booleans. Fields of structured
+    types are not supported. Assignment writes through at once; `flush` returns when that is
+    safe in the cluster. `numpy.asarray` reads the whole array.
 
-    An index gives a new numpy array with what the index selects, or a scalar; only those bytes are
-    read, many reads in flight at once. An index is numpy's: slices with any step, integers, the
-    ellipsis, newaxis, and arrays of integers or booleans; fields of structured types are not.
-    Assignment writes through at once; `flush` returns when that is safe in the cluster.
-    `numpy.asarray` reads it all.
+    It pickles as its address (pool, namespace, image, snapshot, configuration file and client
+    name, but no key). The other process opens the image anew, and its arrays share images and
+    connections.
 
-    It pickles as its address (pool, namespace, image, snapshot, configuration file, client name: no
-    key) and opens the image anew in the other process, where arrays share images and connections.
+    Parameters
+    ----------
+    image_or_spec
+        An open image, or the address "pool[/namespace]/image[@snapshot]" of one.
+    dtype
+        The type of the elements, without Python objects.
+    shape
+        The shape of the array, which must fit into the image.
+    offset
+        Where the first element is, in bytes.
+    mode
+        "r"; or "r+" to assign, too.
+    merge_writes
+        True: an assignment to elements that lie near each other in an object reads, changes and
+        writes back what is between them, which is much faster. Nobody else may write there
+        meanwhile. False: no byte between them is written.
+
+    Raises
+    ------
+    ValueError
+        The array does not fit into the image, or the mode or the type makes no sense.
+    ImageNotFound
+        There is no such image, pool or snapshot.
+    ReadOnlyImage
+        The mode is "r+", and the image is open for reading alone.
     """
 
     # numpy asks others first.
@@ -139,7 +160,7 @@ class ImageArray:
 
     @property
     def image(self) -> Image:
-        """The open image; after a fork, one that the child opened for itself, where the array was
+        """The open image; after a fork, one that the child opened for itself, if the array was
         made from an address."""
         if self._spec is not None and self._process != os.getpid():
             self._image = _shared_image(self._spec, read_only=self.mode == "r")
@@ -148,22 +169,22 @@ class ImageArray:
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """How many elements there are."""
+        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:
-        """The bytes of an element."""
+        """The size of an element in bytes."""
         return int(self.dtype.itemsize)
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all elements."""
+        """The size of all elements in bytes."""
         return self.size * self.itemsize
 
     def __repr__(self) -> str:
@@ -205,7 +226,7 @@ class ImageArray:
         return _reopen, (spec, self.dtype, self.shape, self.offset, self.mode, self.merge_writes)
 
     def flush(self) -> None:
-        """Returns when everything that was assigned is safe in the cluster."""
+        """Wait until everything that was assigned is safe in the cluster."""
         self.image.flush()
 
     def __getitem__(self, key: Any) -> Any:

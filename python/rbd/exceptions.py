@@ -123,7 +123,7 @@ class PermissionError(OSError, builtins.PermissionError, code=_errno.EPERM):
 
 
 class ImageNotFound(OSError, FileNotFoundError, code=_errno.ENOENT):
-    """There is no such image, snapshot or other thing that was named (ENOENT)."""
+    """There is no image, snapshot or other thing with this name (ENOENT)."""
 
     _text = "RBD image not found (%s)"
 
@@ -209,7 +209,7 @@ class ArgumentOutOfRange(OSError, code=_errno.EDOM):
 class ConnectionShutdown(OSError, code=_errno.ESHUTDOWN):
     """The client was shut down or blocklisted (ESHUTDOWN).
 
-    errno is None where the handle came through fork(), or where the stock module's connection under
+    errno is None if the handle came through fork(), or if the stock module's connection under
     an open image was shut down.
     """
 
@@ -241,7 +241,7 @@ class IncompleteWriteError(OSError):
 
 
 class LogicError(OSError):
-    """librbd gave an answer that it must never give; errno is None."""
+    """librbd has returned what it must never return; errno is None."""
 
     _text = "RBD logic error (%s)"
 

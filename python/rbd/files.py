@@ -137,7 +137,7 @@ class ImageFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Moves the position, from start (0), position (1) or end (2); gives the new one."""
+        """Move the position, from start (0), position (1) or end (2). Returns the new one."""
         self._require(True, "open")
         offset = operator.index(offset)
         if whence == os.SEEK_SET:
@@ -154,7 +154,7 @@ class ImageFile(io.RawIOBase):
         return position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Reads into a buffer from the position on; gives how many bytes, 0 at the end."""
+        """Read into a buffer from the position on. Returns how many bytes, 0 at the end."""
         self._require(self._readable, "readable")
         with memoryview(buffer) as whole, whole.cast("B") as view, self._lock:
             there = self._end() - self._position
@@ -236,7 +236,7 @@ class ImageFile(io.RawIOBase):
         self._allocated = size
 
     def truncate(self, size: Optional[int] = None, /) -> int:
-        """Resizes the image to `size` bytes, by default to the position; gives the size."""
+        """Resize the image to `size` bytes, by default to the position. Returns the size."""
         self._require(self._writable, "writable")
         with self._lock:
             size = self._position if size is None else operator.index(size)
@@ -262,7 +262,7 @@ class ImageFile(io.RawIOBase):
             self._written = False
 
     def close(self) -> None:
-        """Flushes and closes; with `rbd.open`, the image too. Twice is no error."""
+        """Flush and close; with `rbd.open`, the image too. Closing twice is no error."""
         if self.closed:
             return
         try:
@@ -440,18 +440,49 @@ def open(
     cluster: Any = None,
     growing: Optional[bool] = None,
 ) -> AnyFile:
-    """Open an image as a binary file, by its address "pool[/namespace]/image[@snapshot]".
+    """Open an image as a binary file, by its address.
 
-    mode: 'rb' and 'r+b' for an image that exists; 'xb' and 'x+b' to create one, which must not
-    exist; 'wb' and 'w+b' to empty one, or to create it; 'ab' and 'a+b' to write at the end of one,
-    or to create it. size: of an image that 'xb' or 'x+b' creates, in bytes. buffering: 0 for a raw
-    file, else the size of the buffer in bytes; -1 for a buffered file that reads ahead. cluster: a
-    connected Rados; by default the configuration is searched as librados does, and the connection
-    shared by all that this process opens so. growing: whether a write beyond the end makes the file
-    longer, and the image with it; by default in the modes 'w' and 'a', and in 'x' without a size.
+    Parameters
+    ----------
+    spec
+        The address: "pool[/namespace]/image[@snapshot]".
+    mode
+        'rb' and 'r+b' for an image that exists; 'xb' and 'x+b' to create one, which must not
+        exist; 'wb' and 'w+b' to empty one, or to create it; 'ab' and 'a+b' to write at the end
+        of one, or to create it.
+    size
+        The size in bytes of an image that 'xb' or 'x+b' creates.
+    buffering
+        0 for a raw file; else the size of the buffer in bytes; -1 for a buffered file that
+        reads ahead.
+    cluster
+        A connected `rbd.rados.Rados`. None searches the configuration as librados does, and
+        shares the connection among all files that this process opens so.
+    growing
+        Whether a write past the end makes the file longer, and the image with it. None means
+        that it does in the modes 'w' and 'a', and in 'x' without a size.
 
-    Raises ValueError, ImageNotFound (of the kind PoolNotFound or SnapshotNotFound), ImageExists,
-    ReadOnlyImage.
+    Returns
+    -------
+    The file.
+
+    Raises
+    ------
+    ValueError
+        The address or the mode makes no sense.
+    ImageNotFound
+        There is no such image; as `rbd.spec.PoolNotFound` or `rbd.spec.SnapshotNotFound`, no
+        such pool or snapshot.
+    ImageExists
+        The mode is 'xb' or 'x+b', and there is such an image.
+    ReadOnlyImage
+        The mode writes, and the address names a snapshot.
+
+    Examples
+    --------
+    >>> with rbd.open("rbd/disk1", "r+b") as file:
+    ...     print(file.write(b"hello"))
+    5
     """
     _check_mode(mode, "rwxa")
     return open_file(

@@ -73,14 +73,20 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
     """Images as the files of a file system, under `rbd://pool[/namespace]/image[@snapshot]`.
 
     A pool is a directory, a namespace is a directory in it, and an image is a file. A directory
-    within a directory is a namespace whose name has a slash in it. A snapshot is a file too, which
-    can only be read; listings name the snapshots of an image in its entry. Files that are opened to
-    be written grow with what is written, and images with them. Namespaces are created as they are
-    needed; pools are not.
+    within a directory is a namespace whose name has a slash in it. A snapshot is a file too,
+    which can only be read; listings name the snapshots of an image in its entry. A file that is
+    opened for writing grows with what is written, and the image with it. Namespaces are created
+    when they are needed; pools are not.
 
-    conffile: the configuration file; by default it is searched as librados does, CEPH_CONF
-    included. name: the full client name, "client.admin" by default. conf: options that override the
-    file's. They are in a pickle of the file system, so keys belong into a keyring and not here.
+    Parameters
+    ----------
+    conffile
+        The configuration file; None searches as librados does, `CEPH_CONF` included.
+    name
+        The full name of the client; None means "client.admin".
+    conf
+        Options that override those of the file. A pickle of the file system contains them, so
+        keys belong into a keyring and not here.
     """
 
     protocol = "rbd"

@@ -131,7 +131,19 @@ class ImageSpec:
 
 
 def open_ioctx(spec: ImageSpec, cluster: Any = None) -> rados.Ioctx:
-    """The spec's pool and namespace, over `cluster`, a connected Rados, or the shared one."""
+    """Open the pool and the namespace of an address.
+
+    Parameters
+    ----------
+    spec
+        The address.
+    cluster
+        A connected `rbd.rados.Rados`; None means the shared one.
+
+    Returns
+    -------
+    The context.
+    """
     from .rados import ObjectNotFound
 
     if cluster is None:
@@ -147,7 +159,29 @@ def open_ioctx(spec: ImageSpec, cluster: Any = None) -> rados.Ioctx:
 
 
 def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: Any = None) -> Image:
-    """Opens the image of an address. Raises ValueError, ImageNotFound, what connecting raises."""
+    """Open the image of an address.
+
+    Parameters
+    ----------
+    spec
+        The address.
+    read_only
+        Open it for reading alone.
+    cluster
+        A connected `rbd.rados.Rados`; None means the shared one.
+
+    Returns
+    -------
+    The image.
+
+    Raises
+    ------
+    ValueError
+        The address makes no sense.
+    ImageNotFound
+        There is no such image; as `rbd.spec.PoolNotFound` or `rbd.spec.SnapshotNotFound`, no
+        such pool or snapshot.
+    """
     if isinstance(spec, str):
         spec = ImageSpec.parse(spec)
     if spec.snapshot is not None and not read_only:

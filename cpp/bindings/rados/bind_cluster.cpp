@@ -141,9 +141,19 @@ void define_configuration(RadosClass& rados) {
         [](Cluster& self, const py::object& path) {
             read_file(self, path.is_none() ? std::string() : path_of(path));
         },
-        "Read a configuration file.\n\n"
-        "path: None searches as librados does, CEPH_CONF included. Raises ObjectNotFound.\n\n"
-        "Implements: rados_conf_read_file",
+        R"(Read a configuration file.
+
+Parameters
+----------
+path
+    The file; None searches as librados does, `CEPH_CONF` included.
+
+Raises
+------
+ObjectNotFound
+    There is no such file.
+
+Implements: rados_conf_read_file)",
         py::arg("path") = py::none());
     define(
         rados, "conf_parse_argv",
@@ -183,16 +193,41 @@ void define_configuration(RadosClass& rados) {
             }
             return result;
         },
-        "Return the value of an option, or None if there is no such option.\n\n"
-        "Implements: rados_conf_get",
+        R"(Return the value of an option.
+
+Parameters
+----------
+option
+    The name of the option.
+
+Returns
+-------
+The value; None if there is no such option.
+
+Implements: rados_conf_get)",
         py::arg("option"));
     define(
         rados, "conf_set",
         [](Cluster& self, const Name& option, const py::object& val) {
             set_option(self, option, val);
         },
-        "Set an option. Raises ObjectNotFound if there is none of that name.\n\n"
-        "Implements: rados_conf_set",
+        R"(Set an option.
+
+Parameters
+----------
+option
+    The name of the option.
+val
+    Its value, as text.
+
+Raises
+------
+ObjectNotFound
+    There is no such option.
+InvalidArgumentError
+    The option cannot have this value.
+
+Implements: rados_conf_set)",
         py::arg("option"), py::arg("val"));
 }
 
@@ -240,15 +275,34 @@ void define_connection(RadosClass& rados) {
     define_variadic(rados, "require_state", require_state, "(self, *args)",
                     "Raise RadosStateError unless the state is one of `args`.");
     define(rados, "connect", connect,
-           "Connect to the cluster.\n\n"
-           "timeout: in seconds, after which TimedOut is raised; 0: client_mount_timeout decides. "
-           "Raises RadosStateError\nif that was done already.\n\nImplements: rados_connect",
+           R"(Connect to the cluster.
+
+Parameters
+----------
+timeout
+    How many seconds to wait; 0 leaves that to `client_mount_timeout`.
+
+Raises
+------
+TimedOut
+    No monitor has answered in time.
+ObjectNotFound
+    The configuration names no monitor.
+PermissionDeniedError
+    The cluster does not accept the client's key.
+RadosStateError
+    The connection was made already, or shut down.
+
+Implements: rados_connect)",
            py::arg("timeout") = 0);
     define(
         rados, "shutdown", [](Cluster& self) { without_gil([&] { self.shutdown(); }); },
-        "Give the connection up; later calls on objects raise RadosStateError.\n\n"
-        "It ends once no context or image uses it. Twice is no error.\n\n"
-        "Implements: rados_shutdown");
+        R"(Give the connection up. Doing it twice is no error.
+
+Later calls on objects raise `RadosStateError`. The connection itself ends when no context and
+no image uses it.
+
+Implements: rados_shutdown)");
     define(
         rados, "__enter__",
         [](const py::object& self) {

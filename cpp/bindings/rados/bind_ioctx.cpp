@@ -43,9 +43,14 @@ void define_placement(IoctxClass& ioctx) {
         return text(without_gil([&] { return self.locator(); }));
     };
     define(ioctx, "set_namespace", set_namespace,
-           "Have every later call work in this namespace of the pool.\n\n"
-           "nspace: '' or None for the default one; LIBRADOS_ALL_NSPACES, to list all of them.\n\n"
-           "Implements: rados_ioctx_set_namespace",
+           R"(Work in a namespace of the pool from now on.
+
+Parameters
+----------
+nspace
+    The namespace; '' or None for the default one; `LIBRADOS_ALL_NSPACES` to list all of them.
+
+Implements: rados_ioctx_set_namespace)",
            py::arg("nspace"));
     define(ioctx, "get_namespace", get_namespace,
            "Return the namespace.\n\nImplements: rados_ioctx_get_namespace");
@@ -67,8 +72,23 @@ void bind_ioctx(RadosClass& rados, IoctxClass& ioctx) {
             return named(without_gil([&] { return IoCtx::open(self, name.value); }),
                          text(name.value));
         },
-        "Open an I/O context of a pool, by its name. Raises ObjectNotFound.\n\n"
-        "Implements: rados_ioctx_create",
+        R"(Open an I/O context of a pool, by its name.
+
+Parameters
+----------
+ioctx_name
+    The name of the pool.
+
+Returns
+-------
+The context.
+
+Raises
+------
+ObjectNotFound
+    There is no such pool.
+
+Implements: rados_ioctx_create)",
         py::arg("ioctx_name"));
     define(
         rados, "open_ioctx2",
@@ -76,8 +96,23 @@ void bind_ioctx(RadosClass& rados, IoctxClass& ioctx) {
             return named(without_gil([&] { return IoCtx::open(self, pool_id.value); }),
                          py::str(std::to_string(pool_id.value)));
         },
-        "Open an I/O context of a pool, by its id. Raises ObjectNotFound.\n\n"
-        "Implements: rados_ioctx_create2",
+        R"(Open an I/O context of a pool, by its id.
+
+Parameters
+----------
+pool_id
+    The id of the pool.
+
+Returns
+-------
+The context.
+
+Raises
+------
+ObjectNotFound
+    There is no such pool.
+
+Implements: rados_ioctx_create2)",
         py::arg("pool_id"));
     define_constructor(
         ioctx,

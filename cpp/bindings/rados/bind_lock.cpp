@@ -58,10 +58,31 @@ void bind_lock(IoctxClass& ioctx) {
             auto request = request_of(name, cookie, desc, duration, flags);
             without_gil([&] { topics::lock::exclusive(self, key, request); });
         },
-        "Acquire the exclusive lock `name` on an object.\n\n"
-        "cookie: tells the locks of one client apart. duration: in seconds, after which it is "
-        "released; None for never.\nflags: 1 renews it. Raises ObjectBusy if another has it, "
-        "ObjectExists if this client and cookie have it.\n\nImplements: rados_lock_exclusive",
+        R"(Acquire an exclusive lock on an object.
+
+Parameters
+----------
+key
+    The name of the object.
+name
+    The name of the lock.
+cookie
+    A name that tells the locks of one client apart.
+desc
+    A description.
+duration
+    After how many seconds the lock is released; None for never.
+flags
+    1 renews the lock.
+
+Raises
+------
+ObjectBusy
+    Another client has the lock.
+ObjectExists
+    This client has the lock, with the same cookie.
+
+Implements: rados_lock_exclusive)",
         py::arg("key"), py::arg("name"), py::arg("cookie"), py::arg("desc") = "",
         py::arg("duration") = py::none(), py::arg("flags") = 0);
     define(
@@ -71,8 +92,33 @@ void bind_lock(IoctxClass& ioctx) {
             auto request = request_of(name, cookie, desc, duration, flags);
             without_gil([&] { topics::lock::shared(self, key, request, tag); });
         },
-        "Acquire the lock `name` on an object together with others that give the same tag.\n\n"
-        "The rest is as in lock_exclusive().\n\nImplements: rados_lock_shared",
+        R"(Acquire a lock on an object together with others that use the same tag.
+
+Parameters
+----------
+key
+    The name of the object.
+name
+    The name of the lock.
+cookie
+    A name that tells the locks of one client apart.
+tag
+    A name that all who share the lock use.
+desc
+    A description.
+duration
+    After how many seconds the lock is released; None for never.
+flags
+    1 renews the lock.
+
+Raises
+------
+ObjectBusy
+    Another client has the lock in another way.
+ObjectExists
+    This client has the lock, with the same cookie.
+
+Implements: rados_lock_shared)",
         py::arg("key"), py::arg("name"), py::arg("cookie"), py::arg("tag"), py::arg("desc") = "",
         py::arg("duration") = py::none(), py::arg("flags") = 0);
     define(
@@ -80,8 +126,23 @@ void bind_lock(IoctxClass& ioctx) {
         [](const IoCtx& self, const Name& key, const Name& name, const Name& cookie) {
             without_gil([&] { topics::lock::release(self, key, name, cookie); });
         },
-        "Release a lock of this client's. Raises ObjectNotFound if it does not have it.\n\n"
-        "Implements: rados_unlock",
+        R"(Release a lock of this client.
+
+Parameters
+----------
+key
+    The name of the object.
+name
+    The name of the lock.
+cookie
+    The name with which it was acquired.
+
+Raises
+------
+ObjectNotFound
+    This client does not have the lock.
+
+Implements: rados_unlock)",
         py::arg("key"), py::arg("name"), py::arg("cookie"));
     define(
         ioctx, "break_lock",
@@ -89,8 +150,25 @@ void bind_lock(IoctxClass& ioctx) {
            const Name& cookie) {
             without_gil([&] { topics::lock::break_lock(self, key, name, client, cookie); });
         },
-        "Take a lock from another client, which list_lockers() names.\n\n"
-        "Raises ObjectNotFound if that client does not have it.\n\nImplements: rados_break_lock",
+        R"(Take a lock away from another client.
+
+Parameters
+----------
+key
+    The name of the object.
+name
+    The name of the lock.
+client
+    The client, as `list_lockers` names it.
+cookie
+    The cookie, as `list_lockers` names it.
+
+Raises
+------
+ObjectNotFound
+    That client does not have the lock.
+
+Implements: rados_break_lock)",
         py::arg("key"), py::arg("name"), py::arg("client"), py::arg("cookie"));
     define(ioctx, "list_lockers", holders_of,
            "Return who has a lock: a dict of tag, exclusive, and lockers, a list of (client, "

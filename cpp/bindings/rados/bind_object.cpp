@@ -98,28 +98,119 @@ void define_fast(IoctxClass& ioctx) {
     static PyMethodDef methods[] = {
         {"read", fast::function(read_object), fast::with_keywords,
          "read($self, key, length=8192, offset=0)\n--\n\n"
-         "Read up to `length` bytes of an object from `offset`, as bytes.\n\n"
-         "Fewer come only at the end of the object. Raises ObjectNotFound.\n\n"
-         "Implements: rados_read"},
+         R"(Read bytes of an object.
+
+Parameters
+----------
+key
+    The name of the object.
+length
+    How many bytes to read. Fewer come only at the end of the object.
+offset
+    Where to begin, in bytes.
+
+Returns
+-------
+The bytes.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_read)"},
         {"readinto", fast::function(read_object_into), fast::with_keywords,
          "readinto($self, key, buffer, offset=0)\n--\n\n"
-         "Read into a writable C-contiguous buffer, as many bytes as it has.\n\n"
-         "Returns the number of bytes read: fewer come only at the end of the object. Raises "
-         "ObjectNotFound,\nTypeError for a read-only buffer, BufferError for one that is not "
-         "contiguous.\n\nImplements: rados_read"},
+         R"(Read bytes of an object into memory that is there already, without a copy.
+
+Parameters
+----------
+key
+    The name of the object.
+buffer
+    Where the bytes go: any writable C-contiguous buffer. Its size is how many bytes are read.
+offset
+    Where to begin, in bytes.
+
+Returns
+-------
+The number of bytes read. It is less than the size of the buffer only at the end of the object.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+TypeError
+    `buffer` is not a buffer, or is read-only.
+BufferError
+    `buffer` is not contiguous.
+
+Implements: rados_read)"},
         {"write", fast::function(write_object), fast::with_keywords,
          "write($self, key, data, offset=0)\n--\n\n"
-         "Write the bytes of a C-contiguous buffer to an object, at `offset`. Returns 0.\n\n"
-         "Makes the object if it is not there. Raises TypeError for what is no buffer.\n\n"
-         "Implements: rados_write"},
+         R"(Write bytes to an object, and create it if it does not exist.
+
+Parameters
+----------
+key
+    The name of the object.
+data
+    The bytes: any C-contiguous buffer.
+offset
+    Where to begin, in bytes.
+
+Returns
+-------
+0.
+
+Raises
+------
+TypeError
+    `data` is not a buffer.
+
+Implements: rados_write)"},
         {"write_full", fast::function(write_object_full), fast::with_keywords,
          "write_full($self, key, data)\n--\n\n"
-         "Replace an object's whole content by the bytes of a C-contiguous buffer. Returns 0.\n\n"
-         "Implements: rados_write_full"},
+         R"(Replace the whole content of an object, and create it if it does not exist.
+
+Parameters
+----------
+key
+    The name of the object.
+data
+    The bytes: any C-contiguous buffer.
+
+Returns
+-------
+0.
+
+Raises
+------
+TypeError
+    `data` is not a buffer.
+
+Implements: rados_write_full)"},
         {"append", fast::function(append_to_object), fast::with_keywords,
          "append($self, key, data)\n--\n\n"
-         "Write the bytes of a C-contiguous buffer after an object's end. Returns 0.\n\n"
-         "Implements: rados_append"},
+         R"(Write bytes after the end of an object, and create it if it does not exist.
+
+Parameters
+----------
+key
+    The name of the object.
+data
+    The bytes: any C-contiguous buffer.
+
+Returns
+-------
+0.
+
+Raises
+------
+TypeError
+    `data` is not a buffer.
+
+Implements: rados_append)"},
     };
     fast::define(ioctx, methods);
 }
@@ -156,9 +247,25 @@ void bind_object(IoctxClass& ioctx) {
                                            offset);
             });
         },
-        "Repeat the bytes of a buffer over `write_len` bytes of an object, from `offset`.\n\n"
-        "write_len must be a multiple of the buffer's size. Raises InvalidArgumentError.\n\n"
-        "Implements: rados_writesame",
+        R"(Write the same bytes again and again over a region of an object.
+
+Parameters
+----------
+key
+    The name of the object.
+data
+    The bytes: any C-contiguous buffer.
+write_len
+    How many bytes to cover, a multiple of the size of `data`.
+offset
+    Where to begin, in bytes.
+
+Raises
+------
+InvalidArgumentError
+    `write_len` is not a multiple of the size of `data`.
+
+Implements: rados_writesame)",
         py::arg("key"), py::arg("data"), py::arg("write_len"), py::arg("offset") = 0);
     define(
         ioctx, "trunc",
@@ -166,8 +273,20 @@ void bind_object(IoctxClass& ioctx) {
             without_gil([&] { topics::object::truncate(self, key, size); });
             return 0;
         },
-        "Cut an object to `size` bytes, or have it grow with zeroes. Returns 0.\n\n"
-        "Implements: rados_trunc",
+        R"(Change the size of an object: cut it, or let it grow with zeroes.
+
+Parameters
+----------
+key
+    The name of the object.
+size
+    The new size in bytes.
+
+Returns
+-------
+0.
+
+Implements: rados_trunc)",
         py::arg("key"), py::arg("size"));
     define(
         ioctx, "remove_object",
@@ -175,13 +294,43 @@ void bind_object(IoctxClass& ioctx) {
             without_gil([&] { topics::object::remove(self, key); });
             return true;
         },
-        "Remove an object. Returns True. Raises ObjectNotFound.\n\nImplements: rados_remove",
+        R"(Remove an object.
+
+Parameters
+----------
+key
+    The name of the object.
+
+Returns
+-------
+True.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_remove)",
         py::arg("key"));
-    define(
-        ioctx, "stat", status_of,
-        "Return an object's size in bytes and when it was modified, as time.localtime() does.\n\n"
-        "Raises ObjectNotFound.\n\nImplements: rados_stat",
-        py::arg("key"));
+    define(ioctx, "stat", status_of,
+           R"(Return the size of an object, and when it was modified.
+
+Parameters
+----------
+key
+    The name of the object.
+
+Returns
+-------
+`(size, time)`: bytes, and a struct as `time.localtime` returns it.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_stat)",
+           py::arg("key"));
     define(
         ioctx, "cmpext",
         [](const IoCtx& self, const Name& key, const py::object& cmp_buf, const U64& offset) {
@@ -191,15 +340,45 @@ void bind_object(IoctxClass& ioctx) {
             });
             return found.equal ? 0 : -max_errno - static_cast<int64_t>(found.offset);
         },
-        "Compare the bytes of an object from `offset` with those of a buffer.\n\n"
-        "Returns 0 if they are equal, else -MAX_ERRNO minus the number of equal bytes before the "
-        "first difference.\n\n"
-        "Implements: rados_cmpext",
+        R"(Compare bytes of an object with those of a buffer.
+
+Parameters
+----------
+key
+    The name of the object.
+cmp_buf
+    The buffer.
+offset
+    Where to begin in the object, in bytes.
+
+Returns
+-------
+0 if they are equal, else -MAX_ERRNO minus the number of equal bytes before the first
+difference.
+
+Implements: rados_cmpext)",
         py::arg("key"), py::arg("cmp_buf"), py::arg("offset") = 0);
     define(ioctx, "execute", execute,
-           "Run a method of an object class, which the OSDs have loaded, on an object.\n\n"
-           "length: how many bytes of output there is room for. Returns (the method's return "
-           "value, its output).\n\nImplements: rados_exec",
+           R"(Run a method of an object class, which the OSDs have loaded, on an object.
+
+Parameters
+----------
+key
+    The name of the object.
+cls
+    The object class.
+method
+    The method.
+data
+    The input of the method: any buffer.
+length
+    How many bytes of output there is room for.
+
+Returns
+-------
+`(result, output)`: what the method returned, and bytes.
+
+Implements: rados_exec)",
            py::arg("key"), py::arg("cls"), py::arg("method"), py::arg("data"),
            py::arg("length") = usual_length);
 }

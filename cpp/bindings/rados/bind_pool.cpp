@@ -24,23 +24,54 @@ void bind_pool(RadosClass& rados) {
         [](const Cluster& self, const Name& name) {
             return without_gil([&] { return topics::pool::find(self, name); });
         },
-        "Return the id of a pool, or None where there is none of that name.\n\n"
-        "Implements: rados_pool_lookup",
+        R"(Return the id of a pool.
+
+Parameters
+----------
+pool_name
+    The name of the pool.
+
+Returns
+-------
+The id; None if there is no such pool.
+
+Implements: rados_pool_lookup)",
         py::arg("pool_name"));
     define(
         rados, "pool_exists",
         [](const Cluster& self, const Name& name) {
             return without_gil([&] { return topics::pool::find(self, name); }).has_value();
         },
-        "Return whether there is a pool of that name.\n\nImplements: rados_pool_lookup",
+        R"(Return whether there is a pool with this name.
+
+Parameters
+----------
+pool_name
+    The name.
+
+Returns
+-------
+True if there is.
+
+Implements: rados_pool_lookup)",
         py::arg("pool_name"));
     define(
         rados, "pool_reverse_lookup",
         [](const Cluster& self, const I64& id) {
             return text_or_none(without_gil([&] { return topics::pool::name_of(self, id); }));
         },
-        "Return the name of a pool, or None where there is none of that id.\n\n"
-        "Implements: rados_pool_reverse_lookup",
+        R"(Return the name of a pool.
+
+Parameters
+----------
+pool_id
+    The id of the pool.
+
+Returns
+-------
+The name; None if there is no such pool.
+
+Implements: rados_pool_reverse_lookup)",
         py::arg("pool_id"));
     define(
         rados, "create_pool",
@@ -52,20 +83,45 @@ void bind_pool(RadosClass& rados) {
             }
             without_gil([&] { topics::pool::create(self, name, rule, number(auid)); });
         },
-        "Make a pool.\n\n"
-        "crush_rule: the number of the rule that places its objects; None for the cluster's "
-        "default.\nauid: the number of an owner, for which Ceph has no use any more. Raises "
-        "ObjectExists.\n\n"
-        "Implements: rados_pool_create, rados_pool_create_with_crush_rule, "
-        "rados_pool_create_with_auid, rados_pool_create_with_all",
+        R"(Create a pool.
+
+Parameters
+----------
+pool_name
+    The name of the pool.
+crush_rule
+    The number of the rule that places its objects; None means the cluster's default.
+auid
+    The number of an owner, for which Ceph has no use any more.
+
+Raises
+------
+ObjectExists
+    There is such a pool.
+
+Implements: rados_pool_create, rados_pool_create_with_crush_rule, rados_pool_create_with_auid,
+rados_pool_create_with_all)",
         py::arg("pool_name"), py::arg("crush_rule") = py::none(), py::arg("auid") = py::none());
     define(
         rados, "delete_pool",
         [](const Cluster& self, const Name& name) {
             without_gil([&] { topics::pool::remove(self, name); });
         },
-        "Delete a pool and all that is in it, if the monitors allow that.\n\n"
-        "Raises ObjectNotFound, PermissionError.\n\nImplements: rados_pool_delete",
+        R"(Delete a pool and everything in it.
+
+Parameters
+----------
+pool_name
+    The name of the pool.
+
+Raises
+------
+ObjectNotFound
+    There is no such pool.
+PermissionError
+    The monitors do not allow it.
+
+Implements: rados_pool_delete)",
         py::arg("pool_name"));
     define(
         rados, "get_pool_base_tier",

@@ -54,9 +54,27 @@ void bind_xattr(py::module_& m, IoctxClass& ioctx) {
             return py::bytes(
                 without_gil([&] { return topics::xattr::get(self, key, xattr_name); }));
         },
-        "Return an attribute of an object, as bytes.\n\n"
-        "Raises NoData if the object does not have it, ObjectNotFound.\n\n"
-        "Implements: rados_getxattr",
+        R"(Return an attribute of an object.
+
+Parameters
+----------
+key
+    The name of the object.
+xattr_name
+    The name of the attribute.
+
+Returns
+-------
+The value.
+
+Raises
+------
+NoData
+    The object does not have the attribute.
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_getxattr)",
         py::arg("key"), py::arg("xattr_name"));
     define(ioctx, "get_xattrs", attributes,
            "Return an iterator over an object's attributes: pairs of a name and a value in bytes."
@@ -72,8 +90,22 @@ void bind_xattr(py::module_& m, IoctxClass& ioctx) {
                 [&] { topics::xattr::set(self, key, xattr_name, value.data(), value.size()); });
             return true;
         },
-        "Set an attribute of an object to the bytes of a buffer. Returns True.\n\n"
-        "Makes the object if it is not there.\n\nImplements: rados_setxattr",
+        R"(Set an attribute of an object, and create the object if it does not exist.
+
+Parameters
+----------
+key
+    The name of the object.
+xattr_name
+    The name of the attribute.
+xattr_value
+    The value: any buffer.
+
+Returns
+-------
+True.
+
+Implements: rados_setxattr)",
         py::arg("key"), py::arg("xattr_name"), py::arg("xattr_value"));
     define(
         ioctx, "rm_xattr",
@@ -81,8 +113,25 @@ void bind_xattr(py::module_& m, IoctxClass& ioctx) {
             without_gil([&] { topics::xattr::remove(self, key, xattr_name); });
             return true;
         },
-        "Remove an attribute of an object, if it has it. Returns True.\n\n"
-        "Raises ObjectNotFound.\n\nImplements: rados_rmxattr",
+        R"(Remove an attribute of an object, if the object has it.
+
+Parameters
+----------
+key
+    The name of the object.
+xattr_name
+    The name of the attribute.
+
+Returns
+-------
+True.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_rmxattr)",
         py::arg("key"), py::arg("xattr_name"));
 }
 

@@ -108,7 +108,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _end_as(status: int) -> int:
-    """Return the command's exit status; where a signal ended it, end by the same signal."""
+    """Return the command's exit status; if a signal ended it, end by the same signal."""
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     number = os.WTERMSIG(status)

@@ -30,7 +30,7 @@ _OBJECTSTORES = ("memstore", "bluestore")
 
 
 def _temporary_directory(objectstore: str) -> Path:
-    """Make a private directory; in memory, where the data is there anyway and there is room.
+    """Make a private directory; in memory if the data is there anyway and there is room.
 
     A monitor syncs its store for each change: on a busy disk that can take seconds.
     """
@@ -55,22 +55,44 @@ def _given_directory(directory: str | os.PathLike[str]) -> Path:
 
 
 class LocalCluster(Cluster):
-    """A real Ceph cluster on 127.0.0.1, running when the constructor returns.
+    """A real Ceph cluster on 127.0.0.1, which runs when the constructor returns.
 
-    It has one monitor, `osds` OSDs and, with `mgr`, a manager, all with cephx, from the daemons
-    installed on this machine. `objectstore` is ``memstore`` (everything in memory: fast, and lost
-    when an OSD is killed) or ``bluestore`` (a sparse file of 16 GiB for each OSD, which survives
-    a kill). `pools` are created and prepared for images, with one copy of the data when there is
-    one OSD, else two. `conf` holds more options for the configuration file's ``[global]`` section.
-    `timeout` bounds the start, in seconds.
+    It has one monitor, OSDs and, if asked for, a manager, all with cephx, from the daemons that
+    are installed on this machine. It ends with `stop`, with the ``with`` block, or with this
+    process, whatever ends it: a process of its own looks after the daemons. A child made by
+    fork() may connect, but the cluster belongs to the parent.
 
-    The cluster lives in `directory`, which must be new or empty and is kept; without one, in a
-    temporary directory, removed at the end. The end is stop(), leaving the ``with`` block, or the
-    end of this process, whatever ends it: a process of its own looks after the daemons. A child
-    made by fork() may connect, but the cluster belongs to the parent.
+    Parameters
+    ----------
+    directory
+        Where the cluster keeps everything: a new or empty directory, which stays. None means a
+        temporary one, which is removed at the end.
+    osds
+        The number of OSDs. With one there is one copy of the data, else two.
+    mgr
+        Whether to run a manager.
+    objectstore
+        "memstore" keeps everything in memory, which is fast, and lost when an OSD is killed.
+        "bluestore" keeps it in a sparse file of 16 GiB for each OSD, which survives a kill.
+    pools
+        The pools to create and to prepare for images.
+    conf
+        More options for the section ``[global]`` of the configuration file.
+    timeout
+        How many seconds the start may take.
 
-    Raises MissingDaemon, which says what to install; DaemonDied, with the tail of the daemon's
-    log; ClusterTimeout; ValueError or FileExistsError for arguments that cannot be.
+    Raises
+    ------
+    MissingDaemon
+        A daemon is not installed; the text says what to install.
+    DaemonDied
+        A daemon ended by itself; the text has the end of its log.
+    ClusterTimeout
+        The cluster did not start in time.
+    ValueError
+        An argument makes no sense.
+    FileExistsError
+        `directory` is not empty.
     """
 
     def __init__(

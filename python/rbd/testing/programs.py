@@ -54,7 +54,7 @@ def install_hint(executable: str, os_release: str = "/etc/os-release") -> str:
 def find(executable: str) -> str:
     """Return the path of one of Ceph's executables.
 
-    Raises MissingDaemon, saying what to install, where it is not on PATH.
+    Raises MissingDaemon, saying what to install, if it is not on PATH.
     """
     path = shutil.which(executable)
     if path is None:

@@ -3,8 +3,8 @@
     rbd.transfer.export_image(image, "vm1.raw")
     rbd.transfer.export_diff(image, "monday.diff", from_snapshot="sunday")
 
-Each call takes on_progress=, progress=, checksum= and queue_depth=, and gives the stream's digest
-where a checksum was asked for. What is under way is bounded in memory, whatever the image's size.
+Each call takes on_progress=, progress=, checksum= and queue_depth=, and returns the stream's digest
+if a checksum was asked for. Its memory is bounded, whatever the image's size.
 """
 
 from __future__ import annotations

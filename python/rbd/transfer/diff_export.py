@@ -33,16 +33,51 @@ def export_diff(
     queue_depth: int = _pipeline.QUEUE_DEPTH,
     fsync: bool = True,
 ) -> Optional[str]:
-    """Writes what changed since a snapshot to `dest`, as the command `rbd export-diff` does.
+    """Write what has changed since a snapshot, as the command `rbd export-diff` does.
 
-    image: its present state, or that of the snapshot at which it is open, is the end of the diff.
-    from_snapshot: the start; None for the beginning of the image. whole_object: whole objects that
-    changed, quick with the object map. include_parent: False leaves out what a clone has from its
-    parent, so that the diff can be applied to another clone of it; whole_object then means nothing.
-    diff_format: 1, or 2, which
-    stands in whole images of export format 2. The other arguments, the result and the errors are
-    those of export_image. Raises ImageNotFound where there is no such snapshot, InvalidArgument
-    where it is later than the image's own.
+    Parameters
+    ----------
+    image
+        The open image. Its present state, or the snapshot at which it is open, is the end of
+        the difference.
+    dest
+        As in `export_image`.
+    from_snapshot
+        The start; None means the beginning of the image.
+    whole_object
+        Write whole objects that have changed, which is quick with the object map.
+    include_parent
+        False leaves out what a clone has from its parent, so that the difference can be applied
+        to another clone of it. `whole_object` then has no effect.
+    diff_format
+        1; or 2, the one that whole images of export format 2 contain.
+    on_progress
+        As in `export_image`.
+    progress
+        As in `export_image`.
+    checksum
+        As in `export_image`.
+    queue_depth
+        As in `export_image`.
+    fsync
+        As in `export_image`.
+
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    ImageNotFound
+        There is no such snapshot.
+    InvalidArgument
+        The snapshot is later than the end of the difference.
+    StreamError
+        The image became smaller meanwhile.
+    OperationCanceled
+        `on_progress` stopped it.
+    OSError
+        The file could not be written; `.position` says where in the stream.
     """
     check_image(image)
     check_stream("dest", dest, "write")

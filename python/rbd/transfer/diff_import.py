@@ -27,21 +27,49 @@ def import_diff(
     sparse_size: int = 4096,
     allow_changed: bool = False,
 ) -> Optional[str]:
-    """Applies a diff to an image, as the command `rbd import-diff` does: size, data, and the new
-    snapshot.
+    """Apply a difference to an image, as the command `rbd import-diff` does: its size, its data
+    and the new snapshot.
 
-    source: a path, a descriptor or a binary file object. The image must have the snapshot at which
-    the diff starts, and not the one with which it ends, else InvalidArgument. A file is looked
-    through from end to end before the image is touched; a pipe cannot be. A damaged stream is
-    StreamError with its `position`; then the image has no new snapshot, and is what it was or,
-    where that was seen too late, partly changed.
+    The image must have the snapshot at which the difference starts, and not the one with which
+    it ends.
 
-    expected: a hash's name and its hexadecimal digest, which the stream must have, else StreamError
-    before the new snapshot is made; of a file, before the image is touched. sparse_size: runs of so
-    many zero bytes are discarded, so that they take no space; 0 writes all data.
-    allow_changed: apply the diff even if the image was written to, or resized, since the snapshot
-    at which the diff starts; else that is InvalidArgument. The other arguments and the result are
-    those of export_image.
+    Parameters
+    ----------
+    source
+        A path, a descriptor or a binary file object. A file is checked from end to end before
+        the image is changed; a pipe cannot be.
+    image
+        The image, open for writing.
+    on_progress
+        As in `import_image`.
+    progress
+        As in `import_image`.
+    checksum
+        As in `import_image`.
+    queue_depth
+        As in `import_image`.
+    expected
+        The name of a hash, and the hexadecimal digest that the stream must have. Another one is
+        found before the new snapshot is taken; in a file, before the image is changed.
+    sparse_size
+        Runs of so many zero bytes are discarded, so that they take no space; 0 writes all data.
+    allow_changed
+        Apply the difference even if the image was written to, or resized, since the snapshot at
+        which it starts.
+
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    InvalidArgument
+        The difference does not start or end where it has to; or the image was changed since.
+    StreamError
+        The stream is damaged; `.position` says where. The image has no new snapshot then, and
+        is what it was or, if the damage was found too late, partly changed.
+    OperationCanceled
+        `on_progress` stopped it.
     """
     check_stream("source", source, "read")
     check_image(image)
@@ -77,7 +105,7 @@ def check_ends(image: Image, header: formats.DiffHeader) -> None:
     start, end = header.from_snapshot, header.to_snapshot
     if start is not None and formats.text(start) not in names:
         raise exceptions.InvalidArgument(
-            f"the diff starts at snapshot {formats.text(start)!r}, which {image} has not",
+            f"the diff starts at snapshot {formats.text(start)!r}, which {image} does not have",
             errno=errno.EINVAL,
         )
     if end is not None and formats.text(end) in names:
@@ -108,7 +136,7 @@ def check_unchanged(image: Image, start: str, queue_depth: int) -> None:
     if changed_at is not None:
         raise exceptions.InvalidArgument(
             f"{image} was changed since snapshot {start!r}, at which the diff starts: near byte "
-            f"{changed_at}; roll it back to the snapshot, or give allow_changed=True",
+            f"{changed_at}; roll it back to the snapshot, or pass allow_changed=True",
             errno=errno.EINVAL,
         )
 

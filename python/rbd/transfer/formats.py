@@ -183,7 +183,7 @@ def _expect(source: Source, banner: bytes, what: str) -> None:
 def kind_of(source: Source) -> str:
     """What comes next in a source: "diff", "image" or "raw" bytes.
 
-    Raises StreamError where it begins as a diff or an image of a version that does not exist.
+    Raises StreamError if it begins as a diff or an image of a version that does not exist.
     """
     banner = source.peek(len(IMAGE_BANNER))
     if banner == IMAGE_BANNER:
@@ -234,7 +234,7 @@ class DiffReader:
             self._header_record(tag, position)
 
     def _length(self, expected: Optional[int], position: int) -> Optional[int]:
-        """The length of the record's body, which version 2 tells; checked where it is known."""
+        """The length of the record's body, which version 2 contains; checked if it is known."""
         if self.version == 1:
             return None
         length = _u64(self._source)

@@ -31,21 +31,44 @@ def export_image(
     queue_depth: int = _pipeline.QUEUE_DEPTH,
     fsync: bool = True,
 ) -> Optional[str]:
-    """Writes a whole image to `dest`, as the command `rbd export` does.
+    """Write a whole image to a file, as the command `rbd export` does.
 
-    dest: a path, a descriptor or a binary file object. A path gets the stream when it is whole, and
-    is left as it was when it is not. export_format: 1 for the image's bytes as it is open now, at a
-    snapshot too, with holes where the destination can have them; 2 for a stream of the image's
-    layout, its metadata and all its snapshots, as well as the head. on_progress(done, total):
-    called with bytes now and then; a negative answer ends the export with OperationCanceled.
-    progress: draws a bar, where tqdm is installed. checksum: the name of a hash for hashlib.
-    queue_depth: how many reads are in flight at once. fsync: return only when a file that was given
-    by its path, and its name in its directory, are on the disk; False leaves that to the system. A
-    descriptor or a file object is the caller's to synchronize.
+    Parameters
+    ----------
+    image
+        The open image. Format 1 has its bytes as it is open, at a snapshot too.
+    dest
+        A path, a descriptor or a binary file object. A path gets the stream when it is whole;
+        until then it is left as it was.
+    export_format
+        1 for the bytes of the image, with holes if the destination can have them; 2 for a
+        stream of the layout, the metadata and all snapshots, as well as the image itself.
+    on_progress
+        `on_progress(done, total)` is called with bytes now and then. A negative answer ends the
+        export with OperationCanceled.
+    progress
+        Draw a bar, if tqdm is installed.
+    checksum
+        The name of a hash for hashlib, such as 'sha256'; None for no checksum.
+    queue_depth
+        How many reads are in flight at once.
+    fsync
+        Return only when a file that was named by its path is on the disk, and its name in its
+        directory. False leaves that to the system. A descriptor or a file object is the
+        caller's to synchronize.
 
-    Gives the hexadecimal digest of the stream where a checksum was asked for, else None. An error
-    of writing is an OSError with the `position` in the stream; an image that shrinks meanwhile a
-    StreamError.
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    StreamError
+        The image became smaller meanwhile.
+    OperationCanceled
+        `on_progress` stopped it.
+    OSError
+        The file could not be written; `.position` says where in the stream.
     """
     check_image(image)
     check_stream("dest", dest, "write")

@@ -62,25 +62,82 @@ def import_image(
     checksum: Optional[str] = None,
     queue_depth: int = _pipeline.QUEUE_DEPTH,
 ) -> Optional[str]:
-    """Creates an image from a stream, as the command `rbd import` does.
+    """Create an image from a stream, as the command `rbd import` does.
 
-    source: a path, a descriptor or a binary file object, from where it is to its end.
-    export_format: 1 for bytes, 2 for an image with its layout, metadata and snapshots; None to see
-    which it is. format: "raw" to import the bytes of a qcow2, vmdk, vdi, vhd or vhdx file as they
-    are; else ValueError. sparse_size: runs of so many zero bytes take no space; 0 writes all.
-    expected: a hash's name and its hexadecimal digest, which the stream must have, else
-    StreamError. order, old_format, features, stripe_unit, stripe_count, data_pool, journal_order,
-    journal_splay_width and journal_pool are those of RBD.create, and go before what a stream of
-    format 2 says; object_size is 2**order, in bytes. metadata: pairs to set on the new image.
+    The image gets its name when it is whole. Until then it is called NAME.import-HEX, and it is
+    removed if the import fails.
 
-    The image has its name when it is whole: on the way it has another, NAME.import-HEX, and is
-    removed where the import fails. Raises ImageExists; StreamError, with its `position`, for a
-    damaged stream. The other arguments and the result are those of export_image.
+    Parameters
+    ----------
+    source
+        A path, a descriptor or a binary file object, which is read from where it is to its end.
+    ioctx
+        The pool, with its namespace.
+    name
+        The name of the new image.
+    into
+        An open image, in place of `ioctx` and `name`, that gets the bytes and the length of a
+        stream of format 1. Its snapshots and clones stay, and zeroes of the stream are
+        discarded. If the import fails, the image is partly changed.
+    export_format
+        1 for bytes, 2 for an image with its layout, metadata and snapshots. None finds out
+        which it is.
+    format
+        'raw' to import the bytes of a qcow2, vmdk, vdi, vhd or vhdx file as they are.
+    sparse_size
+        Runs of so many zero bytes take no space; 0 writes all.
+    skip_equal
+        Read the image given by `into`, and write only what differs.
+    order
+        As in `rbd.RBD.create`, as the options that follow; they override what a stream of
+        format 2 says.
+    object_size
+        The size of an object in bytes, in place of `order`.
+    old_format
+        As in `rbd.RBD.create`.
+    features
+        As in `rbd.RBD.create`.
+    stripe_unit
+        As in `rbd.RBD.create`.
+    stripe_count
+        As in `rbd.RBD.create`.
+    data_pool
+        As in `rbd.RBD.create`.
+    journal_order
+        As in `rbd.RBD.create`.
+    journal_splay_width
+        As in `rbd.RBD.create`.
+    journal_pool
+        As in `rbd.RBD.create`.
+    metadata
+        Keys and values to set on the new image.
+    expected
+        The name of a hash, and the hexadecimal digest that the stream must have.
+    on_progress
+        `on_progress(done, total)` is called with bytes now and then. A negative answer ends the
+        import with OperationCanceled.
+    progress
+        Draw a bar, if tqdm is installed.
+    checksum
+        The name of a hash for hashlib; None for no checksum.
+    queue_depth
+        How many writes are in flight at once.
 
-    into: an open image, in place of `ioctx` and `name`, that gets the bytes and the length of a
-    stream of format 1. Its snapshots and clones stay, and what is zero in the stream is discarded.
-    skip_equal: read the image, and write only what differs. Where the import fails, the image is
-    partly changed.
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    ImageExists
+        There is an image `name`.
+    StreamError
+        The stream is damaged, or its digest is not the expected one; `.position` says where.
+    ValueError
+        The file is one of a virtual disk, and `format` is not 'raw'; or arguments do not fit
+        together.
+    OperationCanceled
+        `on_progress` stopped it.
     """
     check_stream("source", source, "read")
     if export_format is not None:
@@ -152,7 +209,7 @@ def _checked_order(order: Optional[int], object_size: Any) -> Optional[int]:
     if object_size is None:
         return order
     if order is not None:
-        raise ValueError("order and object_size are the same: give one of them")
+        raise ValueError("order and object_size are the same: pass one of them")
     if not isinstance(object_size, int) or isinstance(object_size, bool):
         raise TypeError(f"object_size must be int, not {type(object_size).__name__}")
     if object_size < 1 or object_size & (object_size - 1):
@@ -178,14 +235,14 @@ def _check_raw(beginning: bytes) -> None:
     """Check that a stream is neither a diff nor the file of a virtual disk. Raises ValueError."""
     if beginning.startswith(b"rbd diff v"):
         raise ValueError(
-            "the source is a diff, which import_diff applies to an image: give format='raw' to "
+            "the source is a diff, which import_diff applies to an image: pass format='raw' to "
             "import its own bytes"
         )
     for at, magic, name in _DISK_FORMATS:
         if beginning[at : at + len(magic)] == magic:
             raise ValueError(
                 f"the source is a {name} file, whose bytes are not those of its disk: convert it "
-                "by 'qemu-img convert -O raw FILE FILE.raw', or give format='raw' to import the "
+                "by 'qemu-img convert -O raw FILE FILE.raw', or pass format='raw' to import the "
                 "file itself"
             )
 
@@ -241,7 +298,7 @@ def _copy_differing(
     progress: Progress,
     queue_depth: int,
 ) -> None:
-    """Write what comes next in the stream where it is not what the image has."""
+    """Write what comes next in the stream, if the image has something else."""
     extents = [(start, end - start, True)] if end > start else []
     space = memoryview(bytearray(_pipeline.PIECE))
     # It is read ahead of what is written, never behind it.
@@ -266,7 +323,7 @@ def _write_differing(
 
 @contextlib.contextmanager
 def _new_image(ioctx: Any, name: str, size: int, options: Dict[str, Any]) -> Iterator[Image]:
-    """A new image, which gets its name when the body is through, and goes where that fails."""
+    """A new image, which gets its name when the body has ended, and is removed if that fails."""
     temporary = f"{name}.import-{os.urandom(4).hex()}"
     RBD().create(ioctx, temporary, size, **options)
     try:
@@ -370,7 +427,7 @@ def _copy_all(
     progress: Progress,
     skip_equal: bool = False,
 ) -> int:
-    """Copies a stream of unknown length; gives the length. The image grows on the way."""
+    """Copy a stream of unknown length. Returns the length. The image grows on the way."""
     size = image.size()
     object_size = image.stat()["obj_size"]
     position = 0

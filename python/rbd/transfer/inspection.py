@@ -38,7 +38,7 @@ class DiffDescription(NamedTuple):
 class StreamDescription(NamedTuple):
     """A stream: its `kind` is "diff", "image" (export format 2) or "raw" (export format 1).
 
-    size: the image's, at the end of the stream, in bytes; None where the stream does not tell.
+    size: the image's, at the end of the stream, in bytes; None if the stream does not say.
     length: the stream's own. diffs: one of a "diff", those of an "image", none of "raw". layout and
     metadata are those of an "image".
     """
@@ -52,11 +52,25 @@ class StreamDescription(NamedTuple):
 
 
 def describe(source: StreamArgument) -> StreamDescription:
-    """Tell what a stream holds, from its banner to its end.
+    """Return what a stream contains, from its beginning to its end.
 
-    source: a path, a descriptor or a binary file object. The data of a file that can be sought are
-    not read. Raises StreamError, with its `position`, for a damaged stream. What is no difference
-    and no image of export format 2 is "raw": any bytes are the bytes of an image.
+    Whatever is neither a difference nor an image of export format 2 is "raw", because any bytes
+    are the bytes of an image.
+
+    Parameters
+    ----------
+    source
+        A path, a descriptor or a binary file object. The data of a file that can be sought is
+        not read.
+
+    Returns
+    -------
+    The description.
+
+    Raises
+    ------
+    StreamError
+        The stream is damaged; `.position` says where.
     """
     check_stream("source", source, "read")
     with Source(source) as stream:
@@ -73,10 +87,32 @@ def verify(
 ) -> Optional[str]:
     """Check a stream: its structure, that its extents are within the image, and its digest.
 
-    source: a path, a descriptor or a binary file object. A path must have the stream and nothing
-    behind it. expected: a hash's name and the hexadecimal digest that the stream must have. Raises
-    StreamError, with its `position`. Returns the digest where a checksum was asked for, as
-    export_image does. All of the stream is read.
+    All of the stream is read.
+
+    Parameters
+    ----------
+    source
+        A path, a descriptor or a binary file object. A path must have the stream and nothing
+        after it.
+    expected
+        The name of a hash, and the hexadecimal digest that the stream must have.
+    on_progress
+        As in `export_image`.
+    progress
+        As in `export_image`.
+    checksum
+        As in `export_image`.
+
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    StreamError
+        The stream is damaged, or its digest is not the expected one; `.position` says where.
+    OperationCanceled
+        `on_progress` stopped it.
     """
     check_stream("source", source, "read")
     check_options(checksum, on_progress, expected)

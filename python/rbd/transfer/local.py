@@ -33,15 +33,43 @@ def apply_diff(
     sparse_size: int = 4096,
     fsync: bool = True,
 ) -> Optional[str]:
-    """Apply a difference to a raw file, such as export_image writes, where it is.
+    """Apply a difference to a raw file, such as `export_image` writes, in place.
 
-    source: a path, a descriptor or a binary file object. path: that of the file or block device; a
-    difference from the beginning of an image makes a file that is not there. The file gets the
-    image's size. Zeroes become holes, and so do runs of `sparse_size` zero bytes within data; 0
-    writes all data. Nothing in a raw file tells which snapshot it is of: that the difference starts
-    there is the caller's to know. A source that can be sought is checked from end to end before the
-    file is changed. expected, checksum, on_progress, progress and fsync are those of merge_diff.
-    Raises StreamError.
+    The file gets the image's size. Nothing in a raw file says which snapshot it is of, so only
+    the caller can know that the difference starts there.
+
+    Parameters
+    ----------
+    source
+        A path, a descriptor or a binary file object. If it can be sought, it is checked from
+        end to end before the file is changed.
+    path
+        The path of the file or block device. A difference from the beginning of an image
+        creates a file that does not exist.
+    on_progress
+        As in `export_image`.
+    progress
+        As in `export_image`.
+    checksum
+        As in `export_image`.
+    expected
+        The name of a hash, and the hexadecimal digest that the stream must have.
+    sparse_size
+        Zeroes become holes, and so do runs of so many zero bytes within data; 0 writes all
+        data.
+    fsync
+        As in `export_image`.
+
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    StreamError
+        The stream is damaged, or its digest is not the expected one; `.position` says where.
+    OperationCanceled
+        `on_progress` stopped it.
     """
     check_stream("source", source, "read")
     if not isinstance(path, (str, bytes)) and not hasattr(path, "__fspath__"):
@@ -96,7 +124,7 @@ def _apply(stream: Source, reader: formats.DiffReader, file: _RawFile, progress:
 
 
 class _RawFile:
-    """A file or block device that is changed where it is."""
+    """A file or block device that is changed in place."""
 
     def __init__(self, fd: int, sparse_size: int) -> None:
         self._fd = fd
@@ -149,7 +177,7 @@ class _RawFile:
             data = data[done:]
 
     def zero(self, offset: int, length: int) -> None:
-        """Make a stretch zero, as a hole where the file can have holes."""
+        """Make a stretch zero, as a hole if the file can have holes."""
         if length == 0 or self._punch(offset, length):
             return
         zeroes = memoryview(bytes(min(length, _COPY_BYTES)))

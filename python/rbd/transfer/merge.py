@@ -34,21 +34,60 @@ def merge_diff(
     expected_first: Optional[Tuple[str, str]] = None,
     expected_second: Optional[Tuple[str, str]] = None,
 ) -> Optional[str]:
-    """Writes one diff that does what `first` and then `second` do, as the command `rbd merge-diff`
-    does.
+    """Write one difference that does what two of them do, as the command `rbd merge-diff` does.
 
-    The first may also be what export_image has written, in either format. Then the result is the
-    image as the second leaves it, in the same format. In format 2 the second has to start at the
-    image's newest snapshot. In format 1 there are no snapshots: that the second starts where the
-    bytes are from is the caller's to know.
+    The first may also be what `export_image` has written, in either format. Then the result is
+    the image as the second leaves it, in the same format. In format 2 the second has to start
+    at the image's newest snapshot. In format 1 there are no snapshots, so only the caller can
+    know that the second starts where the bytes are from.
 
-    first, second, dest: paths, descriptors or binary file objects. The first must end where the
-    second starts, else InvalidArgument. Data goes from file to file; what is kept in memory is
-    where it is, 40 bytes an extent. What cannot be sought goes through a temporary file.
-    diff_format: that of the result, where it is a diff. expected, expected_first, expected_second:
-    a hash's name and its hexadecimal digest, which the result, and what was read, must have; else
-    StreamError, and a path is what it was before. queue_depth is accepted and means nothing: no
-    image is at work here. The other arguments, the result and the errors are those of export_diff.
+    Parameters
+    ----------
+    first
+        A path, a descriptor or a binary file object.
+    second
+        The same, of the difference that starts where the first one ends.
+    dest
+        As in `export_image`.
+    on_progress
+        As in `export_image`.
+    progress
+        As in `export_image`.
+    checksum
+        As in `export_image`.
+    diff_format
+        The format of the result, if it is a difference.
+    queue_depth
+        Has no effect, because no image is used.
+    fsync
+        As in `export_image`.
+    expected
+        The name of a hash, and the hexadecimal digest that the result must have. If it has
+        another one, a path keeps what it had.
+    expected_first
+        The same, for `first`.
+    expected_second
+        The same, for `second`.
+
+    Returns
+    -------
+    The hexadecimal digest of the stream if `checksum` asks for one, else None.
+
+    Raises
+    ------
+    InvalidArgument
+        The second does not start where the first ends.
+    StreamError
+        A stream is damaged, or its digest is not the expected one; `.position` says where.
+    OperationCanceled
+        `on_progress` stopped it.
+    OSError
+        The file could not be written; `.position` says where in the stream.
+
+    Notes
+    -----
+    Data goes from file to file. It takes 40 bytes of memory per extent for where the data is. A
+    source that cannot be sought goes through a temporary file.
     """
     check_stream("first", first, "read")
     check_stream("second", second, "read")
@@ -109,7 +148,7 @@ def _pass_over(source: Source) -> None:
 
 
 def _seekable(argument: StreamArgument, expected: Optional[Tuple[str, str]]) -> Source:
-    """The source, by way of a temporary file where it cannot be sought, with its digest checked."""
+    """The source, by way of a temporary file if it cannot be sought, with its digest checked."""
     source = Source(argument, expected=expected)
     try:
         if source.seekable:

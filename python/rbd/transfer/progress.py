@@ -1,4 +1,4 @@
-"""Progress of a transfer: the caller's function, and a bar where tqdm is installed."""
+"""Progress of a transfer: the caller's function, and a bar if tqdm is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INTERVAL = 0.02
 
 
 class Progress:
-    """Reports bytes done and the total (0 where it is not known) as a context manager.
+    """Report bytes done and the total (0 if it is not known), as a context manager.
 
     A negative answer of the function ends the transfer with OperationCanceled; what it raises is
     raised.
@@ -42,7 +42,7 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """The total in bytes; 0 where it is not known."""
+        """The total in bytes; 0 if it is not known."""
         return self._total
 
     @total.setter

@@ -104,7 +104,7 @@ class Sink:
 
     @property
     def checksum(self) -> Optional[str]:
-        """The digest of what was written, in hexadecimal, where it was asked for."""
+        """The digest of what was written, in hexadecimal, if it was asked for."""
         return self.digests.checksum
 
     def _fail(self, error: OSError) -> NoReturn:
@@ -200,7 +200,7 @@ class Sink:
         return done
 
     def hole(self, length: int) -> None:
-        """Writes `length` zeroes, as a hole where that is possible."""
+        """Write `length` zeroes, as a hole if that is possible."""
         if self._sparse:
             if self.digests:
                 left = length

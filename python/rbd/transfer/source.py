@@ -154,7 +154,7 @@ class Source:
 
     @property
     def checksum(self) -> Optional[str]:
-        """The digest of what was read, in hexadecimal, where it was asked for."""
+        """The digest of what was read, in hexadecimal, if it was asked for."""
         return self.digests.checksum
 
     def check_digest(self) -> None:
@@ -184,7 +184,7 @@ class Source:
         return done
 
     def readinto(self, view: memoryview) -> int:
-        """Reads into the view until it is full or the stream ends; gives how many bytes."""
+        """Read into the view until it is full or the stream ends. Returns how many bytes."""
         done = 0
         while done < len(view):
             at = self.position - self._buffer_at
