@@ -52,6 +52,8 @@ def written(node: Optional[ast.expr]) -> str:
         return written(aliases()[plain]) if plain in aliases() else plain
     if isinstance(node, ast.Attribute):
         of = written(node.value)
+        if node.attr in aliases():
+            return written(aliases()[node.attr])
         return node.attr if of in ("typing", "t") else f"{of}.{node.attr}"
     if isinstance(node, ast.List):
         return "[" + ", ".join(map(written, node.elts)) + "]"
