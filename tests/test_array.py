@@ -662,3 +662,95 @@ def test_dask_tokens(address: str, rbd_image: rbd.Image) -> None:
     assert base.tokenize(snapshot) == base.tokenize(again)
     head = rbd.ImageArray(address, "u1", 100)
     assert base.tokenize(head) != base.tokenize(rbd.ImageArray(address, "u1", 100))
+
+
+# xarray, without dask
+
+
+@pytest.fixture
+def lazily(rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An array of an image for xarray, its model, and what was read of it."""
+    proof("xarray")
+    model = np.random.default_rng(5).integers(0, 1 << 30, (20, 30, 40), np.int32)
+    rbd_image.write(model, 512)
+    array = rbd.ImageArray(rbd_image, model.dtype, model.shape, offset=512)
+    reads: List[int] = []
+    read = rbd.ImageArray.__getitem__
+
+    def counted(self: rbd.ImageArray, key: Any) -> Any:
+        found = read(self, key)
+        reads.append(np.asarray(found).nbytes)
+        return found
+
+    monkeypatch.setattr(rbd.ImageArray, "__getitem__", counted)
+    return array.to_xarray(("t", "y", "x"), {"t": np.arange(20) * 10}, name="n"), model, reads
+
+
+def test_xarray_reads_what_is_selected(lazily: Any) -> None:
+    lazy, model, reads = lazily
+    assert lazy.name == "n"
+    assert lazy.shape == model.shape
+    assert lazy.dtype == model.dtype
+    part = lazy.sel(t=70)[3:9, ::-2]
+    assert part.sizes == {"y": 6, "x": 20}
+    assert reads == []
+    assert np.array_equal(part.values, model[7, 3:9, ::-2])
+    assert sum(reads) <= 6 * 40 * 4
+    # Only load() keeps them.
+    part.load()
+    del reads[:]
+    assert np.array_equal(part.values, model[7, 3:9, ::-2])
+    assert reads == []
+    assert int(lazy.isel(t=-1, y=0, x=5)) == model[-1, 0, 5]
+    assert reads == [4]
+    assert np.array_equal(lazy.mean("x").values, model.mean(2))
+
+
+def test_xarray_selects_by_arrays(lazily: Any) -> None:
+    import xarray
+
+    lazy, model, reads = lazily
+    chance = np.random.default_rng(6)
+    t, y, x = (chance.integers(0, n, 5) for n in model.shape)
+    # Each along its own axis.
+    for key, expected in (
+        ({"t": t}, model[t]),
+        ({"y": y, "t": 3}, model[3][y]),
+        ({"x": x, "t": 3}, model[3][:, x]),
+        ({"t": t, "x": x}, model[t][:, :, x]),
+        ({"t": t, "y": y, "x": x}, model[np.ix_(t, y, x)]),
+        ({"y": [1, 1, 0], "x": slice(5, 1, -1)}, model[:, [1, 1, 0], 5:1:-1]),
+        ({"t": []}, model[[]]),
+    ):
+        assert np.array_equal(lazy.isel(key).values, expected), key
+    # Together, point by point.
+    points = {name: xarray.DataArray(at, dims="p") for name, at in (("t", t), ("y", y), ("x", x))}
+    del reads[:]
+    assert np.array_equal(lazy.isel(points).values, model[t, y, x])
+    assert sum(reads) == 5 * 4
+    for names in (("t", "y"), ("y", "x"), ("t", "x")):
+        chosen = {name: points[name] for name in names}
+        eager = xarray.DataArray(model, dims=("t", "y", "x")).isel(chosen)
+        found = lazy.isel(chosen)
+        assert found.dims == eager.dims
+        assert np.array_equal(found.values, eager.values), names
+    grid = xarray.DataArray(chance.integers(0, 30, (2, 3)), dims=("a", "b"))
+    eager = xarray.DataArray(model, dims=("t", "y", "x")).isel(y=grid, t=slice(2, 5))
+    assert np.array_equal(lazy.isel(y=grid, t=slice(2, 5)).values, eager.values)
+
+
+def test_xarray_by_address(address: str, rbd_image: rbd.Image) -> None:
+    """What was made from an address goes to other processes; dask takes parts of it."""
+    xarray = proof("xarray")
+    model = np.arange(6000, dtype=np.float64).reshape(60, 100)
+    rbd_image.write(model, 0)
+    array = rbd.ImageArray(address, model.dtype, model.shape)
+    again = pickle.loads(pickle.dumps(array.to_xarray(("y", "x"), attrs={"unit": "m"})))
+    assert isinstance(again, xarray.DataArray)
+    assert again.attrs == {"unit": "m"}
+    assert np.array_equal(again[5:7].values, model[5:7])
+    with pytest.raises(ValueError, match="dim"):
+        array.to_xarray(("x",))
+    proof("dask.array")
+    chunked = array.to_xarray(("y", "x")).chunk({"y": 7})
+    assert float(chunked.sum()) == model.sum()

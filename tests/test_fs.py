@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import pickle
+import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -292,6 +294,42 @@ def test_put_and_get_are_sparse(fs: Any, root: str, tmp_path: Path) -> None:
             assert progress.seen == sorted(progress.seen)
     with pytest.raises(FileExistsError):
         fs.put_file(str(source), path, mode="create")
+    os.mkfifo(tmp_path / "fifo")
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            (tmp_path / "fifo").write_bytes(b"data")
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    with pytest.raises(ValueError, match=r"known size.*pipe"):
+        fs.put_file(str(tmp_path / "fifo"), f"{root}/never")
+    thread.join()
+
+
+def test_holes_of_a_file_are_not_read(
+    fs: Any, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        file.truncate(64 << 30)
+        for at in (MIB + 7, 3 << 34):
+            file.seek(at)
+            file.write(b"data")
+    read: List[int] = []
+    readinto = rbd.fs.Source.readinto_exact
+
+    def counted(self: Any, view: memoryview) -> None:
+        read.append(len(view))
+        readinto(self, view)
+
+    monkeypatch.setattr(rbd.fs.Source, "readinto_exact", counted)
+    progress = Progress()
+    fs.put_file(str(source), f"{root}/file", callback=progress)
+    assert sum(read) < 4 * MIB
+    assert fs.size(f"{root}/file") == progress.size == progress.value == 64 << 30
+    for at in (MIB + 7, 3 << 34):
+        assert fs.cat_file(f"{root}/file", at - 1, at + 5) == b"\0data\0"
 
 
 def test_ranges_of_many_images(fs: Any, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,6 +388,51 @@ def test_asynchronously(rbd_cluster: Any, root: str) -> None:
         return dict(await fs._cat(await fs._find(root)))
 
     assert len(asyncio.run(use())) == 20
+
+
+def test_files_that_are_awaited(rbd_cluster: Any, root: str) -> None:
+    async def use() -> None:
+        fs = RBDFileSystem(
+            conffile=str(rbd_cluster.conffile), asynchronous=True, skip_instance_cache=True
+        )
+        path = f"{root}/file"
+        async with await fs.open_async(path, "wb") as file:
+            for at in range(300):
+                assert await file.write(bytes([at % 256]) * 40_000) == 40_000
+            await file.flush()
+            assert file.tell() == 12_000_000
+            assert (await fs._info(path))["size"] >= 12_000_000
+        async with await fs.open_async(path, "ab") as file:
+            assert file.tell() == 12_000_000
+            await file.write(b"end")
+        file = await fs.open_async(f"rbd://{path}")
+        async with file:
+            assert file.size == 12_000_003
+            assert await file.read(5) == bytes(5)
+            assert file.tell() == 5
+            file.seek(40_000 * 299)
+            assert await file.read(3) == b"\x2b" * 3
+            file.seek(12_000_000)
+            assert await file.read() == b"end"
+            assert await file.read(7) == b""
+            with pytest.raises(ValueError, match="write mode"):
+                await file.write(b"x")
+        for call in (file.read(1), file.flush()):
+            with pytest.raises(ValueError, match="closed"):
+                await call
+        await file.close()
+        with pytest.raises(FileExistsError):
+            await fs.open_async(path, "xb")
+        async with await fs.open_async(f"{path}2", "xb") as file:
+            await file.write(b"new")
+        assert await fs._cat_file(f"{path}2") == b"new"
+        with pytest.raises(FileNotFoundError):
+            await fs.open_async(f"{root}/none")
+        for mode in ("r", "r+b", "w"):
+            with pytest.raises(ValueError, match="mode"):
+                await fs.open_async(path, mode)
+
+    asyncio.run(use())
 
 
 def test_options_of_its_own(rbd_cluster: Any, root: str) -> None:

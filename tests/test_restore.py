@@ -378,6 +378,29 @@ def test_all_options_of_a_new_image(rbd_ioctx: Any) -> None:
     assert rbd.RBD().list(rbd_ioctx) == ["journal"]
 
 
+@pytest.mark.needs("rbd_mirror_image_enable2")
+def test_a_new_image_is_mirrored(rbd_ioctx: Any) -> None:
+    data = os.urandom(100_000)
+    snapshots = rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT
+    # Not in a pool that does not mirror, and then nothing is left.
+    with pytest.raises(rbd.Error):
+        transfer.import_image(io.BytesIO(data), rbd_ioctx, "mirrored", mirror_image_mode=snapshots)
+    assert rbd.RBD().list(rbd_ioctx) == []
+    rbd.RBD().mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+    try:
+        transfer.import_image(io.BytesIO(data), rbd_ioctx, "mirrored", mirror_image_mode=snapshots)
+        with rbd.Image(rbd_ioctx, "mirrored") as image:
+            assert image.mirror_image_get_mode() == snapshots
+            assert image.read(0, len(data)) == data
+            image.mirror_image_disable(True)
+        rbd.RBD().remove(rbd_ioctx, "mirrored")
+    finally:
+        rbd.RBD().mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
+    for wrong, error in ((7, ValueError), ("snapshot", TypeError), (True, TypeError)):
+        with pytest.raises(error, match="mirror_image_mode"):
+            transfer.import_image(io.BytesIO(data), rbd_ioctx, "never", mirror_image_mode=wrong)
+
+
 #: How the files of virtual disks begin, from what their makers publish.
 BEGINNINGS = {
     "qcow2": b"QFI\xfb\0\0\0\x03",

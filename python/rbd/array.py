@@ -9,7 +9,18 @@ import os
 import threading
 import uuid
 import weakref
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Hashable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -228,6 +239,46 @@ class ImageArray:
     def flush(self) -> None:
         """Wait until everything that was assigned is safe in the cluster."""
         self.image.flush()
+
+    def to_xarray(
+        self,
+        dims: Sequence[Hashable],
+        coords: Optional[Mapping[Any, Any]] = None,
+        *,
+        name: Optional[Hashable] = None,
+        attrs: Optional[Mapping[Any, Any]] = None,
+    ) -> Any:
+        """Return an xarray.DataArray that reads from the image what is selected of it.
+
+        Nothing is read before its values are asked for, and of those only what selections leave;
+        `load()` keeps them, and `chunk()` hands them to dask.
+
+        Parameters
+        ----------
+        dims : sequence of str
+            The name of each axis.
+        coords : mapping, optional
+            Coordinates, as xarray.DataArray takes them.
+        name : str, optional
+            The name of the result.
+        attrs : mapping, optional
+            Its attributes.
+
+        Returns
+        -------
+        xarray.DataArray
+            It can only be read; assign to the ImageArray itself. It pickles if this array does.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        ValueError
+            If there are more or fewer names than axes.
+        """
+        from ._xarray import data_array
+
+        return data_array(self, dims, coords, name, attrs)
 
     def __getitem__(self, key: Any) -> Any:
         region, flips, shape, scalar = self._select(key)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import datetime
 import errno
+import io
 import os
 import threading
 import uuid
+import warnings
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
-from fsspec.asyn import AsyncFileSystem, sync  # type: ignore[import-untyped,unused-ignore]
+from fsspec.asyn import (  # type: ignore[import-untyped,unused-ignore]
+    AbstractAsyncStreamedFile,
+    AsyncFileSystem,
+    sync,
+)
 from fsspec.callbacks import DEFAULT_CALLBACK  # type: ignore[import-untyped,unused-ignore]
 from fsspec.utils import tokenize  # type: ignore[import-untyped,unused-ignore]
 
@@ -18,6 +24,7 @@ from . import aio, exceptions, files, transfer
 from ._core import RBD, Image
 from ._pipeline import PIECE, QUEUE_DEPTH, ImageWriter
 from .spec import ImageSpec, open_ioctx, open_spec
+from .transfer.source import Source
 
 __all__ = ["RBDFileSystem"]
 
@@ -358,13 +365,17 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             first, last = stretch[0][0], max(end for _, end, _ in stretch)
             try:
                 async with reads:
-                    data = memoryview(await image.read(first, last - first))
+                    data = await image.read(first, last - first)
             except Exception as error:
                 for _, _, at in stretch:
                     results[at] = error
                 return
+            if len(stretch) == 1:
+                results[stretch[0][2]] = data
+                return
+            view = memoryview(data)
             for start, end, at in stretch:
-                results[at] = bytes(data[start - first : end - first])
+                results[at] = bytes(view[start - first : end - first])
 
         async def read_image(path: str, chosen: List[int]) -> None:
             async with openings:
@@ -420,22 +431,25 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
     def _put_sync(self, lpath: str, rpath: str, mode: str, callback: Any) -> None:
         spec = self._new_spec(rpath)
-        with open(lpath, "rb", buffering=0) as source:
-            size = os.fstat(source.fileno()).st_size
+        with Source(os.fspath(lpath)) as source:
+            if source.size is None:
+                raise ValueError(f"{lpath!r} is not a file of known size: give its bytes to pipe()")
+            size = source.size
             callback.set_size(size)
             with (
                 self._emptied(spec, mode, size) as image,
                 ImageWriter(image, QUEUE_DEPTH, _SPARSE_BYTES) as writer,
             ):
-                position = 0
-                while position < size:
-                    space = writer.space(min(PIECE, size - position))
-                    done = source.readinto(space)
-                    if not done:
-                        raise exceptions.StreamError(f"{lpath!r} became shorter", position)
-                    writer.write(position, done)
-                    position += done
-                    callback.relative_update(done)
+                # The image is zero, so holes are passed over.
+                while (found := source.find_data(source.position)) is not None:
+                    source.position, end = found
+                    while source.position < end:
+                        position = source.position
+                        part = min(PIECE - position % PIECE, end - position)
+                        source.readinto_exact(writer.space(part))
+                        writer.write(position, part)
+                        callback.absolute_update(source.position)
+            callback.absolute_update(size)
 
     async def _put_file(
         self,
@@ -581,6 +595,89 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return files.open_file(
             spec, mode, buffering=buffering, cluster=self.cluster, growing=growing
         )
+
+    async def open_async(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Open an image as a file with awaitable read(), write(), flush() and close().
+
+        Parameters
+        ----------
+        path
+            The path of the image.
+        mode
+            'rb', 'wb', 'xb' or 'ab'.
+        **options
+            `size`, to end the file before the end of its image, and `block_size`: how many bytes are
+            buffered before they are written.
+
+        Returns
+        -------
+        An asynchronous context manager that closes the file.
+
+        Raises
+        ------
+        ImageNotFound, ImageExists
+            If the image is not there, or is there in the mode 'xb'.
+        ValueError
+            For other modes.
+        """
+        if mode == "rb":
+            image = await self._opened(path)
+            options.setdefault("size", image.image.size())
+            return _AwaitedFile(self, path, mode, image, **options)
+        if mode not in ("wb", "xb", "ab") or options.pop("compression", None):
+            raise ValueError(f"mode must be 'rb', 'wb', 'xb' or 'ab', not {mode!r}")
+        file = await asyncio.to_thread(self._open, path, mode)
+        return _AwaitedFile(self, path, mode, file, **options)
+
+
+class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignore]
+    """An open image; `opened` is what it is read from, or the file that is written in threads."""
+
+    def __init__(
+        self, fs: RBDFileSystem, path: str, mode: str, opened: Any, **options: Any
+    ) -> None:
+        # fsspec knows no other modes of writing.
+        self.closed: bool = False
+        self.buffer: io.BytesIO = io.BytesIO()
+        super().__init__(fs, path, "wb" if mode == "xb" else mode, cache_type="none", **options)
+        self._opened = opened
+        if mode == "ab":
+            self.loc = opened.tell()
+
+    async def _fetch_range(self, start: int, end: int) -> bytes:
+        data: bytes = await self._opened.read(start, max(0, min(end, self.size) - start))
+        return data
+
+    async def flush(self, force: bool = False) -> None:
+        """Write what is buffered, into the cluster too."""
+        if self.closed:
+            raise ValueError("flush of a closed file")
+        if self.mode != "rb":
+            data, self.buffer = self.buffer.getbuffer(), io.BytesIO()
+            await asyncio.to_thread(self._write_through, data)
+
+    def _write_through(self, data: Any) -> None:
+        self._opened.write(data)
+        self._opened.flush()
+
+    async def close(self) -> None:
+        """Write what is buffered, and close the image."""
+        if self.closed:
+            return
+        try:
+            await self.flush(force=True)
+        finally:
+            self.closed = True
+            if self.mode == "rb":
+                await self._opened.close()
+            else:
+                await asyncio.to_thread(self._opened.close)
+
+    def __del__(self) -> None:
+        # The image closes itself; fsspec's own method would make a coroutine that nobody awaits.
+        if not self.closed and self.mode != "rb" and self.buffer.tell():
+            message = f"{self.path!r} was not closed: {self.buffer.tell()} bytes are not written"
+            warnings.warn(message, ResourceWarning, stacklevel=2)
 
 
 def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, int]:

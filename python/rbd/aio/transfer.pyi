@@ -93,6 +93,7 @@ async def import_image(
     journal_order: Optional[int] = None,
     journal_splay_width: Optional[int] = None,
     journal_pool: Optional[str] = None,
+    mirror_image_mode: Optional[int] = None,
     metadata: Optional[Mapping[str, str]] = None,
     expected: Optional[Tuple[str, str]] = None,
     on_progress: Optional[ProgressFunction] = None,

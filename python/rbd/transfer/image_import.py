@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .. import _pipeline, exceptions
-from .._core import RBD, Image
+from .._core import RBD, Image, constants
 from . import formats
 from .arguments import check_choice, check_options, check_sparse_size, check_stream, checked_name
 from .diff_import import apply_diff, copy_extent
@@ -19,6 +19,10 @@ from .source import Source, StreamArgument
 # What is compared as one where equal data are not to be written again, in bytes.
 _COMPARED_BYTES = 64 << 10
 _ZEROES = bytes(_COMPARED_BYTES)
+_MIRROR_MODES = (
+    constants["RBD_MIRROR_IMAGE_MODE_JOURNAL"],
+    constants["RBD_MIRROR_IMAGE_MODE_SNAPSHOT"],
+)
 # The files of virtual disks: where each has what in its beginning, and what it is called.
 _BEGINNING = 128
 _DISK_FORMATS = (
@@ -55,6 +59,7 @@ def import_image(
     journal_order: Optional[int] = None,
     journal_splay_width: Optional[int] = None,
     journal_pool: Optional[str] = None,
+    mirror_image_mode: Optional[int] = None,
     metadata: Optional[Mapping[str, str]] = None,
     expected: Optional[Tuple[str, str]] = None,
     on_progress: Optional[ProgressFunction] = None,
@@ -109,6 +114,9 @@ def import_image(
         As in `rbd.RBD.create`.
     journal_pool
         As in `rbd.RBD.create`.
+    mirror_image_mode
+        `RBD_MIRROR_IMAGE_MODE_JOURNAL` or `RBD_MIRROR_IMAGE_MODE_SNAPSHOT`, to mirror the new image
+        once it is whole, in a pool that mirrors single images. None does not.
     metadata
         Keys and values to set on the new image.
     expected
@@ -148,6 +156,8 @@ def import_image(
     check_options(checksum, on_progress, expected)
     check_sparse_size(sparse_size)
     _pipeline.check_queue_depth(queue_depth)
+    if mirror_image_mode is not None:
+        check_choice("mirror_image_mode", mirror_image_mode, _MIRROR_MODES)
     pairs = _checked_metadata(metadata)
     options: Dict[str, Any] = {
         "order": _checked_order(order, object_size),
@@ -159,6 +169,7 @@ def import_image(
         "journal_order": journal_order,
         "journal_splay_width": journal_splay_width,
         "journal_pool": journal_pool,
+        "mirror_image_mode": mirror_image_mode,
     }
     new_name = ""
     if into is not None:
@@ -325,12 +336,16 @@ def _write_differing(
 def _new_image(ioctx: Any, name: str, size: int, options: Dict[str, Any]) -> Iterator[Image]:
     """A new image, which gets its name when the body has ended, and is removed if that fails."""
     temporary = f"{name}.import-{os.urandom(4).hex()}"
+    mirror_mode = options.pop("mirror_image_mode")
     RBD().create(ioctx, temporary, size, **options)
     try:
         with Image(ioctx, temporary) as image:
             try:
                 yield image
                 image.flush()
+                if mirror_mode is not None:
+                    # Now, so that the first state that is mirrored is a whole one.
+                    image.mirror_image_enable(mirror_mode)
             except BaseException:
                 _remove_snapshots(image)
                 raise

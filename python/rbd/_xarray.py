@@ -1,0 +1,65 @@
+"""An array on an image as a variable of xarray, read when its values are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Hashable, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+from xarray import DataArray, Dataset, Variable
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+if TYPE_CHECKING:
+    from .array import ImageArray
+
+
+class LazyArray(BackendArray):  # type: ignore[misc,unused-ignore]
+    """Reads from an image what an index of xarray selects."""
+
+    def __init__(self, array: ImageArray) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        if isinstance(key, indexing.VectorizedIndexer):
+            return self._read_points(key.tuple)
+        # One array an index, of which xarray takes what others select.
+        support = indexing.IndexingSupport.OUTER_1VECTOR
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read_outer)
+
+    def _read_outer(self, key: Tuple[Any, ...]) -> Any:
+        """Read a product of what is selected along each axis."""
+        # numpy takes an integer beside an array for an array, and moves axes.
+        integers = [isinstance(part, (int, np.integer)) for part in key]
+        parts = [
+            slice(int(part), int(part) + 1) if single else part
+            for part, single in zip(key, integers)
+        ]
+        found = self.array[tuple(parts)]
+        return found[tuple(0 if single else slice(None) for single in integers)]
+
+    def _read_points(self, key: Tuple[Any, ...]) -> Any:
+        """Read along arrays that go with each other, whose axes come first in the result."""
+        found = self.array[key]
+        arrays = [at for at, part in enumerate(key) if not isinstance(part, slice)]
+        if arrays and arrays == [*range(arrays[0], arrays[-1] + 1)]:
+            # numpy has left them where the arrays stand in the index.
+            count = np.broadcast(*(key[at] for at in arrays)).ndim
+            found = np.moveaxis(found, range(arrays[0], arrays[0] + count), range(count))
+        return found
+
+
+def data_array(
+    array: ImageArray,
+    dims: Sequence[Hashable],
+    coords: Optional[Mapping[Any, Any]],
+    name: Optional[Hashable],
+    attrs: Optional[Mapping[Any, Any]],
+) -> DataArray:
+    """Return the array with the names of its axes."""
+    variable = Variable(dims, indexing.LazilyIndexedArray(LazyArray(array)), attrs)
+    # The constructor of DataArray would read it all.
+    made = Dataset({"array": variable}, coords)["array"]
+    made.name = name
+    return made
