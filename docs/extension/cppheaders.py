@@ -178,8 +178,9 @@ class Reader:
             self.at = self.closing(self.at - 1)
             return function(text, comment or self.trailing())
         after = self.trailing()
-        if kind or "operator=" in text:
-            return None  # a declaration of what stands elsewhere
+        # A declaration of what stands elsewhere, or of the library's own use.
+        if kind or "operator=" in text or "detail::" in text:
+            return None
         if text.startswith(("using namespace", "friend", "static_assert", "extern")):
             return None
         if text.startswith("using "):
@@ -217,7 +218,7 @@ def function(text: str, comment: List[str]) -> Optional[Entity]:
         return None
     text = re.sub(r"\)((?: const| noexcept)*) : .*$", r")\1", text)
     # What only the library itself calls.
-    if re.search(r"\bUse<|State>?[&*]? \w+\(|\b(use|state|adopt)\(", text):
+    if re.search(r"\bdetail::|\bUse<|State>?[&*]? \w+\(|\b(use|state|adopt)\(", text):
         return None
     text = re.sub(r"\s*=\s*(default|0)$", "", text)
     text = re.sub(r"\b(override|final)\b", "", text)
