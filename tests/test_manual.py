@@ -446,3 +446,8 @@ def test_a_header_becomes_markup() -> None:
         ".. cpp:namespace:: NULL",
     ]
     assert cppheaders.introduction(HEADER) == ["What the header is for.", ""]
+
+
+def test_stars_of_parameters_are_no_markup() -> None:
+    text = "Do it.\n\nParameters\n----------\n**options\n    Others."
+    assert r":param \*\*options: Others." in docstrings.rewritten(text.splitlines())

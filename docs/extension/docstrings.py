@@ -151,9 +151,10 @@ def fields(parts: Parts, name: str, types: Optional[stubs.Types]) -> List[str]:
     known = dict(types.parameters) if types else {}
     result = []
     for one, text in entries(parts.sections.get("Parameters", [])):
-        result.append(f":param {one}: {escaped(text, name)}")
+        written = one.replace("*", r"\*")
+        result.append(f":param {written}: {escaped(text, name)}")
         if known.get(one):
-            result.append(f":type {one}: {known.pop(one)}")
+            result.append(f":type {written}: {known.pop(one)}")
     if "Parameters" not in parts.sections:
         for one, kind in known.items():
             result += [f":param {one}:", f":type {one}: {kind}"] if kind else []

@@ -606,8 +606,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         mode
             'rb', 'wb', 'xb' or 'ab'.
         **options
-            `size`, to end the file before the end of its image, and `block_size`: how many bytes are
-            buffered before they are written.
+            `size`, to end the file before the end of its image, and `block_size`: how many bytes
+            are buffered before they are written.
 
         Returns
         -------
