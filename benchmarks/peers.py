@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from .place import Ended, Place, fio_has_rbd, run, stock_python
@@ -90,13 +91,19 @@ def fio_run(
     }
 
 
-def rbd_command(place: Place, *arguments: Union[str, object]) -> Ended:
+def rbd_command(
+    place: Place, *arguments: Union[str, object], piped: Optional[Path] = None
+) -> Ended:
     """The `rbd` command, silent."""
-    return run(["rbd", "--no-progress", *map(str, arguments)], place.cluster.env)
+    return run(["rbd", "--no-progress", *map(str, arguments)], place.cluster.env, piped)
 
 
-def qemu_convert(place: Place, image: str, path: object) -> Ended:
-    """`qemu-img convert` of an image into a file."""
-    source = f"rbd:{place.pool}/{image}:conf={place.cluster.conffile}"
-    command = ["qemu-img", "convert", "-f", "raw", "-O", "raw", source, str(path)]
+def qemu_convert(place: Place, source: object, dest: object) -> Ended:
+    """`qemu-img convert` between files and images."""
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "raw", str(source), str(dest)]
     return run(command, place.cluster.env)
+
+
+def qemu_name(place: Place, image: str) -> str:
+    """How qemu-img names an image."""
+    return f"rbd:{place.pool}/{image}:conf={place.cluster.conffile}"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from tempfile import NamedTemporaryFile, TemporaryDirectory, TemporaryFile
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import rbd
 from rbd.testing import Cluster, LocalCluster
@@ -47,6 +47,8 @@ class Scale:
     image: int  # bytes of the image for throughput, all written
     sparse: int  # bytes of the image for transfers
     filled: int  # bytes of that with data
+    stream: int  # bytes of the image that a stream of bytes is of
+    records: int  # bytes of data in large records of a diff; there are half as many in small ones
     points: Optional[int] = None  # of each curve; None: all
 
 
@@ -65,6 +67,8 @@ FULL = Scale(
     image=256 * MIB,
     sparse=16 * GIB,
     filled=512 * MIB,
+    stream=2 * GIB,
+    records=512 * MIB,
 )
 TINY = Scale(
     rounds=1,
@@ -81,6 +85,8 @@ TINY = Scale(
     image=8 * MIB,
     sparse=64 * MIB,
     filled=16 * MIB,
+    stream=32 * MIB,
+    records=16 * MIB,
     points=2,
 )
 
@@ -94,22 +100,37 @@ class Ended(NamedTuple):
     output: str
 
 
-def run(command: List[str], env: Dict[str, str]) -> Ended:
-    """Runs a program to its end; RuntimeError with what it said, where it fails."""
-    with TemporaryFile() as output, TemporaryFile() as errors:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+def run(command: List[str], env: Dict[str, str], piped: Optional[Path] = None) -> Ended:
+    """Runs a program to its end; RuntimeError with what it said, where it fails.
+
+    A pipe brings the bytes of the file `piped` to its standard input.
+    """
+    with (
+        TemporaryFile() as output,
+        TemporaryFile() as errors,
+        NamedTemporaryFile() as answer,
+        _pipe_of(piped) as pipe,
+    ):
+        launcher = [sys.executable, "-I", "-S", str(WORKERS / "child.py"), answer.name, *command]
+        subprocess.run(launcher, env=env, stdin=pipe, stdout=output, stderr=errors, check=True)
+        told = json.load(answer)
         output.seek(0)
         text = output.read().decode(errors="replace")
-        if process.returncode != 0:
+        if told["code"] != 0:
             errors.seek(0)
             said = errors.read().decode(errors="replace")
-            raise RuntimeError(f"{command} ended with {process.returncode}:\n{text}{said}")
-    processor = usage.ru_utime + usage.ru_stime
-    return Ended(seconds, processor, usage.ru_maxrss * 1024, text)
+            raise RuntimeError(f"{command} ended with {told['code']}:\n{text}{said}")
+    return Ended(told["seconds"], told["processor"], told["peak"], text)
+
+
+@contextmanager
+def _pipe_of(path: Optional[Path]) -> Iterator[Any]:
+    """A pipe into which another process writes a file; the null device for None."""
+    if path is None:
+        yield subprocess.DEVNULL
+        return
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process:
+        yield process.stdout
 
 
 @functools.cache
@@ -141,6 +162,9 @@ class Place:
         self.scale = scale
         self.pool = cluster.pools[0]
         self._made: Dict[str, str] = {}
+        self._files: Dict[str, Path] = {}
+        self._kept: Dict[Tuple[str, str], List[float]] = {}
+        self._numbers = itertools.count()
 
     @functools.cached_property
     def shim(self) -> Path:
@@ -160,8 +184,46 @@ class Place:
             self._made[name] = name
         return name
 
+    def stream(self, name: str, prepare: Callable[[Place, Path], None]) -> Path:
+        """The file of that name; `prepare(place, path)` makes it at the first call."""
+        if name not in self._files:
+            path = self.directory / name
+            prepare(self, path)
+            self._files[name] = path
+        return self._files[name]
+
+    @contextmanager
+    def fresh(self, size: Optional[int] = None) -> Iterator[str]:
+        """The name of an image that is there for a while; with a size, it is there already."""
+        name = f"fresh-{next(self._numbers)}"
+        with self.cluster.connect() as cluster, cluster.open_ioctx(self.pool) as ioctx:
+            if size is not None:
+                rbd.RBD().create(ioctx, name, size, order=22)
+            yield name
+            with rbd.Image(ioctx, name) as image:
+                for snapshot in image.list_snaps():
+                    image.remove_snap(snapshot["name"])
+            rbd.RBD().remove(ioctx, name)
+
+    def field(self, job: str, name: str, job_run: Callable[[Place], Ended]) -> float:
+        """One field of how a run of a job ended.
+
+        The other fields are kept: a row of the same job that asks for one of them gets those of
+        the same runs.
+        """
+        if not self._kept.get((job, name)):
+            ended = job_run(self)
+            for other in ("seconds", "processor", "peak"):
+                self._kept.setdefault((job, other), []).append(float(getattr(ended, other)))
+        return self._kept[job, name].pop(0)
+
     def worker(
-        self, which: str, script: str, env: Optional[Dict[str, str]] = None, **arguments: Any
+        self,
+        which: str,
+        script: str,
+        env: Optional[Dict[str, str]] = None,
+        piped: Optional[Path] = None,
+        **arguments: Any,
     ) -> Dict[str, Any]:
         """Runs a script of workers/ for "ours" or the "stock" module; what it answers.
 
@@ -172,7 +234,7 @@ class Place:
         assert python is not None
         told = {"which": which, "pool": self.pool, **arguments}
         command = [python, "-E", "-s", str(WORKERS / f"{script}.py"), json.dumps(told)]
-        ended = run(command, {**self.cluster.env, **(env or {})})
+        ended = run(command, {**self.cluster.env, **(env or {})}, piped)
         answer = json.loads(ended.output.splitlines()[-1])
         whole = {"seconds": ended.seconds, "processor": ended.processor, "peak": ended.peak}
         return {**whole, **answer}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import images
+from . import images, streams
 from .peers import (
     Lacking,
     always,
@@ -14,6 +14,7 @@ from .peers import (
     fio_run,
     program,
     qemu_convert,
+    qemu_name,
     rbd_command,
     stock,
 )
@@ -303,7 +304,8 @@ def _rbd_export(place: Place) -> float:
 
 
 def _qemu(place: Place) -> float:
-    return qemu_convert(place, images.scattered(place), place.file("qemu")).seconds
+    source = qemu_name(place, images.scattered(place))
+    return qemu_convert(place, source, place.file("qemu")).seconds
 
 
 def _export_diff(field: str) -> Measure:
@@ -315,6 +317,46 @@ def _export_diff(field: str) -> Measure:
     return measure
 
 
+def _job_rows(name: str, what: str, jobs: Mapping[str, streams.Job]) -> List[Row]:
+    """What whole processes take that do the same: their time, processor time and memory."""
+
+    def contender(who: str, peer: str, field: str, unit: float = 1.0) -> Contender:
+        def measure(place: Place) -> float:
+            return place.field(f"{name} {who}", field, jobs[who]) / unit
+
+        return Contender(peer, measure, lacking[who])
+
+    peers = {"ours": OURS, "command": _RBD, "qemu": _QEMU}
+    lacking = {"ours": always, "command": program("rbd"), "qemu": program("qemu-img")}
+    able = [(who, peers[who]) for who in jobs]
+    bound = Contender("the bound", lambda place: _MOST_MEMORY)
+    same = "the same: "
+    goals = {_RBD: 0.8, _QEMU: 1.0} if "qemu" in jobs else {_RBD: 0.8}
+    return [
+        Row(
+            name,
+            f"{what}, whole process",
+            "s",
+            tuple(contender(*one, "seconds") for one in able),
+            goals,
+        ),
+        Row(
+            f"{name}-processor",
+            f"{same}its processor time",
+            "s",
+            tuple(contender(*one, "processor") for one in able),
+            {_RBD: 1.0},
+        ),
+        Row(
+            f"{name}-memory",
+            f"{same}its peak memory",
+            "MiB",
+            (*(contender(*one, "peak", MIB) for one in able), bound),
+            {"the bound": 1.0},
+        ),
+    ]
+
+
 def _sequence(which: str, how: str, block: int) -> Measure:
     def measure(place: Place) -> float:
         told = {"name": images.full(place), "block": block, "how": how}
@@ -324,6 +366,9 @@ def _sequence(which: str, how: str, block: int) -> Measure:
 
 
 _RBD = "rbd command"
+_QEMU = "qemu-img"
+#: What a whole process that moves a stream may take, in MiB.
+_MOST_MEMORY = 96.0
 _EXPORT_DIFF = {"from_snapshot": "before"}
 
 ROWS: List[Row] = [
@@ -393,4 +438,21 @@ ROWS: List[Row] = [
             Contender(_RBD, lambda p: _export_diff("peak")(p) / MIB, program("rbd")),
         ),
     ),
+    *_job_rows("export-2", "export of an image in format 2", streams.exports_all()),
+    *_job_rows("import-2", "import of the same", streams.imports("whole")),
+    *_job_rows("import-file", "import of a sparse file", streams.imports("file")),
+    *_job_rows("import-pipe", "import of the same from a pipe", streams.imports("pipe")),
+    *_job_rows(
+        "import-small",
+        "import of 4 KiB from a pipe into objects of 4 KiB",
+        streams.imports("small"),
+    ),
+    *_job_rows("import-diff", "import_diff, 4 MiB a record", streams.imports_diff(streams.LARGE)),
+    *_job_rows(
+        "import-diff-small",
+        "import_diff, 4 KiB a record",
+        streams.imports_diff(streams.SMALL),
+    ),
+    *_job_rows("merge-diff", "merge_diff, 4 MiB a record", streams.merges(streams.LARGE)),
+    *_job_rows("merge-diff-small", "merge_diff, 4 KiB a record", streams.merges(streams.SMALL)),
 ]

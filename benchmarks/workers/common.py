@@ -26,20 +26,30 @@ def modules(which):
 
 
 @contextlib.contextmanager
-def opened(which, pool, *names, **options):
-    """Open images of a connection of their own; CEPH_CONF says where."""
-    rados, rbd = modules(which)
+def connected(which, pool):
+    """A pool of a connection of its own; CEPH_CONF says where."""
+    rados, _ = modules(which)
     cluster = rados.Rados(conffile="")
     cluster.connect()
     ioctx = cluster.open_ioctx(pool)
-    images = [rbd.Image(ioctx, name, **options) for name in names]
     try:
-        yield images
+        yield ioctx
     finally:
-        for image in images:
-            image.close()
         ioctx.close()
         cluster.shutdown()
+
+
+@contextlib.contextmanager
+def opened(which, pool, *names, **options):
+    """Open images of a connection of their own."""
+    _, rbd = modules(which)
+    with connected(which, pool) as ioctx:
+        images = [rbd.Image(ioctx, name, **options) for name in names]
+        try:
+            yield images
+        finally:
+            for image in images:
+                image.close()
 
 
 def offsets(size, block, count=8192, seed=1):

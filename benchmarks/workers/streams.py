@@ -1,13 +1,23 @@
-"""Exports an image or a diff, as a program does that does nothing else; its whole time counts."""
+"""Exports, imports or merges, as a program does that does nothing else; its whole time counts."""
 
-from common import main, opened, peak
+from common import connected, main, opened, peak
 
 
-def run(which, pool, name, call, path, options):
+def run(which, pool, name, call, path, options, second=None):
     from rbd import transfer
 
-    with opened(which, pool, name, read_only=True) as (image,):
-        getattr(transfer, call)(image, path, **options)
+    if call == "merge_diff":
+        transfer.merge_diff(name, second, path, **options)
+    elif call == "import_image":
+        with connected(which, pool) as ioctx:
+            # Without a path, what a pipe brings.
+            transfer.import_image(0 if path is None else path, ioctx, name, **options)
+    elif call == "import_diff":
+        with opened(which, pool, name) as (image,):
+            transfer.import_diff(path, image, **options)
+    else:
+        with opened(which, pool, name, read_only=True) as (image,):
+            getattr(transfer, call)(image, path, **options)
     return {"peak": peak()}
 
 

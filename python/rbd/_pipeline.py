@@ -16,7 +16,7 @@ PIECE = 2 << 20
 MEMORY = 32 << 20
 QUEUE_DEPTH = 32
 # The same for writes, of whose data librbd makes a copy.
-WRITE_MEMORY = 12 << 20
+WRITE_MEMORY = 10 << 20
 # Extents of an object with no more than so many bytes between them are read by one operation.
 GAP = 16 << 10
 # How long one wait may keep a signal from being seen, in milliseconds.
