@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools import matrix, mirrors, results, roots, wheel
+from tools import floors, matrix, mirrors, results, roots, wheel
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.test_a" name="test_good"/>
@@ -76,20 +76,22 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     releases = [good_result(), good_result(status="unreachable", suite="sid")]
     older = good_result(suite="forky", librbd_version="1.12.0", ceph_version="20.2.1", skipped=4)
     free = good_result(python_version="3.14.7", ceph_version="20.2.2", gil=False)
-    run = results.Run(releases, one, older, free)
+    oldest = results.Floors({"cmake": "3.18.4", "pybind11": "3.0.0"}, good_result())
+    run = results.Run(releases, one, older, free, oldest)
     kept, page = tmp_path / "data" / "matrix.json", tmp_path / "README.md"
-    page.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    page.write_text(f"before\n{results.BEGIN}\nreplaced\n{results.END}\nafter\n")
     run.save(kept, page)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
-    assert "old" not in text
+    assert "replaced" not in text
     assert "| 14.2 Nautilus | 1.12.0 | bullseye | 3.9 | 1 | 3 / 0 / 0 | 3 / 0 / 0 |" in text
     assert "| sid | 3.9 |  | unreachable |  |" in text
     assert "cp39" in text
     assert "2.50 MB" in text
     assert "over librbd 1.12.0 (`RBD_LIBRARY`) on Debian forky, with Ceph 20.2.1: 3 / 4 / 0" in text
     assert "Free-threaded CPython 3.14.7 with Ceph 20.2.2: 3 / 0 / 0" in text
+    assert "Debian bullseye (CMake 3.18.4, pybind11 3.0.0): 3 / 0 / 0." in text
     assert results.load(kept) == run
     assert run.into(text) == text
     # One part alone leaves what is known of the others.
@@ -97,10 +99,10 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     results.keep(again, ["releases"], kept, page)
     # So does one release alone.
     again.releases.append(releases[1])
-    assert results.load(kept) == results.Run(again.releases, one, older, free)
+    assert results.load(kept) == results.Run(again.releases, one, older, free, oldest)
     assert "7 / 0 / 0" in page.read_text()
     results.keep(results.Run([], one, older, older), ["free-threading"], kept, page)
-    assert results.load(kept) == results.Run(again.releases, one, older, older)
+    assert results.load(kept) == results.Run(again.releases, one, older, older, oldest)
 
 
 def test_page_without_marks_is_refused() -> None:
@@ -132,6 +134,29 @@ def test_problems_of_the_other_parts_count() -> None:
     assert run.problems() == [
         "free-threading: failed: a::b",
         "free-threading: the lock is on once rbd is imported",
+    ]
+
+
+    run = results.Run([], floors=results.Floors({}, problems=["the build failed: no"]))
+    assert run.problems() == ["oldest tools: the build failed: no"]
+    run.floors = results.Floors({}, good_result(failures=["a::b"]))
+    assert run.problems() == ["oldest tools: failed: a::b"]
+
+
+def test_the_oldest_tools_are_those_that_are_declared() -> None:
+    page = floors.PYPROJECT.read_text()
+    oldest = floors.declared(page)
+    assert sorted(oldest) == ["cmake", "pybind11", "scikit-build-core"]
+    assert sorted(floors.declared(floors.RADOS_PYPROJECT.read_text())) == ["setuptools"]
+    cmake = (roots.REPOSITORY / "CMakeLists.txt").read_text()
+    assert cmake.startswith(f"cmake_minimum_required(VERSION {oldest['cmake']}...")
+    # A floor that is raised is the one that is tried.
+    raised = page.replace(f"pybind11>={oldest['pybind11']}", "pybind11>=3.0.4")
+    assert floors.declared(raised)["pybind11"] == "3.0.4"
+    assert [floors.exact(version) for version in ("3", "0.10", "3.0.4")] == [
+        "3.0.0",
+        "0.10.0",
+        "3.0.4",
     ]
 
 

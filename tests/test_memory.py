@@ -193,11 +193,13 @@ def own_peak() -> int:
 def test_a_process_does_not_answer_for_its_parent() -> None:
     """What measures the others: a parent's memory is not counted as its child's."""
     size = 600 << 20
+    # A process that has run other tests already holds as much.
+    before = memory_usage.now()
     ballast = mmap.mmap(-1, size)
     for at in range(0, size, mmap.PAGESIZE):
         ballast[at] = 1
-    assert memory_usage.peak() > size >> 10
+    assert memory_usage.peak() > before + (size >> 11)
     assert isolated.run(own_peak) < size >> 11
     ballast.close()
     memory_usage.forget_peak()
-    assert memory_usage.peak() < size >> 10
+    assert memory_usage.peak() < before + (size >> 11)

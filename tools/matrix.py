@@ -13,6 +13,7 @@ serves is reported and left out of the count. The parts, all of them unless some
     wheel           its core, with the one wheel that the oldest root builds (tools/wheel.py)
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
+    floors          the core, built with the oldest tools that pyproject.toml admits (tools/floors.py)
 
 Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,
 and README's table is made from it. What pytest prints goes to a file beside each environment.
@@ -32,9 +33,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tools import free_threading, results, roots, wheel
+from tools import floors, free_threading, results, roots, wheel
 
-PARTS = ("releases", "wheel", "older", "free-threading")
+PARTS = ("releases", "wheel", "older", "free-threading", "floors")
 
 # The tests mostly wait for their cluster.
 AT_ONCE = 6
@@ -205,6 +206,20 @@ def run_older(directory: Path, python: Path, arguments: Sequence[str]) -> result
     return run_tests(result, directory, python, arguments, settings)
 
 
+def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> results.Floors:
+    """Build with the oldest tools in the oldest root, and test what came of it."""
+    oldest = begin(roots.releases()[0])
+    if oldest.status == "unreachable":
+        return results.Floors({}, oldest)
+    try:
+        unpack(sdist, directory / "source")
+        built = floors.build(sdist, directory)
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        return results.Floors({}, problems=[f"the build failed: {error}"])
+    built.result = run_tests(oldest, directory, directory / "venv/bin/python", arguments)
+    return built
+
+
 def chosen(names: Sequence[str]) -> list[roots.Release]:
     """Return the releases that the command line names."""
     known = roots.releases()
@@ -232,6 +247,8 @@ def run_parts(
             ]
         if "free-threading" in parts:
             free = pool.submit(run_free_threading, sdist, arguments)
+        if "floors" in parts:
+            built = pool.submit(run_floors, sdist, directory / "floors", core)
         if "wheel" in parts or "older" in parts:
             run.wheel, python = pool.submit(make_wheel, sdist, directory / "wheel").result()
             if python and "wheel" in parts:
@@ -248,6 +265,8 @@ def run_parts(
             run.releases = [one.result() for one in whole]
         if "free-threading" in parts:
             run.free_threading = free.result()
+        if "floors" in parts:
+            run.floors = built.result()
     return run
 
 

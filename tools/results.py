@@ -73,6 +73,23 @@ class Wheel:
 
 
 @dataclass
+class Floors:
+    """The build with the oldest tools: their versions, and the core tests of what was built."""
+
+    tools: dict[str, str]
+    result: Result | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """Return the sentence that README has of it."""
+        names = {"cmake": "CMake", "gcc": "GCC", "clang": "Clang"}
+        tools = [f"{names.get(tool, tool)} {version}" for tool, version in self.tools.items()]
+        where = f" on Debian {self.result.suite}" if self.result else ""
+        counts = self.result.counts() if self.result else "not built"
+        return f"The oldest tools{where} ({', '.join(sorted(tools, key=str.lower))}): {counts}."
+
+
+@dataclass
 class Run:
     """A whole run: its parts, as tools/matrix.py tells them."""
 
@@ -80,6 +97,7 @@ class Run:
     wheel: Wheel | None = None
     older: Result | None = None
     free_threading: Result | None = None
+    floors: Floors | None = None
 
     def problems(self) -> list[str]:
         """Return all that went wrong, each with its release."""
@@ -98,6 +116,12 @@ class Run:
             if self.free_threading.gil and self.free_threading.status == "tested":
                 texts.append("the lock is on once rbd is imported")
             found += [f"free-threading: {text}" for text in texts]
+        if self.floors:
+            texts = list(self.floors.problems)
+            if self.floors.result:
+                # The core tests were chosen for the wheel, and so are their skips.
+                texts += self.floors.result.problems(skips_need_cause=False)
+            found += [f"oldest tools: {text}" for text in texts]
         return found
 
     def table(self) -> str:
@@ -131,6 +155,8 @@ class Run:
                 f"Free-threaded CPython {one.python_version} with Ceph {one.ceph_version}: "
                 f"{one.counts()}."
             )
+        if self.floors:
+            lines.append(self.floors.line())
         return "\n".join(lines)
 
     def save(self, file: Path = FILE, readme: Path = README) -> None:
@@ -154,7 +180,11 @@ def load(file: Path = FILE) -> Run:
     if wheel:
         wheel = Wheel(**{**wheel, "results": [Result(**one) for one in wheel["results"]]})
     older, free = (data[part] and Result(**data[part]) for part in ("older", "free_threading"))
-    return Run([Result(**one) for one in data["releases"]], wheel, older, free)
+    floors = data.get("floors")
+    if floors:
+        tested = floors["result"] and Result(**floors["result"])
+        floors = Floors(**{**floors, "result": tested})
+    return Run([Result(**one) for one in data["releases"]], wheel, older, free, floors)
 
 
 def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = README) -> None:
@@ -170,6 +200,8 @@ def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = READM
         kept.older = run.older
     if "free-threading" in parts:
         kept.free_threading = run.free_threading
+    if "floors" in parts:
+        kept.floors = run.floors
     kept.save(file, readme)
 
 
