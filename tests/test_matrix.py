@@ -150,9 +150,10 @@ def test_the_oldest_tools_are_those_that_are_declared() -> None:
     assert sorted(floors.declared(floors.RADOS_PYPROJECT.read_text())) == ["setuptools"]
     cmake = (roots.REPOSITORY / "CMakeLists.txt").read_text()
     assert cmake.startswith(f"cmake_minimum_required(VERSION {oldest['cmake']}...")
+    assert f"find_package(pybind11 {oldest['pybind11']} " in cmake
     # A floor that is raised is the one that is tried.
-    raised = page.replace(f"pybind11>={oldest['pybind11']}", "pybind11>=3.0.4")
-    assert floors.declared(raised)["pybind11"] == "3.0.4"
+    raised = page.replace(f"pybind11>={oldest['pybind11']}", "pybind11>=3.0.9")
+    assert floors.declared(raised)["pybind11"] == "3.0.9"
     assert [floors.exact(version) for version in ("3", "0.10", "3.0.4")] == [
         "3.0.0",
         "0.10.0",
