@@ -230,7 +230,10 @@ def test_layers_of_a_clone(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> 
     rbd.RBD().clone(rbd_ioctx, rbd_image.name, "snap", rbd_ioctx, clone)
     try:
         with rbd.Image(rbd_ioctx, clone) as child:
+            size = child.size()
             child.encryption_format(LUKS2, "of the child")
+            # Not loaded, as the manual says: the handle still has the whole of what is stored.
+            assert child.size() == size
         for wrong in (
             [(LUKS2, "wrong"), (LUKS1, "of the parent")],
             [(LUKS2, "of the child"), (LUKS1, "wrong")],

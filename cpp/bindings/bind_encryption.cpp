@@ -57,9 +57,11 @@ void bind_encryption(ImageClass& image) {
             Secret secret = passphrase_of(passphrase);
             without_gil([&] { encryption::format(self, format, secret, cipher_alg); });
         },
-        R"(Write a new LUKS header and load it.
+        R"(Write a new LUKS header, and load it unless the image is a clone.
 
-What the image held is lost, and it is smaller by the header from now on.
+What the image held is lost, and it is smaller by the header from now on. librbd does not load the
+encryption of a clone, because it does not know the passphrases of the parents: call
+`encryption_load2` before anything is written, or the data goes over the header.
 
 Parameters
 ----------
