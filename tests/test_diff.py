@@ -154,6 +154,8 @@ def test_extents_are_a_sequence(changed: rbd.Image) -> None:
     with pytest.raises(TypeError):
         rbd.Extents()
     iterator = iter(extents)
+    with pytest.raises(TypeError):
+        type(iterator)()
     del extents
     changed.close()
     assert list(iterator) == whole

@@ -183,6 +183,16 @@ def test_pyarrow(new: str) -> None:
             assert module.read_table(file).equals(table)
 
 
+def test_a_file_to_write_has_no_name_that_leads_elsewhere(new: str) -> None:
+    """Programs write to a local file of that name instead, as pandas 2 does."""
+    with rbd.open(new, "wb") as file:
+        assert not hasattr(file, "name")
+        assert file.raw.name == new
+        assert "BufferedWriter" in repr(file)
+    with rbd.open(new, "r+b") as file:
+        assert file.name == new
+
+
 def test_pandas(new: str) -> None:
     pandas = proof("pandas")
     proof("pyarrow")

@@ -316,6 +316,7 @@ def test_open_by_address(address: str, rbd_image: rbd.Image, cluster: rbd.rados.
         assert file.read(6) == b"before"
         assert file.name == f"{address}@s1"
     with rbd.open(address, "r+b", cluster=cluster) as file:
+        assert file.name == address
         assert file.read(6) == b"after!"
         image = file.raw.image
     assert image.closed

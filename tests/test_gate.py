@@ -51,6 +51,12 @@ def test_absent_is_what_librbd_lacks(
     assert seen > 5
 
 
+def test_a_gate_is_made_by_the_module_alone() -> None:
+    for make in (rbd._core._Gate, lambda: object.__new__(rbd._core._Gate)):
+        with pytest.raises(TypeError):
+            make()
+
+
 def without_the_exceptions(where: Where) -> None:
     _cluster, _ioctx, image = open_all(where)
     assert isinstance(raised_by(lambda: image.on_quiesce), AttributeError)

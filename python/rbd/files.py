@@ -294,6 +294,11 @@ class _BufferedReader(_ByAddress, io.BufferedReader):
 
 # The buffers of the standard library write to the raw file, but do not flush that.
 class _BufferedWriter(_ByAddress, io.BufferedWriter):
+    @property
+    def name(self) -> str:
+        # pandas before 3 writes to the local file that a BufferedWriter has the name of.
+        raise AttributeError("a file that is open for writing alone has no name; file.raw.name has it")
+
     def flush(self) -> None:
         super().flush()
         self.raw.flush()

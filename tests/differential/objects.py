@@ -46,7 +46,6 @@ cluster.wait_for_latest_osdmap()
 
 exec o = cluster.open_ioctx("two")
 o.name, o.nspace, o.locator_key, o.state
-o.set_namespace(None)
 o.set_namespace("x")
 o.get_namespace(), o.nspace
 o.set_locator_key(None)

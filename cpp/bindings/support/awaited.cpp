@@ -435,15 +435,8 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec spec {
-    "rbd._core._Awaited", sizeof(Awaited), 0,
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
-#if PY_VERSION_HEX >= 0x030A0000
-            | Py_TPFLAGS_DISALLOW_INSTANTIATION
-#endif
-        ,
-        slots
-};
+PyType_Spec spec = {"rbd._core._Awaited", sizeof(Awaited), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
 
 }  // namespace
 
@@ -484,7 +477,7 @@ void resolve(const py::object& object, py::object value, bool failed) noexcept {
 }  // namespace awaited
 
 void bind_awaited(py::module_& m) {
-    m.attr("_Awaited") = checked(PyType_FromSpec(&awaited::spec));
+    m.attr("_Awaited") = sealed_type(awaited::spec);
 }
 
 }  // namespace rbdxx::python

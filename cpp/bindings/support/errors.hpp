@@ -19,6 +19,14 @@ inline py::object checked(PyObject* made) {
     return py::reinterpret_steal<py::object>(made);
 }
 
+// A type of which only this module makes instances. Before Python 3.10 there is no flag for that: a
+// type inherits `object`'s way of making them.
+inline py::object sealed_type(PyType_Spec& spec) {
+    py::object made = checked(PyType_FromSpec(&spec));
+    reinterpret_cast<PyTypeObject*>(made.ptr())->tp_new = nullptr;
+    return made;
+}
+
 // Which Python exception an error becomes; errors.cpp has the table of the classes.
 enum class Kind {
     image,         // by its code, as for most calls

@@ -8,6 +8,7 @@
 
 #include "bindings.hpp"
 #include "define.hpp"
+#include "errors.hpp"
 
 namespace rbdxx::python {
 
@@ -133,11 +134,7 @@ py::tuple extent_tuple(const diff::Extent& extent) {
 }
 
 void bind_extents(py::module_& m) {
-    PyObject* made = PyType_FromSpec(&iterator_spec);
-    if (made == nullptr) {
-        throw py::error_already_set();
-    }
-    auto iterator_type = py::reinterpret_steal<py::object>(made);
+    py::object iterator_type = sealed_type(iterator_spec);
 
     py::class_<Extents> extents(
         m, "Extents", py::buffer_protocol(),

@@ -68,7 +68,7 @@ py::object gate_type() {
     // Not imported: that would import the package first, which takes this module for whole.
     py::object module = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict())["rbd._core"];
     if (!py::hasattr(module, "_Gate")) {
-        module.attr("_Gate") = checked(PyType_FromSpec(&spec));
+        module.attr("_Gate") = sealed_type(spec);
     }
     return module.attr("_Gate");
 }
