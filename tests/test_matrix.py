@@ -136,7 +136,6 @@ def test_problems_of_the_other_parts_count() -> None:
         "free-threading: the lock is on once rbd is imported",
     ]
 
-
     run = results.Run([], floors=results.Floors({}, problems=["the build failed: no"]))
     assert run.problems() == ["oldest tools: the build failed: no"]
     run.floors = results.Floors({}, good_result(failures=["a::b"]))

@@ -54,7 +54,9 @@ def cluster(architecture: roots.Architecture, python: Path, directory: Path) -> 
     running.touch()
     wait = f'echo "$CEPH_CONF" >{told}.new; mv {told}.new {told}; while [ -e {running} ]; do sleep 1; done'
     command = [str(python), "-m", "rbd.testing", "--directory", str(place), "--", "sh", "-c", wait]
-    line = roots.inside(roots.root_of(architecture.suite), command, binds=[directory, python.parents[2]])
+    line = roots.inside(
+        roots.root_of(architecture.suite), command, binds=[directory, python.parents[2]]
+    )
     process = subprocess.Popen(line, env=roots.environment(), stdin=subprocess.DEVNULL)
     try:
         while not told.exists():

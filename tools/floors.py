@@ -59,9 +59,7 @@ def build(sdist: Path, directory: Path) -> results.Floors:
     cmake = wanted.pop("cmake")
     pins = [f"{name}=={exact(version)}" for name, version in wanted.items()]
     command = ["bash", "-c", BUILD, "build", str(sdist), " ".join(pins)]
-    printed = roots.run_inside(
-        roots.releases()[0].suite, command, directory, binds=[sdist.parent]
-    )
+    printed = roots.run_inside(roots.releases()[0].suite, command, directory, binds=[sdist.parent])
     tools = {**json.loads(printed.splitlines()[-1]), **dict(pin.split("==") for pin in pins)}
     problems = []
     if not tools["cmake"].startswith(f"{cmake}."):

@@ -13,7 +13,7 @@ serves is reported and left out of the count. The parts, all of them unless some
     wheel           its core, with the one wheel that the oldest root builds (tools/wheel.py)
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
-    floors          the core, built with the oldest tools that pyproject.toml admits (tools/floors.py)
+    floors          the core, built with the oldest tools that are admitted (tools/floors.py)
     architectures   the core on other processors, emulated where need be (tools/architectures.py)
 
 Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,

@@ -10,8 +10,9 @@ Usage:
 
 A root is named after its Debian suite; `bare` is the first suite's minimal system with nothing but
 git and ca-certificates, the stand-in for a newcomer's machine. `SUITE-arm64` is a root of another
-architecture, whose programs qemu's user mode runs where this machine is not one. Roots live below $RBD_DEV_HOME/roots
-(default: .dev/roots in the checkout). Needs root rights, debootstrap and util-linux's unshare.
+architecture, whose programs qemu's user mode runs where this machine is not one. Roots live below
+$RBD_DEV_HOME/roots (default: .dev/roots in the checkout). Needs root rights, debootstrap and
+util-linux's unshare.
 """
 
 from __future__ import annotations

@@ -297,7 +297,7 @@ class _BufferedWriter(_ByAddress, io.BufferedWriter):
     @property
     def name(self) -> str:
         # pandas before 3 writes to the local file that a BufferedWriter has the name of.
-        raise AttributeError("a file that is open for writing alone has no name; file.raw.name has it")
+        raise AttributeError("a file that is open for writing alone has no name: see file.raw.name")
 
     def flush(self) -> None:
         super().flush()
