@@ -451,6 +451,35 @@ def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.
         rbd.RBD().migration_abort(rbd_ioctx, "dest")
 
 
+def test_shrinking_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """Else librbd would show the source's data again, where an image that grows has zeroes."""
+    rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        content = image.read(0, 8 * MIB)
+        for size in (0, 3 * MIB + 1, 8 * MIB - 1):
+            with pytest.raises(rbd.OperationNotSupported, match="Execute and commit") as error:
+                image.resize(size)
+            assert error.value.errno == 95
+        # What the source never had is no data of it.
+        image.resize(12 * MIB)
+        image.write(b"grown", 11 * MIB)
+        image.resize(9 * MIB)
+        image.resize(12 * MIB)
+        assert image.read(0, 12 * MIB) == content + bytes(4 * MIB)
+        with image.open_file("r+b", growing=True) as file:
+            file.seek(0, 2)
+            file.write(b"more")
+        assert image.size() == 12 * MIB + 4
+    rbd.RBD().migration_execute(rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        image.resize(3 * MIB)
+        image.resize(8 * MIB)
+        assert image.read(0, 8 * MIB) == content[: 3 * MIB] + bytes(5 * MIB)
+    rbd.RBD().migration_commit(rbd_ioctx, "dest")
+    with rbd.Image(rbd_ioctx, "dest") as image:
+        assert image.read(0, 8 * MIB) == content[: 3 * MIB] + bytes(5 * MIB)
+
+
 def test_a_rollback_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
     """librbd leaves what the source got after the snapshot, without an error."""
     with rbd.Image(rbd_ioctx, source) as image:

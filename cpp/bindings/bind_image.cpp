@@ -300,6 +300,9 @@ InvalidArgument
     The image would shrink, and `allow_shrink` is false.
 ReadOnlyImage
     The image is open for reading alone.
+OperationNotSupported
+    librbd would show wrong data later: a shrink of an image whose migration is not executed, or
+    growth of a clone whose encryption is loaded, with a librbd before Ceph 18.
 OperationCanceled
     `on_progress` stopped it.
 Timeout

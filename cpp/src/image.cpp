@@ -1,6 +1,7 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
 #include <rbdxx/lock.hpp>
+#include <rbdxx/migration.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/snapshot.hpp>
 #include <rbdxx/watch.hpp>
@@ -331,6 +332,9 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
                         ": its encryption is loaded, and the loaded librbd would read "
                         "data of the parent where the clone has none. Flatten it first, "
                         "through an Image that is open without encryption");
+    }
+    if (size < this->size() && can_be_written()) {
+        migration::require_shrink(*this, size, message());
     }
     if (header > 0 && resize_counts_header < 0) {
         // No release says which. To the size that the image has with its header: that changes

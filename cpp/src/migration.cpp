@@ -167,6 +167,17 @@ void require_rollback(const Image& image, const std::string& message) {
     }
 }
 
+void require_shrink(const Image& image, uint64_t size, const std::string& message) {
+    // The overlap may count the header of encryption or not. After the execution there is none.
+    if (migrating(image) && size < image.overlap() + image.state()->encryption_header) {
+        throw Error(EOPNOTSUPP,
+                    message +
+                        ": the image is in migration, and librbd would bring back the data that "
+                        "is cut off once the image is larger again. Execute and commit the "
+                        "migration first");
+    }
+}
+
 bool knows_difference(const Image& image, bool from_snapshot, bool include_parent) {
     try {
         if (migrating(image)) {
