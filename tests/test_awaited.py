@@ -96,6 +96,25 @@ def test_an_error_is_kept_until_it_is_asked_for(rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
+def test_a_tuple_is_one_result(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    """However the await is driven: by a coroutine, by hand, or by `next`."""
+    rbd_ioctx.write_full("object", b"12345")
+
+    async def main() -> None:
+        objects = rbd.aio.AsyncIoctx(rbd_ioctx)
+        size, _modified = await objects.stat("object")
+        assert size == 5
+        awaited = objects._calls.stat("object")
+        while not awaited.done():
+            await asyncio.sleep(0.001)
+        with pytest.raises(StopIteration) as stopped:
+            next(iter(awaited))
+        assert stopped.value.value[0] == 5
+
+    asyncio.run(main())
+    rbd_ioctx.remove_object("object")
+
+
 def test_wrong_arguments(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         coroutine = rbd.aio.AsyncImage(rbd_image).read(0, 1)

@@ -17,6 +17,7 @@ import rbd.transfer
 from rbd import transfer
 from support import isolated
 from support.location import Where, open_all
+from support.luks import format_cheaply
 
 SIZE = 32 << 20
 LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
@@ -624,3 +625,52 @@ def test_a_clone_does_not_grow_into_its_parent(
         clone.encryption_load(version, PASSPHRASE)
         clone.resize(size + OBJECT)
         assert clone.size() == size + OBJECT
+
+
+@pytest.mark.parametrize("version", [LUKS1, LUKS2])
+@pytest.mark.parametrize("order", [16, 20])
+def test_a_new_end_in_a_hole(rbd_ioctx: rbd.rados.Ioctx, version: int, order: int) -> None:
+    """librbd alone cuts at the stored bytes, and what was a hole would be noise."""
+    mib = 1 << 20
+    rbd.RBD().create(rbd_ioctx, "thin", 24 * mib, order=order)
+    with rbd.Image(rbd_ioctx, "thin") as image:
+        format_cheaply(image, version)
+        size = image.size()
+        image.write(b"data", mib)
+        content = bytearray(size)
+        content[mib : mib + 4] = b"data"
+        for end in (size - 512, 5 * mib + 5000, 3 * mib + 512, 2 * mib + 4096, mib + 2, 777):
+            image.resize(end)
+            content = content[:end]
+            # In pieces too: a small read is another one to librbd.
+            step = 32768
+            pieces = [image.read(at, min(step, end - at)) for at in range(0, end, step)]
+            assert b"".join(pieces) == content
+            image.resize(end + 70_000)
+            content += bytes(70_000)
+            assert image.read(0, len(content)) == content
+
+
+@pytest.mark.parametrize("unit", [4096, 1 << 20])
+def test_striped_images_are_refused(rbd_ioctx: rbd.rados.Ioctx, unit: int) -> None:
+    """Their data can be read only by the requests that wrote them, with every librbd."""
+    options = {"order": 20, "features": 63, "stripe_unit": unit}
+    rbd.RBD().create(rbd_ioctx, "striped", 24 << 20, stripe_count=3, **options)
+    with rbd.Image(rbd_ioctx, "striped") as image:
+        refused = [
+            lambda: image.encryption_format(LUKS1, "x"),
+            lambda: format_cheaply(image, LUKS1),
+        ]
+        if rbd.supports("rbd_encryption_load2"):
+            refused.append(lambda: image.encryption_load2([(LUKS, "x")]))
+        for call in refused:
+            with pytest.raises(rbd.OperationNotSupported, match="it is striped") as error:
+                call()
+            assert error.value.errno == 95
+    # With one object at a time there is nothing to mix up.
+    rbd.RBD().create(rbd_ioctx, "plain", 24 << 20, stripe_count=1, **options)
+    with rbd.Image(rbd_ioctx, "plain") as image:
+        format_cheaply(image, LUKS1)
+        image.write(b"d" * image.size(), 0)
+        for at in range(0, image.size(), 4096):
+            assert image.read(at, 4096) == b"d" * 4096

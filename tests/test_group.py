@@ -165,7 +165,7 @@ def mixed(
 
 
 def trash(ioctx: rbd.rados.Ioctx, member: str) -> bool:
-    """Move a member to the trash, or return False: since Ceph 20, librbd keeps members out of it."""
+    """Move a member to the trash, or return False: librbd of Ceph 20 keeps members out of it."""
     if not rbd.supports("rbd_group_snap_get_info"):
         rbd.RBD().trash_move(ioctx, member, 0)
         return True

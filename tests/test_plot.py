@@ -12,6 +12,9 @@ import rbd
 from rbd import plot
 from support.optional_tools import proof
 
+# The last matplotlib for Python 3.9 uses names of pyparsing that have newer ones.
+pytestmark = pytest.mark.filterwarnings("ignore:'.*' deprecated - use:DeprecationWarning")
+
 MIB = 1 << 20
 
 

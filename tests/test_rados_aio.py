@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
+import rbd
 from rbd import rados
 from support import isolated
 from support.heard import Heard
@@ -175,7 +176,9 @@ def test_operations(ioctx: rados.Ioctx) -> None:
         assert done(completion) == 0
     assert heard.calls == [(completion,), (completion,)]
     assert ioctx.read("whole") == b"body"
-    assert ioctx.stat("whole")[1] == time.localtime(5)
+    if rbd.supports("rbd_snap_create2"):
+        # Ceph 14's librados passes no time on.
+        assert ioctx.stat("whole")[1] == time.localtime(5)
     found: List[Any] = []
     with rados.ReadOpCtx() as read:
         entries, _ = ioctx.get_omap_vals(read, "", "", -1)

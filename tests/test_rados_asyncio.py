@@ -95,7 +95,9 @@ def test_operations(ioctx: rados.Ioctx) -> None:
             write.set_xattr("name", b"value")
             await objects.operate_write_op(write, "whole", mtime=5)
         assert ioctx.get_xattr("whole", "name") == b"value"
-        assert (await objects.stat("whole"))[1] == time.localtime(5)
+        if rbd.supports("rbd_snap_create2"):
+            # Ceph 14's librados passes no time on.
+            assert (await objects.stat("whole"))[1] == time.localtime(5)
         with rados.WriteOpCtx() as write:
             write.cmpext(b"boty")
             write.remove()

@@ -14,7 +14,6 @@ serves is reported and left out of the count. The parts, all of them unless some
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
     floors          the core, built with the oldest tools that are admitted (tools/floors.py)
-    architectures   the core on other processors, emulated where need be (tools/architectures.py)
 
 Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,
 and README's table is made from it. What pytest prints goes to a file beside each environment.
@@ -34,9 +33,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tools import architectures, floors, free_threading, results, roots, wheel
+from tools import floors, free_threading, results, roots, wheel
 
-PARTS = ("releases", "wheel", "older", "free-threading", "floors", "architectures")
+PARTS = ("releases", "wheel", "older", "free-threading", "floors")
 
 # The tests mostly wait for their cluster.
 AT_ONCE = 6
@@ -219,30 +218,6 @@ def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> result
         return results.Floors({}, problems=[f"the build failed: {error}"])
     built.result = run_tests(oldest, directory, directory / "venv/bin/python", arguments)
     return built
-
-
-def run_architecture(
-    one: roots.Architecture, sdist: Path, directory: Path, arguments: Sequence[str]
-) -> results.Result:
-    """Build and test the core on another processor, beside daemons of this one."""
-    release = next(known for known in roots.releases() if known.suite == one.suite)
-    result = results.Result(**asdict(replace(release, suite=one.root)))
-    host = directory / "host"
-    try:
-        for name in (one.suite, one.root):
-            roots.make(name)
-        unpack(sdist, directory / "source")
-        unpack(sdist, host / "source")
-        command = with_settings({"RBD_VENV": "../venv"}, ["bash", "-euo", "pipefail", "-c", SET_UP])
-        roots.run_inside(one.suite, command, host / "source", binds=[host])
-        python = architectures.build(one, sdist, directory)
-        with architectures.cluster(one, host / "venv/bin/python", directory) as conf:
-            settings = {"RBD_TEST_CONF": str(conf), "CEPH_CONF": str(conf)}
-            own = [*arguments, *architectures.OPTIONS] if one.emulated() else arguments
-            return run_tests(result, directory, python, own, settings)
-    except (roots.RootError, subprocess.TimeoutExpired) as error:
-        result.status, result.reason = "not installed", str(error)
-        return result
 
 
 def chosen(names: Sequence[str]) -> list[roots.Release]:

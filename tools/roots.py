@@ -9,10 +9,8 @@ Usage:
     roots.py remove NAME
 
 A root is named after its Debian suite; `bare` is the first suite's minimal system with nothing but
-git and ca-certificates, the stand-in for a newcomer's machine. `SUITE-arm64` is a root of another
-architecture, whose programs qemu's user mode runs where this machine is not one. Roots live below
-$RBD_DEV_HOME/roots (default: .dev/roots in the checkout). Needs root rights, debootstrap and
-util-linux's unshare.
+git and ca-certificates, the stand-in for a newcomer's machine. Roots live below $RBD_DEV_HOME/roots
+(default: .dev/roots in the checkout). Needs root rights, debootstrap and util-linux's unshare.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -84,28 +81,6 @@ def releases() -> list[Release]:
     return [Release(**entry) for entry in data["releases"]]
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A root of another architecture: how Debian and the kernel call it, and what it holds."""
-
-    root: str
-    suite: str
-    debian: str
-    machine: str
-    packages: list[str]
-    compiler: str
-
-    def emulated(self) -> bool:
-        """Say whether this machine needs an emulator for the root's programs."""
-        return platform.machine() != self.machine
-
-
-def architectures() -> list[Architecture]:
-    """Return the roots of other architectures."""
-    data = json.loads(RELEASES_FILE.read_text())
-    return [Architecture(**entry) for entry in data["architectures"]]
-
-
 def packages() -> list[str]:
     """Return the Debian packages that each release's root holds."""
     return list(json.loads(RELEASES_FILE.read_text())["packages"])
@@ -126,7 +101,7 @@ def root_of(name: str) -> Path:
 
 def known() -> list[str]:
     """Return the names of the roots that `make` can make."""
-    return [BARE, *(one.suite for one in releases()), *(one.root for one in architectures())]
+    return [BARE, *(release.suite for release in releases())]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -141,32 +116,14 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> 
         raise RootError(f"status {done.returncode} from: {command[0]} ... {last}")
 
 
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-
-def emulate(machine: str) -> None:
-    """Let the kernel run another architecture's programs by qemu's user mode."""
-    entry = BINFMT / f"qemu-{machine}"
-    if not (BINFMT / "register").exists():
-        run(["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT])
-    if entry.exists():
-        return
-    rule = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf")
-    if not rule.exists():
-        raise RootError(f"no emulator of {machine}: apt-get install qemu-user-static")
-    (BINFMT / "register").write_text(rule.read_text().strip())
-
-
-def debootstrap(suite: str, root: Path, architecture: str = "") -> None:
+def debootstrap(suite: str, root: Path) -> None:
     """Unpack a minimal Debian system."""
     if not shutil.which("debootstrap"):
         raise RootError(
             "debootstrap is missing: apt-get install debootstrap debian-archive-keyring"
         )
     include = f"--include={','.join(BARE_PACKAGES)}"
-    command = ["debootstrap", "--variant=minbase", include]
-    command += [f"--arch={architecture}"] if architecture else []
-    command += [suite, str(root)]
+    command = ["debootstrap", "--variant=minbase", include, suite, str(root)]
     mirror, _ = mirrors.debian()
     scripts = Path("/usr/share/debootstrap/scripts")
     if mirror:
@@ -217,51 +174,27 @@ def configure(suite: str, root: Path) -> None:
     run(inside(root, ["apt-get", "update"]), env=environment())
 
 
-def host_architecture() -> str:
-    """Return this machine's architecture as Debian calls it."""
-    asked = ["dpkg", "--print-architecture"]
-    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def packages_of(other: Architecture) -> list[str]:
-    """Return what a root of another architecture holds.
-
-    An emulated compiler takes hours. The root gets this machine's cross compiler instead, which its
-    kernel runs as it is.
-    """
-    compiler = f"{other.compiler}:{host_architecture()}" if other.emulated() else "g++"
-    return [*other.packages, compiler]
-
-
 def make(name: str) -> Path:
     """Make a root, or finish one that was begun; a ready one is left as it is."""
     if name not in known():
         raise RootError(f"no root is called {name!r}; there are {', '.join(known())}")
     root = root_of(name)
-    other = next((one for one in architectures() if one.root == name), None)
-    if other and other.emulated():
-        # The kernel forgets it when it starts anew.
-        emulate(other.machine)
     if (root / ".ready").exists():
         return root
     if os.geteuid():
         raise RootError("making a root needs root rights")
-    suite = other.suite if other else BARE_SUITE if name == BARE else name
-    wanted = packages_of(other) if other else packages()
+    suite = BARE_SUITE if name == BARE else name
     if not (root / ".unpacked").exists():
         if root.exists():
             discard(root)
         root.parent.mkdir(parents=True, exist_ok=True)
         print(f"{name}: unpacking Debian {suite} below {root}", flush=True)
-        debootstrap(suite, root, other.debian if other else "")
+        debootstrap(suite, root)
         (root / ".unpacked").touch()
     configure(suite, root)
     if name != BARE:
-        if other and other.emulated():
-            run(inside(root, ["dpkg", "--add-architecture", host_architecture()]))
-            run(inside(root, ["apt-get", "update"]), env=environment())
-        print(f"{name}: installing {' '.join(wanted)}", flush=True)
-        command = ["apt-get", "install", "-y", "-q", *wanted]
+        print(f"{name}: installing {' '.join(packages())}", flush=True)
+        command = ["apt-get", "install", "-y", "-q", *packages()]
         try:
             run(inside(root, command), env=environment())
         except RootError:

@@ -75,7 +75,7 @@ cipher_alg
 Raises
 ------
 OperationNotSupported
-    librbd does not know the format.
+    librbd does not know the format, or the image is striped.
 InvalidArgument
     librbd cannot encrypt this image.
 NoSpace
@@ -109,8 +109,8 @@ ImageExists
 InvalidArgument
     The image has no such header.
 OperationNotSupported
-    librbd does not know the format; or the image is a clone of a clone, and librbd is older
-    than Ceph 18.
+    librbd does not know the format; the image is striped; or it is a clone of a clone, and
+    librbd is older than Ceph 18.
 
 Implements: rbd_encryption_load)",
         py::arg("format"), py::arg("passphrase"));

@@ -96,10 +96,21 @@ int parents(const Image& image) {
     return count;
 }
 
+// Where stripes take turns on objects, every librbd derives the place of a block, which its cipher
+// depends on, from the request that reads or writes it: another request gets noise.
+void require_no_stripes(const Image& image, const char* doing) {
+    if (image.stripe_count() > 1) {
+        throw Error(EOPNOTSUPP, std::string("error ") + doing + " " + image.describe() +
+                                    ": it is striped, and librbd would decrypt only what is read "
+                                    "in the requests that wrote it. Use a stripe count of 1");
+    }
+}
+
 }  // namespace
 
 void format(const Image& image, int format, const Secret& passphrase, int algorithm) {
     auto use = image.use();
+    require_no_stripes(image, "formatting");
     if (format == constants::ENCRYPTION_FORMAT_LUKS) {
         // It only tells what to load: which version to write, it does not say.
         unsupported(format);
@@ -116,6 +127,7 @@ void format(const Image& image, int format, const Secret& passphrase, int algori
 void load(const Image& image, const Layer& layer) {
     auto use = image.use();
     require_format(use.functions(), layer.format);
+    require_no_stripes(image, "loading encryption of");
     Options options{};
     std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
     if (!use->rbd_encryption_load2 && parents(image) > 1) {
@@ -138,6 +150,7 @@ void load(const Image& image, const Layer& layer) {
 
 void load(const Image& image, const std::vector<Layer>& layers) {
     auto use = image.use();
+    require_no_stripes(image, "loading encryption of");
     std::vector<Options> options(layers.size());
     std::vector<abi::rbd_encryption_spec_t> specs;
     for (std::size_t i = 0; i < layers.size(); ++i) {

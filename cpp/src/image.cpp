@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 namespace rbdxx {
 
@@ -299,6 +300,32 @@ namespace {
 // rbd_get_size leaves out: 1 or 0, and -1 while nobody has asked it.
 std::atomic<int> resize_counts_header{-1};
 
+// Writes the zeroes at the end of an encrypted image that is about to become as small as `size`,
+// from the first object on that will be cut. librbd cuts at the stored bytes: where nothing is
+// stored yet, that leaves bytes that decrypt to noise.
+template <class Message>
+void write_last_zeroes(const Image& image, uint64_t size, uint64_t header, const Message& message) {
+    constexpr uint64_t piece = uint64_t{1} << 20;
+    constexpr uint64_t block = 4096;
+    const auto call = image.use();
+    const uint64_t together = image.info().obj_size * image.stripe_count();
+    const uint64_t cut = (header + size) / together * together;
+    std::vector<char> data(piece);
+    for (uint64_t at = cut > header ? cut - header : 0; at < size; at += piece) {
+        const uint64_t length = std::min(piece, size - at);
+        check(call->rbd_read(call.get(), at, length, data.data()), message);
+        for (uint64_t begin = 0; begin < length; begin += block) {
+            const uint64_t bytes = std::min(block, length - begin);
+            const char* first = data.data() + begin;
+            if (std::all_of(first, first + bytes, [](char byte) { return byte == 0; })) {
+                lock::check_with_lock(
+                    image, [&] { return call->rbd_write(call.get(), at + begin, bytes, first); },
+                    message);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) const {
@@ -346,6 +373,9 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         const uint64_t after = this->size();
         resize_counts_header = after == before ? 1 : 0;
         allow_shrink = allow_shrink || after > before;
+    }
+    if (header > 0 && size < this->size() && can_be_written()) {
+        write_last_zeroes(*this, size, header, message);
     }
     // A library that adds the header by itself ends the process where there is no room for it.
     const uint64_t whole = with_header(size);

@@ -129,6 +129,9 @@ def compare_and_write(subject: Subject) -> None:
     length = min(length, SECTOR)
     data = subject.noise(length)
     subject.image.compare_and_write(bytes(subject.content[offset : offset + length]), data, offset)
+    if not rbd.supports("rbd_snap_create2"):
+        # With Ceph 14, the cache keeps what it had read before.
+        subject.image.invalidate_cache()
     subject.put(offset, data)
 
 

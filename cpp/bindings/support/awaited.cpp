@@ -373,9 +373,13 @@ PyObject* next(PyObject* object) {
     PyObject* ended = nullptr;
     PyObject* yielded = step(object, &ended);
     if (ended != nullptr) {
-        // Bytes or an int: neither a tuple nor an exception, which this would take apart.
-        PyErr_SetObject(PyExc_StopIteration, ended);
+        // An instance: of a bare value that is a tuple, CPython takes the parts for arguments.
+        PyObject* stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, ended, nullptr);
         Py_DECREF(ended);
+        if (stop != nullptr) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
     }
     return yielded;
 }
