@@ -59,7 +59,7 @@ void copy_plainly(const Image& source, const Image& destination, uint64_t length
 
 void wipe(const Image& image, uint64_t length) {
     char nothing = 0;
-    pipeline::Writer writer(image, &nothing, 1, depth, 0);
+    pipeline::Writer writer(image, &nothing, 1, depth, 0, true);
     writer.zero(0, length);
     writer.drain();
 }
