@@ -52,7 +52,8 @@ bool knows_difference(const Image& image, bool from_snapshot, bool include_paren
 void require_rollback(const Image& image, const std::string& message);
 
 // Throws, with the beginning of a message, where an image of `size` bytes would hide data that its
-// source still has: librbd shows it again once the image is larger, and Ceph 14 may end the process.
+// source still has: librbd shows it again once the image is larger, and Ceph 14 may end the
+// process.
 void require_shrink(const Image& image, uint64_t size, const std::string& message);
 
 }  // namespace rbdxx::migration
