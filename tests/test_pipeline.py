@@ -125,7 +125,7 @@ def test_writes_keep_their_order_where_they_overlap(rbd_image: rbd.Image) -> Non
 
 def test_runs_of_zeroes_are_left_out(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"\xff" * 65536, 0)
-    with pipeline.ImageWriter(rbd_image, 32, 4096) as writer:
+    with pipeline.ImageWriter(rbd_image, 32, 4096, fresh=True) as writer:
         writer.space(65536)[:] = bytes(8192) + b"x" + bytes(65536 - 8193)
         writer.write(0, 65536)
     expected = b"\xff" * 8192 + b"x" + bytes(4095) + b"\xff" * (65536 - 12288)
@@ -168,7 +168,7 @@ def test_records_are_written(rbd_image: rbd.Image) -> None:
 
 def test_a_new_image_gets_zeroes_over_data(rbd_image: rbd.Image) -> None:
     """What nothing was written to is left out; what something was written to is not."""
-    with pipeline.ImageWriter(rbd_image, 32, 4096) as writer:
+    with pipeline.ImageWriter(rbd_image, 32, 4096, fresh=True) as writer:
         writer.space(MIB)[:] = b"x" * MIB
         writer.write(0, MIB)
         writer.zero(8192, 8192)

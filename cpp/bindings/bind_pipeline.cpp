@@ -95,10 +95,9 @@ void bind_pipeline(py::module_& m) {
     define(reader, "close", &Reader::close, "Wait for what is in flight.");
 
     py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
-    writer.def(py::init([](const PyImage& image, const py::object& memory, uint64_t depth,
-                           uint64_t sparse, bool zeroes_runs) {
-        return std::make_unique<Writer>(image, memory, depth, sparse, zeroes_runs);
-    }));
+    writer.def(py::init(
+        [](const PyImage& image, const py::object& memory, uint64_t depth, uint64_t sparse,
+           bool fresh) { return std::make_unique<Writer>(image, memory, depth, sparse, fresh); }));
     define(
         writer, "reserve",
         [](Writer& self, uint64_t length, unsigned milliseconds) {

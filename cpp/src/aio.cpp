@@ -1,5 +1,6 @@
 #include <rbdxx/aio.hpp>
 #include <rbdxx/detail/image_io.hpp>
+#include <rbdxx/detail/start_thread.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 #include <rbdxx/lock.hpp>
@@ -9,7 +10,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -233,16 +233,6 @@ void ask_for_waiting(const Image& image) noexcept {
     }
 }
 
-// Runs `body()` in a thread of its own. `describe()` is for the Error if there can be none.
-template <class Body, class Describe>
-void start_thread(Body body, const Describe& describe) {
-    try {
-        std::thread(std::move(body)).detach();
-    } catch (const std::system_error& error) {
-        throw Error(error.code().value(), "error starting a thread to " + describe());
-    }
-}
-
 }  // namespace
 
 void ask_size(const Image& image, detail::Size* size, std::function<void(int code)> then) {
@@ -253,8 +243,8 @@ void ask_size(const Image& image, detail::Size* size, std::function<void(int cod
         return;
     }
     try {
-        start_thread([image] { ask_for_waiting(image); },
-                     [&] { return "ask for the size of " + image.describe(); });
+        detail::start_thread([image] { ask_for_waiting(image); },
+                             [&] { return "ask for the size of " + image.describe(); });
     } catch (...) {
         known.waiting.pop_back();
         throw;
@@ -266,7 +256,7 @@ void in_thread(Operation& operation, QueuePointer queue, const Image& image,
                std::function<void()> work) {
     operation.begin(std::move(queue), image.state());
     try {
-        start_thread(
+        detail::start_thread(
             [&operation, work = std::move(work)] {
                 int code = 0;
                 try {
@@ -350,9 +340,11 @@ void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx
     options.require(functions);
     operation.begin(std::move(queue), ioctx.state());
     try {
-        start_thread([&operation, &functions, context = ioctx.state()->raw, options,
-                      raw] { operation.complete(open_image(functions, context, options, raw)); },
-                     [&] { return "open " + options.describe(); });
+        detail::start_thread(
+            [&operation, &functions, context = ioctx.state()->raw, options, raw] {
+                operation.complete(open_image(functions, context, options, raw));
+            },
+            [&] { return "open " + options.describe(); });
     } catch (...) {
         operation.withdraw();
         throw;

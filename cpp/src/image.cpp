@@ -1,5 +1,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
+#include <rbdxx/io.hpp>
 #include <rbdxx/lock.hpp>
 #include <rbdxx/migration.hpp>
 #include <rbdxx/sized.hpp>
@@ -11,6 +12,8 @@
 #include <chrono>
 #include <thread>
 #include <vector>
+
+#include "runs.hpp"
 
 namespace rbdxx {
 
@@ -303,26 +306,22 @@ std::atomic<int> resize_counts_header{-1};
 // Writes the zeroes at the end of an encrypted image that is about to become as small as `size`,
 // from the first object on that will be cut. librbd cuts at the stored bytes: where nothing is
 // stored yet, that leaves bytes that decrypt to noise.
-template <class Message>
-void write_last_zeroes(const Image& image, uint64_t size, uint64_t header, const Message& message) {
+void write_last_zeroes(const Image& image, uint64_t size, uint64_t header) {
     constexpr uint64_t piece = uint64_t{1} << 20;
     constexpr uint64_t block = 4096;
-    const auto call = image.use();
-    const uint64_t together = image.info().obj_size * image.stripe_count();
-    const uint64_t cut = (header + size) / together * together;
+    // One object after the other: a striped image is not encrypted.
+    const uint64_t object = image.info().obj_size;
+    const uint64_t cut = (header + size) / object * object;
     std::vector<char> data(piece);
     for (uint64_t at = cut > header ? cut - header : 0; at < size; at += piece) {
         const uint64_t length = std::min(piece, size - at);
-        check(call->rbd_read(call.get(), at, length, data.data()), message);
-        for (uint64_t begin = 0; begin < length; begin += block) {
-            const uint64_t bytes = std::min(block, length - begin);
-            const char* first = data.data() + begin;
-            if (std::all_of(first, first + bytes, [](char byte) { return byte == 0; })) {
-                lock::check_with_lock(
-                    image, [&] { return call->rbd_write(call.get(), at + begin, bytes, first); },
-                    message);
-            }
-        }
+        io::read(image, data.data(), at, length);
+        pipeline::for_each_run(data.data(), at, length, block,
+                               [&](uint64_t start, uint64_t bytes, bool zero) {
+                                   if (zero) {
+                                       io::write(image, data.data() + start, at + start, bytes);
+                                   }
+                               });
     }
 }
 
@@ -375,7 +374,7 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         allow_shrink = allow_shrink || after > before;
     }
     if (header > 0 && size < this->size() && can_be_written()) {
-        write_last_zeroes(*this, size, header, message);
+        write_last_zeroes(*this, size, header);
     }
     // A library that adds the header by itself ends the process where there is no room for it.
     const uint64_t whole = with_header(size);

@@ -27,7 +27,7 @@ void copy_plainly(const Image& source, const Image& destination, uint64_t length
     std::vector<char> in(memory);
     std::vector<char> out(memory);
     pipeline::Reader reader(source, in.data(), memory, depth, piece, 0, 0);
-    pipeline::Writer writer(destination, out.data(), memory, depth, sparse);
+    pipeline::Writer writer(destination, out.data(), memory, depth, sparse, true);
     uint64_t asked = 0;
     while (asked < length || !reader.idle()) {
         while (asked < length) {
@@ -59,7 +59,7 @@ void copy_plainly(const Image& source, const Image& destination, uint64_t length
 
 void wipe(const Image& image, uint64_t length) {
     char nothing = 0;
-    pipeline::Writer writer(image, &nothing, 1, depth, 0, true);
+    pipeline::Writer writer(image, &nothing, 1, depth, 0);
     writer.zero(0, length);
     writer.drain();
 }

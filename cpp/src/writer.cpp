@@ -20,8 +20,8 @@ constexpr uint64_t zero_piece = uint64_t{1} << 30;
 }  // namespace
 
 Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
-               bool zeroes_runs, const engine::QueuePointer& owner)
-    : Pipeline(image, memory, capacity, depth, owner), sparse_(sparse), zeroes_runs_(zeroes_runs) {}
+               bool fresh, const engine::QueuePointer& owner)
+    : Pipeline(image, memory, capacity, depth, owner), sparse_(sparse), fresh_(fresh) {}
 
 void Writer::close() noexcept {
     wait();
@@ -125,7 +125,7 @@ bool Writer::drain(Wait wait) {
 }
 
 void Writer::queue_zeroes(uint64_t offset, uint64_t length) {
-    if (!zeroes_runs_ && offset >= written_) {
+    if (fresh_ && offset >= written_) {
         return;
     }
     for (uint64_t at = 0; at < length; at += zero_piece) {

@@ -106,10 +106,10 @@ class ImageWriter:
     """
 
     def __init__(
-        self, image: Image, queue_depth: int, sparse_size: int, *, fresh: bool = True
+        self, image: Image, queue_depth: int, sparse_size: int, *, fresh: bool = False
     ) -> None:
         self._ring = _new_ring(WRITE_MEMORY)
-        self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size, not fresh)
+        self._pipeline = _WritePipeline(image, self._ring, queue_depth, sparse_size, fresh)
 
     def __enter__(self) -> ImageWriter:
         return self

@@ -438,7 +438,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             callback.set_size(size)
             with (
                 self._emptied(spec, mode, size) as image,
-                ImageWriter(image, QUEUE_DEPTH, _SPARSE_BYTES) as writer,
+                ImageWriter(image, QUEUE_DEPTH, _SPARSE_BYTES, fresh=True) as writer,
             ):
                 # The image is zero, so holes are passed over.
                 while (found := source.find_data(source.position)) is not None:
@@ -622,7 +622,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         """
         if mode == "rb":
             image = await self._opened(path)
-            options.setdefault("size", image.image.size())
+            if "size" not in options:
+                options["size"] = await image.size()
             return _AwaitedFile(self, path, mode, image, **options)
         if mode not in ("wb", "xb", "ab") or options.pop("compression", None):
             raise ValueError(f"mode must be 'rb', 'wb', 'xb' or 'ab', not {mode!r}")

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <limits>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include <rbdxx/aio.hpp>
+#include <rbdxx/detail/start_thread.hpp>
 #include <rbdxx/io.hpp>
 
 #include "gil.hpp"
@@ -88,15 +87,12 @@ void AwaitedBatch::submit(const engine::QueuePointer& queue) {
 // In a thread of its own, which ends once as many operations are in flight as may be: librbd copies
 // what is written as it is submitted.
 void AwaitedBatch::run_in_thread() {
-    try {
-        std::thread([this] {
+    detail::start_thread(
+        [this] {
             UnderWay counted;
             run(0);
-        }).detach();
-    } catch (const std::system_error& error) {
-        throw Error(error.code().value(),
-                    "error starting a thread to submit a batch on " + image_.describe());
-    }
+        },
+        [this] { return "submit a batch on " + image_.describe(); });
 }
 
 // `code`: that of the image's size. This may be gone when it returns.

@@ -15,11 +15,11 @@ namespace rbdxx::pipeline {
 // the latest by drain().
 class Writer : public Pipeline {
 public:
-    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. With
-    // `zeroes_runs` they are made zero, so that what was there before is discarded; else the image
-    // is zero where nothing has been written, and they are left out there.
+    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. They are
+    // made zero, so that what was there before is discarded. Of a `fresh` image, which is zero
+    // where nothing has been written, all zeroes there are left out.
     Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
-           bool zeroes_runs = false, const engine::QueuePointer& owner = nullptr);
+           bool fresh = false, const engine::QueuePointer& owner = nullptr);
     ~Writer() override { close(); }
     // Waits for what is in flight, drops what is not, and leaves the image.
     void close() noexcept;
@@ -60,7 +60,7 @@ private:
     void collect();
 
     const uint64_t sparse_;
-    const bool zeroes_runs_;
+    const bool fresh_;
     std::deque<Block> blocks_;
     std::deque<Write> writes_;   // those submitted, then those that wait
     std::size_t submitted_ = 0;  // how many of them are in flight or complete

@@ -172,7 +172,7 @@ TEST_CASE_FIXTURE(Place, "a writer writes behind, and leaves zeroes out") {
         const std::vector<char> held(memory::image_size, 'b');
         rbdxx::io::write(*image, held.data(), 0, held.size());
         std::vector<char> memory(capacity);
-        Writer writer(*image, memory.data(), capacity, depth, grain);
+        Writer writer(*image, memory.data(), capacity, depth, grain, true);
         for (uint64_t at = 0; at < data.size(); at += piece) {
             const int64_t start = writer.reserve(piece, long_enough);
             REQUIRE(start >= 0);
@@ -214,7 +214,7 @@ TEST_CASE_FIXTURE(Place, "streams in many threads over one image") {
         const std::vector<char> data = pattern(share, static_cast<uint64_t>(number) + 20);
         std::vector<char> memory(capacity);
         {
-            Writer writer(*image, memory.data(), capacity, 4, grain);
+            Writer writer(*image, memory.data(), capacity, 4, grain, true);
             for (uint64_t at = 0; at < share; at += piece) {
                 int64_t start = -1;
                 while (start < 0) {

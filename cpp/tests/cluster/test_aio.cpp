@@ -131,7 +131,7 @@ TEST_CASE_FIXTURE(Place, "streams at queue depth") {
     constexpr uint64_t piece = 1 << 18;
     std::vector<char> ring(4 * piece);
     {
-        pipeline::Writer writer(*image, ring.data(), ring.size(), 4, 4096);
+        pipeline::Writer writer(*image, ring.data(), ring.size(), 4, 4096, true);
         for (uint64_t at = 0; at < size; at += piece) {
             const int64_t start = writer.reserve(piece);
             REQUIRE(start >= 0);

@@ -279,7 +279,7 @@ def _restore(
     known = stream.size if stream.seekable else None
     if known is not None and known != image.size():
         image.resize(known)
-    with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=False) as writer:
+    with _pipeline.ImageWriter(image, queue_depth, sparse_size) as writer:
         if known is None:
             size = _copy_all(stream, image, writer, progress, skip_equal)
         else:
@@ -421,7 +421,7 @@ def _import_raw(
     known = stream.size if stream.seekable else None
     with _new_image(ioctx, name, known or 0, options) as image:
         _set_metadata(image, metadata)
-        with _pipeline.ImageWriter(image, queue_depth, sparse_size) as writer:
+        with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=True) as writer:
             if known is None:
                 size = _copy_all(stream, image, writer, progress)
             else:
