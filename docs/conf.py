@@ -17,7 +17,7 @@ author = "the rbd developers"
 copyright = author
 version = release = rbd.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "topics", "cppheaders"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "manual", "topics"]
 exclude_patterns = ["requirements.txt", "_data"]
 
 myst_enable_extensions = ["colon_fence"]
@@ -29,7 +29,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autoclass_content = "both"
 python_use_unqualified_type_names = True
-# A name that nothing documents is an error; docs/extension/docstrings.py knows what is not ours.
+# A name that nothing documents is an error; docs/extension/manual.py knows what is not ours.
 nitpicky = True
 # Of C++: the standard library and the C libraries, the types of the C API, parameters of templates.
 nitpick_ignore_regex = [

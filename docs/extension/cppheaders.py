@@ -1,4 +1,4 @@
-"""The directive `{cppheader} io`: what cpp/include/rbdxx/io.hpp declares, documented.
+"""Makes reStructuredText of what a public C++ header declares, such as rbdxx/io.hpp.
 
 Sphinx's C++ domain does the rest: it parses the declarations, links the types that it knows, and
 puts every name into the index. The comments are those of the headers, in front of a declaration or
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from docstrings import IMPLEMENTS, badge, releases
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
 
 HEADERS = Path(__file__).resolve().parents[2] / "cpp" / "include" / "rbdxx"
 #: Headers that users do not call: the rest of the library includes them.
@@ -331,23 +328,3 @@ def introduction(code: str) -> List[str]:
 
 def read(topic: str) -> List[Entity]:
     return Reader((HEADERS / f"{topic}.hpp").read_text()).scope(True)
-
-
-class Header(SphinxDirective):
-    required_arguments = 1
-
-    def run(self) -> List[nodes.Node]:
-        topic = self.arguments[0]
-        path = HEADERS / f"{topic}.hpp"
-        self.env.note_dependency(str(path))
-        lines = [f"``#include <rbdxx/{topic}.hpp>``", "", *introduction(path.read_text())]
-        lines += rendered(read(topic), "")
-        text = ["```{eval-rst}", *lines, "```"]
-        node = nodes.Element()
-        self.state.nested_parse(StringList(text, str(path)), self.content_offset, node)
-        return node.children
-
-
-def setup(app: Any) -> dict[str, bool]:
-    app.add_directive("cppheader", Header)
-    return {"parallel_read_safe": True}
