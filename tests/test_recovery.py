@@ -18,7 +18,7 @@ from rbd import transfer
 from rbd.testing import Cluster
 from support.checksums import crc32c
 from support.daemons import eventually
-from support.left_behind import is_there, leave_behind
+from support.left_behind import is_there, leave_behind, lock_header
 
 SIZE = 64 << 20
 BLOCK = 1 << 16
@@ -114,6 +114,42 @@ NEEDS = {
 }
 
 
+def in_group(ioctx: rbd.rados.Ioctx, name: str) -> rbd.Group:
+    rbd.RBD().group_create(ioctx, name)
+    group = rbd.Group(ioctx, name)
+    group.add_image(ioctx, name)
+    group.create_snap("old")
+    return group
+
+
+def move_to_trash(ioctx: rbd.rados.Ioctx, name: str) -> str:
+    """Moves the image to the trash, and leaves its lock behind there."""
+    with rbd.Image(ioctx, name, read_only=True) as image:
+        image_id = image.id()
+    rbd.RBD().trash_move(ioctx, name)
+    lock_header(ioctx, f"rbd_header.{image_id}")
+    return image_id
+
+
+#: What changes an image by its name, and what happens before the outage; its result is the second
+#: argument.
+BY_NAME: Dict[str, Tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "rename": (lambda *_: None, lambda ioctx, name, _: rbd.RBD().rename(ioctx, name, "new")),
+    "remove": (lambda *_: None, lambda ioctx, name, _: rbd.RBD().remove(ioctx, name)),
+    "trash_move": (lambda *_: None, lambda ioctx, name, _: rbd.RBD().trash_move(ioctx, name)),
+    "trash_remove": (move_to_trash, lambda ioctx, _, found: rbd.RBD().trash_remove(ioctx, found)),
+    "migration_prepare": (
+        lambda *_: None,
+        lambda ioctx, name, _: rbd.RBD().migration_prepare(ioctx, name, ioctx, "migrated"),
+    ),
+    "Group.create_snap": (in_group, lambda _ioctx, _name, group: group.create_snap("new")),
+    "Group.rollback_to_snap": (
+        in_group,
+        lambda _ioctx, _name, group: group.rollback_to_snap("old"),
+    ),
+}
+
+
 def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
     """An image of one block, whose lock is left behind; returns the object that has the lock."""
     rbd.RBD().create(ioctx, name, SIZE, features=LOCKED)
@@ -145,6 +181,27 @@ def test_every_change_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) ->
     # They wait, each by itself.
     with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
         outcomes = list(pool.map(problem, ways))
+    assert [outcome for outcome in outcomes if outcome] == []
+
+
+def test_every_change_by_name_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    def problem(way: str) -> Optional[str]:
+        before, change = BY_NAME[way]
+        name = f"by name, {way}"
+        rbd.RBD().create(rbd_ioctx, name, SIZE, features=LOCKED)
+        with rbd.Image(rbd_ioctx, name, read_only=True) as image:
+            header = f"rbd_header.{image.id()}"
+        found = before(rbd_ioctx, name)
+        if way != "trash_remove":
+            leave_behind(rbd_ioctx, name)
+        try:
+            change(rbd_ioctx, name, found)
+        except rbd.Error as error:
+            return f"{way}: {error!r}"
+        return f"{way}: the lock is still there" if is_there(rbd_ioctx, header) else None
+
+    with concurrent.futures.ThreadPoolExecutor(len(BY_NAME)) as pool:
+        outcomes = list(pool.map(problem, BY_NAME))
     assert [outcome for outcome in outcomes if outcome] == []
 
 

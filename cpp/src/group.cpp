@@ -2,6 +2,7 @@
 
 #include <rbdxx/error.hpp>
 #include <rbdxx/group.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
 
 #include "group_header.hpp"
@@ -200,17 +201,45 @@ std::vector<Member> images(const Group& group) {
     return members;
 }
 
+namespace {
+
+// As lock::with_lock(), for all images of the group that are in its own pool.
+template <class Call>
+int with_locks(const Group& group, const Call& call) {
+    const int result = call();
+    if (!lock::may_be_left_behind(result)) {
+        return result;
+    }
+    bool any = false;
+    try {
+        const int64_t pool = group.ioctx.pool_id();
+        for (const Member& member : listed_images(group)) {
+            if (member.pool == pool) {
+                any = lock::release_left_behind(group.ioctx, {member.name}) || any;
+            }
+        }
+    } catch (const Error&) {
+        // The call itself reports what is wrong.
+        return result;
+    }
+    return any ? call() : result;
+}
+
+}  // namespace
+
 void create_snapshot(const Group& group, const std::string& name, uint32_t flags) {
     auto use = group.ioctx.use();
     const auto& functions = use.functions();
     if (!functions.rbd_group_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_group_snap_create2.name());
     }
-    int result =
-        functions.rbd_group_snap_create2
-            ? functions.rbd_group_snap_create2(use.get(), group.name.c_str(), name.c_str(), flags)
-            : functions.rbd_group_snap_create(use.get(), group.name.c_str(), name.c_str());
-    check<GroupError>(result, [&] { return describe("creating", name, group); });
+    auto call = [&] {
+        return functions.rbd_group_snap_create2
+                   ? functions.rbd_group_snap_create2(use.get(), group.name.c_str(), name.c_str(),
+                                                      flags)
+                   : functions.rbd_group_snap_create(use.get(), group.name.c_str(), name.c_str());
+    };
+    check<GroupError>(with_locks(group, call), [&] { return describe("creating", name, group); });
 }
 
 void remove_snapshot(const Group& group, const std::string& name) {
@@ -289,13 +318,15 @@ Snapshot snapshot_info(const Group& group, const std::string& name) {
 
 void rollback(const Group& group, const std::string& name, const Progress& progress) {
     auto use = group.ioctx.use();
-    check<GroupError>(
-        use->rbd_group_snap_rollback_with_progress(use.get(), group.name.c_str(), name.c_str(),
-                                                   report_progress, progress_argument(progress)),
-        [&] {
-            return "error rolling group " + quoted(group.name) + " back to snapshot " +
-                   quoted(name) + group.ioctx.place();
-        });
+    auto call = [&] {
+        return use->rbd_group_snap_rollback_with_progress(use.get(), group.name.c_str(),
+                                                          name.c_str(), report_progress,
+                                                          progress_argument(progress));
+    };
+    check<GroupError>(with_locks(group, call), [&] {
+        return "error rolling group " + quoted(group.name) + " back to snapshot " + quoted(name) +
+               group.ioctx.place();
+    });
 }
 
 Owner of_image(const Image& image) {

@@ -1,5 +1,6 @@
 #include <rbdxx/error.hpp>
 #include <rbdxx/images.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
 
 namespace rbdxx::images {
@@ -34,14 +35,18 @@ void create_old(const IoCtx& ioctx, const std::string& name, uint64_t size, int 
 
 void remove(const IoCtx& ioctx, const std::string& name, const Progress& progress) {
     auto use = ioctx.use();
-    check(use->rbd_remove_with_progress(use.get(), name.c_str(), report_progress,
-                                        progress_argument(progress)),
+    auto call = [&] {
+        return use->rbd_remove_with_progress(use.get(), name.c_str(), report_progress,
+                                             progress_argument(progress));
+    };
+    check(lock::with_lock(ioctx, {name}, call),
           [&] { return "error removing image " + quoted(name) + ioctx.place(); });
 }
 
 void rename(const IoCtx& ioctx, const std::string& source, const std::string& destination) {
     auto use = ioctx.use();
-    check(use->rbd_rename(use.get(), source.c_str(), destination.c_str()), [&] {
+    auto call = [&] { return use->rbd_rename(use.get(), source.c_str(), destination.c_str()); };
+    check(lock::with_lock(ioctx, {source}, call), [&] {
         return "error renaming image " + quoted(source) + " to " + quoted(destination) +
                ioctx.place();
     });

@@ -254,6 +254,18 @@ bool release_left_behind(const Image& image, unsigned before) noexcept {
     return state.released_locks.load() != before;
 }
 
+bool release_left_behind(const IoCtx& ioctx, const OpenOptions& options) noexcept {
+    try {
+        Image image = Image::open(ioctx, options);
+        const bool any = release_left_behind(image, released(image));
+        image.close();
+        return any;
+    } catch (const std::exception&) {
+        // The call that names the image reports what is wrong.
+        return false;
+    }
+}
+
 std::string refusal(const Image& image, int code) {
     if (code != EROFS) {
         return {};

@@ -1,6 +1,7 @@
 #include <rbdxx/api.hpp>
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/migration.hpp>
 #include <rbdxx/parent.hpp>
 #include <rbdxx/sized.hpp>
@@ -39,12 +40,14 @@ void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destinati
     }
     auto destination_use = destination_ioctx.use();
     OptionsHandle handle(options);
-    check(use->rbd_migration_prepare(use.get(), name.c_str(), destination_use.get(),
-                                     destination.c_str(), handle.get()),
-          [&] {
-              return "error preparing the migration of image " + quoted(name) + ioctx.place() +
-                     " to " + quoted(destination) + destination_ioctx.place();
-          });
+    auto call = [&] {
+        return use->rbd_migration_prepare(use.get(), name.c_str(), destination_use.get(),
+                                          destination.c_str(), handle.get());
+    };
+    check(lock::with_lock(ioctx, {name}, call), [&] {
+        return "error preparing the migration of image " + quoted(name) + ioctx.place() + " to " +
+               quoted(destination) + destination_ioctx.place();
+    });
 }
 
 void prepare_import(const std::string& source, const IoCtx& ioctx, const std::string& name,

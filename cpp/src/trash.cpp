@@ -2,6 +2,7 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/trash.hpp>
 
@@ -18,7 +19,8 @@ Entry entry_of(const abi::rbd_trash_image_info_t& record) {
 
 void move(const IoCtx& ioctx, const std::string& name, uint64_t delay) {
     auto use = ioctx.use();
-    check(use->rbd_trash_move(use.get(), name.c_str(), delay),
+    auto call = [&] { return use->rbd_trash_move(use.get(), name.c_str(), delay); };
+    check(lock::with_lock(ioctx, {name}, call),
           [&] { return "error moving image " + quoted(name) + " to the trash" + ioctx.place(); });
 }
 
@@ -61,11 +63,13 @@ void purge(const IoCtx& ioctx, time_t expires, float threshold, const Progress& 
 
 void remove(const IoCtx& ioctx, const std::string& id, bool force, const Progress& progress) {
     auto use = ioctx.use();
-    check(use->rbd_trash_remove_with_progress(use.get(), id.c_str(), force, report_progress,
-                                              progress_argument(progress)),
-          [&] {
-              return "error removing image id " + quoted(id) + " from the trash" + ioctx.place();
-          });
+    auto call = [&] {
+        return use->rbd_trash_remove_with_progress(use.get(), id.c_str(), force, report_progress,
+                                                   progress_argument(progress));
+    };
+    check(lock::with_lock(ioctx, {id, true}, call), [&] {
+        return "error removing image id " + quoted(id) + " from the trash" + ioctx.place();
+    });
 }
 
 void restore(const IoCtx& ioctx, const std::string& id, const std::string& name) {

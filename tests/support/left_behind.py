@@ -21,11 +21,16 @@ def leave_behind(ioctx: rbd.rados.Ioctx, name: str) -> str:
     """Put a lock of this connection on a closed image; returns the object that has it."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         header = f"rbd_header.{image.id()}"
+    lock_header(ioctx, header)
+    return header
+
+
+def lock_header(ioctx: rbd.rados.Ioctx, header: str) -> None:
+    """Put a lock of this connection on the header object of an image that is not open."""
     exclusive, no_flags = b"\1", b"\0"
     request = _text("rbd_lock") + exclusive + _text(COOKIE) + _text("internal") + _text("")
     request += struct.pack("<II", 0, 0) + no_flags
     ioctx.execute(header, "lock", "lock", struct.pack("<BBI", 1, 1, len(request)) + request)
-    return header
 
 
 def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:

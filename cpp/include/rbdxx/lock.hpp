@@ -66,6 +66,8 @@ void break_managed(const Image& image, int mode, const std::string& owner);
 // Returns whether one was released since `before`, which released() returned: the threads whose
 // calls were refused for the same lock may all ask.
 bool release_left_behind(const Image& image, unsigned before) noexcept;
+// The same for an image that is not open, which is opened for it.
+bool release_left_behind(const IoCtx& ioctx, const OpenOptions& options) noexcept;
 // How many locks left behind were released through this handle.
 unsigned released(const Image& image) noexcept;
 // Whether librbd answers so if a lock left behind stands in the way. It has other reasons, too.
@@ -79,6 +81,14 @@ auto with_lock(const Image& image, const Call& call) {
     const unsigned before = released(image);
     auto result = call();
     return may_be_left_behind(result) && release_left_behind(image, before) ? call() : result;
+}
+
+// The same for a call that names an image: it opens the image itself, and also answers EBUSY.
+template <class Call>
+auto with_lock(const IoCtx& ioctx, const OpenOptions& options, const Call& call) {
+    const auto result = call();
+    const bool maybe = may_be_left_behind(result) || result == -EBUSY;
+    return maybe && release_left_behind(ioctx, options) ? call() : result;
 }
 
 // What a message adds about another client that holds the exclusive lock: who, and what to do.
