@@ -50,6 +50,7 @@ def test_report_is_counted(tmp_path: Path) -> None:
 
 def test_good_result_has_no_problem() -> None:
     assert good_result(skips={"needs rbd_clone4": 2}).problems() == []
+    assert good_result(skips={"could not import 'torch': No module": 1}).problems() == []
     assert good_result(status="unreachable", passed=0).problems() == []
 
 

@@ -52,7 +52,7 @@ APT::Install-Recommends "false";
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # Longer than any command takes, so that a hang ends as a failure with a name.
-LONGEST_SECONDS = 3600
+LONGEST_SECONDS = 7200
 
 # What a command inside a root sees of the caller's environment.
 PASSED_ON = re.compile(
