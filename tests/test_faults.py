@@ -13,6 +13,7 @@ import random
 import re
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, List, Set, Tuple
 
 import pytest
@@ -22,7 +23,7 @@ from support import fakerbd, figures, memory_usage
 from support.fakerbd import Kind, Shim
 from support.fakerbd.driving import CODES, NOT_DRIVEN, balance, everything
 from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all
-from support.public_surface import candidates, methods, required
+from support.public_surface import candidates, gated, methods, required
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -157,6 +158,112 @@ def newer_than(release: int) -> str:
     )
 
 
+# The functions that have an older form, which serves as long as nothing newer is asked for.
+NEWER_FORMS = (
+    "rbd_diff_iterate3",
+    "rbd_group_snap_create2",
+    "rbd_group_snap_list2",
+    "rbd_mirror_image_create_snapshot2",
+    "rbd_mirror_image_enable2",
+    "rbd_mirror_peer_site_add",
+    "rbd_mirror_peer_site_list",
+    "rbd_mirror_peer_site_remove",
+    "rbd_snap_create2",
+    "rbd_snap_get_trash_namespace2",
+)
+
+
+def older_forms(ioctx: Any, name: str) -> List[str]:
+    """Calls each function that has an older form, and checks the result.
+
+    Returns which functions were missing for a call; no newer form may be among them.
+    """
+    refused: List[str] = []
+
+    def tried(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except rbd.FunctionNotSupported as error:
+            refused.extend(re.findall(r"\brbd_\w+(?= is not in )", str(error)) or [str(error)])
+
+    calls = rbd.RBD()
+    features = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+    calls.create(ioctx, name, SIZE, 20, features=features | rbd.RBD_FEATURE_JOURNALING)
+    with rbd.Image(ioctx, name) as image:
+        image.create_snap("one", flags=0)
+        image.write(b"B" * 4096, 8192)
+        seen: List[Any] = []
+        image.diff_iterate(0, SIZE, "one", lambda *extent: seen.append(extent), whole_object=False)
+        # An object that is new since then is told whole.
+        (extent,) = seen
+        assert extent[0] <= 8192
+        assert extent[0] + extent[1] == 8192 + 4096
+
+        calls.clone(ioctx, name, "one", ioctx, f"{name}-clone", clone_format=2)
+        number = next(iter(image.list_snaps()))["id"]
+        image.remove_snap("one")
+        trash = tried(lambda: image.snap_get_trash_namespace(number))
+        assert trash is None or trash["original_name"] == "one"
+        calls.remove(ioctx, f"{name}-clone")
+
+        calls.group_create(ioctx, f"{name}-group")
+        group = rbd.Group(ioctx, f"{name}-group")
+        group.add_image(ioctx, name)
+        group.create_snap("two")
+        listed = tried(lambda: [snapshot["name"] for snapshot in group.list_snaps()])
+        assert listed in (None, ["two"])
+        group.remove_snap("two")
+        group.remove_image(ioctx, name)
+        calls.group_remove(ioctx, f"{name}-group")
+
+        calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+        peer = tried(lambda: calls.mirror_peer_add(ioctx, "there", "client.x"))
+        sites = tried(lambda: [one["uuid"] for one in calls.mirror_peer_list(ioctx)])
+        assert peer is None or sites in (None, [peer])
+        by_snapshots = rbd.supports("rbd_mirror_image_enable2") and peer
+        mode = "SNAPSHOT" if by_snapshots else "JOURNAL"
+        image.mirror_image_enable(getattr(rbd, f"RBD_MIRROR_IMAGE_MODE_{mode}"))
+        if by_snapshots and hasattr(image, "mirror_image_create_snapshot"):
+            taken = tried(image.mirror_image_create_snapshot)
+            assert taken is None or taken > number
+        image.mirror_image_disable(True)
+        if peer:
+            calls.mirror_peer_remove(ioctx, peer)
+        calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
+    calls.remove(ioctx, name)
+    assert set(refused) <= set(rbd.library_info().missing) - set(NEWER_FORMS)
+    return refused
+
+
+def what_looks_absent(*subjects: Any) -> None:
+    """A method looks absent if all of its functions are missing, and present if none is.
+
+    Of those in between, one that looks absent says which missing function it needs.
+    """
+    for subject in subjects:
+        for name, functions in gated(type(subject)):
+            supported = [rbd.supports(function) for function in functions]
+            if hasattr(subject, name):
+                assert any(supported), name
+                continue
+            assert not all(supported), name
+            with pytest.raises(rbd.FunctionNotSupported) as error:
+                getattr(subject, name)
+            named = re.findall(r"\brbd_\w+(?= is not in )", str(error.value))
+            assert set(named) <= functions & set(rbd.library_info().missing), error.value
+            assert named, error.value
+
+
+def demo(conffile: str) -> None:
+    """The example that the demonstration runs."""
+    import os
+    import runpy
+
+    os.environ["CEPH_CONF"] = conffile
+    script = Path(__file__).resolve().parents[1] / "examples" / "quickstart.py"
+    runpy.run_path(str(script), run_name="__main__")
+
+
 def old_release(where: Where) -> None:
     """What a librbd of Ceph 14 can do, the package does with it and with what else is there."""
     _cluster, ioctx, image = open_all(where)
@@ -164,7 +271,9 @@ def old_release(where: Where) -> None:
     assert missing
     for function, _since, _rados in rbd._core.table():
         assert rbd.supports(function) == (function not in missing)
-    assert hasattr(image, "encryption_load2") == rbd.supports("rbd_encryption_load2")
+    what_looks_absent(rbd.RBD(), image, rbd.Group(ioctx, "none"))
+    older_forms(ioctx, f"{where[3]}-forms")
+    demo(where[0])
     name = f"{where[3]}-old"
     calls = rbd.RBD()
     calls.create(ioctx, name, SIZE, 20)
@@ -202,6 +311,17 @@ def test_with_some_functions_of_newer_releases(shimmed: Callable[..., Any], seed
     names = newer_than(14).split(",")
     choice = random.Random(seed)
     shimmed(old_release, missing=",".join(choice.sample(names, choice.randint(1, len(names)))))
+
+
+def all_older_forms(where: Where) -> None:
+    _cluster, ioctx = connect(where)
+    assert not any(map(rbd.supports, NEWER_FORMS))
+    assert older_forms(ioctx, f"{where[3]}-forms") == []
+
+
+def test_every_older_form_serves(shimmed: Callable[..., Any]) -> None:
+    """Without any newer form, nothing that the older ones can do is refused."""
+    shimmed(all_older_forms, missing=",".join(NEWER_FORMS))
 
 
 def all_but(*there: str) -> str:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from typing import Any, Callable, Iterator, Set, Tuple
+from typing import Any, Callable
 
 import pytest
 
 import rbd
 from support import fakerbd
 from support.location import Where, open_all, raised_by
-
-KNOWN = {name for name, _, _ in rbd._core.table()}
-
-
-def claimed(method: Any) -> Set[str]:
-    """The C functions that a method's docstring says it calls."""
-    _, _, claims = (method.__doc__ or "").partition("Implements:")
-    return set(re.findall(r"\brbd_\w+", claims)) & KNOWN
-
-
-def methods(kind: type) -> Iterator[Tuple[str, Set[str]]]:
-    for name in dir(kind):
-        functions = claimed(getattr(kind, name))
-        if not name.startswith("_") and functions:
-            yield name, functions
+from support.public_surface import gated
 
 
 @pytest.mark.parametrize("kind", [rbd.RBD, rbd.Image, rbd.Group])
@@ -36,7 +21,7 @@ def test_absent_is_what_librbd_lacks(
         kind, lambda: rbd.Group(rbd_ioctx, "none")
     )()
     seen = 0
-    for name, functions in methods(kind):
+    for name, functions in gated(kind):
         seen += 1
         if any(rbd.supports(function) for function in functions):
             assert hasattr(subject, name), name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+import re
+from typing import Any, Callable, Iterator, List, Optional, Set, Tuple
 
 import rbd
 
@@ -69,3 +70,13 @@ def methods(subject: Any) -> Iterator[str]:
     for name in dir(type(subject)):
         if not name.startswith("_") and callable(getattr(subject, name, None)):
             yield name
+
+
+def gated(kind: type) -> Iterator[Tuple[str, Set[str]]]:
+    """The public methods whose docstring says which C functions they call, with those functions."""
+    known = {name for name, _, _ in rbd._core.table()}
+    for name in dir(kind):
+        _, _, claims = (getattr(kind, name).__doc__ or "").partition("Implements:")
+        functions = set(re.findall(r"\brbd_\w+", claims)) & known
+        if not name.startswith("_") and functions:
+            yield name, functions
