@@ -17,24 +17,26 @@ PYPROJECT = roots.REPOSITORY / "pyproject.toml"
 RADOS_PYPROJECT = roots.REPOSITORY / "python" / "rados" / "pyproject.toml"
 
 # Build with the oldest of each and with the root's pip, then with Clang, whose warnings are errors.
-# Only the tests' requirements need a newer pip.
+# Only the tests' requirements need a newer pip; the wheel that is installed already stays, while a
+# source distribution would be built anew, by the newest tools.
 BUILD = """
 set -eu
 command -v cmake clang++ >/dev/null || {
     apt-get update -q
     apt-get install -y -q --no-install-recommends cmake clang
 }
-rm -rf venv clang
+rm -rf venv gcc clang
 python3 -m venv --system-site-packages venv
 pip=$(venv/bin/python -m pip --version)
 printf '%s\\n' $2 >constraints.txt
 export PIP_CONSTRAINT=$PWD/constraints.txt
-venv/bin/python -m pip install --no-deps "$1" source/python/rados
+venv/bin/python -m pip wheel --no-deps --wheel-dir gcc "$1" source/python/rados
+venv/bin/python -m pip install --no-deps gcc/*.whl
 CXX=clang++ SKBUILD_CMAKE_DEFINE=RBDXX_WERROR=ON \\
     venv/bin/python -m pip wheel --no-deps --wheel-dir clang "$1"
 unset PIP_CONSTRAINT
 venv/bin/python -m pip install --quiet --upgrade pip
-venv/bin/python -m pip install --quiet "$1[test]"
+venv/bin/python -m pip install --quiet "$(echo gcc/rbd-*.whl)[test]"
 version() { "$@" | sed -n '1s/.* \\([0-9][0-9.]*[0-9]\\).*/\\1/p'; }
 printf '{"cmake": "%s", "gcc": "%s", "clang": "%s", "pip": "%s"}\\n' "$(version cmake --version)" \\
     "$(c++ -dumpfullversion)" "$(version clang++ --version)" "$(echo "$pip" | cut -d ' ' -f 2)"
