@@ -29,13 +29,19 @@ bool copy(const Py_buffer& view, std::vector<uint64_t>& offsets) {
     return !negative;
 }
 
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+constexpr char own_order = '>';
+#else
+constexpr char own_order = '<';
+#endif
+
 enum class Outcome { copied, negative, foreign };
 
-// By the format of the struct module, where it is one native integer.
+// By the format of the struct module, if it is one integer in the machine's byte order.
 Outcome copy_integers(const Py_buffer& view, std::vector<uint64_t>& offsets) {
     const char* format = view.format != nullptr ? view.format : "B";
-    if (*format == '@' || *format == '=' || *format == '<') {
-        ++format;  // no release for big-endian machines
+    if (*format == '@' || *format == '=' || *format == own_order) {
+        ++format;
     }
     if (std::strlen(format) != 1) {
         return Outcome::foreign;
