@@ -31,9 +31,9 @@ py::object list_lockers(const PyImage& self) {
             py::make_tuple(text(locker.client), text(locker.cookie), text(locker.address)));
     }
     if (lockers.empty()) {
-        return lockers;
+        return py::list();
     }
-    py::dict dict;
+    py::object dict = py::dict();
     dict["tag"] = text(found.tag);
     dict["exclusive"] = found.exclusive;
     dict["lockers"] = lockers;

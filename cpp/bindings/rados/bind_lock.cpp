@@ -34,7 +34,7 @@ topics::lock::Request request_of(const Name& name, const Name& cookie, const Nam
     return {name.value, cookie.value, desc.value, duration_of(duration), flags.value};
 }
 
-py::object holders_of(const IoCtx& self, const Name& key, const Name& name) {
+py::dict holders_of(const IoCtx& self, const Name& key, const Name& name) {
     auto found = without_gil([&] { return topics::lock::list(self, key, name); });
     py::list lockers;
     for (const auto& holder : found.holders) {

@@ -26,13 +26,13 @@ std::atomic<int> under_way{0};
 const int fork_watch = pthread_atfork(nullptr, nullptr, [] { under_way.store(0); });
 
 // Whose question this thread is answering.
-thread_local Question* asking = nullptr;
+thread_local Question* asked = nullptr;
 
 thread_local std::shared_ptr<Cancellation> heeded;
 
 // Where the interpreter is gone, the thread stays here for ever. What is caught then is nowhere, so
 // that no reference to it satisfies the sanitizer.
-[[gnu::no_sanitize("null")]] void take_gil(PyThreadState* state) {
+__attribute__((no_sanitize("null"))) void take_gil(PyThreadState* state) {
     try {
         PyEval_RestoreThread(state);
     } catch (::abi::__forced_unwind&) {
@@ -52,10 +52,10 @@ void leave(int status, void*) {
 
 }  // namespace
 
-Answering::Answering(Question& question) : outer_(std::exchange(asking, &question)) {}
+Answering::Answering(Question& question) : outer_(std::exchange(asked, &question)) {}
 
 Answering::~Answering() {
-    asking = outer_;
+    asked = outer_;
 }
 
 UnderWay::UnderWay() noexcept {
@@ -73,8 +73,8 @@ void UnderWay::pause(const std::function<void()>& body) {
 }
 
 GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
-    if (asking != nullptr) {
-        asking->go_on();
+    if (asked != nullptr) {
+        asked->go_on();
     }
     under_way.fetch_add(1, std::memory_order_relaxed);
 }

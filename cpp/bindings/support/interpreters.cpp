@@ -11,14 +11,14 @@ namespace {
 // What Python keeps of a module without state of its own.
 PyModuleDef definition;
 // The module as it was made, for ever.
-PyObject* first = nullptr;
+PyObject* first_module = nullptr;
 
 // Another module of the same names. Later Pythons make it themselves, 3.9 only of a module that the
 // main interpreter has imported.
 PyObject* copy() {
     PyObject* module = PyModule_Create(&definition);
     if (module != nullptr &&
-        PyDict_Update(PyModule_GetDict(module), PyModule_GetDict(first)) != 0) {
+        PyDict_Update(PyModule_GetDict(module), PyModule_GetDict(first_module)) != 0) {
         Py_CLEAR(module);
     }
     return module;
@@ -33,7 +33,7 @@ PyObject* make(const char* name, void (*fill)(py::module_& m)) {
         modules[name] = module;
         fill(module);
         modules.attr("pop")(name);
-        first = module.inc_ref().ptr();
+        first_module = module.inc_ref().ptr();
         return module.release().ptr();
     }
     PYBIND11_CATCH_INIT_EXCEPTIONS
@@ -43,7 +43,7 @@ PyObject* make(const char* name, void (*fill)(py::module_& m)) {
 }  // namespace
 
 PyObject* shared_module(const char* name, void (*fill)(py::module_& m)) {
-    if (first != nullptr) {
+    if (first_module != nullptr) {
         return copy();
     }
     if (PyInterpreterState_Get() == PyInterpreterState_Main()) {

@@ -66,7 +66,11 @@ public:
     // An operation of that very kind that was used before, or null.
     template <class Made>
     std::unique_ptr<Made> reused() {
-        if (spare_.empty() || typeid(*spare_.back()) != typeid(Made)) {
+        if (spare_.empty()) {
+            return nullptr;
+        }
+        const LoopOperation& last = *spare_.back();
+        if (typeid(last) != typeid(Made)) {
             return nullptr;
         }
         auto* operation = static_cast<Made*>(spare_.back().release());

@@ -98,10 +98,10 @@ struct ImageState final : Handle {
 struct OpenOptions {
     std::string name;
     bool by_id = false;
-    std::optional<std::string> snapshot;
+    std::optional<std::string> snapshot{};
     bool read_only = false;
     // Where the image is, for messages: IoCtx::place().
-    std::string place;
+    std::string place{};
 
     // "image 'vm1' at snapshot 'x' in pool 'rbd'", for messages.
     std::string describe() const;
