@@ -17,6 +17,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from support import figures
 
 TESTS = Path(__file__).parents[1]
+#: How many times longer everything may take: where the processor is emulated.
+PATIENCE = float(os.environ.get("RBD_TEST_PATIENCE") or 1)
 
 _START = """
 import faulthandler, importlib, json, sys
@@ -39,7 +41,7 @@ _WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 
 
 # How long a round may take where many are made.
-_ROUND_SECONDS = 100
+_ROUND_SECONDS = 100 * PATIENCE
 
 
 def _module_of(function: Callable[..., Any]) -> str:
@@ -101,7 +103,7 @@ def start(
     mode, whose allocator finds stray writes.
     """
     code = _START.format(
-        timeout=timeout,
+        timeout=timeout * PATIENCE,
         watched=watched,
         tests=str(TESTS),
         module=_module_of(function),
@@ -124,7 +126,7 @@ def start(
 def finish(process: subprocess.Popen, timeout: float = 60) -> Outcome:
     """Wait for the process; a hang beyond its own limit kills it."""
     try:
-        output, _ = process.communicate(timeout=timeout + 5)
+        output, _ = process.communicate(timeout=timeout * PATIENCE + 5)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()

@@ -8,6 +8,7 @@ import threading
 from typing import Any, Callable, Dict, List, Tuple
 
 import rbd
+from support.isolated import PATIENCE
 
 #: The long form: many more rounds of everything.
 SOAK = bool(os.environ.get("RBD_SOAK"))
@@ -86,7 +87,7 @@ def in_thread(function: Callable[[], Any]) -> None:
 
     thread = threading.Thread(target=body)
     thread.start()
-    thread.join(30)
+    thread.join(30 * PATIENCE)
     assert not thread.is_alive()
     if failures:
         raise failures[0]
