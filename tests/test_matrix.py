@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import io
+import json
+import re
+import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools import floors, matrix, mirrors, results, roots, wheel
+from tools import (
+    architectures,
+    floors,
+    foreign,
+    left_out,
+    matrix,
+    mirrors,
+    results,
+    roots,
+    upgrade,
+    wheel,
+    wheels,
+)
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.test_a" name="test_good"/>
@@ -78,7 +94,16 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     older = good_result(suite="forky", librbd_version="1.12.0", ceph_version="20.2.1", skipped=4)
     free = good_result(python_version="3.14.7", ceph_version="20.2.2", gil=False)
     oldest = results.Floors({"cmake": "3.18.4", "pybind11": "3.0.0"}, good_result())
-    run = results.Run(releases, one, older, free, oldest)
+    emulated = good_result(suite="bookworm-arm64", skips={"left out: too slow": 2}, skipped=3)
+    arm = results.Architecture("aarch64", True, ["rbd-1.0.tar.gz"], emulated)
+    published = [
+        results.Published(
+            "cp39", "x86_64", "rbd-1.0-cp39-cp39-manylinux2014_x86_64.manylinux_2_17_x86_64.whl", 9
+        ),
+        results.Published("cp310", "x86_64", reason="no interpreter"),
+        results.Published("cp39", "aarch64", problems=["no compiler"]),
+    ]
+    run = results.Run(releases, one, older, free, oldest, [arm], published)
     kept, page = tmp_path / "data" / "matrix.json", tmp_path / "README.md"
     page.write_text(f"before\n{results.BEGIN}\nreplaced\n{results.END}\nafter\n")
     run.save(kept, page)
@@ -93,6 +118,11 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     assert "over librbd 1.12.0 (`RBD_LIBRARY`) on Debian forky, with Ceph 20.2.1: 3 / 4 / 0" in text
     assert "Free-threaded CPython 3.14.7 with Ceph 20.2.2: 3 / 0 / 0" in text
     assert "Debian bullseye (CMake 3.18.4, pybind11 3.0.0): 3 / 0 / 0." in text
+    assert "| bookworm, aarch64 (emulated) | 3.9 | 1 | core: 3 / 1 / 0 |  |" in text
+    assert "Left out on aarch64 (emulated): 2 (too slow)." in text
+    assert "| x86_64 | glibc 2.17 | - |" in text
+    assert "| aarch64 | failed |  |" in text
+    assert "Not built without containers: cp310-x86_64 (no interpreter)." in text
     assert results.load(kept) == run
     assert run.into(text) == text
     # One part alone leaves what is known of the others.
@@ -100,9 +130,12 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     results.keep(again, ["releases"], kept, page)
     # So does one release alone.
     again.releases.append(releases[1])
-    assert results.load(kept) == results.Run(again.releases, one, older, free, oldest)
+    others = (oldest, [arm], published)
+    assert results.load(kept) == results.Run(again.releases, one, older, free, *others)
     assert "7 / 0 / 0" in page.read_text()
     results.keep(results.Run([], one, older, older), ["free-threading"], kept, page)
+    assert results.load(kept) == results.Run(again.releases, one, older, older, *others)
+    results.keep(results.Run([]), ["architectures", "wheels"], kept, page)
     assert results.load(kept) == results.Run(again.releases, one, older, older, oldest)
 
 
@@ -124,6 +157,18 @@ def test_wheel_problems_count_but_not_its_skips() -> None:
     ]
 
 
+def test_a_wheel_that_is_not_built_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise roots.RootError(f"no {name}")
+
+    monkeypatch.setattr(roots, "make", refuse)
+    made, python = matrix.make_wheel(tmp_path / "sdist", tmp_path)
+    assert python is None
+    assert results.Run([], made).problems() == ["no wheel: no bare"]
+
+
 def test_problems_of_the_other_parts_count() -> None:
     run = results.Run([], older=good_result(librbd_version="1.20.0"))
     assert run.problems() == [
@@ -141,6 +186,14 @@ def test_problems_of_the_other_parts_count() -> None:
     assert run.problems() == ["oldest tools: the build failed: no"]
     run.floors = results.Floors({}, good_result(failures=["a::b"]))
     assert run.problems() == ["oldest tools: failed: a::b"]
+
+    arm = results.Architecture("aarch64", True, [], good_result(failures=["a::b"]))
+    made = results.Published("cp39", "aarch64", problems=["is not stripped"])
+    run = results.Run([], architectures=[arm], wheels=[made])
+    assert run.problems() == [
+        "aarch64: failed: a::b",
+        "wheel cp39-aarch64: is not stripped",
+    ]
 
 
 def test_the_oldest_tools_are_those_that_are_declared() -> None:
@@ -162,7 +215,114 @@ def test_the_oldest_tools_are_those_that_are_declared() -> None:
 
 
 def test_core_names_files_that_are_there() -> None:
-    assert [name for name in wheel.CORE if not (roots.REPOSITORY / name).exists()] == []
+    named = [*wheel.CORE]
+    for one in foreign.architectures():
+        named += [*architectures.topics(one)]
+        named += [f"tests/{test.split('::')[0]}" for test in one.left_out]
+    assert [name for name in named if not (roots.REPOSITORY / name).exists()] == []
+
+
+def test_an_architecture_has_a_root_and_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = next(one for one in foreign.architectures() if one.machine == "aarch64")
+    assert arm.root == "bookworm-arm64"
+    assert arm.root_of("forky") == "forky-arm64"
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert arm.compilers()["CXX"] == "/opt/cross/usr/bin/aarch64-linux-gnu-g++"
+    assert "g++" not in foreign.packages(arm, arm.suite)
+    assert "librbd-dev" in foreign.packages(arm, arm.suite)
+    assert "librbd-dev" not in foreign.packages(arm, "forky")
+    assert architectures.options(arm)
+    # The same command on such a machine takes no emulator.
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert not arm.compilers()
+    assert "g++" in foreign.packages(arm, arm.suite)
+    assert architectures.options(arm) == []
+    assert architectures.settings(arm) == {}
+
+
+def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.timeout(0.01)\n"
+        "def test_good(): __import__('time').sleep(0.5)\n"
+        "def test_slow(): assert False\n"
+        "def test_slow_too(): assert False\n"
+    )
+    reasons = {"test_some.py::test_slow": results.LEFT_OUT + "too slow"}
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", left_out.__name__, "-p", "no:rbd"]
+    done = subprocess.run(
+        [
+            *command,
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            "--rootdir",
+            tmp_path,
+            tmp_path,
+        ],
+        env={
+            "PYTHONPATH": str(roots.REPOSITORY),
+            "RBD_TEST_LEFT_OUT": json.dumps(reasons),
+            "RBD_TEST_SECONDS": "60",
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout
+    result = good_result(passed=0)
+    results.read_report(result, report)
+    assert result.left_out() == {"too slow": 2}
+    assert result.counts() == "1 / 0 / 0"
+
+
+def test_wheels_are_those_that_are_configured() -> None:
+    page = floors.PYPROJECT.read_text()
+    every = wheels.configured(page)
+    assert ("cp39", "x86_64") in every
+    assert ("cp314t", "aarch64") in every
+    assert len(every) == 14
+    named = [one.name for one in wheels.builders(["cp39-x86_64", "cp314t-aarch64"])]
+    assert named == ["cp39-x86_64", "cp314t-aarch64"]
+    assert wheels.version_of("cp310") == "3.10"
+    assert wheels.version_of("cp314t") == "3.14"
+    # Each has an interpreter, or says why not.
+    for one in wheels.builders():
+        assert bool(one.interpreter) != bool(one.missing), one
+    with pytest.raises(roots.RootError, match="cp27-x86_64"):
+        wheels.builders(["cp27-x86_64"])
+    assert wheels.own_interpreter("2.0") == ""
+
+
+def test_an_older_wheel_differs_in_its_version_and_a_module(tmp_path: Path) -> None:
+    name = "rbd-1.0-cp39-cp39-manylinux_2_31_x86_64.whl"
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("rbd/__init__.py", "text")
+        archive.writestr("rbd-1.0.dist-info/METADATA", "Name: rbd\nVersion: 1.0\n\nVersion: 1.0")
+        archive.writestr("rbd-1.0.dist-info/RECORD", "old")
+    made = upgrade.older(tmp_path / name, tmp_path / "older")
+    assert made.name == name.replace("1.0", upgrade.OLDER)
+    with zipfile.ZipFile(made) as archive:
+        files = {member: archive.read(member).decode() for member in archive.namelist()}
+    info = f"rbd-{upgrade.OLDER}.dist-info"
+    assert sorted(files) == [
+        f"{info}/METADATA",
+        f"{info}/RECORD",
+        "rbd/__init__.py",
+        upgrade.GONE,
+    ]
+    assert files[f"{info}/METADATA"] == f"Name: rbd\nVersion: {upgrade.OLDER}\n\nVersion: 1.0"
+    listed = [line.split(",")[0] for line in files[f"{info}/RECORD"].splitlines()]
+    assert sorted(listed) == sorted(files)
+
+
+def test_a_workflow_runs_every_part() -> None:
+    page = (roots.REPOSITORY / ".github/workflows/matrix.yml").read_text()
+    named = re.search(r"part: \[(.*)\]", page)
+    assert named
+    assert sorted(named[1].split(", ")) == sorted(matrix.PARTS)
 
 
 def make_archive(path: Path, files: dict[str, str]) -> Path:

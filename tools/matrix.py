@@ -14,6 +14,8 @@ serves is reported and left out of the count. The parts, all of them unless some
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
     floors          the core, built with the oldest tools that are admitted (tools/floors.py)
+    architectures   the core on other processors, emulated if need be (tools/architectures.py)
+    wheels          a wheel for each Python and processor, as they are published (tools/wheels.py)
 
 Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,
 and README's table is made from it. What pytest prints goes to a file beside each environment.
@@ -33,9 +35,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tools import floors, free_threading, results, roots, wheel
+from tools import (
+    architectures,
+    floors,
+    foreign,
+    free_threading,
+    results,
+    roots,
+    upgrade,
+    wheel,
+    wheels,
+)
 
-PARTS = ("releases", "wheel", "older", "free-threading", "floors")
+PARTS = ("releases", "wheel", "older", "free-threading", "floors", "architectures", "wheels")
 
 # The tests mostly wait for their cluster.
 AT_ONCE = 6
@@ -185,11 +197,13 @@ def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None
         roots.make(roots.BARE)
         unpack(sdist, directory / "source")
         built = wheel.build(sdist, directory)
-        made = results.Wheel(built.name, built.stat().st_size, wheel.problems(built, directory))
+        made = results.Wheel(built.name, built.stat().st_size)
+        made.problems += wheel.problems(built, directory)
         python = wheel.environment(built, directory)
         made.problems += wheel.problems_without_ceph(built, directory)
+        made.problems += upgrade.problems(built, wheel.builder().suite, directory)
     except (roots.RootError, subprocess.TimeoutExpired) as error:
-        return results.Wheel("no wheel", 0, [str(error)]), None
+        return results.Wheel("no wheel", 0, problems=[str(error)]), None
     return made, python
 
 
@@ -218,6 +232,43 @@ def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> result
         return results.Floors({}, problems=[f"the build failed: {error}"])
     built.result = run_tests(oldest, directory, directory / "venv/bin/python", arguments)
     return built
+
+
+def run_architecture(
+    one: foreign.Architecture, sdist: Path, directory: Path, arguments: Sequence[str]
+) -> results.Architecture:
+    """Build on another processor, and test what came of it beside daemons of this machine's."""
+    release = next(known for known in roots.releases() if known.suite == one.suite)
+    result = results.Result(**asdict(replace(release, suite=one.root)))
+    made = results.Architecture(one.machine, one.emulated, [], result)
+    try:
+        roots.make(one.suite)
+        foreign.make(one, one.suite)
+        unpack(sdist, directory / "source")
+        built = directory.with_name("wheels")
+        python, made.files = architectures.build(one, sdist, directory, built)
+        beside = architectures.daemons(one, sdist, directory.with_name("daemons"), built)
+        with architectures.cluster(one.suite, beside, directory) as conf:
+            settings = {"RBD_TEST_CONF": str(conf), "CEPH_CONF": str(conf)}
+            settings.update(architectures.settings(one))
+            chosen = [*(arguments or architectures.topics(one)), *architectures.options(one)]
+            run_tests(result, directory, python, chosen, settings)
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        result.status, result.reason = "not installed", str(error)
+    return made
+
+
+def run_machines(
+    run: results.Run, sdist: Path, directory: Path, arguments: Sequence[str], parts: Sequence[str]
+) -> None:
+    """Test on each of the other processors and build all wheels, of which the tests take some."""
+    if "architectures" in parts:
+        known = foreign.architectures()
+        run.architectures = [
+            run_architecture(one, sdist, directory / one.root, arguments) for one in known
+        ]
+    if "wheels" in parts:
+        run.wheels = wheels.make_all(sdist, directory / "wheels")
 
 
 def chosen(names: Sequence[str]) -> list[roots.Release]:
@@ -249,6 +300,7 @@ def run_parts(
             free = pool.submit(run_free_threading, sdist, arguments)
         if "floors" in parts:
             built = pool.submit(run_floors, sdist, directory / "floors", core)
+        machines = pool.submit(run_machines, run, sdist, directory, arguments, parts)
         if "wheel" in parts or "older" in parts:
             run.wheel, python = pool.submit(make_wheel, sdist, directory / "wheel").result()
             if python and "wheel" in parts:
@@ -267,6 +319,7 @@ def run_parts(
             run.free_threading = free.result()
         if "floors" in parts:
             run.floors = built.result()
+        machines.result()
     return run
 
 

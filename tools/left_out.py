@@ -1,0 +1,24 @@
+"""A plugin of pytest for tests under an emulator: which to leave out, and how long others may take.
+
+RBD_TEST_LEFT_OUT has the tests to skip, each with its reason, as JSON; RBD_TEST_SECONDS how long
+each of the others may take, whatever its own mark says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test whose name begins with one of the variable's, and give all of them time."""
+    reasons: dict[str, str] = json.loads(os.environ["RBD_TEST_LEFT_OUT"])
+    seconds = float(os.environ["RBD_TEST_SECONDS"])
+    for item in items:
+        item.add_marker(pytest.mark.timeout(seconds), append=False)
+        name = item.nodeid.removeprefix("tests/")
+        for start, why in reasons.items():
+            if name.startswith(start):
+                item.add_marker(pytest.mark.skip(reason=why))

@@ -1,0 +1,213 @@
+"""The wheels that pyproject.toml's cibuildwheel configuration names, built without containers.
+
+Usage:
+    python -m tools.wheels [--to DIRECTORY] [PYTHON-ARCHITECTURE ...]    for instance cp39-x86_64
+
+Each is built by an interpreter of its own: a root's (tools/roots.py, tools/foreign.py), the one
+without a lock of tools/free_threading.py, or one that this machine has beside, as pyenv installs
+them. A wheel for which there is none is reported as missing, with what was looked for. A wheel's
+manylinux tag is that of the system it is built on, which cibuildwheel's containers keep older.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import floors, foreign, free_threading, results, roots, wheel
+
+# Where there is no librbd; and where there is one, as if there were none.
+NO_LIBRARY = "RBD_LIBRARY=/nonexistent/librbd.so.1"
+
+# Installs the wheel into an environment of its own, and runs what cibuildwheel runs.
+CHECK = """
+set -eu
+"$2" -m venv --clear --without-pip checked
+tools/bin/python -m pip --python checked/bin/python install --quiet --no-index --no-deps "$1"
+env "$4" checked/bin/python "$3"
+tools/bin/auditwheel show "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How one wheel is built: by which interpreter, in which root ("" for this machine)."""
+
+    tag: str
+    machine: str
+    root: str
+    interpreter: str
+    missing: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the wheel's interpreter and processor."""
+        return f"{self.tag}-{self.machine}"
+
+
+def configured(page: str) -> list[tuple[str, str]]:
+    """Return the interpreters and processors of cibuildwheel's configuration."""
+    table = page.split("[tool.cibuildwheel]")[1]
+    build = re.search(r"^build = \[(.*?)\]", table, re.MULTILINE | re.DOTALL)
+    archs = re.search(r"^archs = \[(.*?)\]", table, re.MULTILINE | re.DOTALL)
+    if not build or not archs:
+        raise roots.RootError("pyproject.toml names no wheels")
+    tags = re.findall(r'"(cp\d+t?)-\*"', build[1])
+    return [(tag, machine) for machine in re.findall(r'"(\w+)"', archs[1]) for tag in tags]
+
+
+def version_of(tag: str) -> str:
+    """Return the version of Python of a tag: cp314t is 3.14."""
+    digits = tag.removeprefix("cp").removesuffix("t")
+    return f"{digits[0]}.{digits[1:]}"
+
+
+def tag_of(version: str) -> str:
+    """Return the tag of a version of Python: 3.11 is cp311."""
+    return f"cp{version.replace('.', '')}"
+
+
+def own_interpreter(version: str) -> str:
+    """Return this machine's interpreter of a version that can build an extension, or nothing."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [str(path) for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python3"))]
+    on_path = shutil.which(f"python{version}")
+    asked = (
+        "import sys, sysconfig as s; print(*sys.version_info[:2], s.get_path('include'), sep=' ')"
+    )
+    for path in [*found, *([on_path] if on_path else [])]:
+        said = subprocess.run([path, "-c", asked], check=False, capture_output=True, text=True)
+        parts = said.stdout.split()
+        if ".".join(parts[:2]) == version and Path(parts[2], "Python.h").exists():
+            return path
+    return ""
+
+
+def builder(tag: str, machine: str) -> Builder:
+    """Find the interpreter for one wheel."""
+    version, native = version_of(tag), machine == platform.machine()
+    processor = next((one for one in foreign.architectures() if one.machine == machine), None)
+    release = next((one for one in roots.releases() if one.python == version), None)
+    if tag.endswith("t"):
+        newest = free_threading.release()
+        if native and newest.python == version:
+            return Builder(tag, machine, newest.suite, str(free_threading.PREFIX / "bin/python3"))
+        why = "CPython without the lock takes hours to build under an emulator"
+        return Builder(tag, machine, "", "", why)
+    if release and (native or processor):
+        root = release.suite if native or not processor else processor.root_of(release.suite)
+        return Builder(tag, machine, root, "python3")
+    own = own_interpreter(version) if native else ""
+    missing = "" if own else f"no Debian root has CPython {version}"
+    return Builder(tag, machine, "", own, missing + ("" if native or own else f" for {machine}"))
+
+
+def builders(names: Sequence[str] = ()) -> list[Builder]:
+    """Return the builders of all wheels, or of those that are named."""
+    every = [builder(*one) for one in configured(floors.PYPROJECT.read_text())]
+    known = [one.name for one in every]
+    for name in names:
+        if name not in known:
+            raise roots.RootError(f"no wheel is called {name!r}; there are {', '.join(known)}")
+    return [one for one in every if not names or one.name in names]
+
+
+def run(one: Builder, command: Sequence[str], directory: Path) -> str:
+    """Run a command where the builder is."""
+    if one.root:
+        return roots.run_inside(one.root, command, directory)
+    done = subprocess.run(command, check=False, cwd=directory, capture_output=True, text=True)
+    if done.returncode:
+        raise roots.RootError(f"status {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def build(one: Builder, sdist: Path, directory: Path) -> Path:
+    """Build one wheel, unless it was built from the same sdist already; return its file."""
+    place = directory / one.name
+    place.mkdir(parents=True, exist_ok=True)
+    processor = next((p for p in foreign.architectures() if p.machine == one.machine), None)
+    suite = one.root.split("-")[0]
+    settings: dict[str, str] = {}
+    if processor and one.root == processor.root_of(suite):
+        foreign.make(processor, suite)
+        settings = processor.compilers()
+    elif one.root:
+        roots.make(suite)
+    if one.tag.endswith("t"):
+        free_threading.make()
+    shutil.copy(sdist, place)
+    variables = ["env", *(f"{key}={value}" for key, value in settings.items())]
+    run(one, [*variables, *wheel.command(sdist, place, one.interpreter)], place)
+    return next((place / "repaired").glob("*.whl"))
+
+
+def make(one: Builder, sdist: Path, directory: Path) -> results.Published:
+    """Build and check one wheel."""
+    made = results.Published(one.tag, one.machine, reason=one.missing)
+    if one.missing:
+        return made
+    place = directory / one.name
+    try:
+        file = build(one, sdist, directory)
+        made.file, made.size = file.name, file.stat().st_size
+        smoke = roots.REPOSITORY / "tools" / "without_ceph.py"
+        shutil.copy(smoke, place)
+        check = ["sh", "-c", CHECK, "check", str(file), one.interpreter]
+        shown = run(one, [*check, str(place / smoke.name), NO_LIBRARY], place)
+        made.problems = wheel.content_problems(file, place)
+        if "manylinux" not in shown:
+            made.problems.append(f"auditwheel says: {shown}")
+        twine = [sys.executable, "-m", "twine", "check", "--strict", str(file), str(sdist)]
+        run(Builder("", "", "", ""), twine, place)
+    except (roots.RootError, subprocess.TimeoutExpired) as error:
+        made.problems.append(str(error))
+    print(f"{one.name}: {made.file or made.problems}", flush=True)
+    return made
+
+
+def make_all(sdist: Path, directory: Path, names: Sequence[str] = ()) -> list[results.Published]:
+    """Build and check the wheels, one after the other."""
+    return [make(one, sdist, directory) for one in builders(names)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the top of this file says."""
+    from tools import matrix
+
+    parser = argparse.ArgumentParser(description="Build the wheels without containers.")
+    parser.add_argument("--to", type=Path, default=roots.REPOSITORY / "dist", help="(dist)")
+    parser.add_argument("names", nargs="*", help="wheels, as cp39-x86_64; default: all")
+    options = parser.parse_args(arguments)
+    directory = roots.home().parent / "matrix"
+    try:
+        chosen = builders(options.names)
+        sdist = matrix.make_sdist(directory / "published")
+    except roots.RootError as error:
+        print(f"wheels: {error}", file=sys.stderr)
+        return 1
+    options.to.mkdir(parents=True, exist_ok=True)
+    shutil.copy(sdist, options.to)
+    failed = 0
+    for one in chosen:
+        made = make(one, sdist, directory / "wheels")
+        if made.file:
+            shutil.copy(directory / "wheels" / one.name / "repaired" / made.file, options.to)
+        if made.reason:
+            print(f"{one.name}: missing: {made.reason}")
+        for problem in made.problems:
+            failed = 1
+            print(f"{one.name}: {problem}", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
