@@ -33,13 +33,18 @@ class Pipe(io.RawIOBase):
         return len(part)
 
 
+class TooLong(Exception):
+    """More is written than the streams' own bytes can make."""
+
+
 class Bounded(io.BytesIO):
-    """Where a result goes; no more than the streams can make of it."""
+    """Where a result goes."""
 
     LIMIT = 64 << 20
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        assert self.tell() + len(data) <= self.LIMIT, "the result is longer than the streams"
+        if self.tell() + len(data) > self.LIMIT:
+            raise TooLong
         return super().write(data)
 
 
@@ -96,14 +101,19 @@ def merge(data: bytes) -> None:
     first, second = data[2 : 2 + length], data[2 + length :]
     result = Bounded()
 
+    banners = tuple(formats.DIFF_BANNERS.values())
+
     def parse() -> bool:
         try:
             transfer.merge_diff(io.BytesIO(first), io.BytesIO(second), result)
         except exceptions.InvalidArgument:
             return False
+        except TooLong:
+            # A plain image is as long as the second stream says, however short that one is.
+            assert not first.startswith(banners), "the diff is longer than the streams"
+            return False
         return True
 
-    banners = tuple(formats.DIFF_BANNERS.values())
     if _outcome(parse, first, second) is True and first.startswith(banners):
         _diff(Source(io.BytesIO(result.getvalue())))
 
