@@ -12,8 +12,8 @@ from ._core import Image, _ReadPipeline, _WritePipeline
 # What one operation moves at most, in bytes.
 PIECE = 2 << 20
 # Memory for the operations under way, in bytes: this bounds a transfer, whatever the image's size.
-# More of it is slower if the cluster is fast: the data leave the processor's cache.
-MEMORY = 32 << 20
+# More of it is no quicker, and librbd takes as much again for its own buffers.
+MEMORY = 16 << 20
 QUEUE_DEPTH = 32
 # The same for writes, of whose data librbd makes a copy.
 WRITE_MEMORY = 10 << 20
