@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Hashable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Hashable, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from xarray import DataArray, Dataset, Variable
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-if TYPE_CHECKING:
-    from .array import ImageArray
+
+class Selectable(Protocol):
+    """What an index of numpy selects a part of, such as an `ImageArray`."""
+
+    @property
+    def shape(self) -> Tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, key: Any) -> Any: ...
 
 
 class LazyArray(BackendArray):  # type: ignore[misc,unused-ignore]
     """Reads from an image what an index of xarray selects."""
 
-    def __init__(self, array: ImageArray) -> None:
+    def __init__(self, array: Selectable) -> None:
         self.array = array
         self.shape = array.shape
         self.dtype = array.dtype
@@ -51,7 +60,7 @@ class LazyArray(BackendArray):  # type: ignore[misc,unused-ignore]
 
 
 def data_array(
-    array: ImageArray,
+    array: Selectable,
     dims: Sequence[Hashable],
     coords: Optional[Mapping[Any, Any]],
     name: Optional[Hashable],

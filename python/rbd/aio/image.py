@@ -213,7 +213,7 @@ class AsyncImage(Closing, ImageMethods):
         ...     async for _ in updates:
         ...         print(await image.size())
         """
-        made = Updates(self)
+        made = Updates(self.on_update)
         self._updates.add(made)
         return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, Any, Callable, Optional, Type
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Optional, Type
 
 from .. import _core
 from ._twins import Closing, Twin, method
@@ -12,8 +12,6 @@ from ._workers import ask
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from .image import AsyncImage
 
 __all__ = ["AsyncWatch", "Updates"]
 
@@ -80,8 +78,8 @@ _close = method(_core.Watch.close, AsyncWatch)
 class Updates:
     """The changes of an image: an asynchronous iterator, and a context manager that ends it."""
 
-    def __init__(self, image: AsyncImage) -> None:
-        self._image = image
+    def __init__(self, on_update: Callable[[Callable[[], None]], Awaitable[AsyncWatch]]) -> None:
+        self._on_update = on_update
         self._watch: Optional[AsyncWatch] = None
         self._heard = 0
         self._ended = False
@@ -105,7 +103,7 @@ class Updates:
 
     async def _start(self) -> None:
         if self._watch is None:
-            self._watch = await self._image.on_update(self._changed)
+            self._watch = await self._on_update(self._changed)
 
     def __aiter__(self) -> Updates:
         return self
