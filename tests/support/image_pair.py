@@ -206,9 +206,6 @@ class Disk:
 
     def resize(self, number: int, size: int) -> None:
         before = self.model.size
-        if self.encryption is not None:
-            # Encryption goes block by block.
-            size -= size % 4096
         if size > before and self.parent_is_in_the_way(number):
             with pytest.raises(rbd.OperationNotSupported):
                 self.image(number).resize(size)
