@@ -256,6 +256,15 @@ bool release_left_behind(const Image& image, unsigned before) noexcept {
 
 bool release_left_behind(const IoCtx& ioctx, const OpenOptions& options) noexcept {
     try {
+        // A watch of this client's would keep others from removing the image.
+        OpenOptions looking = options;
+        looking.read_only = true;
+        Image seen = Image::open(ioctx, looking);
+        const bool suspected = !left_behind(seen).empty();
+        seen.close();
+        if (!suspected) {
+            return false;
+        }
         Image image = Image::open(ioctx, options);
         const bool any = release_left_behind(image, released(image));
         image.close();

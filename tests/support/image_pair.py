@@ -200,8 +200,6 @@ class Disk:
 
         What was never written of an encrypted object that is there, decrypts to anything.
         """
-        if self.encryption is not None and step.kind in ("discard", "write_zeroes"):
-            return step._replace(kind="write", seed=0)
         return step
 
     def resize(self, number: int, size: int) -> None:
