@@ -23,7 +23,7 @@ from rbd.testing import (
     local,
 )
 from rbd.testing.ports import LOOPBACK, PortReservation
-from support.daemons import gone, processes
+from support.daemons import eventually, gone, processes
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,32 @@ def test_memstore_survives_a_clean_stop() -> None:
         cluster.start_osd(0)
         cluster.start_osd(0)  # it runs: nothing to do
         assert cluster.rbd("ls").split() == ["kept"]
+
+
+def used(cluster: LocalCluster) -> int:
+    """The bytes that the OSD counts, some of which the maps of the cluster take."""
+    socket = next(Path(cluster.directory).glob("**/osd.0.asok"))
+    told = subprocess.run(
+        ["ceph", "--admin-daemon", str(socket), "perf", "dump"],
+        env=cluster.env,
+        check=True,
+        capture_output=True,
+    )
+    count: int = json.loads(told.stdout)["osd"]["stat_bytes_used"]
+    return count
+
+
+def test_memstore_counts_what_many_write_at_once() -> None:
+    """One that counts too little is full once it is empty: less than nothing is a large number."""
+    count, size = 10_000, 1 << 16
+    with LocalCluster() as cluster, cluster.connect() as rados, rados.open_ioctx("rbd") as ioctx:
+        assert eventually(lambda: used(cluster) > 0)
+        for submit in (lambda name: ioctx.aio_write_full(name, bytes(size)), ioctx.aio_remove):
+            pending = [submit(f"object-{number}") for number in range(count)]
+            for completion in pending:
+                completion.wait_for_complete()
+                assert completion.get_return_value() == 0
+        assert eventually(lambda: 0 < used(cluster) < size), used(cluster)
 
 
 def test_second_copy_serves_while_an_osd_is_dead() -> None:
