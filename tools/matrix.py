@@ -72,7 +72,7 @@ SET_UP = ". tools/setup.sh; setup"
 WORKER = ["-n", "1", "-p", "no:cacheprovider"]
 
 # The tests of the repository rather than of the package; they need its tools.
-LEFT_OUT = ["benchmarks", "checks", "coverage", "docs", "manual", "matrix", "typed"]
+LEFT_OUT = ["benchmarks", "checks", "coverage", "docs", "habits", "manual", "matrix", "typed"]
 
 
 def make_sdist(directory: Path) -> Path:

@@ -94,12 +94,13 @@ class Stage:
             self.client.get_fsid()
             # A context may have been set to other objects or another snapshot.
             rbd.Image(self.ioctx, self.image.get_name(), read_only=True).close()
+            self.ioctx.write_full("stage", b"x")
             return bool(
                 self.ioctx.get_namespace() == ""
                 and self.image.size() == SIZE
                 and self.image.write(b"x", 0) == 1
             )
-        except (rbd.Error, AttributeError):
+        except (rbd.Error, rbd.rados.Error, AttributeError):
             return False
 
     def heal(self) -> None:
