@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "../support/define.hpp"
 #include "../support/errors.hpp"
@@ -22,22 +24,42 @@ std::string path_of(const py::object& path) {
     return convert_name(checked(PyOS_FSPath(path.ptr())));
 }
 
-void set_option(Cluster& self, const std::string& option, const py::handle& value) {
-    // It may be a key.
+// It may be a key.
+Secret option_value(const py::handle& value) {
     Secret secret = convert_secret(value, "surrogateescape");
     if (std::strlen(secret.data()) != secret.size()) {
         throw py::value_error("the value must not contain NUL");
     }
+    return secret;
+}
+
+void set_option(Cluster& self, const std::string& option, const py::handle& value) {
+    Secret secret = option_value(value);
     without_gil([&] { self.set(option, secret.data()); });
 }
 
-void set_options(Cluster& self, const py::object& options) {
+using Options = std::vector<std::pair<std::string, Secret>>;
+
+// Those of a mapping, or of None; TypeError calls it `name`.
+Options options_of(const py::object& options, const char* name) {
+    Options found;
     if (options.is_none()) {
-        return;
+        return found;
+    }
+    if (PyMapping_Check(options.ptr()) == 0 || !py::hasattr(options, "items")) {
+        throw py::type_error(std::string(name) + " must be a mapping or None, not " +
+                             Py_TYPE(options.ptr())->tp_name);
     }
     for (py::handle item : py::iter(options.attr("items")())) {
         auto pair = py::cast<py::sequence>(item);
-        set_option(self, convert_name(py::object(pair[0])), py::object(pair[1]));
+        found.emplace_back(convert_name(py::object(pair[0])), option_value(py::object(pair[1])));
+    }
+    return found;
+}
+
+void set_options(Cluster& self, const Options& options) {
+    for (const auto& [option, value] : options) {
+        without_gil([&, &option = option, &value = value] { self.set(option, value.data()); });
     }
 }
 
@@ -98,12 +120,14 @@ void construct(py::detail::value_and_holder& holder, const py::object& rados_id,
     const std::string client = name_of_client(rados_id, name);
     const std::optional<std::string> file = file_of(conffile);
     const std::string cluster = clustername.is_none() ? "" : convert_name(clustername);
+    const Options defaults = options_of(conf_defaults, "conf_defaults");
+    const Options options = options_of(conf, "conf");
     auto made = std::make_unique<Cluster>(make(cluster, client, flags, context));
-    set_options(*made, conf_defaults);
+    set_options(*made, defaults);
     if (file) {
         read_file(*made, *file);
     }
-    set_options(*made, conf);
+    set_options(*made, options);
     py::object self = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(holder.inst));
     self.attr("rados_id") = rados_id;
     self.attr("clustername") = cluster.empty() ? py::object(py::str("ceph")) : text(cluster);

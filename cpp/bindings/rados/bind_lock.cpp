@@ -22,6 +22,9 @@ std::optional<std::chrono::microseconds> duration_of(const py::object& duration)
         throw py::error_already_set();
     }
     constexpr double most = 2147483647;
+    if (std::isnan(seconds)) {
+        throw py::value_error("duration must be a number of seconds, not nan");
+    }
     if (!(seconds >= 0 && seconds <= most)) {
         PyErr_SetString(PyExc_OverflowError, "duration must be 0 to 2147483647 seconds");
         throw py::error_already_set();

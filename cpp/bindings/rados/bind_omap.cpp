@@ -33,6 +33,10 @@ py::object decode() {
 
 OmapIterator iterator_of(const py::object& ioctx, const py::object& key_type,
                          std::shared_ptr<topics::omap::Result> result) {
+    if (!key_type.is_none() && PyCallable_Check(key_type.ptr()) == 0) {
+        throw py::type_error("omap_key_type must be callable or None, not " +
+                             std::string(Py_TYPE(key_type.ptr())->tp_name));
+    }
     OmapIterator iterator;
     iterator.ioctx = ioctx;
     py::object usual = decode();
@@ -215,6 +219,10 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
         m, "OmapIterator",
         "The entries that an operation has read: pairs of a key and a value in bytes.");
     define_init(iterator, py::init([](const py::object& context, const py::object& omap_key_type) {
+                    if (!py::isinstance<IoCtx>(context)) {
+                        throw py::type_error("ioctx must be an rbd.rados.Ioctx, not " +
+                                             std::string(Py_TYPE(context.ptr())->tp_name));
+                    }
                     return iterator_of(context, omap_key_type, nullptr);
                 }),
                 "Ioctx.get_omap_vals() and its like make one.", py::arg("ioctx"),

@@ -123,8 +123,9 @@ void Watch::close() {
     const int result = end();
     // With the object, its watches went.
     if (result != -ENOENT) {
-        rbdxx::check<RadosError>(
-            result, [&] { return "error ending the watch of object " + quoted(object_); });
+        rbdxx::check<RadosError>(result, [&] {
+            return "error ending the watch of " + ioctx_.use().state().object(object_);
+        });
     }
 }
 

@@ -158,8 +158,8 @@ class AsyncIoctx(Closing, Twin):
 
         Implements: rados_aio_read_op_operate, rados_read_op_omap_get_vals2
         """
-        if max_return is not None and max_return < 0:
-            raise OverflowError(f"max_return must not be negative, not {max_return}")
+        if max_return is not None and not 0 <= max_return < 2**64:
+            raise OverflowError(f"max_return must be 0 to 2**64 - 1, not {max_return}")
         found: Dict[str, bytes] = {}
         while max_return is None or len(found) < max_return:
             wanted = _OMAP_PAGE if max_return is None else max_return - len(found)

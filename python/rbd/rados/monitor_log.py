@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
-if TYPE_CHECKING:
-    from ._bound import Rados
+from ._bound import Rados
 
 
 class MonitorLog:
@@ -24,6 +23,8 @@ class MonitorLog:
     def __init__(
         self, cluster: Rados, level: str, callback: Callable[..., object], arg: Any
     ) -> None:
+        if not isinstance(cluster, Rados):
+            raise TypeError(f"cluster must be an rbd.rados.Rados, not {type(cluster).__name__}")
         self.level = level
         self.callback = callback
         self.arg = arg

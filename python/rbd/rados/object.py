@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import operator
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, TypeVar, cast
 
+from ._bound import Ioctx
 from .exceptions import ObjectStateError
 
 if TYPE_CHECKING:
     from ..types import AnyBuffer, Text
-    from ._bound import Ioctx, XattrIterator
+    from ._bound import XattrIterator
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -49,6 +51,13 @@ def set_object_namespace(func: _Function) -> _Function:
     return cast(_Function, with_namespace)
 
 
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be str or bytes, not {type(value).__name__}")
+    if (b"\0" if isinstance(value, bytes) else "\0") in value:  # type: ignore[operator]
+        raise ValueError(f"{name} must not contain NUL")
+
+
 class Object:
     """An object of a pool: its name, where it is, and a position at which it is read and written.
 
@@ -72,6 +81,12 @@ class Object:
         locator_key: Optional[Text] = None,
         nspace: Optional[Text] = None,
     ) -> None:
+        if not isinstance(ioctx, Ioctx):
+            raise TypeError(f"ioctx must be an rbd.rados.Ioctx, not {type(ioctx).__name__}")
+        _require_text("key", key)
+        for name, value in (("locator_key", locator_key), ("nspace", nspace)):
+            if value is not None:
+                _require_text(name, value)
         self.ioctx = ioctx
         self.key = key
         self.locator_key = locator_key
@@ -118,7 +133,10 @@ class Object:
     def seek(self, position: int) -> None:
         """Set the position, in bytes from the object's beginning."""
         self.require_object_exists()
-        self.offset = position
+        number = operator.index(position)
+        if not 0 <= number < 2**64:
+            raise OverflowError(f"position must be 0 to 2**64 - 1, not {number}")
+        self.offset = number
 
     def remove(self) -> None:
         """Remove the object. Raises ObjectNotFound; later calls raise ObjectStateError."""
