@@ -73,7 +73,10 @@ def shim_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shimmed(shim_library: Path, where: Tuple[str, str, str, str]) -> Callable[..., Any]:
-    """Runs a function of a test in a process of its own, over the shim; `where` comes first."""
+    """Runs a function of a test in a process of its own, over the shim; `where` comes first.
+
+    `rados`: over the shim's librados too.
+    """
     info = rbd.library_info()
     env = {
         "RBD_LIBRARY": str(shim_library),
@@ -82,9 +85,15 @@ def shimmed(shim_library: Path, where: Tuple[str, str, str, str]) -> Callable[..
     }
 
     def run(
-        function: Callable[..., Any], *arguments: Any, missing: str = "", **options: Any
+        function: Callable[..., Any],
+        *arguments: Any,
+        missing: str = "",
+        rados: bool = False,
+        **options: Any,
     ) -> Any:
         own = {**env, "FAKERBD_MISSING": missing}
+        if rados:
+            own["RADOS_LIBRARY"] = ""
         return isolated.run(function, where, *arguments, env=own, **options)
 
     return run

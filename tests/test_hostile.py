@@ -24,6 +24,7 @@ from support import (
     hostile_arguments,
     isolated,
     memory_usage,
+    rados_rows,
 )
 from support.image_kinds import KINDS
 from support.location import LIMIT, SOAK, Where, in_thread, open_all
@@ -32,7 +33,8 @@ EXAMPLES = 60 if SOAK else 1
 
 
 @pytest.mark.timeout(LIMIT + 60)
-def test_every_argument_of_every_method(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["images", "rados"])
+def test_every_argument_of_every_method(tmp_path: Path, part: str) -> None:
     note = tmp_path / "note"
     seed = secrets.randbits(32)
     limit = LIMIT if SOAK else 110
@@ -41,6 +43,7 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
         str(note),
         seed,
         EXAMPLES,
+        part,
         timeout=limit,
         watched=False,
         development=False,
@@ -50,7 +53,7 @@ def test_every_argument_of_every_method(tmp_path: Path) -> None:
     assert outcome.status == 0, f"seed {seed}, last call: {last}\n{outcome}"
     answer = outcome.answer
     assert answer["wrong"] == {}, f"seed {seed}"
-    assert answer["methods"] > 200
+    assert answer["methods"] > 150
     assert answer["calls"] > answer["methods"]
     assert answer["raised"] > answer["calls"] // 4
     assert answer["peak_kib"] < hostile_arguments.MEMORY * memory_usage.LEEWAY, f"seed {seed}"
@@ -96,6 +99,11 @@ def test_extremes_on_each_kind_of_image(
     assert outcome.answer["wrong"] == {}, f"{kind}, seed {seed}"
     assert outcome.answer["raised"] > outcome.answer["calls"] // 4
     figures.note("extreme calls", outcome.answer["calls"])
+
+
+def test_every_rados_class_is_attacked() -> None:
+    names = {name for name, _ in rados_rows.classes()}
+    assert {*hostile_arguments.RADOS_SUBJECTS} == names
 
 
 def test_the_driver_finds_what_is_wrong() -> None:

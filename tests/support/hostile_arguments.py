@@ -28,7 +28,7 @@ import rbd.aio
 import rbd.rados
 import rbd.transfer
 from rbd.testing import LocalCluster
-from support import memory_usage, public_surface
+from support import memory_usage, public_surface, rados_rows
 
 SIZE = 8 << 20
 #: How long one call may take, in seconds, before it counts as a hang.
@@ -204,6 +204,50 @@ def hostile(stage: Stage) -> st.SearchStrategy[Any]:
     )
 
 
+def _watch(stage: Stage) -> Any:
+    stage.ioctx.write_full("stage", b"x")
+    return stage.ioctx.watch("stage", print)
+
+
+def _attributes(stage: Stage) -> Any:
+    stage.ioctx.set_xattr("stage", "name", b"value")
+    return stage.ioctx.get_xattrs("stage")
+
+
+def _entries(stage: Stage) -> Any:
+    with rbd.rados.WriteOpCtx() as op:
+        stage.ioctx.set_omap(op, ("a",), (b"1",))
+        stage.ioctx.operate_write_op(op, "stage")
+    op = rbd.rados.ReadOp().create()
+    found, _ = stage.ioctx.get_omap_vals(op, "", "", -1)
+    stage.ioctx.operate_read_op(op, "stage")
+    return found
+
+
+#: What the methods of each class of rbd.rados, and of rbd.aio beside them, are called on.
+RADOS_SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
+    "AsyncIoctx": lambda stage: rbd.aio.AsyncIoctx(stage.ioctx),
+    "AsyncRados": lambda stage: rbd.aio.AsyncRados(stage.client),
+    "Completion": lambda stage: stage.ioctx.aio_write_full("stage", b"x"),
+    "Ioctx": lambda stage: stage.ioctx,
+    "MonitorLog": lambda stage: rbd.rados.MonitorLog(stage.client, "warn", print, None),
+    "Object": lambda stage: rbd.rados.Object(stage.ioctx, "stage"),
+    "ObjectIterator": lambda stage: stage.ioctx.list_objects(),
+    "OmapIterator": _entries,
+    "OpCtx": lambda _: rbd.rados.OpCtx(),
+    "Rados": lambda stage: stage.client,
+    "ReadOp": lambda _: rbd.rados.ReadOp().create(),
+    "ReadOpCtx": lambda _: rbd.rados.ReadOpCtx().create(),
+    "Snap": lambda stage: rbd.rados.Snap(stage.ioctx, "snap", 1),
+    "SnapIterator": lambda stage: stage.ioctx.list_snaps(),
+    "Version": lambda _: rbd.rados.Version(1, 2, 3),
+    "Watch": _watch,
+    "WriteOp": lambda _: rbd.rados.WriteOp().create(),
+    "WriteOpCtx": lambda _: rbd.rados.WriteOpCtx().create(),
+    "XattrIterator": _attributes,
+}
+
+
 def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     """Everything public that can be called: a name, and what gives the callable."""
 
@@ -214,8 +258,8 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     yield from of("RBD", rbd.RBD)
     yield from of("Image", lambda: stage.image)
     yield from of("Group", lambda: stage.group)
-    yield from of("Ioctx", lambda: stage.ioctx)
-    yield from of("Rados", lambda: stage.client)
+    for name, make in RADOS_SUBJECTS.items():
+        yield from of(f"rados.{name}", lambda m=make: m(stage))
     yield from of("new Rados", lambda: rbd.rados.Rados(rados_id="nobody", conffile=None))
     yield from of("Completion", lambda: stage.image.aio_flush(print))
     yield from of("Extents", lambda: stage.image.diff())
@@ -228,25 +272,18 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
         return stage.loop.run_until_complete(open_one())
 
     yield from of("AsyncImage", wrapped)
-    yield from of("AsyncIoctx", lambda: rbd.aio.AsyncIoctx(stage.ioctx))
-    yield from of("WriteOp", lambda: rbd.rados.WriteOp().create())
-    yield from of("ReadOp", lambda: rbd.rados.ReadOp().create())
-    yield from of("Object", lambda: rbd.rados.Object(stage.ioctx, "stage"))
-    yield from of("rados.Completion", lambda: stage.ioctx.aio_write_full("stage", b"x"))
-
-    def watch() -> Any:
-        stage.ioctx.write_full("stage", b"x")
-        return stage.ioctx.watch("stage", print)
-
-    yield from of("rados.Watch", watch)
     for name in rbd.transfer.__all__:
         yield f"transfer.{name}", lambda n=name: getattr(rbd.transfer, n)
     for function in (rbd.connect, rbd.open, rbd.supports, rbd.make_ex, rbd.aio.open):
         yield f"{function.__module__}.{function.__name__}", lambda f=function: f
     for cls in (rbd.Image, rbd.Group, rbd.ImageArray, rbd.rados.Rados, rbd.ImageNotFound):
         yield cls.__name__, lambda c=cls: c
-    for cls in (rbd.rados.MonitorLog, rbd.rados.Object, rbd.aio.AsyncIoctx, rbd.rados.Watch):
-        yield cls.__name__, lambda c=cls: c
+    for name, cls in rados_rows.classes():
+        yield f"rados.{name}()", lambda c=cls: c
+    for name in rbd.rados.__all__:
+        value = getattr(rbd.rados, name)
+        if callable(value) and not isinstance(value, type):
+            yield f"rados.{name}", lambda v=value: v
 
 
 def tame(parameter: str, value: Any) -> Any:
@@ -324,16 +361,21 @@ def unfit(error: BaseException) -> str:
     return ""
 
 
-def drive(note: str, seed: int, examples: int) -> Dict[str, Any]:
-    """Calls everything with everything, a few examples for each parameter; for a process."""
+def drive(note: str, seed: int, examples: int, part: str) -> Dict[str, Any]:
+    """Calls everything with everything, a few examples for each parameter; for a process.
+
+    `part`: "rados" for what is of rbd.rados, "images" for the rest.
+    """
     os.chdir(tempfile.mkdtemp())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     chosen = random.Random(seed)
     # A call that waits for a daemon that is not coming has an end.
-    with LocalCluster(conf={"rados_osd_op_timeout": 30, "rados_mon_op_timeout": 30}) as cluster:
+    with LocalCluster(conf={"rados_osd_op_timeout": 30, "rados_mon_op_timeout": 5}) as cluster:
         stage = Stage(cluster)
         run = Run(stage, note)
-        targets = list(subjects(stage))
+        targets = [
+            one for one in subjects(stage) if one[0].startswith("rados.") == (part == "rados")
+        ]
         chosen.shuffle(targets)
         for what, get in targets:
             parameters = public_surface.parameters(get()) or []

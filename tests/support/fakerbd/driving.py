@@ -95,6 +95,13 @@ PAIRS = [
     (["rbd_aio_create_completion"], "rbd_aio_release"),
     (["rbd_update_watch"], "rbd_update_unwatch"),
     (["rbd_quiesce_watch"], "rbd_quiesce_unwatch"),
+    (["rados_ioctx_create", "rados_ioctx_create2"], "rados_ioctx_destroy"),
+    (["rados_aio_create_completion", "rados_aio_create_completion2"], "rados_aio_release"),
+    (["rados_create_write_op"], "rados_release_write_op"),
+    (["rados_create_read_op"], "rados_release_read_op"),
+    (["rados_nobjects_list_open"], "rados_nobjects_list_close"),
+    (["rados_getxattrs"], "rados_getxattrs_end"),
+    (["rados_watch3"], "rados_unwatch2"),
 ]
 
 

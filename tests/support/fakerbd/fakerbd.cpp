@@ -1,9 +1,9 @@
-// A librbd that fails on demand: every function of the ABI table, each passing its call on to the
-// real library unless a fault is armed for it. For tests only.
+// A librbd, and a librados, that fail on demand: every function of the ABI table, each passing its
+// call on to the real library unless a fault is armed for it. For tests only.
 //
 // RBD_LIBRARY names this file. FAKERBD_REAL is the library behind it (librbd.so.1), FAKERBD_MISSING
 // a comma-separated list of functions that are to look absent; FAKERBD_SLOW is how many
-// milliseconds loading it takes.
+// milliseconds loading it takes. Its librados is used where RADOS_LIBRARY names no other.
 #include <rbdxx/abi/types.hpp>
 
 #include <dlfcn.h>
@@ -30,6 +30,7 @@ namespace fake {
 
 enum Index {
 #define RBDXX_FUNCTION(release, result, name, parameters) index_##name,
+#include <rbdxx/abi/librados.def>
 #include <rbdxx/abi/librbd.def>
 #undef RBDXX_FUNCTION
     function_count
@@ -37,6 +38,7 @@ enum Index {
 
 const char* const names[] = {
 #define RBDXX_FUNCTION(release, result, name, parameters) #name,
+#include <rbdxx/abi/librados.def>
 #include <rbdxx/abi/librbd.def>
 #undef RBDXX_FUNCTION
 };
@@ -100,10 +102,18 @@ bool missing(const char* name) {
     return ("," + std::string(list) + ",").find("," + std::string(name) + ",") != std::string::npos;
 }
 
-// Without these a process could neither clean up nor tell what it runs on.
+// Without these a process could neither clean up nor tell what it runs on. librados answers the last
+// three from memory, for the text of each error.
 bool spared(int index) {
     return index == index_rbd_close || index == index_rbd_aio_is_complete ||
-           index == index_rbd_aio_wait_for_complete;
+           index == index_rbd_aio_wait_for_complete || index == index_rados_aio_is_complete ||
+           index == index_rados_aio_get_return_value || index == index_rados_ioctx_get_pool_name ||
+           index == index_rados_ioctx_get_namespace || index == index_rados_ioctx_get_id;
+}
+
+// librados removes a watch whatever it then answers: an error comes after the real call.
+constexpr bool ends(int index) {
+    return index == index_rados_unwatch2;
 }
 
 bool spoils_counts(int kind) {
@@ -241,12 +251,16 @@ struct Stub<Result(Args...), index> {
         if (fault.kind == kind_delay) {
             std::this_thread::sleep_for(std::chrono::milliseconds(fault.value));
         }
-        if constexpr (index == index_rbd_close) {
+        if constexpr (index == index_rbd_close || index == index_rados_shutdown) {
             lateness.drain();
         }
         if constexpr (answers_code) {
-            // Success without a handle is no answer that librbd could give.
-            constexpr bool makes_handle = (std::is_same_v<Args, void**> || ...);
+            // Success without a handle is no answer that the library could give, and none of
+            // librados is a count of what is not there.
+            constexpr bool points = index < index_rbd_version &&
+                                    ((std::is_same_v<Args, char**> || ...) ||
+                                     (std::is_same_v<Args, const char**> || ...));
+            constexpr bool makes_handle = points || (std::is_same_v<Args, void**> || ...);
             if (makes_handle &&
                 (fault.kind == kind_sizes || (fault.kind == kind_error && fault.value == 0))) {
                 return -EIO;
@@ -255,7 +269,7 @@ struct Stub<Result(Args...), index> {
                 (spoil_count(args, fault), ...);
                 return fault.kind == kind_sizes ? 0 : -ERANGE;
             }
-            Result result = fault.kind == kind_error ? 0 : pass_on(args...);
+            Result result = fault.kind == kind_error && !ends(index) ? 0 : pass_on(args...);
             if (fault.kind == kind_linger) {
                 std::this_thread::sleep_for(std::chrono::milliseconds(fault.value));
             }
@@ -277,7 +291,8 @@ struct Stub<Result(Args...), index> {
     }
 
     static Result pass_on(Args... args) {
-        if constexpr (index == index_rbd_aio_create_completion) {
+        if constexpr (index == index_rbd_aio_create_completion ||
+                      index == index_rados_aio_create_completion2) {
             return create_completion(args...);
         } else if constexpr (index == index_rbd_aio_get_arg) {
             return argument_of(args...);
@@ -309,6 +324,10 @@ struct Stub<Result(Args...), index> {
                            ? nullptr
                            : dlsym(real_library, names[index]);
         real = reinterpret_cast<Result (*)(Args...)>(symbol);
+        if (index == index_rados_create2) {
+            // Its address tells which librados there is: the real one.
+            return real;
+        }
         return symbol != nullptr ? &call : nullptr;
     }
 };
@@ -338,6 +357,7 @@ using Pointer = Signature*;
     }                                                                                  \
     extern "C" __attribute__((visibility("default"), ifunc("fakerbd_resolve_" #name))) \
     result name parameters;
+#include <rbdxx/abi/librados.def>
 #include <rbdxx/abi/librbd.def>
 #undef RBDXX_FUNCTION
 
