@@ -171,11 +171,42 @@ def test_blocklist(rbd_cluster: Any, cluster: rados.Rados) -> None:
     victim.shutdown()
 
 
-def test_errors_pickle() -> None:
-    for cls in (rados.ObjectNotFound, rados.IoctxStateError, rados.TimedOut):
-        error = pickle.loads(pickle.dumps(cls("m", errno=3)))
-        assert type(error) is cls
-        assert str(error) == str(cls("m", errno=3))
+ERRORS = sorted(
+    name
+    for name in rados.__all__
+    if isinstance(getattr(rados, name), type) and issubclass(getattr(rados, name), rados.Error)
+)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_pickle(name: str) -> None:
+    cls = getattr(rados, name)
+    error = pickle.loads(pickle.dumps(cls("m", errno=3)))
+    assert type(error) is cls
+    assert (str(error), error.errno) == (str(cls("m", errno=3)), 3)
+
+
+def test_what_an_error_has_beside_its_errno_pickles() -> None:
+    error = pickle.loads(pickle.dumps(rados.ExtendMismatch("m", 4099, 4)))
+    assert (error.errno, error.offset) == (4099, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "twin"),
+    {
+        "PermissionError": PermissionError,
+        "PermissionDeniedError": PermissionError,
+        "ObjectNotFound": FileNotFoundError,
+        "ObjectExists": FileExistsError,
+        "IOError": OSError,
+        "InterruptedOrTimeoutError": InterruptedError,
+        "TimedOut": TimeoutError,
+        "NotConnected": ConnectionError,
+        "ConnectionShutdown": ConnectionError,
+    }.items(),
+)
+def test_errors_are_the_builtin_twins(name: str, twin: type) -> None:
+    assert issubclass(getattr(rados, name), twin)
 
 
 def test_repr_tells_no_secret(cluster: rados.Rados) -> None:
