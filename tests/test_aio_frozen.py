@@ -31,6 +31,12 @@ async def consume(stream: Any) -> None:
         pass
 
 
+async def write_objects(ioctx: Any, count: int, size: int) -> None:
+    objects = rbd.aio.AsyncIoctx(ioctx)
+    data = b"x" * size
+    await many(objects.write_full(f"{size}.{index}", data) for index in range(count))
+
+
 #: One call of each kind, which has to ask an OSD, and many at a time.
 CALLS: Dict[str, Call] = {
     "write": lambda image, _: image.write(b"x" * 4096, 0),
@@ -65,9 +71,22 @@ CALLS: Dict[str, Call] = {
     "list": lambda _, ioctx: rbd.aio.RBD().list(ioctx),
     "create": lambda _, ioctx: rbd.aio.RBD().create(ioctx, "other", SIZE),
     "group": lambda _, ioctx: rbd.aio.Group(ioctx, "none").list_images(),
+    # More than librados lets be in flight over a connection, in number and in bytes.
+    "many objects": lambda _, ioctx: write_objects(ioctx, 3000, 64),
+    "large objects": lambda _, ioctx: write_objects(ioctx, 40, 4 << 20),
     "read an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).read("object"),
     "write an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).write_full("object", b"x"),
 }
+
+
+async def written(objects: rbd.aio.AsyncIoctx, name: str, size: int) -> None:
+    """Wait until an object is there in its whole size."""
+    for _ in range(600):
+        with contextlib.suppress(rbd.rados.ObjectNotFound):
+            if (await objects.stat(name))[0] == size:
+                return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{name} was not written")
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +141,10 @@ def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, change
             # All goes on afterwards.
             await asyncio.wait_for(image.read(0, 4096), 60)
             assert await asyncio.wait_for(image.size(), 60) >= SIZE
+            # Those whose waiting task was cancelled were made all the same.
+            objects = rbd.aio.AsyncIoctx(ioctx)
+            for name, size in (("64.2999", 64), (f"{4 << 20}.39", 4 << 20)):
+                await written(objects, name, size)
         finally:
             await asyncio.wait_for(image.close(), 60)
 

@@ -59,6 +59,49 @@ def test_many_at_once(ioctx: rados.Ioctx) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("limit", [2, 40])
+@pytest.mark.parametrize("beside_image", [False, True])
+def test_more_than_the_connection_takes(
+    rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any, limit: int, beside_image: bool
+) -> None:
+    """What waits for librados's own limits is submitted in order, and refused as ever."""
+    name = rbd_image.get_name()
+    conf = {"objecter_inflight_ops": str(limit)}
+    with rbd.connect(rbd_cluster.conffile, conf=conf) as cluster:
+        ioctx = cluster.open_ioctx(rbd_ioctx.get_pool_name())
+        ioctx.set_namespace("limited")
+        image = None
+        if beside_image:
+            ioctx.set_namespace(rbd_ioctx.get_namespace())
+            image = rbd.Image(ioctx, name, read_only=True)
+            ioctx.set_namespace("limited")
+
+        async def main() -> None:
+            objects = rbd.aio.AsyncIoctx(ioctx)
+            calls = [objects.append("log", b"%04d" % index) for index in range(300)]
+            assert await asyncio.gather(*calls) == [4] * 300
+            found = await objects.read("log", 4 * 300)
+            assert found == b"".join(b"%04d" % index for index in range(300))
+            with rados.WriteOpCtx() as op:
+                op.remove()
+                last = objects.operate_write_op(op, "log")
+                reads = [objects.read("none", 1) for _ in range(100)]
+                results = await asyncio.gather(last, *reads, return_exceptions=True)
+            assert results[0] is None
+            for error in results[1:]:
+                assert isinstance(error, rados.ObjectNotFound)
+                assert "object 'none' in pool" in str(error)
+            pending = [asyncio.ensure_future(objects.write_full("last", b"x")) for _ in range(100)]
+            await asyncio.sleep(0)
+            # Waits for all of them.
+            ioctx.close()
+            await asyncio.gather(*pending)
+
+        asyncio.run(main())
+        if image is not None:
+            image.close()
+
+
 def test_omap(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)

@@ -92,6 +92,63 @@ void Librbd::require(const abi::Functions& functions) {
     functions.rbd_aio_release.require();
 }
 
+namespace {
+
+// How long the thread of a lane waits for more.
+constexpr std::chrono::seconds lane_rest(1);
+
+}  // namespace
+
+bool Lane::enter(uint64_t bytes, bool shared) noexcept {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const bool idle = waiting_.empty() && !submitting_;
+    const bool room = calls_ == 0 || ((most_calls_ == 0 || calls_ < most_calls_) &&
+                                      (most_bytes_ == 0 || bytes_ + bytes <= most_bytes_));
+    if (shared || !idle || !room) {
+        return false;
+    }
+    ++calls_;
+    bytes_ += bytes;
+    return true;
+}
+
+void Lane::later(uint64_t bytes, std::function<void()> submit) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    waiting_.push_back(std::move(submit));
+    if (!running_) {
+        try {
+            std::thread([self = shared_from_this()] { self->run(); }).detach();
+        } catch (...) {
+            waiting_.pop_back();
+            throw;
+        }
+        running_ = true;
+    }
+    ++calls_;
+    bytes_ += bytes;
+    changed_.notify_one();
+}
+
+void Lane::done(uint64_t bytes) noexcept {
+    std::lock_guard<std::mutex> lock(mutex_);
+    --calls_;
+    bytes_ -= bytes;
+}
+
+void Lane::run() noexcept {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (changed_.wait_for(lock, lane_rest, [this] { return !waiting_.empty(); })) {
+        const std::function<void()> submit = std::move(waiting_.front());
+        waiting_.pop_front();
+        submitting_ = true;
+        lock.unlock();
+        submit();
+        lock.lock();
+        submitting_ = false;
+    }
+    running_ = false;
+}
+
 void Operation::begin(QueuePointer queue, std::shared_ptr<Handle> handle) {
     handle->enter();
     handle_ = std::move(handle);
@@ -110,6 +167,10 @@ void Operation::completed(ssize_t result) noexcept {
     result_.store(result, std::memory_order_relaxed);
     // The operation may be gone as soon as it is in the queue, and its share of the queue with it.
     QueuePointer queue = std::move(queue_);
+    if (lane_ != nullptr) {
+        lane_->done(bytes_);
+        lane_.reset();
+    }
     if (leaves_early_) {
         // The consumer drops the share itself: the last one may end the connection.
         left_ = true;

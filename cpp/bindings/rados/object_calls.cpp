@@ -19,6 +19,7 @@ namespace aio = topics::aio;
 using Queue = engine::QueuePointer;
 
 struct ObjectOperation : LoopOperation {
+    ObjectOperation() { never_wait(); }
     // What the future is to get of a call that succeeded.
     virtual py::object found() { return py::none(); }
     py::object value() final {

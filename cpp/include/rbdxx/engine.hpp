@@ -2,6 +2,7 @@
 //
 //   Call       one call of a C library, from its submission until the library has completed it
 //   Operation  a Call that keeps a handle open, and reports to a Queue
+//   Lane       submits the calls over one connection, so that nobody waits for the library
 //   Work       what a thread waits for, and may abandon; then a Queue owns it
 //
 // Memory that the library may still write to is never freed: an Operation lives until it is taken
@@ -14,6 +15,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -89,6 +92,38 @@ private:
 };
 
 using QueuePointer = std::shared_ptr<Queue>;
+
+// The submissions over one connection of a library that makes a thread wait if too much is in
+// flight. What is submitted while little is in flight goes at once, in the caller's thread; the
+// rest goes in order, in a thread of the lane's, which ends a moment after the last. Thread-safe.
+class Lane : public std::enable_shared_from_this<Lane> {
+public:
+    // How much is in flight over the lane until it submits in its own thread; 0: no limit.
+    Lane(uint64_t most_calls, uint64_t most_bytes)
+        : most_calls_(most_calls), most_bytes_(most_bytes) {}
+
+    // Whether the caller may submit a call that moves `bytes`: it is counted until done(). Not
+    // where `shared`: others, who are not counted, use the connection.
+    bool enter(uint64_t bytes, bool shared) noexcept;
+    // Has the lane's thread run `submit`, which must not throw; counted likewise. Throws
+    // std::system_error where there is no thread for it.
+    void later(uint64_t bytes, std::function<void()> submit);
+    // A call that was counted has completed, or was refused. Any thread.
+    void done(uint64_t bytes) noexcept;
+
+private:
+    void run() noexcept;
+
+    const uint64_t most_calls_;
+    const uint64_t most_bytes_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    uint64_t calls_ = 0;
+    uint64_t bytes_ = 0;
+    std::deque<std::function<void()>> waiting_;
+    bool submitting_ = false;  // the thread has taken one that it is not through with
+    bool running_ = false;     // there is a thread
+};
 
 // What both C libraries call in a thread of their own when a call has completed.
 using Completed = void (*)(void* completion, void* argument);
@@ -189,6 +224,10 @@ public:
     // Closes need not wait for this operation to be taken from its queue: it leaves its handle as
     // soon as it completes. To be called before it is submitted.
     void leave_early() noexcept { leaves_early_ = true; }
+    // Nobody is to wait where it is submitted, not even for the library to take it: the library's
+    // functions that know this submit it by a Lane. To be called before it is submitted.
+    void never_wait() noexcept { may_wait_ = false; }
+    bool may_wait() const noexcept { return may_wait_; }
     // Leaves the handle. For the thread that took it from its queue: the last one out closes the
     // image, which the library's threads must never do.
     void finish() noexcept;
@@ -246,6 +285,36 @@ public:
         withdraw();
     }
 
+    // As submit(), without ever waiting for the library, by a lane of the connection's. A call that
+    // is refused later completes with its answer. What `call` refers to must live until then.
+    template <class Kind, class Failure = Error, class Submit, class Describe>
+    void submit_by(const std::shared_ptr<Lane>& lane, uint64_t bytes, bool shared,
+                   QueuePointer queue, std::shared_ptr<Handle> handle,
+                   const typename Kind::Context& context, const Submit& call,
+                   const Describe& describe) {
+        const bool now = lane->enter(bytes, shared);
+        if (!now) {
+            begin<Kind>(std::move(queue), std::move(handle), context);
+        }
+        lane_ = lane;
+        bytes_ = bytes;
+        try {
+            if (now) {
+                submit<Kind, Failure>(std::move(queue), std::move(handle), context, call, describe);
+            } else {
+                lane->later(bytes, [this, &context, call] { submit_begun<Kind>(context, call); });
+            }
+        } catch (...) {
+            lane_.reset();
+            if (now) {
+                lane->done(bytes);
+            } else {
+                withdraw<Kind>(context);
+            }
+            throw;
+        }
+    }
+
     // The same for something that is no call of the library: complete() or withdraw() must follow.
     void begin(QueuePointer queue, std::shared_ptr<Handle> handle);
     void complete(ssize_t result) noexcept { completed(result); }
@@ -258,6 +327,9 @@ private:
     std::shared_ptr<Handle> handle_;
     std::atomic<ssize_t> result_{0};
     std::atomic<bool> complete_{false};
+    std::shared_ptr<Lane> lane_;  // that it was submitted by
+    uint64_t bytes_ = 0;
+    bool may_wait_ = true;
     bool leaves_early_ = false;
     bool left_ = false;  // handle_ keeps the memory alone
 };

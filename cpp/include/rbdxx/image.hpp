@@ -35,12 +35,19 @@ struct ImageState final : Handle {
           raw(image),
           cluster(std::move(parent)),
           lender(std::move(owner)),
-          label(std::move(what)) {}
+          label(std::move(what)) {
+        if (cluster != nullptr) {
+            ++cluster->others;
+        }
+    }
     ~ImageState() override;
     std::string describe() const override { return label; }
     int destroy() noexcept override;
     void release() noexcept override {
-        cluster.reset();
+        if (cluster != nullptr) {
+            --cluster->others;
+            cluster.reset();
+        }
         lender.reset();
     }
 

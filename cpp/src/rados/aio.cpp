@@ -2,7 +2,7 @@
 
 #include <rbdxx/error.hpp>
 
-#include <cerrno>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -16,15 +16,52 @@ void Librados::require(const Context& functions) {
 
 namespace {
 
-// `call(functions, ioctx, completion)`, on a context that `use` keeps open meanwhile.
+// Leaves as much for calls that are not counted, as those of other threads.
+constexpr uint64_t share = 4;
+
+// A share of an option's number; 0 if that is none, or 0.
+uint64_t share_of(const ClusterState& cluster, const char* option) {
+    const abi::Functions& functions = *cluster.functions;
+    char text[32] = {};
+    if (!functions.rados_conf_get ||
+        functions.rados_conf_get(cluster.raw, option, text, sizeof text) < 0) {
+        return 0;
+    }
+    const uint64_t number = std::strtoull(text, nullptr, 10);
+    return number > 0 && number < share ? 1 : number / share;
+}
+
+const std::shared_ptr<engine::Lane>& lane_of(ClusterState& cluster) {
+    std::call_once(cluster.lane_flag, [&] {
+        cluster.lane =
+            std::make_shared<engine::Lane>(share_of(cluster, "objecter_inflight_ops"),
+                                           share_of(cluster, "objecter_inflight_op_bytes"));
+    });
+    return cluster.lane;
+}
+
+// `call(functions, ioctx, completion)`, on a context that `use` keeps open meanwhile, or the
+// operation. It is kept for later, and so refers to nothing but what lives as long as that.
 template <class Call>
 void submit(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
             const Use<IoCtxState>& use, const std::string& object, const char* doing,
-            const Call& call) {
-    operation.submit<Librados, RadosError>(
-        std::move(queue), ioctx.state(), use.functions(),
-        [&](void* completion) -> ssize_t { return call(use.functions(), use.get(), completion); },
-        [&] { return std::string("error ") + doing + " " + use.state().object(object); });
+            uint64_t bytes, const Call& call) {
+    const abi::Functions& functions = use.functions();
+    auto submit = [&functions, raw = use.get(), call](void* completion) -> ssize_t {
+        return call(functions, raw, completion);
+    };
+    auto describe = [&] {
+        return std::string("error ") + doing + " " + use.state().object(object);
+    };
+    ClusterState* cluster = use.state().cluster.get();
+    if (operation.may_wait() || cluster == nullptr) {
+        operation.submit<Librados, RadosError>(std::move(queue), ioctx.state(), functions, submit,
+                                               describe);
+    } else {
+        operation.submit_by<Librados, RadosError>(lane_of(*cluster), bytes,
+                                                  cluster->others.load() > 0, std::move(queue),
+                                                  ioctx.state(), functions, submit, describe);
+    }
 }
 
 }  // namespace
@@ -32,15 +69,14 @@ void submit(engine::Operation& operation, engine::QueuePointer queue, const IoCt
 void read(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
           const std::string& object, char* data, std::size_t size, uint64_t offset) {
     auto use = ioctx.connected();
-    submit(operation, std::move(queue), ioctx, use, object, "reading",
-           [&](const auto& functions, auto io, auto completion) {
+    submit(operation, std::move(queue), ioctx, use, object, "reading", size,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
                if (size == 0) {
                    // librados takes it for the whole object, and writes that beyond the memory.
-                   return functions.rados_aio_stat(io, object.c_str(), completion, nullptr,
-                                                   nullptr);
+                   return functions.rados_aio_stat(io, key, completion, nullptr, nullptr);
                }
                const std::size_t asked = size < object::most_bytes ? size : object::most_bytes;
-               return functions.rados_aio_read(io, object.c_str(), completion, data, asked, offset);
+               return functions.rados_aio_read(io, key, completion, data, asked, offset);
            });
 }
 
@@ -48,9 +84,9 @@ void write(engine::Operation& operation, engine::QueuePointer queue, const IoCtx
            const std::string& object, const char* data, std::size_t size, uint64_t offset) {
     auto use = ioctx.connected();
     object::require_size(use, size, "writing to", object);
-    submit(operation, std::move(queue), ioctx, use, object, "writing to",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_write(io, object.c_str(), completion, data, size, offset);
+    submit(operation, std::move(queue), ioctx, use, object, "writing to", size,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_write(io, key, completion, data, size, offset);
            });
 }
 
@@ -58,9 +94,9 @@ void write_full(engine::Operation& operation, engine::QueuePointer queue, const 
                 const std::string& object, const char* data, std::size_t size) {
     auto use = ioctx.connected();
     object::require_size(use, size, "writing", object);
-    submit(operation, std::move(queue), ioctx, use, object, "writing",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_write_full(io, object.c_str(), completion, data, size);
+    submit(operation, std::move(queue), ioctx, use, object, "writing", size,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_write_full(io, key, completion, data, size);
            });
 }
 
@@ -68,9 +104,9 @@ void append(engine::Operation& operation, engine::QueuePointer queue, const IoCt
             const std::string& object, const char* data, std::size_t size) {
     auto use = ioctx.connected();
     object::require_size(use, size, "appending to", object);
-    submit(operation, std::move(queue), ioctx, use, object, "appending to",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_append(io, object.c_str(), completion, data, size);
+    submit(operation, std::move(queue), ioctx, use, object, "appending to", size,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_append(io, key, completion, data, size);
            });
 }
 
@@ -80,28 +116,27 @@ void write_same(engine::Operation& operation, engine::QueuePointer queue, const 
     auto use = ioctx.connected();
     object::require_size(use, size, "writing to", object);
     object::require_size(use, total, "writing to", object);
-    submit(operation, std::move(queue), ioctx, use, object, "writing to",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_writesame(io, object.c_str(), completion, data, size,
-                                                    total, offset);
+    submit(operation, std::move(queue), ioctx, use, object, "writing to", size,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_writesame(io, key, completion, data, size, total, offset);
            });
 }
 
 void remove(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
             const std::string& object) {
     auto use = ioctx.connected();
-    submit(operation, std::move(queue), ioctx, use, object, "removing",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_remove(io, object.c_str(), completion);
+    submit(operation, std::move(queue), ioctx, use, object, "removing", 0,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_remove(io, key, completion);
            });
 }
 
 void stat(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
           const std::string& object, object::Status* status) {
     auto use = ioctx.connected();
-    submit(operation, std::move(queue), ioctx, use, object, "getting the status of",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_stat(io, object.c_str(), completion, &status->size,
+    submit(operation, std::move(queue), ioctx, use, object, "getting the status of", 0,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_stat(io, key, completion, &status->size,
                                                &status->modified);
            });
 }
@@ -110,10 +145,9 @@ void compare(engine::Operation& operation, engine::QueuePointer queue, const IoC
              const std::string& object, const char* data, std::size_t size, uint64_t offset) {
     auto use = ioctx.connected();
     object::require_size(use, size, "comparing", object);
-    submit(operation, std::move(queue), ioctx, use, object, "comparing",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_cmpext(io, object.c_str(), completion, data, size,
-                                                 offset);
+    submit(operation, std::move(queue), ioctx, use, object, "comparing", 0,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               return functions.rados_aio_cmpext(io, key, completion, data, size, offset);
            });
 }
 
@@ -122,19 +156,20 @@ void set_xattr(engine::Operation& operation, engine::QueuePointer queue, const I
                std::size_t size) {
     auto use = ioctx.connected();
     object::require_size(use, size, "setting an attribute of", object);
-    submit(operation, std::move(queue), ioctx, use, object, "setting an attribute of",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_setxattr(io, object.c_str(), completion, name.c_str(),
-                                                   value, size);
+    submit(operation, std::move(queue), ioctx, use, object, "setting an attribute of", 0,
+           [=, key = object.c_str(), attribute = name.c_str()](const auto& functions, auto io,
+                                                               auto completion) {
+               return functions.rados_aio_setxattr(io, key, completion, attribute, value, size);
            });
 }
 
 void remove_xattr(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
                   const std::string& object, const std::string& name) {
     auto use = ioctx.connected();
-    submit(operation, std::move(queue), ioctx, use, object, "removing an attribute of",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_rmxattr(io, object.c_str(), completion, name.c_str());
+    submit(operation, std::move(queue), ioctx, use, object, "removing an attribute of", 0,
+           [=, key = object.c_str(), attribute = name.c_str()](const auto& functions, auto io,
+                                                               auto completion) {
+               return functions.rados_aio_rmxattr(io, key, completion, attribute);
            });
 }
 
@@ -159,9 +194,9 @@ void execute(engine::Operation& operation, engine::QueuePointer queue, const IoC
         functions.rados_read_op_exec_user_buf(raw, cls.c_str(), method.c_str(), input, input_size,
                                               output, output_size, &execution.used,
                                               &execution.code);
-        submit(operation, std::move(queue), ioctx, use, object, "executing a method on",
-               [&](const auto& table, auto io, auto completion) {
-                   return table.rados_aio_read_op_operate(raw, io, completion, object.c_str(), 0);
+        submit(operation, std::move(queue), ioctx, use, object, "executing a method on", 0,
+               [raw, key = object.c_str()](const auto& table, auto io, auto completion) {
+                   return table.rados_aio_read_op_operate(raw, io, completion, key, 0);
                });
     });
 }
@@ -177,15 +212,18 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
              const std::optional<std::time_t>& modified, int flags, Operated& operated) {
     auto held = parts.state();
     auto use = ioctx.connected();
-    std::lock_guard<std::mutex> lock(held->mutex);
     operated.operation = held;
-    held->empty = true;  // librados takes the parts along
-    // librados only reads it, and only now.
-    std::time_t time = modified.value_or(0);
-    submit(operation, std::move(queue), ioctx, use, object, "operating on",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_write_op_operate(
-                   held->raw, io, completion, object.c_str(), modified ? &time : nullptr, flags);
+    {
+        std::lock_guard<std::mutex> lock(held->mutex);
+        held->empty = true;  // librados takes the parts along
+    }
+    submit(operation, std::move(queue), ioctx, use, object, "operating on", 0,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               std::lock_guard<std::mutex> lock(held->mutex);
+               // librados only reads it, and only now.
+               std::time_t time = modified.value_or(0);
+               return functions.rados_aio_write_op_operate(held->raw, io, completion, key,
+                                                           modified ? &time : nullptr, flags);
            });
 }
 
@@ -193,16 +231,18 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
              const std::string& object, const ReadOperation& parts, int flags, Operated& operated) {
     auto held = parts.state();
     auto use = ioctx.connected();
-    std::lock_guard<std::mutex> lock(held->mutex);
     operated.operation = held;
-    // librados takes the parts along: a second run has none of them.
-    operated.results = std::move(held->results);
-    held->results.clear();
-    held->empty = true;
-    submit(operation, std::move(queue), ioctx, use, object, "operating on",
-           [&](const auto& functions, auto io, auto completion) {
-               return functions.rados_aio_read_op_operate(held->raw, io, completion, object.c_str(),
-                                                          flags);
+    {
+        std::lock_guard<std::mutex> lock(held->mutex);
+        // librados takes the parts along: a second run has none of them.
+        operated.results = std::move(held->results);
+        held->results.clear();
+        held->empty = true;
+    }
+    submit(operation, std::move(queue), ioctx, use, object, "operating on", 0,
+           [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
+               std::lock_guard<std::mutex> lock(held->mutex);
+               return functions.rados_aio_read_op_operate(held->raw, io, completion, key, flags);
            });
 }
 

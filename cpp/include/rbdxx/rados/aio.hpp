@@ -37,13 +37,14 @@ struct Librados {
     }
 };
 
-// Each submits `operation`, which reaches `queue` once it has completed. They return at once and
-// may be called from any thread.
+// Each submits `operation`, which reaches `queue` once it has completed. They may be called from
+// any thread, and return at once: librados makes that thread wait if too much is in flight over the
+// connection, unless the operation is one that never waits.
 //
-// The caller keeps the operation, the buffers and what results point to until the operation has
-// completed. Nothing needs to be kept of the context, whose close() waits for the operation. Throws
-// ClosedError, MissingFunction, or RadosError where librados refuses; the operation then never
-// completes.
+// The caller keeps the operation, the names, the buffers and what results point to until the
+// operation has completed. Nothing needs to be kept of the context, whose close() waits for the
+// operation. Throws ClosedError, MissingFunction, or RadosError where librados refuses; the
+// operation then never completes.
 
 // Completes with the bytes read, fewer at the end of the object. Reads at most object::most_bytes.
 // Implements: rados_aio_read

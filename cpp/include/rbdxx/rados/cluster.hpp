@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,10 @@
 #include <rbdxx/handle.hpp>
 
 namespace rbdxx {
+
+namespace engine {
+class Lane;
+}
 
 // How far a connection has come.
 enum class ConnectionState { configuring, connecting, connected, shut_down };
@@ -34,6 +39,11 @@ struct ClusterState final : Handle {
     std::atomic<ConnectionState> connection{ConnectionState::configuring};
     std::string client;  // the full name ("client.admin"), where it is known
     std::string config;  // the configuration file that was read, where it is known
+    // How many others use the connection, images for one, whose calls no lane counts.
+    std::atomic<int> others{0};
+    // The asynchronous calls on objects, from the first of them that must not wait on.
+    std::once_flag lane_flag;
+    std::shared_ptr<engine::Lane> lane;
     // What hears of the cluster's log, for as long as librados may call it.
     std::mutex log_mutex;
     std::shared_ptr<const void> log_listener;
