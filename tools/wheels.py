@@ -12,6 +12,7 @@ manylinux tag is that of the system it is built on, which cibuildwheel's contain
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
 import re
@@ -27,13 +28,23 @@ from tools import floors, foreign, free_threading, results, roots, wheel
 # Where there is no librbd; and where there is one, as if there were none.
 NO_LIBRARY = "RBD_LIBRARY=/nonexistent/librbd.so.1"
 
+# Before auditwheel, which this machine runs for every processor: an emulated one would take long.
+BUILD = """
+set -eu
+[ "$(cat raw/.sha256 2>/dev/null || true)" != "$2" ] || exit 0
+rm -rf raw tools
+"$3" -m venv tools
+tools/bin/python -m pip wheel --quiet --no-deps --wheel-dir raw "$1"
+rm -rf tools
+echo "$2" >raw/.sha256
+"""
+
 # Installs the wheel into an environment of its own, and runs what cibuildwheel runs.
 CHECK = """
 set -eu
-"$2" -m venv --clear --without-pip checked
-tools/bin/python -m pip --python checked/bin/python install --quiet --no-index --no-deps "$1"
+"$2" -m venv --clear checked
+checked/bin/python -m pip install --quiet --no-index --no-deps "$1"
 env "$4" checked/bin/python "$3"
-tools/bin/auditwheel show "$1"
 """
 
 
@@ -120,13 +131,23 @@ def builders(names: Sequence[str] = ()) -> list[Builder]:
     return [one for one in every if not names or one.name in names]
 
 
-def run(one: Builder, command: Sequence[str], directory: Path) -> str:
+def run(one: Builder, command: Sequence[str], directory: Path) -> None:
     """Run a command where the builder is."""
     if one.root:
-        return roots.run_inside(one.root, command, directory)
+        roots.run_inside(one.root, command, directory)
+        return
     done = subprocess.run(command, check=False, cwd=directory, capture_output=True, text=True)
     if done.returncode:
         raise roots.RootError(f"status {done.returncode}: {done.stdout}{done.stderr}")
+
+
+def here(command: Sequence[str]) -> str:
+    """Run a module of this process's environment, and return what it prints."""
+    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    line = [sys.executable, "-m", *command]
+    done = subprocess.run(line, check=False, env=own, capture_output=True, text=True)
+    if done.returncode:
+        raise roots.RootError(f"{command[0]}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -145,8 +166,13 @@ def build(one: Builder, sdist: Path, directory: Path) -> Path:
     if one.tag.endswith("t"):
         free_threading.make()
     shutil.copy(sdist, place)
+    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
     variables = ["env", *(f"{key}={value}" for key, value in settings.items())]
-    run(one, [*variables, *wheel.command(sdist, place, one.interpreter)], place)
+    arguments = [str(place / sdist.name), digest, one.interpreter]
+    run(one, [*variables, "sh", "-c", BUILD, "build", *arguments], place)
+    shutil.rmtree(place / "repaired", ignore_errors=True)
+    raw = next((place / "raw").glob("*.whl"))
+    here(["auditwheel", "repair", "--wheel-dir", str(place / "repaired"), str(raw)])
     return next((place / "repaired").glob("*.whl"))
 
 
@@ -162,12 +188,12 @@ def make(one: Builder, sdist: Path, directory: Path) -> results.Published:
         smoke = roots.REPOSITORY / "tools" / "without_ceph.py"
         shutil.copy(smoke, place)
         check = ["sh", "-c", CHECK, "check", str(file), one.interpreter]
-        shown = run(one, [*check, str(place / smoke.name), NO_LIBRARY], place)
+        run(one, [*check, str(place / smoke.name), NO_LIBRARY], place)
         made.problems = wheel.content_problems(file, place)
+        shown = here(["auditwheel", "show", str(file)])
         if "manylinux" not in shown:
             made.problems.append(f"auditwheel says: {shown}")
-        twine = [sys.executable, "-m", "twine", "check", "--strict", str(file), str(sdist)]
-        run(Builder("", "", "", ""), twine, place)
+        here(["twine", "check", "--strict", str(file), str(sdist)])
     except (roots.RootError, subprocess.TimeoutExpired) as error:
         made.problems.append(str(error))
     print(f"{one.name}: {made.file or made.problems}", flush=True)
