@@ -1,8 +1,8 @@
 """The package on other processors: built and tested in a root of each (tools/foreign.py).
 
 Ceph's daemons are this machine's own, in the root of the same suite: the tests reach them over
-loopback. Where the processor is emulated, what takes too long or cannot be emulated is left out by
-name (tools/releases.json says what and why), and counted.
+loopback. What takes too long under an emulator, or needs daemons of its own, is left out by name
+(tools/releases.json says what and why), and counted.
 """
 
 from __future__ import annotations
@@ -57,20 +57,15 @@ def topics(architecture: foreign.Architecture) -> list[str]:
 
 def settings(architecture: foreign.Architecture) -> dict[str, str]:
     """Return the environment of what is built and tested on a processor."""
-    if not architecture.emulated:
-        return {}
     left_out = {name: results.LEFT_OUT + why for name, why in architecture.left_out.items()}
-    return {
-        **architecture.compilers(),
-        "RBD_TEST_PATIENCE": str(PATIENCE),
-        "RBD_TEST_SECONDS": str(SECONDS),
-        "RBD_TEST_LEFT_OUT": json.dumps(left_out),
-    }
+    own = {"RBD_TEST_LEFT_OUT": json.dumps(left_out), "RBD_TEST_SECONDS": str(SECONDS)}
+    if not architecture.emulated:
+        return own
+    return {**architecture.compilers(), **own, "RBD_TEST_PATIENCE": str(PATIENCE)}
 
 
-def options(architecture: foreign.Architecture) -> list[str]:
-    """Return what pytest is told beside the tests."""
-    return ["-p", "tools.left_out"] if architecture.emulated else []
+# What pytest is told beside the tests.
+OPTIONS = ["-p", "tools.left_out"]
 
 
 def build(

@@ -49,7 +49,7 @@ class Architecture:
     suite: str
     # The topics of tests that run there; `core` stands for those of the wheel.
     tests: list[str]
-    # Tests that do not run under an emulator, each with the reason.
+    # Tests that do not run there beside another root's daemons, each with the reason.
     left_out: dict[str, str]
 
     @property

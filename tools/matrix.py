@@ -252,7 +252,7 @@ def run_architecture(
         with architectures.cluster(one.suite, beside, directory) as conf:
             settings = {"RBD_TEST_CONF": str(conf), "CEPH_CONF": str(conf)}
             settings.update(architectures.settings(one))
-            chosen = [*(arguments or architectures.topics(one)), *architectures.options(one)]
+            chosen = [*(arguments or architectures.topics(one)), *architectures.OPTIONS]
             run_tests(result, directory, python, chosen, settings)
     except (roots.RootError, subprocess.TimeoutExpired) as error:
         result.status, result.reason = "not installed", str(error)
