@@ -5,6 +5,7 @@ of numbers: the steps to leave out, since they end the process. Kept to what Pyt
 module know: it runs in the distribution's interpreter too.
 """
 
+import ast
 import datetime
 import json
 import pathlib
@@ -18,6 +19,7 @@ import generated
 import objects
 import programs
 import steps
+import surface
 
 import rbd
 
@@ -75,6 +77,41 @@ def message(error):
     return re.match(r"(\[errno \d+\] )?(RBD [^(]*|RADOS [^(]*)?", str(error)).group(0).strip()
 
 
+# What of the module `rados` the steps use, as "Class.name".
+USED = set()
+ITERATING = {"iter": ("__iter__",), "next": ("__next__",), "str": ("__str__",)}
+ITERATING.update(dict.fromkeys(("list", "sorted"), ("__iter__", "__next__")))
+
+
+def looked_up(base, name, scope):
+    """The classes of which an expression takes an attribute, as far as names tell."""
+    value = scope.get(base)
+    if value is rados:
+        cls = getattr(rados, name, None)
+        return [cls.__name__ + ".__init__"] if isinstance(cls, type) else []
+    return [cls.__name__ + "." + name for cls in type(value).__mro__]
+
+
+def note_use(step, scope):
+    """Adds to USED what a step looks up in variables, and calls as iterator or context."""
+    try:
+        tree = ast.parse(step[5:] if step.startswith("exec ") else step)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            USED.update(looked_up(node.value.id, node.attr, scope))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            for name in ITERATING.get(node.func.id, ()):
+                if node.args and isinstance(node.args[0], ast.Name):
+                    USED.update(looked_up(node.args[0].id, name, scope))
+        elif isinstance(node, ast.With):
+            for item in node.items:
+                if isinstance(item.context_expr, ast.Name):
+                    for name in ("__enter__", "__exit__"):
+                        USED.update(looked_up(item.context_expr.id, name, scope))
+
+
 def run(step, scope):
     try:
         if step.startswith("exec "):
@@ -96,18 +133,21 @@ def run(step, scope):
 def main():
     cluster = rados.Rados(conffile=sys.argv[2])
     cluster.connect()
-    scope = {"rbd": rbd, "rados": rados, "cluster": cluster, "R": rbd.RBD()}
+    scope = {"re": re, "rbd": rbd, "rados": rados, "cluster": cluster, "R": rbd.RBD()}
     scope["io"] = cluster.open_ioctx("rbd")
     scope["io2"] = cluster.open_ioctx("two")
     chosen = [*steps.STEPS, *edges.STEPS, *objects.STEPS]
     # Written beside Ceph 16: what ends a stock module's process is not the same in each release.
     if scope["R"].version()[:2] == (1, 16):
-        chosen += [*programs.STEPS, *generated.STEPS, *calls.STEPS]
+        chosen += [*programs.STEPS, *generated.STEPS, *calls.STEPS, *surface.STEPS]
     # Line by line, so that a crash tells where it was.
     ended = json.loads(sys.argv[3])
     for number, step in enumerate(chosen):
+        note_use(step, scope)
         outcome = {"error": "end of the process"} if number in ended else run(step, scope)
+        note_use(step, scope)
         print(json.dumps([step, outcome]), flush=True)
+    print(json.dumps({"used": sorted(USED)}), flush=True)
 
 
 if __name__ == "__main__":
