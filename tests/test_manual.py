@@ -400,6 +400,56 @@ def test_every_page_of_the_cpp_reference_is_in_its_contents() -> None:
     assert [page for page in pages if contents.count(page) != 1] == []
 
 
+def undescribed(entities: List[cppheaders.Entity], known: Set[str], owner: str = "") -> List[str]:
+    """Functions without a description, or without one of what they return; types without one.
+
+    A constructor need not say what its class says, nor an overload or an override what the function
+    of the same name above it says.
+    """
+    found: List[str] = []
+    for entity in entities:
+        if cppheaders.OF_THE_LIBRARY.search(entity.text.split(" : ")[0]):
+            continue
+        words = " ".join(line for line in cppheaders.prose(entity.comment) if "*C func" not in line)
+        if entity.kind == "function":
+            name = re.search(r"(operator\S+|~?\w+)\(", entity.text)
+            assert name, entity.text
+            called = name.group(1)
+            made = called.strip("~") == owner
+            before = entity.text[: name.start()]
+            returns = made or owner in re.findall(r"\w+", before) or before.endswith("void ")
+            if words and (returns or re.search(r"\b(Returns?|As |Ends?)\b", words)):
+                known.add(called)
+            elif called not in known and not made:
+                found.append(f"{owner}: {entity.text}")
+        elif entity.kind in ("class", "struct", "namespace", "transparent"):
+            own = re.search(r"(?:class|struct) (\w+)", entity.text)
+            if own and not words:
+                found.append(entity.text)
+            found += undescribed(entity.children, known, own.group(1) if own else owner)
+    return found
+
+
+@pytest.mark.parametrize("topic", cppheaders.topics())
+def test_each_cpp_function_says_what_it_does_and_returns(topic: str) -> None:
+    assert undescribed(cppheaders.read(topic), set()) == []
+
+
+@pytest.mark.parametrize(
+    "code, found",
+    [
+        ("// Returns it.\nint f();", []),
+        ("// Asks for it.\nint f();", [": int f()"]),
+        ("// Implements: rbd_read\nvoid f();", [": void f()"]),
+        ("// Does it.\nvoid f();\nvoid f(int);", []),
+        ("struct S {\n};", ["struct S"]),
+        ("// One.\nclass C {\npublic:\n    C();\n    int f();\n};", ["C: int f()"]),
+    ],
+)
+def test_a_cpp_function_without_a_word_is_found(code: str, found: List[str]) -> None:
+    assert undescribed(cppheaders.Reader(code).scope(True), set()) == found
+
+
 HEADER = """\
 // What the header is for.
 #pragma once

@@ -20,7 +20,7 @@ OWN = {
     "rados/constants",
 }  # fmt: skip
 #: What handles are made of: no user names them.
-OF_THE_LIBRARY = re.compile(r"^(struct|class) \w*State$")
+OF_THE_LIBRARY = re.compile(r"^(struct|class) \w*State( final)?$")
 COMMENT = re.compile(r"[ \t]*//[ \t]?(.*)")
 
 

@@ -1,5 +1,5 @@
-// Asynchronous calls on an image. Offsets and lengths are bytes; memory belongs to the caller until
-// its operation has completed.
+// Asynchronous calls on an image: each submits an operation, which reports to a queue once librbd
+// has completed it.
 #pragma once
 
 #include <sys/uio.h>
@@ -17,107 +17,114 @@ namespace rbdxx::aio {
 using engine::Operation;
 using engine::QueuePointer;
 
-// Each submits `operation` on the image; it reaches `queue` once complete. They return at once, but
-// for librbd's own limits, and may be called from any thread. Offsets and lengths are bytes.
+// Each call submits `operation` on the image; the operation reaches `queue` once it has completed.
+// The calls return at once, unless librbd makes them wait for its own limits. Any thread may call
+// them. Offsets and lengths are bytes. Without another word, an operation completes with 0, or with
+// a negative errno if it failed.
 //
-// The caller keeps the operation, the buffers and what results point to until the operation has
-// completed: librbd's threads read and write them. Nothing needs to be kept of the image. Throws
-// ClosedError, MissingFunction, or Error where librbd refuses; the operation then never completes.
+// The caller keeps the operation, the buffers and the results until the operation has completed,
+// because librbd's threads use them. The Image need not be kept. Each call throws ClosedError,
+// MissingFunction, or Error if librbd refuses it; then the operation never completes.
 
-// Implements: rbd_aio_read, rbd_aio_read2. Completes with the bytes read.
+// Reads. Completes with the number of bytes read, fewer than `length` at the end of the image.
+// Implements: rbd_aio_read, rbd_aio_read2
 void read(Operation& operation, QueuePointer queue, const Image& image, char* data, uint64_t offset,
           uint64_t length, int flags = 0);
-// Implements: rbd_aio_write, rbd_aio_write2. librbd cuts what goes across the end, and says
-// nothing.
+// Writes. librbd does not write what is past the end of the image, and does not report it.
+// Implements: rbd_aio_write, rbd_aio_write2
 void write(Operation& operation, QueuePointer queue, const Image& image, const char* data,
            uint64_t offset, uint64_t length, int flags = 0);
-// Implements: rbd_aio_readv. The vector itself may go when this returns.
+// Reads into `count` pieces of memory, one after the other. The array `vectors` itself need not
+// outlive this call. Completes as read(). Implements: rbd_aio_readv
 void readv(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
            int count, uint64_t offset);
-// As readv(), for writing. Implements: rbd_aio_writev
+// Writes from `count` pieces of memory; as readv() and write(). Implements: rbd_aio_writev
 void writev(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
             int count, uint64_t offset);
-// Implements: rbd_aio_discard
+// Frees the space of a region; as io::discard(). Implements: rbd_aio_discard
 void discard(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
              uint64_t length);
-// `zero_flags`: WRITE_ZEROES_FLAG_*. Implements: rbd_aio_write_zeroes
+// Writes zeroes; as io::write_zeroes(). Implements: rbd_aio_write_zeroes
 void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
                   uint64_t length, int zero_flags);
-// Repeats `data` (size bytes) over `length` bytes, a multiple of size. Implements:
-// rbd_aio_writesame
+// Writes `data` (`size` bytes) again and again over `length` bytes, a multiple of `size`.
+// Implements: rbd_aio_writesame
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags = 0);
-// `mismatch` gets the offset of the first difference where it completes with -EILSEQ.
+// Writes `data` if the image holds `expected` there. Completes with -EILSEQ if it holds other data;
+// `*mismatch` is then what librbd reports of the place, for io::Difference.
 // Implements: rbd_aio_compare_and_write
 void compare_and_write(Operation& operation, QueuePointer queue, const Image& image,
                        const char* expected, const char* data, uint64_t offset, uint64_t length,
                        uint64_t* mismatch, int flags = 0);
-// As both, from and against many pieces of memory. Implements: rbd_aio_compare_and_writev
+// As compare_and_write(), with the data in several pieces of memory.
+// Implements: rbd_aio_compare_and_writev
 void compare_and_writev(Operation& operation, QueuePointer queue, const Image& image,
                         const iovec* expected, int expected_count, const iovec* vectors, int count,
                         uint64_t offset, uint64_t* mismatch, int flags = 0);
-// The image's size without I/O. Nothing if librbd might have to ask the cluster for it, or if the
-// image ends before `end`: it may have grown a moment ago.
+// Returns the image's size if it is known without I/O. Returns nothing if librbd might have to ask
+// the cluster, or if the image seems to end before byte `end`, because it may have grown since.
 std::optional<detail::Size> known_size(const Image& image, uint64_t end) noexcept;
-// Asks for the size in another thread, one for each image. That thread calls `then(0)` once `*size`
-// is set, or `then()` with a negative errno. The caller keeps the image in use until then. Throws
-// Error if no thread can be started. Implements: rbd_get_size
+// Asks for the size in another thread, one for each image. That thread sets `*size` and calls
+// `then(0)`, or calls `then()` with a negative errno. The caller keeps the image in use until then.
+// Throws Error if no thread can be started. Implements: rbd_get_size
 void ask_size(const Image& image, detail::Size* size, std::function<void(int code)> then);
-// Whether the image may have changed since ask_size() or known_size() gave that.
+// Returns whether the image may have changed since ask_size() or known_size() returned `size`.
 bool changed_since(const Image& image, const detail::Size& size) noexcept;
-// Calls `work()` in a thread of its own; completes with 0, or the negative errno of the Error that
-// it throws.
+// Calls `work()` in a thread of its own. Completes with 0, or with the negative errno of the Error
+// that `work` throws. Throws Error if no thread can be started.
 void in_thread(Operation& operation, QueuePointer queue, const Image& image,
                std::function<void()> work);
-// An operation that needs the exclusive lock and was refused: as lock::release_left_behind(), in
-// another thread, one for each image. Completes with 1 if the operation is to be submitted once
-// more, else with 0.
+// Calls lock::release_left_behind() in another thread, one for each image, after an operation was
+// refused for lack of the exclusive lock. Completes with 1 if that operation is to be submitted
+// again, otherwise with 0.
 void release_left_behind(Operation& operation, QueuePointer queue, const Image& image,
                          unsigned before);
-// `crc`: of the data, CRC-32C begun with all bits set, which saves the OSDs from reckoning it.
-// Implements: rbd_aio_write_with_crc32c
+// Writes data whose CRC-32C is known, so that the OSDs need not compute it. `crc` is computed from
+// a start value with all bits set. Implements: rbd_aio_write_with_crc32c
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags = 0);
-// Completes when what was written before it is safe. Implements: rbd_aio_flush
+// Completes once everything written before is safe in the cluster. Implements: rbd_aio_flush
 void flush(Operation& operation, QueuePointer queue, const Image& image);
 
-// Opens; `raw` gets the handle for Image::adopt once complete with 0. Implements: rbd_aio_open,
-// rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only. Where the options say
-// so, open_image() does it in a thread of its own.
+// Opens an image. Once the operation has completed with 0, `*raw` is the handle for Image::adopt().
+// If OpenOptions::in_two_steps(), a thread of its own calls open_image(). Implements: rbd_aio_open,
+// rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only
 void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const OpenOptions& options,
           abi::rbd_image_t* raw);
-// Refuses further calls at once, and closes when those under way are done.
-// Throws ClosedError where it was closed already. Implements: rbd_aio_close
+// Refuses further calls at once, and closes the image once the calls under way have completed.
+// Throws ClosedError if the image is closed already. Implements: rbd_aio_close
 void close(Operation& operation, QueuePointer queue, const Image& image);
 
-// Mirroring of the image; what a result holds on the C heap is the caller's, to be freed as librbd
-// says (mirrored::free_info, rbd_mirror_image_global_status_cleanup).
+// Calls on the mirroring of the image, as those of mirror_image.hpp. The caller frees the memory
+// that a result points to: with mirrored::free_info() and rbd_mirror_image_global_status_cleanup.
 
-// Implements: rbd_aio_mirror_image_get_info
+// Fills `*info`. Implements: rbd_aio_mirror_image_get_info
 void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_info_t* info);
-// Completes with `*mode`, MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
+// Sets `*mode`, constants::MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode);
-// `flags`: SNAP_CREATE_*. Completes with the new snapshot's id in `*snapshot_id`.
+// Takes a mirror snapshot and sets `*snapshot_id`. `flags`: constants::SNAP_CREATE_*.
 // Implements: rbd_aio_mirror_image_create_snapshot
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id);
+// Makes this copy the primary one; as mirror_image::promote().
 // Implements: rbd_aio_mirror_image_promote
 void mirror_image_promote(Operation& operation, QueuePointer queue, const Image& image, bool force);
-// Implements: rbd_aio_mirror_image_demote
+// Makes the primary image a copy. Implements: rbd_aio_mirror_image_demote
 void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& image);
-// Implements: rbd_aio_mirror_image_get_global_status
+// Fills `*status`. Implements: rbd_aio_mirror_image_get_global_status
 void mirror_image_get_status(Operation& operation, QueuePointer queue, const Image& image,
                              abi::rbd_mirror_image_global_status_t* status);
 
-// Has librbd signal `descriptor` (EVENT_TYPE_EVENTFD or _PIPE) for each asynchronous I/O call of
-// the image that completes. The descriptor stays the caller's, and must outlive the image's use.
-// Implements: rbd_set_image_notification
+// Makes librbd signal `descriptor` for each asynchronous I/O call on the image that completes.
+// `type`: constants::EVENT_TYPE_EVENTFD or EVENT_TYPE_PIPE. The caller keeps the descriptor open
+// until the image is closed. Throws Error. Implements: rbd_set_image_notification
 void set_notification(const Image& image, int descriptor, int type);
-// How many such calls have completed and were not yet told of here; at most `most`.
-// Implements: rbd_poll_io_events
+// Returns the number of such calls that have completed since the last poll, at most `most`. Throws
+// Error. Implements: rbd_poll_io_events
 int poll_events(const Image& image, int most);
 
 }  // namespace rbdxx::aio

@@ -15,7 +15,8 @@ namespace abi {
 struct Functions;
 }
 
-// Whether a C function does nothing but free what another has made: destructors call it.
+// Returns whether a C function only frees what another one has made, judged by its name.
+// Destructors call such functions.
 constexpr bool frees(std::string_view name) {
     for (std::string_view ending :
          {"_cleanup", "_end", "_release", "_destroy", "_free", "_shutdown"}) {
@@ -26,8 +27,8 @@ constexpr bool frees(std::string_view name) {
     return false;
 }
 
-// A C function of the table. Calling one that the loaded library lacks throws MissingFunction, but
-// for one that frees: then there is nothing to free with, and nothing happens.
+// A C function of the table. Calling one that the loaded library lacks throws MissingFunction.
+// Calling one that only frees does nothing then: what it would free was never made.
 template <class Signature>
 class Function;
 
@@ -48,7 +49,7 @@ public:
         return pointer_(args...);
     }
 
-    // Throws MissingFunction now rather than later, where nothing may be thrown.
+    // Throws MissingFunction now rather than later, when nothing may be thrown.
     void require() const {
         if (pointer_ == nullptr) {
             missing();
@@ -57,7 +58,7 @@ public:
 
     explicit operator bool() const { return pointer_ != nullptr; }
     const char* name() const { return name_; }
-    // The plain C function; null where the loaded library lacks it.
+    // The plain C function; null if the loaded library lacks it.
     Result (*address() const)(Args...) { return pointer_; }
 
 private:
@@ -87,7 +88,7 @@ struct Functions {
 #include <rbdxx/abi/librbd.def>
 #undef RBDXX_FUNCTION
 
-    // Looks every function up by `find(name)`, which answers null for one that is not there.
+    // Looks every function up by `find(name)`, which returns null if the library lacks it.
     template <class Find>
     void fill(const Find& find) {
 #define RBDXX_FUNCTION(release, result, name, parameters) \
@@ -100,8 +101,8 @@ struct Functions {
 
 }  // namespace abi
 
-// The loaded C libraries; loads them at the first call (thread-safe). A failure throws
-// LibraryNotFound and is not remembered: a later call tries again.
+// Returns the functions of the loaded C libraries, and loads these at the first call. Any thread
+// may call it. Throws LibraryNotFound; a later call then tries again.
 const abi::Functions& functions();
 
 struct Version {
@@ -113,16 +114,18 @@ struct Version {
 struct LibraryInfo {
     std::string path;                  // of librbd
     std::string rados_path;            // of librados
-    Version version;                   // what rbd_version tells
-    int release = 0;                   // Ceph's: that of the newest function of the table it has
-    std::vector<std::string> missing;  // functions of the table that are not there
+    Version version;                   // as rbd_version reports it
+    int release = 0;                   // Ceph's release, by the newest function that is there
+    std::vector<std::string> missing;  // functions of the table that the library lacks
 };
 
-// What was loaded; loads it if need be. Throws LibraryNotFound.
+// Returns what was loaded, and loads the libraries if they are not loaded yet. Throws
+// LibraryNotFound.
 const LibraryInfo& library_info();
 
-// Whether the loaded library has the function. Loads it if need be.
-// Throws std::out_of_range for a name that the table does not have.
+// Returns whether the loaded library has the function, and loads the libraries if they are not
+// loaded yet. Throws LibraryNotFound, and std::out_of_range for a name that the table does not
+// have.
 bool supports(const std::string& name);
 
 struct TableEntry {
@@ -131,7 +134,7 @@ struct TableEntry {
     bool rados;   // of librados, not of librbd
 };
 
-// The whole ABI table, in its order. Loads nothing.
+// Returns the whole ABI table, in its order. Loads nothing.
 const std::vector<TableEntry>& table();
 
 }  // namespace rbdxx

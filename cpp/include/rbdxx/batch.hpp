@@ -1,5 +1,5 @@
-// Many asynchronous operations as one call: a bounded number of them in flight, each one's
-// successor submitted by the thread in which it completes.
+// Many asynchronous operations as one call. A bounded number of them is in flight: the thread in
+// which one completes submits the next.
 #pragma once
 
 #include <sys/types.h>
@@ -19,63 +19,72 @@
 
 namespace rbdxx::batch {
 
-// Operations in flight.
+// Operations in flight at once: the default, and the most that a Batch takes.
 inline constexpr uint64_t default_depth = 64;
 inline constexpr uint64_t max_depth = 65536;
 
-// What the operations of a batch are. Called by librbd's threads, several at once, each index by
-// one at a time.
+// The operations of a batch. Several of librbd's threads call it at once, but for one index only
+// one thread at a time.
 class Plan {
 public:
     virtual ~Plan() = default;
+    // Returns the number of operations.
     virtual uint64_t count() const noexcept = 0;
-    virtual uint64_t offset(uint64_t index) const noexcept = 0;  // bytes
-    virtual uint64_t length(uint64_t index) const noexcept = 0;  // bytes
-    // Throws MissingFunction where the loaded library lacks what submit() calls.
+    // Returns an operation's offset in the image, in bytes.
+    virtual uint64_t offset(uint64_t index) const noexcept = 0;
+    // Returns an operation's length in bytes.
+    virtual uint64_t length(uint64_t index) const noexcept = 0;
+    // Throws MissingFunction if the loaded library lacks what submit() calls.
     virtual void require(const abi::Functions& functions) const = 0;
-    // Tells a plan that was made by write_later() how large the image is, before the first
-    // submit().
+    // Tells a plan that write_later() made the image's size in bytes, before the first submit().
     virtual void set_image_size(uint64_t) noexcept {}
-    // Calls the C function; gives its answer.
+    // Submits an operation: calls the C function. Returns what that returned.
     virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
                            abi::rbd_completion_t completion) noexcept = 0;
-    // An operation has completed with `result`: the negative errno that it is to fail with, or 0;
-    // `incomplete` where less was written than asked.
+    // Called when librbd has completed an operation with `result`. Returns 0, the negative errno
+    // that the operation fails with, or `incomplete` if it wrote fewer bytes than it had to.
     virtual int complete(uint64_t index, ssize_t result) noexcept = 0;
+    // Returns whether the operations write.
     virtual bool writes() const noexcept = 0;
+    // Returns "writing" or "reading", for messages.
     const char* verb() const noexcept { return writes() ? "writing" : "reading"; }
-    // How many bytes of an operation that is incomplete were written.
+    // Returns the number of bytes that an incomplete operation has written.
     virtual uint64_t written(uint64_t index) const noexcept = 0;
 };
 
+// What Plan::complete() returns for an operation that wrote fewer bytes than it had to.
 inline constexpr int incomplete = -0x7fff;
 
-// A run of every operation of a plan, whatever becomes of the others. Used by one thread; a close
-// of the image waits for it.
+// Runs every operation of a plan, even if others fail. One thread uses it. A close of the image
+// waits for it.
 class Batch : public engine::Work {
 public:
-    // Up to `depth` operations are in flight at once. What a plan works on stays the caller's, and
-    // must live until the batch is over; `owner` gets a batch that was abandoned.
+    // Up to `depth` operations are in flight at once. The caller keeps the memory that the plan
+    // reads or writes until the batch has completed. `owner` gets a batch that was abandoned.
+    // Throws ClosedError and MissingFunction.
     Batch(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth,
           const engine::QueuePointer& owner = nullptr);
     ~Batch() override;
 
-    // Whether every operation is over, after at most that time.
+    // Waits for at most that time. Returns whether every operation has completed.
     bool run_for(std::chrono::nanoseconds time) noexcept;
-    // Submits as many operations as may be in flight, and leaves the rest to librbd's threads, so
-    // that nobody waits: `report`, which has begun on the same image, completes with 0 once every
-    // operation is over. Until then only stop() may be called. The batch has left the image then.
+    // Runs every operation without a thread that waits: submits as many as may be in flight, and
+    // librbd's threads submit the others. `report`, which has begun on the same image, completes
+    // with 0 once every operation has completed; the batch has released the image by then. Until
+    // then only stop() may be called.
     void run_to(engine::Operation& report) noexcept;
-    // Submits nothing more, of what run_to() runs. Any thread may call it.
+    // Stops run_to(): no more operations are submitted. Any thread may call it.
     void stop() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-    // Submits nothing more. What is in flight may complete.
+    // Submits nothing more. Operations in flight may complete.
     void cancel() noexcept;
-    // Once all is over: whether operations failed for an exclusive lock that an outage had left
-    // behind, which this releases (lock.hpp). Then all is to be run once more.
+    // To be called once everything has completed. Releases an exclusive lock that an outage left
+    // behind (lock.hpp), if operations failed for it. Returns whether it did: then the caller has
+    // to run all operations again.
     bool recover();
-    // Cancels, waits for what is in flight, and leaves the image.
+    // Cancels, waits for the operations in flight, and releases the image.
     void close() noexcept;
-    // Once all is over: throws BatchError for the failed operation of the lowest index.
+    // To be called once everything has completed. Throws BatchError for the failed operation of the
+    // lowest index.
     void check() const;
 
 private:
@@ -104,17 +113,20 @@ private:
     int failed_code_ = 0;
 };
 
-// Runs every operation of the plan and waits for all of them; then throws as Batch::check() does.
+// Runs every operation of the plan and waits for all of them. Then throws BatchError if any has
+// failed.
 void run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth = default_depth);
 
-// Blocks of one length at any offsets, from or to one stretch of memory.
+// Blocks of one length at any offsets of the image, and next to each other in memory.
 class Blocks final : public Plan {
 public:
-    // `data` has offsets.size() * length bytes and lives as long as the plan; `length` in bytes.
+    // Returns a plan that reads blocks of `length` bytes. `data` has offsets.size() * length bytes
+    // and lives as long as the plan.
     static std::shared_ptr<Plan> read(char* data, std::vector<uint64_t> offsets, uint64_t length);
+    // Returns a plan that writes blocks, likewise. Asks librbd for the image's size; throws Error.
     static std::shared_ptr<Plan> write(const Image& image, const char* data,
                                        std::vector<uint64_t> offsets, uint64_t length);
-    // As write(), without I/O: set_image_size() must follow.
+    // As write(), but does not ask for the image's size: set_image_size() must follow.
     static std::shared_ptr<Plan> write_later(const char* data, std::vector<uint64_t> offsets,
                                              uint64_t length);
 
@@ -145,14 +157,14 @@ private:
     uint64_t image_size_;
 };
 
-// One stretch of the image, from or to any number of pieces of memory.
+// One region of the image, and any number of pieces of memory.
 class Vectors final : public Plan {
 public:
-    // For reading. `vectors` name memory that lives as long as the plan.
+    // Reads into the pieces, one after the other. Their memory lives as long as the plan.
     Vectors(std::vector<iovec> vectors, uint64_t offset);
-    // For writing.
+    // Writes the pieces, likewise. Asks librbd for the image's size; throws Error.
     Vectors(const Image& image, std::vector<iovec> vectors, uint64_t offset);
-    // As those for writing, without I/O: set_image_size() must follow.
+    // As the plan for writing, but does not ask for the image's size: set_image_size() must follow.
     static std::shared_ptr<Vectors> write_later(std::vector<iovec> vectors, uint64_t offset);
 
     uint64_t count() const noexcept override { return parts_.size(); }
@@ -166,11 +178,12 @@ public:
     bool writes() const noexcept override { return writes_; }
     uint64_t written(uint64_t index) const noexcept override { return image_size_ - offset(index); }
 
-    // The bytes read from the beginning, up to where one came back short.
+    // Returns the number of bytes that were read from the beginning, up to the first part that came
+    // back short.
     uint64_t done() const noexcept;
 
 private:
-    // What one call takes: librbd limits neither well.
+    // One call of librbd, which does not limit the pieces and bytes of a call well by itself.
     struct Part {
         std::size_t first;  // of the vectors
         int vectors;

@@ -1,9 +1,9 @@
 // An open image that one extension module lends to another, as plain C.
 //
-// In Python, `image.__rbdxx_image__()` gives a PyCapsule whose name is RBDXX_IMAGE_CAPSULE and
+// In Python, `image.__rbdxx_image__()` returns a PyCapsule whose name is RBDXX_IMAGE_CAPSULE and
 // whose pointer is a `rbdxx_image_v1*`. The borrower calls acquire() while it holds the capsule;
 // from then on neither the capsule nor the Python Image is needed: the handle stays open until
-// release(), even where the Image is closed or collected meanwhile. Each acquire() takes one
+// release(), even if the Image is closed or collected meanwhile. Each acquire() takes one
 // release().
 //
 // No function here needs the GIL. The last release() after a close() closes the image and may take
@@ -27,23 +27,25 @@
 
 extern "C" {
 
-// A function of librbd's or librados' C API by its name; `pointer` is null where the loaded library
+// A function of librbd's or librados' C API by its name; `pointer` is null if the loaded library
 // lacks it.
 struct rbdxx_function_v1 {
     const char* name;
     void (*pointer)(void);
 };
 
+// An image that its owner lends.
 struct rbdxx_image_v1 {
-    // Bytes that the lender knows of; a field beyond them is not there. Later versions add fields
-    // at the end.
+    // Bytes of this struct in the lender's version; a field beyond them is not there. Later
+    // versions add fields at the end.
     size_t size;
     // The rbd_image_t; valid between acquire() and release().
     void* image;
-    // 0, or a negative errno: -EBADF where the image is closed, -ESHUTDOWN after a fork().
+    // Keeps the image open. Returns 0, -EBADF if the image is closed, or -ESHUTDOWN after a fork().
     int (*acquire)(struct rbdxx_image_v1* self);
+    // Gives up what acquire() took.
     void (*release)(struct rbdxx_image_v1* self);
-    // The lender's ABI table: librbd as it was loaded there. Valid for the life of the process.
+    // The C functions as the lender has loaded them. Valid until the process ends.
     const struct rbdxx_function_v1* functions;
     size_t function_count;
 };
@@ -59,7 +61,7 @@ namespace capsule {
 // A borrower's share of a lent image: acquired by the constructor, released by the destructor.
 class Share {
 public:
-    // Throws ClosedError or ForkedError where the image cannot be had.
+    // Throws ClosedError if the image is closed, ForkedError after a fork().
     explicit Share(rbdxx_image_v1* lent) : lent_(lent) {
         int result = lent->acquire(lent);
         if (result == -ESHUTDOWN) {
@@ -82,10 +84,11 @@ public:
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
 
-    // The rbd_image_t.
+    // Returns the rbd_image_t.
     void* get() const { return lent_->image; }
 
-    // A C function: share.function<int(void*, uint64_t*)>("rbd_get_size"). Throws MissingFunction.
+    // Returns a C function: share.function<int(void*, uint64_t*)>("rbd_get_size"). Throws
+    // MissingFunction if the lender's librbd lacks it.
     template <class Signature>
     Signature* function(const char* name) const {
         for (std::size_t i = 0; i < lent_->function_count; ++i) {
@@ -101,13 +104,14 @@ private:
     rbdxx_image_v1* lent_;
 };
 
-// The lent image as an rbdxx::Image, which never closes the handle but releases its share with its
-// last copy. Throws as Share does, and LibraryNotFound where this program has loaded another
-// librbd.
+// Returns the lent image as an rbdxx::Image. Its last copy releases the share and does not close
+// the handle. Throws as Share does, and LibraryNotFound if this program has loaded another librbd.
 Image borrow(rbdxx_image_v1* lent);
 
-// Lends an image: what `__rbdxx_image__()` puts into its capsule. Give it back with drop(), once.
+// Lends an image. Returns what `__rbdxx_image__()` puts into its capsule. It also owns `keep`. Free
+// it with drop(), called once.
 rbdxx_image_v1* lend(const Image& image, std::shared_ptr<void> keep = nullptr);
+// Frees what lend() returned. Images that were borrowed from it stay open.
 void drop(rbdxx_image_v1* lent) noexcept;
 
 }  // namespace capsule

@@ -9,8 +9,9 @@
 
 namespace rbdxx::children {
 
+// A clone.
 struct Child {
-    int64_t pool_id = -1;  // of the clone, as all that follows
+    int64_t pool_id = -1;  // of the clone, as the other fields
     std::string pool_name;
     std::string pool_namespace;
     std::string image_id;
@@ -18,10 +19,10 @@ struct Child {
     bool trash = false;  // the clone is in the trash
 };
 
-// The clones of the snapshot that the image is set to, or of all its snapshots.
+// Returns the clones of the snapshot that is set, or of all snapshots if none is set. Throws Error.
 // Implements: rbd_list_children3
 std::vector<Child> list(const Image& image);
-// Clones of clones too. Implements: rbd_list_descendants
+// As list(), with the clones of the clones. Implements: rbd_list_descendants
 std::vector<Child> list_descendants(const Image& image);
 
 }  // namespace rbdxx::children

@@ -1,4 +1,4 @@
-// librbd's options as a pool or an image overrides them.
+// librbd's options, with the values that a pool or an image overrides.
 #pragma once
 
 #include <string>
@@ -8,18 +8,20 @@
 
 namespace rbdxx::config {
 
+// An option of librbd and its value.
 struct Option {
     std::string name;
     std::string value;
     unsigned source = 0;  // CONFIG_SOURCE_*: where the value comes from
 };
 
-// Every option with the value that holds here.
-// Implements: rbd_config_image_list, rbd_config_pool_list
+// Returns every option with its value for the image. Throws Error.
+// Implements: rbd_config_image_list
 std::vector<Option> list(const Image& image);
+// Returns every option with its value for the pool. Throws Error. Implements: rbd_config_pool_list
 std::vector<Option> list(const IoCtx& ioctx);
 
-// The metadata key under which an override of the option is kept.
+// Returns the metadata key that overrides the option; see metadata::set().
 std::string metadata_key(const std::string& option);
 
 }  // namespace rbdxx::config

@@ -1,4 +1,4 @@
-// Copies of an image: of its data, or with all its snapshots.
+// Copies of an image: its data alone, or with all its snapshots.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,18 @@
 
 namespace rbdxx::copy {
 
-// Into a new image, without snapshots. Runs of zeroes of `sparse_size` bytes, a power of two of
-// 4096 or more, take no space in it; 0 for librbd's own choice.
-// Implements: rbd_copy_with_progress4
+// Copies the data to a new image, without the snapshots. Runs of `sparse_size` zero bytes take no
+// space in it; `sparse_size` is a power of two, 4096 or more, or 0 for librbd's default. Throws
+// Error: EEXIST if the name is taken. Implements: rbd_copy_with_progress4
 void create(const Image& image, const IoCtx& ioctx, const std::string& name,
             const ImageOptions& options, uint64_t sparse_size, const Progress& progress);
 
-// Into an open image of at least the same size, which keeps its name and options. Implements:
-// rbd_copy_with_progress2
+// Copies the data to an open image, which keeps its name and options. Throws Error: EINVAL if that
+// image is smaller, EROFS if it is open read-only. Implements: rbd_copy_with_progress2
 void into(const Image& image, const Image& destination, const Progress& progress);
 
-// Into a new image, with the snapshots, and as a clone of the same parent unless flattened.
+// Copies the image to a new one, with its snapshots. The copy of a clone is a clone of the same
+// parent, unless options.flatten is 1. Throws Error: EEXIST if the name is taken.
 // Implements: rbd_deep_copy_with_progress
 void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
           const ImageOptions& options, const Progress& progress);

@@ -1,4 +1,4 @@
-// What differs between two points of an image's life.
+// Differences: the extents of an image that changed between two snapshots, or since it was empty.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,17 @@
 
 namespace rbdxx::diff {
 
+// A region of the image that differs.
 struct Extent {
     uint64_t offset = 0;  // bytes
     uint64_t length = 0;  // bytes
-    bool exists = false;  // false: zeroes, or gone
+    bool exists = false;  // false: the extent holds zeroes now
 };
-// Python sees the array of them as it is.
+// Python's buffer protocol shows the array as it is.
 static_assert(sizeof(Extent) == 24);
 
-// Extents in one stretch of memory, which grows without being copied where the system can move
-// pages: a million of them cost little more than their bytes.
+// Extents in one piece of memory. It grows without a copy if the system can move pages, so that a
+// million extents cost little more than their bytes.
 class Array {
 public:
     Array() = default;
@@ -39,7 +40,7 @@ public:
     Array(const Array&) = delete;
     Array& operator=(const Array&) = delete;
 
-    // False where there is no memory.
+    // Adds an extent. Returns false if there is no memory for it.
     bool append(const Extent& extent) noexcept {
         if (size_ == capacity_ && !grow()) {
             return false;
@@ -47,11 +48,17 @@ public:
         data_[size_++] = extent;
         return true;
     }
+    // Returns the number of extents.
     std::size_t size() const noexcept { return size_; }
+    // Returns the first extent, with the others behind it. A later append() may move them.
     const Extent* data() const noexcept { return data_; }
+    // Returns the last extent. There must be one.
     Extent& back() noexcept { return data_[size_ - 1]; }
+    // Returns an extent by its index, which must be less than size().
     const Extent& operator[](std::size_t index) const noexcept { return data_[index]; }
+    // Returns the place of the first extent, for range-based loops.
     const Extent* begin() const noexcept { return data_; }
+    // Returns the place behind the last extent.
     const Extent* end() const noexcept { return data_ + size_; }
 
 private:
@@ -62,33 +69,38 @@ private:
     std::size_t capacity_ = 0;
 };
 
+// Which difference to compute.
 struct Request {
     uint64_t offset = 0;  // bytes
     uint64_t length = 0;  // bytes
-    // From a snapshot by name or by id; from the beginning of the image without either.
+    // The snapshot to begin at, by name or by id. Without either, the difference begins at the
+    // empty image.
     std::optional<std::string> from_name;
     std::optional<uint64_t> from_id;
-    bool include_parent = true;  // where from the beginning
-    // Extents of whole objects: quick with the object map. See maps_tell().
+    // Whether a clone's difference contains its parent's data. It matters without a snapshot only.
+    bool include_parent = true;
+    // Report whole objects, which is quick with the object map. See maps_tell().
     bool whole_object = false;
 };
 
-// Whether the object maps name every byte that the diff has to name. They do not where encryption
-// is loaded (before Ceph 19), nor from a snapshot since which the image had another size. The other
-// calls here then do without them, whatever the request says: the extents are smaller, and the diff
-// takes longer.
+// Returns whether the object maps report every changed byte. They do not if encryption is loaded
+// (before Ceph 19), nor if the image's size has changed since the first snapshot. The other calls
+// of this header then do not use the maps, whatever the request says: the extents are smaller, and
+// the call takes longer.
 bool maps_tell(const Image& image, const Request& request);
 
-// Calls `visit` in this thread for each extent, in order; a negative answer ends the iteration with
-// that error. Implements: rbd_diff_iterate2, rbd_diff_iterate3
+// Calls `visit` in this thread for each extent, in order of offset. A negative return value ends
+// the iteration. Throws Error with that errno, or ENOENT if there is no such snapshot. Implements:
+// rbd_diff_iterate2, rbd_diff_iterate3
 void iterate(const Image& image, const Request& request,
              const std::function<int(const Extent&)>& visit);
 
-// Every extent. With `merge`, those that touch and are alike become one. `progress` is called now
-// and then, with nothing to tell: a negative answer ends it. Throws std::bad_alloc.
+// Returns every extent, in order of offset. With `merge`, neighbouring extents with the same
+// `exists` become one. `progress` is called now and then, with zeroes: a negative return value ends
+// the call. Throws as iterate(), and std::bad_alloc.
 Array collect(const Image& image, const Request& request, bool merge, const Progress& progress);
 
-// "error generating the diff from snapshot 's' of image 'vm1'", for messages.
+// Returns "error generating the diff from snapshot 's' of image 'vm1'", for messages.
 std::string describe(const Image& image, const Request& request);
 
 }  // namespace rbdxx::diff

@@ -8,24 +8,32 @@
 
 namespace rbdxx::encryption {
 
+// The encryption of one image of a chain of clones.
 struct Layer {
-    int format = 0;  // RBD_ENCRYPTION_FORMAT_*
+    int format = 0;  // constants::ENCRYPTION_FORMAT_*
     Secret passphrase;
 };
 
-// Writes a new LUKS header, which takes room from the image's size, and loads it; what the image
-// held is lost. `algorithm`: RBD_ENCRYPTION_ALGORITHM_*. Implements: rbd_encryption_format
+// Writes a new LUKS header and loads it. The image's data is lost, and its usable size is smaller
+// by the header. `format`: constants::ENCRYPTION_FORMAT_LUKS1 or _LUKS2; `algorithm`:
+// constants::ENCRYPTION_ALGORITHM_*. Throws Error: EOPNOTSUPP for a format that librbd does not
+// know or a striped image, ENOSPC if there is no room for the header. Throws MissingFunction before
+// Ceph 16. Implements: rbd_encryption_format
 void format(const Image& image, int format, const Secret& passphrase, int algorithm);
-// From now on the image reads and writes plain data. Implements: rbd_encryption_load
+// Opens the image's encryption: from now on this handle decrypts what it reads and encrypts what it
+// writes. Throws Error: EPERM for a wrong passphrase, EEXIST if encryption is loaded already,
+// EINVAL if the image does not have such a header. Throws MissingFunction before Ceph 16.
+// Implements: rbd_encryption_load
 void load(const Image& image, const Layer& layer);
-// The same where ancestors of a clone are encrypted too: the image's own layer first; the last one
-// holds for all ancestors that are left. Implements: rbd_encryption_load2
+// Opens the encryption of a clone and of its ancestors. The first layer is the image's own; the
+// last one holds for all further ancestors too. Throws as load(), and MissingFunction before
+// Ceph 18. Implements: rbd_encryption_load2
 void load(const Image& image, const std::vector<Layer>& layers);
 
-// Whether encryption was loaded through this handle or a copy of it. librbd does not tell: of a
-// borrowed image, what its lender did is not known.
+// Returns whether encryption was loaded through this handle or a copy of it. librbd does not report
+// it: for a borrowed image, the lender may have loaded it too.
 bool loaded(const Image& image);
-// False only where no encryption is loaded for certain.
+// Returns false only if certainly no encryption is loaded.
 bool may_be_loaded(const Image& image);
 
 }  // namespace rbdxx::encryption

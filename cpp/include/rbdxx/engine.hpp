@@ -1,12 +1,12 @@
-// Asynchronous calls in flight: the one owner of their completions, whichever library makes them.
+// Asynchronous calls in flight, of librbd and of librados: the owner of their completions.
 //
 //   Call       one call of a C library, from its submission until the library has completed it
 //   Operation  a Call that keeps a handle open, and reports to a Queue
-//   Lane       submits the calls over one connection, so that nobody waits for the library
-//   Work       what a thread waits for, and may abandon; then a Queue owns it
+//   Lane       submits the calls over one connection, so that no thread waits for the library
+//   Work       calls that a thread waits for and may abandon; a Queue owns it then
 //
 // Memory that the library may still write to is never freed: an Operation lives until it is taken
-// from its queue, and a Work waits in its destructor, unless it was abandoned.
+// from its queue, and a Work waits in its destructor unless it was abandoned.
 #pragma once
 
 #include <sys/types.h>
@@ -36,8 +36,9 @@ public:
     Item(const Item&) = delete;
     Item& operator=(const Item&) = delete;
 
-    // What the thread that takes it from a queue of many kinds does with it. May destroy it.
+    // Called by a thread that takes items of several kinds from one queue. May destroy the item.
     virtual void deliver() noexcept {}
+    // Returns the item that was pushed after this one, or null.
     Item* next() const noexcept { return next_; }
 
 private:
@@ -45,39 +46,45 @@ private:
     Item* next_ = nullptr;
 };
 
-// What has completed and waits to be taken. It stays its maker's. Any thread may push; one takes.
-// The descriptor tells that thread, so that one event loop, poll or blocked thread serves any
-// number of images.
+// The items that have completed and wait to be taken. The queue does not own them. Any thread may
+// push; one thread takes. A descriptor wakes that thread, so that one event loop, poll() or blocked
+// thread serves any number of images.
 //
-// How a wake-up is saved and none is lost: acknowledge() makes the descriptor unreadable, and the
-// queue rests. The first push into an empty queue that rests signals the descriptor, which ends the
-// rest. Until the next acknowledge() the descriptor is readable, or about to be, so the consumer
-// comes back by itself and no push signals it again. A push into a queue that is not empty signals
-// nothing: whatever was there first still waits to be taken. After acknowledge() the consumer must
-// take(), since something may have been pushed before the rest began. All of this is sequentially
-// consistent: a push that sees no rest comes before the rest, and so before that take().
+// How wake-ups are saved and none is lost: acknowledge() makes the descriptor unreadable, and the
+// queue rests. The first push into an empty queue that rests signals the descriptor and ends the
+// rest. Until the next acknowledge() the descriptor is readable or about to be: the consumer comes
+// back by itself, and no push needs to signal it again. A push into a queue that is not empty does
+// not signal, because an earlier item still waits to be taken. After acknowledge() the consumer
+// must take(), because an item may have been pushed before the rest began. All of this is
+// sequentially consistent: a push that sees no rest comes before the rest, and so before that
+// take().
 class Queue {
 public:
-    // `owner` gets what is in the queue once it is abandoned. It must live as long as the queue.
+    // `owner` gets the items of this queue once it is abandoned. It must live as long as the queue.
+    // Throws Error if the system has no descriptor left.
     explicit Queue(const std::shared_ptr<Queue>& owner = nullptr);
     ~Queue();
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    // Readable while something waits. The queue's own; never to be closed by others.
+    // Returns the descriptor, which is readable while items wait. The queue closes it.
     int descriptor() const noexcept { return descriptor_; }
 
+    // Adds an item that has completed.
     void push(Item* item) noexcept;
-    // All that have completed, linked by next() in that order; null for none.
+    // Returns all items, linked by next() in the order in which they were pushed; null for none.
     Item* take() noexcept;
-    // Makes the descriptor unreadable again; to be followed by take(), or a wake-up is lost.
+    // Makes the descriptor unreadable again. Call take() afterwards, or a wake-up is lost.
     void acknowledge() noexcept;
-    // Sleeps until something waits or wake() is called.
+    // Sleeps until an item waits or wake() is called.
     void wait() noexcept;
+    // As wait(), for at most `time`.
     void wait_for(std::chrono::milliseconds time) noexcept;
+    // Ends a wait() of another thread.
     void wake() noexcept;
 
-    // Nobody takes from this queue any more: what is here or comes goes to the owner.
+    // Gives the queue up: nobody takes from it any more. The owner gets the items that are in it
+    // and those that are still to come.
     void abandon() noexcept;
 
 private:
@@ -93,22 +100,23 @@ private:
 
 using QueuePointer = std::shared_ptr<Queue>;
 
-// The submissions over one connection of a library that makes a thread wait if too much is in
-// flight. What is submitted while little is in flight goes at once, in the caller's thread; the
-// rest goes in order, in a thread of the lane's, which ends a moment after the last. Thread-safe.
+// Submits the calls over one connection of a library that makes a thread wait if too many calls are
+// in flight. While few are in flight, the caller submits its call itself. The other calls are
+// submitted in order by the lane's own thread, which ends a moment after the last. Thread-safe.
 class Lane : public std::enable_shared_from_this<Lane> {
 public:
-    // How much is in flight over the lane until it submits in its own thread; 0: no limit.
+    // The numbers of calls and of bytes in flight from which on the lane submits in its own thread;
+    // 0 means no limit.
     Lane(uint64_t most_calls, uint64_t most_bytes)
         : most_calls_(most_calls), most_bytes_(most_bytes) {}
 
-    // Whether the caller may submit a call that moves `bytes`: it is counted until done(). Not
-    // where `shared`: others, who are not counted, use the connection.
+    // Returns whether the caller may submit a call that moves `bytes`; it is then counted until
+    // done(). Returns false if `shared`: others, who are not counted, use the connection.
     bool enter(uint64_t bytes, bool shared) noexcept;
-    // Has the lane's thread run `submit`, which must not throw; counted likewise. Throws
-    // std::system_error where there is no thread for it.
+    // Makes the lane's thread call `submit`, which must not throw; the call is counted too. Throws
+    // std::system_error if no thread can be started.
     void later(uint64_t bytes, std::function<void()> submit);
-    // A call that was counted has completed, or was refused. Any thread.
+    // Ends the count of a call that has completed, or was refused. Any thread may call it.
     void done(uint64_t bytes) noexcept;
 
 private:
@@ -125,24 +133,26 @@ private:
     bool running_ = false;     // there is a thread
 };
 
-// What both C libraries call in a thread of their own when a call has completed.
+// The callback that both C libraries call, in a thread of their own, when a call has completed.
 using Completed = void (*)(void* completion, void* argument);
 
-// A kind of completion: how a C library makes, asks and frees it. This one is librbd's; another is
-// a struct with the same members. The context is alive while the call is in flight.
+// A kind of completion: how a C library creates, reads and frees it. This is librbd's kind; other
+// kinds have the same members. The context lives as long as the call is in flight.
 struct Librbd {
     using Context = abi::Functions;
-    // Throws MissingFunction where the library has no completions: in its threads nothing may
-    // throw.
+    // Throws MissingFunction if the library has no completions. Checked in advance, because nothing
+    // may throw in the library's threads.
     static void require(const Context& functions);
+    // Creates a completion that calls `completed(completion, argument)`. Returns the C result.
     static int create(const Context& functions, void* argument, Completed completed,
                       void** completion) noexcept {
         return functions.rbd_aio_create_completion(argument, completed, completion);
     }
+    // Returns the result of the call: a negative errno, the number of bytes read, or 0.
     static ssize_t result(const Context& functions, void* completion) noexcept {
         return functions.rbd_aio_get_return_value(completion);
     }
-    // `submitted`: the call has completed; else it was refused.
+    // Frees a completion. `submitted` is true if the call has completed, false if it was refused.
     static void release(const Context& functions, void* completion, bool /*submitted*/) noexcept {
         functions.rbd_aio_release(completion);
     }
@@ -157,15 +167,17 @@ public:
     Call& operator=(const Call&) = delete;
 
 protected:
-    // Makes the call `submit(completion)`; returns its answer. Where that is negative, or throws,
-    // nothing was submitted. Else the call may have completed, and be gone, when this returns.
+    // Calls `submit(completion)` and returns its result. If that is negative, or if it throws,
+    // nothing was submitted. Otherwise the call may have completed, and this object may be gone,
+    // when this returns.
     template <class Kind, class Submit>
     ssize_t submit_call(const typename Kind::Context& context, const Submit& submit) {
         const int answer = create_completion<Kind>(context);
         return answer < 0 ? answer : submit_created<Kind>(context, submit);
     }
 
-    // Both halves of it, for a call that is made later; drop_completion() ends the first one, too.
+    // The two halves of submit_call(), for a call that is made later. drop_completion() undoes the
+    // first half.
     template <class Kind>
     int create_completion(const typename Kind::Context& context) {
         context_ = &context;
@@ -191,8 +203,8 @@ protected:
         Kind::release(context, completion_, false);
     }
 
-    // In one of the library's threads: no lock that is held for long, and nothing of Python's.
-    // `result` is a negative errno, the bytes read, or 0.
+    // Called in one of the library's threads: takes no lock that is held for long, and nothing of
+    // Python's. `result` is a negative errno, the number of bytes read, or 0.
     virtual void completed(ssize_t result) noexcept = 0;
 
 private:
@@ -209,33 +221,36 @@ private:
     void* completion_ = nullptr;
 };
 
-// A call that keeps its handle open from its submission to finish(). It may be used again after
-// that. It must live until it has been taken from its queue.
+// A call that keeps its handle open from its submission to finish(). It must live until it has been
+// taken from its queue; then it may be used again.
 class Operation : public Call, public Item {
 public:
     Operation() = default;
     ~Operation() override { finish(); }
 
-    // Whether the library is done with it and with its memory. Any thread may ask.
+    // Returns whether the operation has completed: the library no longer uses its memory. Any
+    // thread may ask.
     bool is_complete() const noexcept { return complete_.load(std::memory_order_acquire); }
-    // What the library answered, once complete: a negative errno, the bytes read, or 0.
+    // Returns the result, once complete: a negative errno, the number of bytes read, or 0.
     ssize_t result() const noexcept { return result_.load(std::memory_order_relaxed); }
 
-    // Closes need not wait for this operation to be taken from its queue: it leaves its handle as
-    // soon as it completes. To be called before it is submitted.
+    // Makes the operation release its handle as soon as it completes, so that a close need not wait
+    // until it is taken from its queue. To be called before it is submitted.
     void leave_early() noexcept { leaves_early_ = true; }
-    // Nobody is to wait where it is submitted, not even for the library to take it: the library's
-    // functions that know this submit it by a Lane. To be called before it is submitted.
+    // Makes a Lane submit this operation, in the calls that have one, so that the caller never
+    // waits for the library. To be called before it is submitted.
     void never_wait() noexcept { may_wait_ = false; }
+    // Returns whether the caller may wait for the library.
     bool may_wait() const noexcept { return may_wait_; }
-    // Leaves the handle. For the thread that took it from its queue: the last one out closes the
-    // image, which the library's threads must never do.
+    // Releases the handle. To be called by the thread that took the operation from its queue: the
+    // last use to end closes the image, which the library's threads must never do.
     void finish() noexcept;
-    // The handle it keeps open; null when finished.
+    // Returns the handle that the operation keeps open; null once finished.
     const Handle* handle() const noexcept { return handle_.get(); }
 
-    // Makes the call `submit(completion)`, which returns the C function's answer. Throws Failure
-    // with `describe()` where that is negative; the operation then never reaches the queue.
+    // Submits the operation: calls `submit(completion)`, which returns the C function's result. If
+    // that is negative, throws Failure with the message that `describe()` returns; the operation
+    // then never reaches the queue. Throws ClosedError and MissingFunction.
     template <class Kind, class Failure = Error, class Submit, class Describe>
     void submit(QueuePointer queue, std::shared_ptr<Handle> handle,
                 const typename Kind::Context& context, const Submit& submit,
@@ -256,8 +271,8 @@ public:
         }
     }
 
-    // The first half of submit(), for a call that is made later: submit_begun() or withdraw() of
-    // the same kind must follow. Throws Error.
+    // The first half of submit(), for a call that is made later. submit_begun() or withdraw() of
+    // the same kind must follow. Throws Error, ClosedError and MissingFunction.
     template <class Kind>
     void begin(QueuePointer queue, std::shared_ptr<Handle> handle,
                const typename Kind::Context& context) {
@@ -270,7 +285,8 @@ public:
             throw Error(-answer, "error creating a completion for " + on);
         }
     }
-    // The second half, from where nothing can be thrown: a refused call completes with its answer.
+    // The second half of submit(), for a place where nothing may throw: if the library refuses the
+    // call, the operation completes with its result.
     template <class Kind, class Submit>
     void submit_begun(const typename Kind::Context& context, const Submit& submit) noexcept {
         const ssize_t answer = submit_created<Kind>(context, submit);
@@ -278,15 +294,16 @@ public:
             completed(answer);
         }
     }
-    // Takes back an operation that was begun; it never reaches the queue.
+    // Undoes begin(): the operation never reaches the queue.
     template <class Kind>
     void withdraw(const typename Kind::Context& context) noexcept {
         drop_completion<Kind>(context);
         withdraw();
     }
 
-    // As submit(), without ever waiting for the library, by a lane of the connection's. A call that
-    // is refused later completes with its answer. What `call` refers to must live until then.
+    // As submit(), through a lane of the connection: it never waits for the library. A call that is
+    // refused later completes with its result. The objects that `call` refers to must live until
+    // then.
     template <class Kind, class Failure = Error, class Submit, class Describe>
     void submit_by(const std::shared_ptr<Lane>& lane, uint64_t bytes, bool shared,
                    QueuePointer queue, std::shared_ptr<Handle> handle,
@@ -315,9 +332,12 @@ public:
         }
     }
 
-    // The same for something that is no call of the library: complete() or withdraw() must follow.
+    // As begin(), for an operation that does not call the library. complete() or withdraw() must
+    // follow. Throws ClosedError.
     void begin(QueuePointer queue, std::shared_ptr<Handle> handle);
+    // Completes such an operation.
     void complete(ssize_t result) noexcept { completed(result); }
+    // Undoes begin() of such an operation.
     void withdraw() noexcept;
 
 private:
@@ -334,27 +354,28 @@ private:
     bool left_ = false;  // handle_ keeps the memory alone
 };
 
-// Things in flight for which one thread waits. Whoever derives from it waits in its own destructor.
+// Calls in flight that one thread waits for. A derived class waits in its own destructor.
 class Work : public Item {
 public:
-    // Returns when nothing is in flight.
+    // Returns once nothing is in flight.
     void wait() noexcept;
-    // Whether nothing is in flight; waits for that, but no longer than `time`.
+    // Waits for at most `time`. Returns whether nothing is in flight.
     bool wait_for(std::chrono::nanoseconds time) noexcept;
-    // Stops waiting for good: once nothing is in flight any more, the owner's queue gets this, and
-    // whoever takes it from there destroys it. False, and it stays the caller's, where nothing is
-    // in flight now, or where there is no owner.
+    // Stops waiting for good. Once nothing is in flight, the owner's queue gets this object, and
+    // the thread that takes it from there destroys it. Returns false, and the caller keeps the
+    // object, if nothing is in flight now or if there is no owner.
     bool abandon() noexcept;
 
 protected:
     using Lock = std::unique_lock<std::mutex>;
 
-    // The owner is there before anything is in flight, so that nothing can fail in between. It must
-    // live as long as this.
+    // The owner is known before anything is in flight, so that abandon() cannot fail. It must live
+    // as long as this.
     explicit Work(const QueuePointer& owner) : owner_(owner) {}
 
     void begin(uint64_t count = 1);
-    // Begins one thing, which `run()` in a thread of its own ends. Throws what starting one does.
+    // Begins one call, made by `run()` in a thread of its own. Throws std::system_error if no
+    // thread can be started.
     template <class Run>
     void begin_in_thread(Run run) {
         begin();
@@ -365,12 +386,13 @@ protected:
             throw;
         }
     }
-    // One thing has completed. Calls `note()` under the lock. This may be gone afterwards.
+    // Ends one call that has completed. Calls `note()` under the lock. This object may be gone
+    // afterwards.
     template <class Note>
     void end(const Note& note) noexcept {
         QueuePointer owner;
         {
-            // Held over the notification: without it, this may be gone before that.
+            // Held during the notification: otherwise this object may be gone before it.
             Lock lock(mutex_);
             note();
             if (--in_flight_ == 0) {
@@ -382,8 +404,8 @@ protected:
             owner->push(this);
         }
     }
-    // Waits until `ready()`, which is asked under the lock, for at most that long; returns what it
-    // answers.
+    // Waits until `ready()`, called under the lock, returns true, for at most `time`. Returns what
+    // it returned last.
     template <class Ready>
     bool wait_until(std::chrono::nanoseconds time, const Ready& ready) {
         Lock lock(mutex_);

@@ -1,4 +1,4 @@
-// What can go wrong, each as a type of its own, and the one checker of return codes.
+// The exceptions, one type for each kind of failure, and check(), which throws them.
 #pragma once
 
 #include <cerrno>
@@ -9,30 +9,32 @@
 
 namespace rbdxx {
 
-// A call failed. `code` is the positive errno, or 0 where the failure has none.
+// A call failed. `code` is the positive errno, or 0 if the failure has none.
 // `what()` says what was tried on what, without the code: "error opening image 'vm1'".
 class Error : public std::runtime_error {
 public:
+    // `code` is the positive errno, or 0.
     Error(int code, const std::string& message) : std::runtime_error(message), code_(code) {}
+    // Returns the positive errno, or 0.
     int code() const { return code_; }
 
 private:
     int code_;
 };
 
-// As Error, for calls on groups, where ENOENT and EEXIST speak of an object, not of an image.
+// An Error of a call on a group: ENOENT and EEXIST mean the group or its snapshot, not an image.
 class GroupError : public Error {
 public:
     using Error::Error;
 };
 
-// As Error, from librados: a pool, a cluster, a configuration.
+// An Error from librados: of a cluster, a pool, an object or the configuration.
 class RadosError : public Error {
 public:
     using Error::Error;
 };
 
-// A key that is not among those of a dictionary of RADOS (ENOENT).
+// RADOS does not have a value under this key (ENOENT).
 class RadosKeyError : public RadosError {
 public:
     using RadosError::RadosError;
@@ -41,30 +43,32 @@ public:
 // The handle was closed before the call.
 class ClosedError : public Error {
 public:
-    // connection: that of a context, which is open itself.
+    // What was closed. connection: the context itself is open, but its connection is shut down.
     enum class Subject { image, ioctx, cluster, connection };
     explicit ClosedError(const std::string& message, Subject subject = Subject::image)
         : Error(0, message), subject_(subject) {}
+    // Returns what was closed.
     Subject subject() const { return subject_; }
 
 private:
     Subject subject_;
 };
 
-// The connection under the handle, another library's, was shut down before the call.
+// The connection under the handle belongs to another library, which has shut it down before the
+// call.
 class DisconnectedError : public ClosedError {
 public:
     using ClosedError::ClosedError;
 };
 
-// Arguments that make no sense together, refused before anything is asked of the library.
+// The arguments contradict each other. The call was refused before it reached the library.
 class ArgumentError : public Error {
 public:
     explicit ArgumentError(const std::string& message) : Error(0, message) {}
 };
 
-// An operation or an iterator of RADOS is not in the state that the call needs, or its arguments
-// make no sense together.
+// A RADOS operation or iterator is not in the state that the call needs, or the arguments of the
+// call contradict each other.
 class RadosArgumentError : public Error {
 public:
     explicit RadosArgumentError(const std::string& message) : Error(0, message) {}
@@ -76,42 +80,45 @@ public:
     explicit ForkedError(const std::string& message,
                          ClosedError::Subject subject = ClosedError::Subject::image)
         : Error(0, message), subject_(subject) {}
+    // Returns the kind of the handle.
     ClosedError::Subject subject() const { return subject_; }
 
 private:
     ClosedError::Subject subject_;
 };
 
-// librbd wrote less than it was asked to.
+// librbd wrote fewer bytes than it was asked to write.
 class IncompleteWrite : public Error {
 public:
     explicit IncompleteWrite(const std::string& message) : Error(0, message) {}
 };
 
-// librbd answered what it must not: more bytes than it was asked for.
+// librbd returned a result that cannot be right, such as more bytes than it was asked for.
 class LogicFault : public Error {
 public:
     explicit LogicFault(const std::string& message) : Error(0, message) {}
 };
 
-// compare_and_write found other data, first at `offset` (bytes, in the image).
+// io::compare_and_write() found other data than expected.
 class CompareMismatch : public Error {
 public:
     CompareMismatch(uint64_t offset, const std::string& message)
         : Error(EILSEQ, message), offset_(offset) {}
+    // Returns the offset of the first difference in the image, in bytes.
     uint64_t offset() const { return offset_; }
 
 private:
     uint64_t offset_;
 };
 
-// An operation of a batch failed: the `index`-th, at `offset` (bytes, in the image). A code of 0:
-// less was written than asked for.
+// An operation of a batch failed. The code is 0 if it wrote fewer bytes than it had to.
 class BatchError : public Error {
 public:
     BatchError(int code, const std::string& message, uint64_t index, uint64_t offset)
         : Error(code, message), index_(index), offset_(offset) {}
+    // Returns the operation's number in the batch, from 0.
     uint64_t index() const { return index_; }
+    // Returns the operation's offset in the image, in bytes.
     uint64_t offset() const { return offset_; }
 
 private:
@@ -119,20 +126,21 @@ private:
     uint64_t offset_;
 };
 
-// The loaded library has no such function, or none that can honour the arguments.
+// The loaded library does not have the function, or has only an older form of it that does not
+// know the arguments.
 class MissingFunction : public Error {
 public:
     explicit MissingFunction(const std::string& message) : Error(ENOSYS, message) {}
 };
 
-// librbd or librados could not be loaded, or two different librados would meet in one process.
+// librbd or librados could not be loaded, or the process would have two different librados.
 class LibraryNotFound : public Error {
 public:
     explicit LibraryNotFound(const std::string& message) : Error(0, message) {}
 };
 
-// Throws E for a negative return code, with the message that `describe()` makes (only then).
-// Gives the code back, so that counts and sizes pass through.
+// Returns the return code of a C function, or throws E if it is negative. `describe()` returns the
+// message; it is called only then.
 template <class E = Error, class Code, class Describe>
 Code check(Code result, const Describe& describe) {
     if (result < 0) {
@@ -141,7 +149,7 @@ Code check(Code result, const Describe& describe) {
     return result;
 }
 
-// A name as messages show it: 'name', or None.
+// Returns a name as messages show it: in single quotes, or None for a null pointer.
 std::string quoted(const std::string& name);
 std::string quoted(const char* name);
 

@@ -1,4 +1,4 @@
-// The one owner of a C handle: counts the calls under way, closes once, survives fork.
+// The owner of a C handle: it counts the calls under way, closes once, and knows about fork().
 #pragma once
 
 #include <atomic>
@@ -16,38 +16,41 @@
 
 namespace rbdxx {
 
-// How often this process has been forked off since its ancestor loaded the library. A handle made
-// under another count belongs to another process: its library threads do not exist here.
+// Returns how many times a process was forked between the one that loaded this library and this
+// one. A handle made under another count belongs to another process: the library's threads that
+// serve it do not exist here.
 unsigned fork_generation() noexcept;
 
-// Marks that this thread runs a callback of a call under way. A close() from inside one must not
-// wait for that call to end, since the call waits for the callback.
+// While it lives, this thread runs a callback of a call under way. A close() from inside the
+// callback must not wait for that call, because the call waits for the callback.
 class CallbackScope {
 public:
     CallbackScope() noexcept;
     ~CallbackScope();
     CallbackScope(const CallbackScope&) = delete;
     CallbackScope& operator=(const CallbackScope&) = delete;
+    // Returns whether this thread runs such a callback.
     static bool active() noexcept;
 };
 
-// Tells that the process is about to end: from now on, close() stops waiting for calls that do not
-// end within a moment, and for a cluster that has not answered after ten seconds in all, and leaks
-// the handles.
+// Announces that the process is about to end. From now on close() waits only a moment for calls
+// under way, and ten seconds in all for a cluster that does not answer. After that it leaks the
+// handles.
 void end_of_process() noexcept;
 
-// Whether this process has C handles that were not freed, abandoned ones among them: the C
-// library's threads still work on what is theirs.
+// Returns whether this process has C handles that were not freed, the abandoned ones included. The
+// C library's threads may still use what belongs to them.
 bool handles_remain() noexcept;
 
-// Asked at each use of a handle whose connection belongs to somebody else, who may end it.
+// Watches over a connection that belongs to another library, which may shut it down. A handle over
+// it asks the guard at each use.
 class Guard {
 public:
     Guard() = default;
     virtual ~Guard() = default;
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
-    // Whether the connection is gone. Any thread may ask, until the handle is closed.
+    // Returns whether the connection was shut down. Any thread may ask, until the handle is closed.
     virtual bool gone() const noexcept = 0;
 };
 
@@ -61,7 +64,7 @@ public:
 //   abandoned  The connection is gone: the C handle is never freed, enter() throws
 //              DisconnectedError until close() makes the handle a closed one.
 //
-// Who frees the handle: a thread that waits in close(), where there is one, so that leave() is
+// Who frees the handle: a thread that waits in close(), if there is one, so that leave() is
 // cheap; else the last one to leave. A process that inherited the handle by fork() never frees it.
 class Handle : public std::enable_shared_from_this<Handle> {
 public:
@@ -71,7 +74,7 @@ public:
     Handle& operator=(const Handle&) = delete;
     virtual ~Handle();
 
-    // Throws ForkedError, ClosedError or DisconnectedError where the handle cannot be used.
+    // Throws ForkedError, ClosedError or DisconnectedError if the handle cannot be used.
     void enter() {
         if (generation_ != fork_generation()) {
             throw_forked();
@@ -87,19 +90,19 @@ public:
         }
     }
 
-    // The caller keeps a share of the handle until this returns.
+    // Ends the use that enter() began. The caller keeps a share of the handle until this returns.
     void leave() noexcept {
         if (entries_.fetch_sub(1, std::memory_order_acq_rel) == (shut | 1U)) {
             last_out(nullptr);
         }
     }
 
-    // As leave(), for one of the C library's own threads, in which the library must not be asked to
-    // close anything.
+    // As leave(), for the C library's own threads: the handle is then closed in another thread,
+    // because the library must not be asked to close anything in its own.
     static void leave_from_library(const std::shared_ptr<Handle>& handle) noexcept;
 
     // A close that has begun. Its thread waits for the calls under way in other threads, and frees
-    // the handle. Where it is destroyed before that, the last one out frees the handle.
+    // the handle. If this is destroyed earlier, the last call to end frees the handle.
     class Closing {
     public:
         explicit Closing(Handle& handle) noexcept;
@@ -107,12 +110,12 @@ public:
         Closing(const Closing&) = delete;
         Closing& operator=(const Closing&) = delete;
 
-        // Whether there is nothing more to wait for; waits for that, but no longer than `time`.
-        // Nothing is waited for inside a callback, whose call waits for the callback; nor while the
-        // handle is lent.
+        // Waits for at most `time`. Returns whether there is nothing more to wait for. It does not
+        // wait inside a callback, because the call waits for the callback, nor while the handle is
+        // lent.
         bool wait_for(std::chrono::nanoseconds time) noexcept;
-        // What the C library's close function returned; 0 where the handle was closed before, or is
-        // left to the last one out.
+        // Returns what the C library's close function returned; 0 if the handle was closed before,
+        // or if the last call to end will close it.
         int result() const noexcept { return result_; }
 
     private:
@@ -121,28 +124,29 @@ public:
         int result_ = 0;
     };
 
-    // Closes and waits as long as it takes. Returns the result of the close, which every thread
-    // gets that waits for it.
+    // Closes the handle and waits for the calls under way, without a limit. Returns what the C
+    // library's close function returned, to every thread that waits for it.
     int close() noexcept;
 
-    // Begins to close without waiting. False where that had begun already; else calls `first`,
-    // which must not throw, before the handle is freed.
+    // Begins to close without waiting. Returns false if a close had begun already. Otherwise calls
+    // `first()` before the handle is freed, and returns true. `first` must not throw.
     bool close_later(const std::function<void()>& first = [] {});
 
-    // Closes a handle whose connection is gone, without ever calling the library for it.
+    // Closes a handle whose connection was shut down, without calling the library for it.
     void abandon() noexcept;
 
-    // From lend() to take_back() there is an entry that close() must not wait for: a borrower keeps
-    // it as long as it likes, perhaps in the very thread that closes; or its call was abandoned.
+    // Between lend() and take_back() there is a use that close() must not wait for: a borrower may
+    // keep it as long as it likes, even in the thread that closes, or its call was abandoned.
     void lend() noexcept;
     void take_back() noexcept;
 
     State state() const noexcept;
-    // Whether it is not open; the same without a lock.
+    // Returns whether the handle is not open. Takes no lock.
     bool closed() const noexcept { return (entries_.load() & shut) != 0; }
+    // Returns whether the handle was made in a process that this one was forked from.
     bool forked() const noexcept { return generation_ != fork_generation(); }
 
-    // Set before the handle is shared.
+    // To be called before the handle is shared.
     void set_guard(std::shared_ptr<const Guard> guard) noexcept { guard_ = std::move(guard); }
     const std::shared_ptr<const Guard>& guard() const noexcept { return guard_; }
 
@@ -187,8 +191,8 @@ private:
     int lent_ = 0;
 };
 
-// What `make()` gives, the owner of a C handle; where there is no memory for it, `give_back()`
-// frees the handle.
+// Returns what `make()` returns, the owner of a C handle. If make() throws, for lack of memory,
+// `give_back()` frees the handle.
 template <class Make, class GiveBack>
 auto owned(const Make& make, const GiveBack& give_back) {
     try {
@@ -199,7 +203,8 @@ auto owned(const Make& make, const GiveBack& give_back) {
     }
 }
 
-// One use of a handle: entered while it lives. `use->rbd_x(use.get(), ...)` calls the C function.
+// One use of a handle, from enter() to leave(). `use->rbd_x(use.get(), ...)` calls the C function.
+// The constructor throws as Handle::enter() does.
 template <class State>
 class Use {
 public:

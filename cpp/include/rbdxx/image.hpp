@@ -1,4 +1,4 @@
-// An open image: its lifetime and what it is. What is done with it stands in the other topics.
+// An open image: its lifetime and its properties. The other topics have the calls on it.
 #pragma once
 
 #include <atomic>
@@ -55,53 +55,54 @@ struct ImageState final : Handle {
     const abi::rbd_image_t raw;
     // The child owns a share: librbd hangs when its connection is shut down under an open image.
     std::shared_ptr<ClusterState> cluster;
-    // A borrowed image is its lender's to close; null for one of our own.
+    // The lender of a borrowed image, which also closes it; null for an image opened here.
     std::shared_ptr<void> lender;
     const std::string label;  // "image 'vm1' in pool 'rbd', namespace 'a'"
-    // Where reads come from, as far as this library knows: a snapshot by its name, or by its
-    // number, or the head. The mutex is held while that changes.
+    // Where reads come from, as far as this library knows: a snapshot by its name or by its id, or
+    // the head. The mutex is held while that changes.
     std::optional<std::string> snapshot_name;
     std::optional<uint64_t> snapshot_id;
     std::mutex snapshot_mutex;
-    // Whether it was opened for reading alone. Set before it is shared.
+    // Whether it was opened read-only. Set before the state is shared.
     bool read_only = false;
-    // The connection that it was opened over; null where that is not known. Set before it is
+    // The connection that it was opened over; null if it is not known. Set before the state is
     // shared.
     abi::rados_t connection = nullptr;
-    // Parents, by pool, id and snapshot, of which is known that no data come from what is not an
-    // image.
+    // Parents, by pool, id and snapshot, whose data are known to come from images alone.
     std::set<std::tuple<int64_t, std::string, uint64_t>> sound_parents;
     std::mutex parents_mutex;
-    // What frees the handle in place of rbd_close, where that is to happen asynchronously.
+    // Frees the handle in place of rbd_close, if it is set: for an asynchronous close.
     std::function<int(abi::rbd_image_t)> closer;
     // Whether librbd lists the completions of this image for poll_events().
     std::atomic<bool> notifies{false};
-    // How many have completed that poll_events() has not given yet.
+    // The number of completions that poll_events() has not returned yet.
     mutable std::atomic<int64_t> untold{0};
-    // How many exclusive locks that an outage left behind were released (lock.hpp). The mutex is
-    // held while that goes on.
+    // The number of exclusive locks left behind by an outage that were released (lock.hpp). The
+    // mutex is held during a release.
     std::atomic<unsigned> released_locks{0};
     std::mutex release_mutex;
-    // What waits for that in aio::release_left_behind(), and the count from when it was submitted.
+    // The operations that wait for a release in aio::release_left_behind(), each with the count
+    // from when it was submitted.
     std::vector<std::pair<engine::Operation*, unsigned>> refused;
     std::mutex refused_mutex;
-    // librbd calls back into it, so that it may have to outlive this.
+    // Shared, because librbd calls it back and it may have to outlive this.
     const std::shared_ptr<detail::KnownSize> known_size = std::make_shared<detail::KnownSize>();
-    // The bytes by which the image is smaller while its encryption is loaded: those of the header.
+    // The bytes of the encryption header, by which the image is smaller while encryption is loaded.
     std::atomic<uint64_t> encryption_header{0};
-    // What librbd calls back must live until it is told to stop, which it is before the image goes.
+    // librbd calls the watches back: they live until they are closed, before the image is.
     std::vector<std::shared_ptr<watch::Watch>> watches;
     std::mutex watches_mutex;
     void forget(const watch::Watch* watch) noexcept;
-    // Takes up to `most` completions that librbd has listed, but no more than events_at_a_time, and
-    // frees them; gives how many, or librbd's error.
+    // Takes and frees up to `most` completions that librbd has listed, at most events_at_a_time.
+    // Returns their number, or librbd's negative errno.
     int take_events(int most) noexcept;
     static constexpr int events_at_a_time = 256;
-    // Takes what nobody has polled: it keeps its memory, and Ceph 14 does not close over it.
+    // Takes the completions that nobody has polled. Otherwise they keep their memory, and Ceph 14
+    // does not close the image.
     void drain_events() noexcept;
 };
 
-// How to open an image: by name, or by id where `by_id` is set.
+// How to open an image: by name, or by id if `by_id` is set.
 struct OpenOptions {
     std::string name;
     bool by_id = false;
@@ -110,95 +111,130 @@ struct OpenOptions {
     // Where the image is, for messages: IoCtx::place().
     std::string place{};
 
-    // "image 'vm1' at snapshot 'x' in pool 'rbd'", for messages.
+    // Returns "image 'vm1' at snapshot 'x' in pool 'rbd'", for messages.
     std::string describe() const;
-    // "image 'vm1'", or "image id '10d2'".
+    // Returns "image 'vm1'", or "image id '10d2'".
     std::string title() const;
-    // Whether librbd must not open it at its snapshot: open_image() then does so in two steps.
-    // librbd tells that such an image is open while one of its threads still has to touch it, and
-    // crashes or hangs where it is closed before that.
+    // Returns whether open_image() has to open the head first and then set the snapshot. librbd
+    // reports an image that it opens read-only at a snapshot as open while one of its threads still
+    // uses it; it crashes or hangs if the image is closed before that.
     bool in_two_steps() const { return read_only && snapshot; }
-    // Throws MissingFunction where open_image() would.
+    // Throws MissingFunction if open_image() would.
     void require(const abi::Functions& functions) const;
 };
 
-// Opens by way of the C library; gives 0, and the handle in `raw`, or a negative errno. Implements:
-// rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only
+// Opens an image. Returns 0 with the handle in `raw`, or a negative errno. Image::open() calls it.
+// Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only
 int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
                const OpenOptions& options, abi::rbd_image_t* raw);
 
+// The size and the layout of an image.
 struct ImageInfo {
     uint64_t size = 0;      // bytes
     uint64_t obj_size = 0;  // bytes
     uint64_t num_objs = 0;
-    int order = 0;  // obj_size == 1 << order
-    std::string block_name_prefix;
-    int64_t parent_pool = -1;
-    std::string parent_name;
+    int order = 0;                  // obj_size == 1 << order
+    std::string block_name_prefix;  // how the names of the image's objects begin
+    int64_t parent_pool = -1;       // librbd no longer fills this; see parent.hpp
+    std::string parent_name;        // likewise
 };
 
-// Copies share one open image, which closes with the last of them or by close(). Thread-safe.
+// An open image. Copies share it; it is closed by close(), or with the last copy. Any thread may
+// use it. Each call throws ClosedError once it is closed, and Error if librbd fails.
 class Image {
 public:
-    // Owns a share of the connection, not of the context, which may be closed at once. A borrowed
-    // context's connection is the caller's to keep.
+    // Opens an image. It owns a share of the connection; the context may be closed at once. Who
+    // passes a borrowed context keeps its connection open. Throws Error ENOENT if there is no such
+    // image or snapshot. Implements: rbd_open, rbd_open_read_only, rbd_open_by_id,
+    // rbd_open_by_id_read_only
     static Image open(const IoCtx& ioctx, OpenOptions options);
-    // Takes over an image that the C library has opened over the connection of `cluster`, which is
-    // null where that is another library's.
+    // Takes over an image that the C library has opened over the connection of `cluster`, or, if
+    // that is null, over another library's connection. The result closes the image.
     static Image adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
                        const OpenOptions& options);
 
-    // Notes which connection a context is of, for what an image needs of its pool's others.
+    // Notes the connection of a context, for calls that open other images of the cluster.
     void set_connection(const IoCtx& ioctx) const noexcept;
 
-    // Uses an image that stays `lender`'s to close, and keeps `lender` for as long.
+    // Uses an image without owning it: the last copy drops its share of `lender`, which closes the
+    // image.
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
-    // Closes, for all copies: waits for the calls under way, then throws what rbd_close reports.
-    // Later calls throw ClosedError. Closing twice is no error.
+    // Closes the image for all copies, once the calls under way have ended. Closing twice does
+    // nothing. Throws Error if librbd reports one; the image is closed then too.
+    // Implements: rbd_close
     void close();
-    // Throws for the result of a Handle::Closing of the image.
+    // Throws Error if the result of a Handle::Closing of the image is negative.
     void check_closed(int result) const;
+    // Returns whether the image is closed.
     bool closed() const noexcept { return state_->closed(); }
 
+    // Returns the image's size and layout. Implements: rbd_stat
     ImageInfo info() const;
-    uint64_t size() const;  // bytes
+    // Returns the size in bytes: that of the snapshot, if one is set. Implements: rbd_get_size
+    uint64_t size() const;
+    // Returns the name. Implements: rbd_get_name
     std::string name() const;
+    // Returns the id, which no rename changes. Implements: rbd_get_id
     std::string id() const;
+    // Returns how the names of the image's objects begin. Implements: rbd_get_block_name_prefix
     std::string block_name_prefix() const;
+    // Returns the id of the pool that holds the data. Implements: rbd_get_data_pool_id
     int64_t data_pool_id() const;
-    uint64_t features() const;     // FEATURE_* bits
-    uint64_t op_features() const;  // OPERATION_FEATURE_* bits
-    uint64_t flags() const;        // FLAG_* bits
+    // Returns the features, constants::FEATURE_* bits. Implements: rbd_get_features
+    uint64_t features() const;
+    // Returns constants::OPERATION_FEATURE_* bits. Implements: rbd_get_op_features
+    uint64_t op_features() const;
+    // Returns constants::FLAG_* bits: parts of the image that must be rebuilt.
+    // Implements: rbd_get_flags
+    uint64_t flags() const;
+    // Returns whether the image has the old format 1. Implements: rbd_get_old_format
     bool old_format() const;
-    uint64_t overlap() const;      // bytes shared with the parent
-    uint64_t stripe_unit() const;  // bytes
+    // Returns the number of bytes, from the beginning, that may come from the parent.
+    // Implements: rbd_get_overlap
+    uint64_t overlap() const;
+    // Returns the stripe unit in bytes. Implements: rbd_get_stripe_unit
+    uint64_t stripe_unit() const;
+    // Returns the number of objects that data is striped over. Implements: rbd_get_stripe_count
     uint64_t stripe_count() const;
-    // Since 1970; librbd notes access and modification now and then, not each time.
+    // Returns when the image was created, since 1970. Implements: rbd_get_create_timestamp
     timespec create_timestamp() const;
+    // Returns when the image was read last, since 1970. librbd notes it once a day by default.
+    // Implements: rbd_get_access_timestamp
     timespec access_timestamp() const;
+    // Returns when the image was written last, since 1970. librbd notes it once a minute by
+    // default. Implements: rbd_get_modify_timestamp
     timespec modify_timestamp() const;
 
-    // Long ones: they return when all is done, and call `progress` meanwhile.
+    // The next four calls may take minutes. They return once librbd has completed, and call
+    // `progress` meanwhile.
 
-    // `size` in bytes; throws ArgumentError for a smaller one unless `allow_shrink`.
+    // Sets the size, in bytes. Throws ArgumentError for a smaller size unless `allow_shrink`, and
+    // Error EROFS if the image is open read-only. Implements: rbd_resize2
     void resize(uint64_t size, bool allow_shrink, const Progress& progress) const;
-    // Copies from the parent what the clone has not got, and lets go of the parent.
+    // Copies the data that the clone still reads from its parent. The clone has no parent
+    // afterwards. Throws Error EINVAL if it has none before.
+    // Implements: rbd_flatten_with_progress
     void flatten(const Progress& progress) const;
-    // Frees runs of zeroes of `sparse_size` bytes, a power of two of 4096 or more.
+    // Frees the space of runs of `sparse_size` zero bytes. `sparse_size` is a power of two, 4096 or
+    // more; otherwise Error EINVAL is thrown. Implements: rbd_sparsify_with_progress
     void sparsify(uint64_t sparse_size, const Progress& progress) const;
+    // Rebuilds the object map from the objects that exist. Throws Error EINVAL if the image has no
+    // object map. Implements: rbd_rebuild_object_map
     void rebuild_object_map(const Progress& progress) const;
 
-    // Switches FEATURE_* bits on or off.
+    // Switches features, constants::FEATURE_* bits, on or off. Throws Error EINVAL for a feature
+    // that cannot be switched. Implements: rbd_update_features
     void update_features(uint64_t features, bool enabled) const;
-    // Returns when everything written before is safe.
+    // Returns once everything written before is safe in the cluster. Implements: rbd_flush
     void flush() const;
-    // Drops what this handle has cached of the image's data.
+    // Drops the image's data from this handle's cache. Implements: rbd_invalidate_cache
     void invalidate_cache() const;
 
     // Keeps the image open while the result lives: for calls of the C functions.
     Use<ImageState> use() const { return Use<ImageState>(state_); }
     const std::shared_ptr<ImageState>& state() const { return state_; }
+    // Returns "image 'vm1' in pool 'rbd'", for messages.
     std::string describe() const { return state_->label; }
 
 private:
@@ -206,8 +242,9 @@ private:
     std::shared_ptr<ImageState> state_;
 };
 
-// Marks what may change the size of an image that this process has open: librbd tells of that a
-// little later, or, of what changes for this handle alone, never.
+// Marks, while it lives, a call that may change the size of an image that this process has open.
+// librbd reports such a change a little later; it never reports one that concerns this handle
+// alone.
 class SizeChange {
 public:
     explicit SizeChange(const Image& image) : known_(image.state()->known_size) {}

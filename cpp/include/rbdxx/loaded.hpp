@@ -1,12 +1,12 @@
-// What other modules of this process have loaded.
+// The librados that another module of this process has loaded.
 #pragma once
 
 #include <string>
 
 namespace rbdxx {
 
-// The file of the librados that a loaded shared object (a Python extension's file, say) resolves
-// to; empty where it is not loaded or resolves to none.
+// Returns the path of the librados whose functions a loaded shared object, such as a Python
+// extension, resolves to. Returns an empty string if the object is not loaded or uses no librados.
 std::string rados_of_module(const std::string& file);
 
 }  // namespace rbdxx

@@ -1,4 +1,4 @@
-// Two differences that follow each other, made one. Offsets and lengths are bytes.
+// Merging two consecutive differences. Offsets and lengths are bytes.
 #pragma once
 
 #include <array>
@@ -10,48 +10,52 @@
 
 namespace rbdxx::merge {
 
-// A stretch of the image, and where its data are: in which of the streams, and where there.
+// A region of the image, and the place of its data in one of the streams.
 struct Stretch {
     uint64_t offset = 0;
     uint64_t end = 0;
-    int stream = 0;
-    int64_t position = -1;  // -1 for zeroes
+    int stream = 0;         // the stream's number: 0 or 1
+    int64_t position = -1;  // in the stream; -1 for zeroes
 };
 
-// A stream in a file: its descriptor, and where the stream begins in the file.
+// A stream in a file: the file's descriptor, and the offset at which the stream begins.
 struct File {
     int descriptor = -1;
     uint64_t base = 0;
 };
 
-// What fill() has made.
+// The result of fill().
 struct Filled {
     uint64_t size = 0;     // of the records in memory
-    uint64_t reached = 0;  // up to where they are of the image
-    bool ended = false;    // there are no more
-    // What the last record still lacks, which the caller copies; its length is 0 for nothing.
+    uint64_t reached = 0;  // the offset in the image up to which the records go
+    bool ended = false;    // no records follow
+    // The data that the last record still lacks, for the caller to copy. The length is 0 if it
+    // lacks nothing.
     int stream = 0;
     uint64_t position = 0;
     uint64_t length = 0;
 };
 
-// First takes all extents, then gives them without overlaps. It keeps 40 bytes an extent.
+// Takes all extents first, and returns them without overlaps then. It keeps 40 bytes for each
+// extent.
 class Merge {
 public:
-    // Extents that are added later are later in time, and hide what they overlap. `position`: of
-    // the data in the stream; -1 for zeroes.
+    // Adds an extent, which hides the parts of earlier ones that it overlaps. `position` is that of
+    // the data in the stream, or -1 for zeroes.
     void add(uint64_t offset, uint64_t length, int stream, int64_t position);
-    // An extent of zeroes that hides nothing.
+    // Adds an extent of zeroes that hides nothing.
     void add_below(uint64_t offset, uint64_t length);
-    // Adds the whole records with which the `size` bytes at `data` begin, which the stream has from
-    // `position` on. Returns the length of these records.
+    // Adds the complete records at the beginning of `data`, `size` bytes that stand at `position`
+    // of the stream. `version` is that of the format, `limit` the image's size. Returns the length
+    // of these records.
     uint64_t take(const char* data, uint64_t size, int version, uint64_t limit, int stream,
                   int64_t position);
 
-    // The next stretch below `limit`, in order of offset.
+    // Returns the next region below `limit`, in order of offset; nothing at the end.
     std::optional<Stretch> next(uint64_t limit);
-    // Puts the records of the next stretches into memory, with their data. Long data, and those
-    // that cannot be read, are left to the caller.
+    // Writes the records of the next regions into `size` bytes of memory, with their data. Returns
+    // what it has written, and which data the caller has to copy: data that is long or cannot be
+    // read.
     Filled fill(char* memory, uint64_t size, int version, uint64_t limit,
                 const std::array<File, 2>& files);
 

@@ -1,4 +1,4 @@
-// Keys and values that users keep with an image or a pool.
+// Keys and values that users store with an image or a pool.
 #pragma once
 
 #include <string>
@@ -11,18 +11,22 @@ namespace rbdxx::metadata {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// Throws ENOENT for a key that is not there. Implements: rbd_metadata_get, rbd_pool_metadata_get
+// Returns the value of a key. Throws Error ENOENT if the key does not exist.
+// Implements: rbd_metadata_get
 std::string get(const Image& image, const std::string& key);
+// As for an image. Implements: rbd_pool_metadata_get
 std::string get(const IoCtx& ioctx, const std::string& key);
-// Replaces what is there. Implements: rbd_metadata_set, rbd_pool_metadata_set
+// Sets the value of a key, or replaces it. Throws Error. Implements: rbd_metadata_set
 void set(const Image& image, const std::string& key, const std::string& value);
+// As for an image. Implements: rbd_pool_metadata_set
 void set(const IoCtx& ioctx, const std::string& key, const std::string& value);
-// Throws ENOENT for a key that is not there.
-// Implements: rbd_metadata_remove, rbd_pool_metadata_remove
+// Removes a key. Throws Error ENOENT if the key does not exist. Implements: rbd_metadata_remove
 void remove(const Image& image, const std::string& key);
+// As for an image. Implements: rbd_pool_metadata_remove
 void remove(const IoCtx& ioctx, const std::string& key);
-// All pairs, ordered by key. Implements: rbd_metadata_list, rbd_pool_metadata_list
+// Returns all pairs, ordered by key. Throws Error. Implements: rbd_metadata_list
 Pairs list(const Image& image);
+// As for an image. Implements: rbd_pool_metadata_list
 Pairs list(const IoCtx& ioctx);
 
 }  // namespace rbdxx::metadata

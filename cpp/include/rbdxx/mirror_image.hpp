@@ -1,4 +1,4 @@
-// Mirroring of one image: which side is the primary, and how the copies fare.
+// Mirroring of one image: which site has the primary image, and the state of the copies.
 #pragma once
 
 #include <cstdint>
@@ -9,25 +9,34 @@
 
 namespace rbdxx::mirror_image {
 
-// `mode`: RBD_MIRROR_IMAGE_MODE_*. Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable
+// Every call throws Error if it fails, EINVAL if mirroring of the image is not in the state that
+// the call needs.
+
+// Enables mirroring of the image. `mode`: constants::MIRROR_IMAGE_MODE_*.
+// Implements: rbd_mirror_image_enable2, rbd_mirror_image_enable
 void enable(const Image& image, int mode);
-// `force`: of a copy, not of the primary. Implements: rbd_mirror_image_disable
+// Disables mirroring of the image. `force` is needed for an image that is not the primary one.
+// Implements: rbd_mirror_image_disable
 void disable(const Image& image, bool force);
-// `force`: though the other side was not demoted. Implements: rbd_mirror_image_promote
+// Makes the image the primary one. With `force`, also if the other site's image was not demoted.
+// Implements: rbd_mirror_image_promote
 void promote(const Image& image, bool force);
-// Implements: rbd_mirror_image_demote
+// Makes the primary image a copy, which nobody writes. Implements: rbd_mirror_image_demote
 void demote(const Image& image);
-// Has the copy thrown away and fetched anew. Implements: rbd_mirror_image_resync
+// Requests that the copy is deleted and copied again. Implements: rbd_mirror_image_resync
 void resync(const Image& image);
-// Gives the snapshot's id. `flags`: RBD_SNAP_CREATE_*.
+// Takes a mirror snapshot. Returns its id. `flags`: constants::SNAP_CREATE_*.
 // Implements: rbd_mirror_image_create_snapshot2, rbd_mirror_image_create_snapshot
 uint64_t create_snapshot(const Image& image, uint32_t flags);
-// Implements: rbd_mirror_image_get_info
+// Returns the state of the image's mirroring. Implements: rbd_mirror_image_get_info
 mirrored::ImageInfo info(const Image& image);
-// RBD_MIRROR_IMAGE_MODE_*. Implements: rbd_mirror_image_get_mode
+// Returns the mode, constants::MIRROR_IMAGE_MODE_*. Throws MissingFunction before Ceph 16.
+// Implements: rbd_mirror_image_get_mode
 int mode(const Image& image);
-// Of the daemon that replays the image. Implements: rbd_mirror_image_get_instance_id
+// Returns the instance id of the daemon that copies the image.
+// Implements: rbd_mirror_image_get_instance_id
 std::string instance_id(const Image& image);
+// Returns the status of the image on every site.
 // Implements: rbd_mirror_image_get_global_status, rbd_mirror_image_get_status
 mirrored::ImageStatus status(const Image& image);
 

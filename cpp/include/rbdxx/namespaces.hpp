@@ -1,4 +1,4 @@
-// The namespaces of a pool, each with images of its own.
+// The namespaces of a pool. Each has its own images.
 #pragma once
 
 #include <string>
@@ -8,13 +8,14 @@
 
 namespace rbdxx::namespaces {
 
-// Implements: rbd_namespace_create
+// Creates a namespace. Throws Error EEXIST if the name is taken. Implements: rbd_namespace_create
 void create(const IoCtx& ioctx, const std::string& name);
-// Throws EBUSY where there are images in it. Implements: rbd_namespace_remove
+// Removes a namespace. Throws Error: EBUSY if it has images, ENOENT if it does not exist.
+// Implements: rbd_namespace_remove
 void remove(const IoCtx& ioctx, const std::string& name);
-// Implements: rbd_namespace_exists
+// Returns whether the namespace exists. Throws Error. Implements: rbd_namespace_exists
 bool exists(const IoCtx& ioctx, const std::string& name);
-// Implements: rbd_namespace_list
+// Returns the names of the namespaces. Throws Error. Implements: rbd_namespace_list
 std::vector<std::string> list(const IoCtx& ioctx);
 
 }  // namespace rbdxx::namespaces

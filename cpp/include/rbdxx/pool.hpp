@@ -1,4 +1,4 @@
-// A pool as a whole.
+// A pool: preparing it for images, and what its images provision.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,11 @@
 
 namespace rbdxx::pool {
 
+// The numbers and sizes of a pool's images.
 struct Statistics {
     uint64_t images = 0;
     uint64_t image_provisioned_bytes = 0;
-    uint64_t image_max_provisioned_bytes = 0;  // with the largest size of each one's snapshots
+    uint64_t image_max_provisioned_bytes = 0;  // the largest size of each image's snapshots
     uint64_t image_snapshots = 0;
     uint64_t trash_images = 0;
     uint64_t trash_provisioned_bytes = 0;
@@ -18,10 +19,10 @@ struct Statistics {
     uint64_t trash_snapshots = 0;
 };
 
-// Makes the pool ready for images; `force` where another application has it already.
-// Implements: rbd_pool_init
+// Prepares the pool for images. Throws Error EPERM if another application uses the pool, unless
+// `force`. Implements: rbd_pool_init
 void init(const IoCtx& ioctx, bool force);
-// Implements: rbd_pool_stats_get
+// Returns the numbers and sizes of the pool's images. Throws Error. Implements: rbd_pool_stats_get
 Statistics statistics(const IoCtx& ioctx);
 
 }  // namespace rbdxx::pool

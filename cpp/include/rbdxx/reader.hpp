@@ -10,12 +10,12 @@
 
 namespace rbdxx::pipeline {
 
-// Data that was read, or zeroes. The memory is the caller's until the next pop().
+// Data that was read, or zeroes. The caller may use the memory until the next pop().
 struct Chunk {
     uint64_t offset = 0;
     uint64_t length = 0;
     int64_t start = -1;  // in the ring; -1 for zeroes
-    uint64_t done = 0;   // bytes that the image had: fewer than length where it ended
+    uint64_t done = 0;   // bytes read: fewer than length at the end of the image
 };
 
 // Used by one thread, which also destroys it or abandons it. `memory`, of `capacity` bytes, stays
@@ -23,20 +23,20 @@ struct Chunk {
 class Reader : public Pipeline {
 public:
     // One operation reads at most `piece` bytes. Zeroes are looked for in blocks of `grain` bytes,
-    // or in whole chunks for 0. Extents of one piece with no more than `gap` bytes between them are
-    // read by one operation: what is between costs less than another operation.
+    // or in whole chunks if `grain` is 0. Extents of one piece with at most `gap` bytes between
+    // them are read by one operation, because reading the gap costs less than another operation.
     Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
            uint64_t grain, uint64_t gap, const engine::QueuePointer& owner = nullptr);
     ~Reader() override { close(); }
-    // Waits for what is in flight, and leaves the image.
+    // Waits for the operations in flight, and releases the image.
     void close() noexcept;
 
-    // The next extent; false, and nothing is taken, while there is no room for it.
+    // Adds the next extent to read. Returns false, and does not add it, while there is no room.
     bool push(uint64_t offset, uint64_t length, bool exists);
-    // What comes next, in order; nothing where that takes longer. Gives back
-    // the memory of what the call before gave. Throws what a read failed with.
+    // Returns the next chunks, in order; none if they take longer than `wait`. The memory of the
+    // chunks of the previous call is used again. Throws Error if a read has failed.
     std::vector<Chunk> pop(Wait wait = forever);
-    // Whether everything that was pushed has been popped.
+    // Returns whether everything that was pushed has been popped.
     bool idle() const { return reads_.empty() && left_ == 0 && span_.length == 0; }
 
 private:

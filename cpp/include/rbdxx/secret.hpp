@@ -1,4 +1,4 @@
-// Keys and passphrases: memory of ours that is wiped before it is given back.
+// Keys and passphrases, in memory that is overwritten before it is freed.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace rbdxx {
 
-// Bytes, with a NUL behind them, that are wiped when they are let go of, and that nothing copies.
+// Bytes with a NUL behind them. They are never copied, and the destructor overwrites them.
 class Secret {
 public:
     Secret(const char* data, std::size_t size);
@@ -18,10 +18,11 @@ public:
     Secret& operator=(const Secret&) = delete;
     Secret& operator=(Secret&&) = delete;
     const char* data() const { return bytes_.data(); }
+    // Returns the number of bytes, without the NUL.
     std::size_t size() const { return bytes_.empty() ? 0 : bytes_.size() - 1; }
 
-    // Overwrites what may be secret, where the compiler would leave out stores to memory that is
-    // about to go.
+    // Overwrites memory that may hold a secret. A compiler may leave out plain stores to memory
+    // that is about to be freed.
     static void wipe(char* data, std::size_t size) noexcept;
 
 private:

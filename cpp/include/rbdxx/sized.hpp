@@ -1,4 +1,4 @@
-// The one "call again with a larger buffer" loop. Sizes are bytes where no `unit` says otherwise.
+// Calls of C functions that ask for a larger buffer. Sizes are bytes unless a `unit` is given.
 #pragma once
 
 #include <cerrno>
@@ -13,13 +13,13 @@
 
 namespace rbdxx {
 
-// A library that keeps asking for more is broken or hostile: the loop ends here.
+// The loops end here: a library that asks for more than this is broken or hostile.
 inline constexpr int sized_attempts = 64;
 inline constexpr std::size_t sized_limit = std::size_t{1} << 28;  // bytes
 
-// Calls `attempt(size)`, which may enlarge `size` to what it needs, until it answers something else
-// than -ERANGE; a size that was too small but not enlarged is doubled. Sizes count things of `unit`
-// bytes. Gives the last answer.
+// Calls `attempt(size)` until it does not return -ERANGE. The call may enlarge `size` to what it
+// needs; if it does not, the size is doubled. Sizes count items of `unit` bytes. Returns what the
+// last call returned, -ERANGE once a limit is reached.
 template <class Size, class Attempt>
 auto until_sized(Size size, const Attempt& attempt, std::size_t unit = 1) {
     for (int i = 0;; ++i) {
@@ -37,7 +37,8 @@ auto until_sized(Size size, const Attempt& attempt, std::size_t unit = 1) {
     }
 }
 
-// A NUL-terminated string from `call(buffer, &size)`; throws E with `describe()`.
+// Returns the NUL-terminated string that `call(buffer, &size)` writes. Throws E, with the message
+// that `describe()` returns, if the call fails.
 template <class E = Error, class Call, class Describe>
 std::string sized_string(const Call& call, const Describe& describe, std::size_t first = 256) {
     std::string text;
@@ -51,8 +52,9 @@ std::string sized_string(const Call& call, const Describe& describe, std::size_t
     return text;
 }
 
-// Records of type T from `call(array, &count)`; the caller frees what is inside them.
-// The call's answer is checked; a count that comes back larger than the array is an error too.
+// Returns the records of type T that `call(array, &count)` writes. The caller frees what the
+// records point to. Throws E if the call fails, and LogicFault if it returns a count larger than
+// the array.
 template <class T, class E = Error, class Size = std::size_t, class Call, class Describe>
 std::vector<T> sized_records(const Call& call, const Describe& describe, Size first = 32) {
     std::vector<T> records;
@@ -74,12 +76,12 @@ std::vector<T> sized_records(const Call& call, const Describe& describe, Size fi
     return records;
 }
 
-// A C string as a string; empty for null.
+// Returns a C string as a string, an empty one for null.
 inline std::string text_of(const char* text) {
     return text != nullptr ? text : "";
 }
 
-// Records that a clean-up function of the C library must free: freed on every path.
+// Records that a clean-up function of the C library must free. The destructor calls it.
 template <class T>
 class Records {
 public:
@@ -90,7 +92,7 @@ public:
               cleanup(array, static_cast<Count>(count));
           }) {}
     ~Records() {
-        // An empty array still has storage in the library's eyes: never hand it null.
+        // The library frees the storage of an empty array too: never pass null to it.
         if (!records_.empty()) {
             cleanup_(records_.data(), records_.size());
         }
@@ -113,18 +115,18 @@ private:
     std::function<void(T*, std::size_t)> cleanup_;
 };
 
-// The strings of a buffer in which each one ends with a NUL.
+// Returns the strings of a buffer in which each one ends with a NUL.
 std::vector<std::string> split_names(const std::string& buffer, std::size_t length);
 
-// The pairs of two such buffers, in which a string may be empty; used lengths are cut to the
-// buffers'.
+// Returns the pairs of two such buffers, in which a string may be empty. A used length beyond a
+// buffer's end counts as the buffer's length.
 std::vector<std::pair<std::string, std::string>> join_pairs(const std::string& keys,
                                                             std::size_t keys_used,
                                                             const std::string& values,
                                                             std::size_t values_used);
 
-// Names from `call(buffer, &size)` that fills a buffer of NUL-terminated strings and tells its
-// length in `size`.
+// Returns the names that `call(buffer, &size)` writes as NUL-terminated strings; it sets `size` to
+// their length. Throws E if the call fails.
 template <class E = Error, class Call, class Describe>
 std::vector<std::string> sized_names(const Call& call, const Describe& describe,
                                      std::size_t first = 1024) {
@@ -141,8 +143,8 @@ std::vector<std::string> sized_names(const Call& call, const Describe& describe,
     return split_names(buffer, used < buffer.size() ? used : buffer.size());
 }
 
-// Key and value pairs from `call(keys, &keys_size, values, &values_size)`, which fills two buffers
-// of NUL-terminated strings. A value may be empty.
+// Returns the pairs of key and value that `call(keys, &keys_size, values, &values_size)` writes
+// into two buffers of NUL-terminated strings. A value may be empty. Throws E if the call fails.
 template <class E = Error, class Call, class Describe>
 std::vector<std::pair<std::string, std::string>> sized_pairs(const Call& call,
                                                              const Describe& describe,

@@ -1,4 +1,5 @@
-// Watches of an image: who has one, and hearing of changes and of snapshots about to be taken.
+// Watches of an image: listing the clients that have one, and being called for changes of the image
+// and for snapshots about to be taken.
 #pragma once
 
 #include <atomic>
@@ -17,49 +18,53 @@ namespace rbdxx::watch {
 
 class Watch;
 
+// A client that watches an image.
 struct Watcher {
     std::string address;  // of the client's process
     int64_t id = 0;       // the client's
     uint64_t cookie = 0;
 };
 
-// Everyone who watches: every client that has the image open for writing.
+// Returns the watchers: the clients that have the image open for writing. Throws Error.
 // Implements: rbd_watchers_list
 std::vector<Watcher> list(const Image& image);
 
-// What a watch calls, in librbd's threads, which must not be kept waiting: all may be empty, none
-// may throw. Whatever they refer to must live until `ended`.
+// What a watch calls, in librbd's threads. The hooks must return soon and must not throw; each may
+// be empty. What they refer to must live until `ended` is called.
 struct Hooks {
     std::function<void()> changed;
-    // complete() with the watch and the number given must follow.
+    // A snapshot is about to be taken. Call Watch::complete() of the given watch with the given
+    // number, once writes are held back.
     std::function<void(const std::shared_ptr<Watch>&, uint64_t)> quiesce;
-    std::function<void()> unquiesce;
-    std::function<void()> ended;  // no other hook is called afterwards
+    std::function<void()> unquiesce;  // the snapshot was taken, or has failed
+    std::function<void()> ended;      // no other hook is called afterwards
 };
 
-// A registration with librbd, which ends by close() or with the image. Thread-safe.
+// A registration with librbd. It ends by close(), or with the image. Thread-safe.
 class Watch : public std::enable_shared_from_this<Watch> {
 public:
     // Calls `changed` whenever the image's header has changed: its size, snapshots, features, lock.
-    // Implements: rbd_update_watch
+    // Throws Error. Implements: rbd_update_watch
     static std::shared_ptr<Watch> on_update(const Image& image, Hooks hooks);
-    // Calls `quiesce` before a snapshot is taken, which waits for complete(), and `unquiesce`
-    // afterwards. Where no answer comes within `limit` (zero: no limit), the snapshot fails with
-    // EBUSY: librbd itself gives up only after rbd_quiesce_notification_attempts times 5 seconds,
-    // and may then ask again without an end. Implements: rbd_quiesce_watch
+    // Calls `quiesce` before a snapshot is taken, waits for complete(), and calls `unquiesce`
+    // afterwards. If complete() is not called within `limit` (0: no limit), the snapshot fails with
+    // EBUSY. librbd itself stops waiting only after rbd_quiesce_notification_attempts times 5
+    // seconds, and may then ask again without an end. Throws Error, and MissingFunction before
+    // Ceph 16. Implements: rbd_quiesce_watch
     static std::shared_ptr<Watch> on_quiesce(const Image& image, Hooks hooks,
                                              std::chrono::nanoseconds limit);
 
-    // Answers the quiesce of that number: 0, or the negative errno with which taking the snapshot
-    // is to fail. Does nothing where it does not wait any more. Implements: rbd_quiesce_complete
+    // Answers the quiesce of that number with 0, or with the negative errno that the snapshot is to
+    // fail with. Does nothing if librbd no longer waits for it. Implements: rbd_quiesce_complete
     void complete(uint64_t number, int result) noexcept;
 
-    // Ends it; closing twice is no error. Throws what librbd reports.
+    // Ends the watch. Closing twice does nothing. Throws Error if librbd reports one.
     // Implements: rbd_update_unwatch, rbd_quiesce_unwatch
     void close();
+    // Returns whether the watch has ended.
     bool closed() const noexcept { return ended_.load(); }
 
-    // For the image, which has no other use left: ends it. Gives librbd's answer.
+    // For the image, when it is closed: ends the watch. Returns what librbd returned.
     int end() noexcept;
 
 private:

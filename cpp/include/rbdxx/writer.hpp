@@ -11,34 +11,37 @@
 namespace rbdxx::pipeline {
 
 // Used by one thread, which also destroys it or abandons it. `memory`, of `capacity` bytes, stays
-// the caller's and must outlive it: librbd writes from it. What fails is thrown by a later call, at
-// the latest by drain().
+// the caller's and must outlive it: librbd writes from it. If a write fails, a later call throws
+// Error, at the latest drain().
 class Writer : public Pipeline {
 public:
-    // Runs of zeroes of `sparse` bytes, at multiples of that, are not written; none for 0. They are
-    // made zero, so that what was there before is discarded. Of a `fresh` image, which is zero
-    // where nothing has been written, all zeroes there are left out.
+    // Runs of `sparse` zero bytes, at multiples of `sparse`, are discarded in place of written; 0
+    // means that all zeroes are written. In a `fresh` image, which is zero where nothing was
+    // written, zeroes there are neither written nor discarded.
     Writer(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t sparse,
            bool fresh = false, const engine::QueuePointer& owner = nullptr);
     ~Writer() override { close(); }
-    // Waits for what is in flight, drops what is not, and leaves the image.
+    // Waits for the operations in flight, drops those that wait, and releases the image.
     void close() noexcept;
 
-    // Where in the ring `length` bytes are free for write(); -1 where that takes longer.
+    // Reserves `length` bytes for write(). Returns their place in the ring, or -1 if that takes
+    // longer than `wait`.
     int64_t reserve(uint64_t length, Wait wait = forever);
-    // Writes the first `length` bytes of what was reserved last.
+    // Writes the first `length` bytes of the last reservation to the image at `offset`.
     void write(uint64_t offset, uint64_t length);
-    // Makes the image zero there; false, and nothing is done, while there is no room.
+    // Makes a region of the image zero. Returns false, and does nothing, if there is no room for it
+    // within `wait`.
     bool zero(uint64_t offset, uint64_t length, Wait wait = forever);
-    // Writes the whole records of a difference with which the `size` bytes at `stream` begin; see
-    // records::whole(). Ends before one that begins before the end of the one before it, or has no
-    // room. Returns the length of the records.
+    // Writes the complete records at the beginning of the `size` bytes at `stream`; see
+    // records::whole(). Stops before a record that begins before the end of the previous one, or
+    // that there is no room for. Returns the length of the records.
     uint64_t take(const char* stream, uint64_t size, int version, uint64_t limit,
                   Wait wait = forever);
-    // Whether what begins at that byte may overlap what was given before: that needs drain() first,
+    // Returns whether a write at `offset` may overlap an earlier one. Then call drain() first,
     // because librbd keeps no order between operations in flight.
     bool overlaps(uint64_t offset) const { return offset < high_; }
-    // Whether everything is written; waits as long for that. Throws what a write failed with.
+    // Waits until everything is written, for at most `wait`. Returns whether it is. Throws Error if
+    // a write has failed.
     bool drain(Wait wait = forever);
 
 private:

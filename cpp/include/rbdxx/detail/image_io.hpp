@@ -1,4 +1,4 @@
-// The completions of calls that read or write an image.
+// The completions of calls that read or write an image's data.
 #pragma once
 
 #include <rbdxx/engine.hpp>
@@ -6,8 +6,8 @@
 
 namespace rbdxx::detail {
 
-// A kind of completion: as engine::Librbd, but librbd may still have to tell of one that has
-// completed; then aio::poll_events() frees it.
+// A kind of completion, as engine::Librbd. If librbd lists completed ones for aio::poll_events(),
+// that call frees them.
 struct ImageIo {
     using Context = ImageState;
     static void require(const ImageState& image) { engine::Librbd::require(*image.functions); }

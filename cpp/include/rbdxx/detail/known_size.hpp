@@ -1,4 +1,4 @@
-// The size of an image, for callers that must not wait for the cluster: librbd may have to ask it.
+// The size of an image, for callers that must not wait: librbd may have to ask the cluster for it.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +10,27 @@
 namespace rbdxx::detail {
 
 struct Size {
-    // Of a size that nobody keeps up to date.
+    // The version of a size that is not kept up to date.
     static constexpr uint64_t no_version = 0;
 
     uint64_t bytes = 0;
     uint64_t version = no_version;  // grows with each change of the image
 };
 
-// What the last answer of librbd was, and whether the image has changed since. Thread-safe.
+// The size that librbd returned last, and whether the image has changed since. Thread-safe.
 class KnownSize {
 public:
-    // librbd has told of a change, or this process has made one.
+    // librbd has reported a change, or this process has made one.
     void changed() noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         ++version_;
     }
-    // librbd tells of changes from now on.
+    // librbd reports changes from now on.
     void watched() noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         watched_ = true;
     }
-    // Somebody else has the handle, whose changes nobody tells of.
+    // Another library has the handle too; its changes are not reported.
     void shared() noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         shared_ = true;
@@ -40,7 +40,7 @@ public:
         return watched_;
     }
 
-    // To be asked for before librbd is asked for the size, and passed to learn() with it.
+    // To be read before librbd is asked for the size, and passed to learn() with that.
     uint64_t version() const noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         return version_;
@@ -53,7 +53,7 @@ public:
         known_ = {bytes, version};
         return known_;
     }
-    // Nothing if the image has changed since.
+    // Returns the size; nothing if the image has changed since.
     std::optional<Size> get() const noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         if (known_.version != version_ || shared_) {
@@ -61,13 +61,13 @@ public:
         }
         return known_;
     }
-    // Whether the image may have changed since that size was learned.
+    // Returns whether the image may have changed since that size was learned.
     bool outdated(const Size& size) const noexcept {
         std::lock_guard<std::mutex> lock(mutex_);
         return size.version != Size::no_version && size.version != version_;
     }
 
-    // What waits for the size, in aio::ask_size(), and whether a thread asks for it.
+    // The callers of aio::ask_size() that wait for the size, and whether a thread asks for it.
     struct Waiting {
         Size* size;
         std::function<void(int)> then;

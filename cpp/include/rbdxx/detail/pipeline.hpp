@@ -1,5 +1,5 @@
-// What is common to reading ahead and writing behind: operations in flight over one ring of memory,
-// which bounds both. Offsets and lengths are bytes.
+// The common base of reading ahead and writing behind: operations in flight over a ring of memory,
+// whose size bounds them. Offsets and lengths are bytes.
 #pragma once
 
 #include <sys/types.h>
@@ -16,18 +16,18 @@
 
 namespace rbdxx::pipeline {
 
-// How long a call waits, at most: for ever, unless it is told.
+// The longest time that a call waits; without a limit by default.
 using Wait = std::chrono::nanoseconds;
 inline constexpr Wait forever = Wait::max();
 
-// One thread uses it, which also closes it.
+// One thread uses it and closes it.
 class Pipeline : public engine::Work {
 protected:
     Pipeline(const Image& image, char* memory, uint64_t capacity, uint64_t depth,
              const engine::QueuePointer& owner)
         : Work(owner), image_(image), memory_(memory), ring_(capacity), depth_(depth) {}
 
-    // One asynchronous call. It keeps the image open until the using thread drops it.
+    // One asynchronous call. It keeps the image open until the thread that uses it drops it.
     class Transfer : public engine::Call {
     public:
         uint64_t offset = 0;
@@ -47,8 +47,8 @@ protected:
         std::optional<Use<ImageState>> use_;
     };
 
-    // Makes the call `submit(functions, raw image, completion)`. One that librbd refuses is
-    // complete at once, with its answer.
+    // Calls `submit(functions, raw image, completion)`. If librbd refuses the call, the transfer is
+    // complete at once, with the result.
     template <class Submit>
     void submit(Transfer& transfer, const Submit& submit) {
         transfer.pipeline_ = this;
@@ -69,7 +69,7 @@ protected:
             throw;
         }
     }
-    // Whether as many operations are in flight as may be.
+    // Returns whether as many operations are in flight as allowed.
     bool full() {
         Lock lock(mutex_);
         return in_flight_ >= depth_;
@@ -79,7 +79,7 @@ protected:
         return transfer.complete;
     }
 
-    // How many operations may be queued, in flight or complete, besides the bound on memory.
+    // The most operations that may be queued, in flight or complete, besides the bound on memory.
     static constexpr std::size_t most_queued = 4096;
 
     const Image image_;

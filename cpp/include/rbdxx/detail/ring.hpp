@@ -1,4 +1,4 @@
-// Memory that is given out in order.
+// A ring of memory.
 #pragma once
 
 #include <cstdint>
@@ -6,18 +6,18 @@
 
 namespace rbdxx::detail {
 
-// Memory that is given out and comes back first in, first out; each piece in one stretch.
+// Memory from which contiguous pieces are taken and given back, first in, first out.
 class Ring {
 public:
     explicit Ring(uint64_t capacity) : capacity_(capacity) {}
     struct Piece {
         uint64_t start = 0;
-        uint64_t cost = 0;  // with what was left over at the ring's end
+        uint64_t cost = 0;  // the size, and what was left over at the ring's end
     };
     std::optional<Piece> take(uint64_t length) {
         const uint64_t size = (length + alignment - 1) / alignment * alignment;
         if (used_ == 0) {
-            // With nothing given out, all of it is one stretch again.
+            // Nothing is taken: all of the ring is one piece again.
             head_ = 0;
         }
         const bool wraps = size > capacity_ - head_;
@@ -30,7 +30,7 @@ public:
         used_ += cost;
         return Piece{start, cost};
     }
-    // Gives back the oldest piece, which cost so much.
+    // Gives back the oldest piece, by its cost.
     void give(uint64_t cost) { used_ -= cost; }
     uint64_t capacity() const { return capacity_; }
 

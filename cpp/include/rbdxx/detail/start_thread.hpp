@@ -1,4 +1,4 @@
-// Threads that nobody joins.
+// Detached threads.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace rbdxx::detail {
 
-// Runs `body()` in a thread of its own. Throws Error if there can be none; `describe()` says then
-// what it was for.
+// Runs `body()` in a detached thread. Throws Error if none can be started; `describe()` returns
+// what the thread was for.
 template <class Body, class Describe>
 void start_thread(Body body, const Describe& describe) {
     try {

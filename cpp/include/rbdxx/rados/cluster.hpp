@@ -1,4 +1,4 @@
-// A connection to a Ceph cluster: its configuration, its life, and who this client is.
+// A connection to a Ceph cluster: its configuration, its lifetime, and the identity of the client.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class Lane;
 // How far a connection has come.
 enum class ConnectionState { configuring, connecting, connected, shut_down };
 
-// The word for it, as messages and the Python module have it.
+// Returns the state's name, as messages and the Python module show it.
 const char* name_of(ConnectionState state) noexcept;
 
 // What the copies of a Cluster share. Shut down with the last share, never earlier: images and I/O
@@ -37,68 +37,86 @@ struct ClusterState final : Handle {
     const abi::Functions* const functions;
     const abi::rados_t raw;
     std::atomic<ConnectionState> connection{ConnectionState::configuring};
-    std::string client;  // the full name ("client.admin"), where it is known
-    std::string config;  // the configuration file that was read, where it is known
-    // How many others use the connection, images for one, whose calls no lane counts.
+    std::string client;  // the full name ("client.admin"), if it is known
+    std::string config;  // the path of the configuration file that was read, if it is known
+    // The number of others, such as images, that use the connection, and whose calls no lane
+    // counts.
     std::atomic<int> others{0};
-    // The asynchronous calls on objects, from the first of them that must not wait on.
+    // Submits the asynchronous calls on objects, from the first one that must not wait.
     std::once_flag lane_flag;
     std::shared_ptr<engine::Lane> lane;
-    // What hears of the cluster's log, for as long as librados may call it.
+    // The listener of the cluster's log, kept as long as librados may call it.
     std::mutex log_mutex;
     std::shared_ptr<const void> log_listener;
 };
 
-// The version of the loaded librados.
+// Returns the version of the loaded librados. Throws LibraryNotFound.
 Version rados_version();
 
-// A RADOS client. Copies share one connection, and images and I/O contexts own a share of it: it
-// ends when the last share is given up, in whatever order. Thread-safe.
+// A RADOS client. Copies share one connection, and images and I/O contexts own a share of it: the
+// connection ends when the last share is dropped, in any order. Thread-safe.
 class Cluster {
 public:
-    // `name` is the full client name ("client.admin"). Nothing is read or connected yet.
+    // Creates a client. `name` is its full name ("client.admin"). Reads no configuration and does
+    // not connect. Throws RadosError and LibraryNotFound. Implements: rados_create2
     static Cluster create(const std::string& cluster_name, const std::string& name,
                           uint64_t flags = 0);
-    // With the configuration of a client that this process has already: a CephContext, as
-    // rados_create_with_context takes it.
+    // Creates a client with the configuration of another client of this process, a CephContext.
+    // Throws RadosError. Implements: rados_create_with_context
     static Cluster create_with_context(abi::rados_config_t context);
 
-    // Before connect(), in one thread: what configures the client.
+    // The next calls configure the client. They are made before connect(), by one thread.
 
-    // Reads a configuration file; null searches as librados does, CEPH_CONF included.
+    // Reads a configuration file. For null, librados searches for one, with CEPH_CONF first. Throws
+    // RadosError ENOENT if there is no such file. Implements: rados_conf_read_file
     void read_config(const char* path);
-    // Reads options from the environment variable; null is CEPH_ARGS.
+    // Reads options from an environment variable, CEPH_ARGS for null. Throws RadosError.
+    // Implements: rados_conf_parse_env
     void parse_environment(const char* variable);
-    // Takes the options it knows from `arguments` and gives the others back.
+    // Takes the options that librados knows from `arguments`. Returns the other arguments. Throws
+    // RadosError. Implements: rados_conf_parse_argv_remainder
     std::vector<std::string> parse_arguments(const std::vector<std::string>& arguments);
-    // The value is copied. Throws RadosError ENOENT for an option that is not known.
+    // Sets an option. Throws RadosError: ENOENT for an unknown option, EINVAL for a value that it
+    // cannot have. Implements: rados_conf_set
     void set(const std::string& option, const char* value);
     void set(const std::string& option, const std::string& value) { set(option, value.c_str()); }
-    // The option's value, or nothing for an option that is not known. For the caller to wipe, where
-    // it is a key.
+    // Returns an option's value, or nothing for an unknown option. If the value is a key, the
+    // caller should overwrite it. Throws RadosError. Implements: rados_conf_get
     std::optional<std::string> get(const std::string& option) const;
 
-    // Once only. Waits for the monitors, at most client_mount_timeout seconds, an option.
+    // Connects, once only. Waits for the monitors for at most client_mount_timeout seconds, which
+    // is an option. Throws RadosError: ETIMEDOUT if no monitor has answered, ENOENT if the
+    // configuration names no monitor or there is no keyring, EACCES if the monitors refuse the key.
+    // Throws ClosedError if it is connected already. Implements: rados_connect
     void connect();
-    // Gives the connection up, for every copy: later calls throw ClosedError, and so do calls on
-    // objects through its I/O contexts. Open images stay usable: the connection itself ends with
-    // the last share.
+    // Shuts the connection down for every copy: later calls throw ClosedError, and so do calls on
+    // objects through its I/O contexts. Open images stay usable, because the connection itself ends
+    // with the last share.
     void shutdown() noexcept;
+    // Returns whether shutdown() was called.
     bool closed() const noexcept { return std::atomic_load(&state_) == nullptr; }
+    // Returns the state of the connection.
     ConnectionState connection() const noexcept;
     // Throws ClosedError unless the connection is in that state.
     void require(ConnectionState wanted) const;
 
-    // What follows asks a connected cluster, and waits for its answer.
+    // The next calls need a connection and wait for the cluster's answer. They throw ClosedError
+    // without a connection, and RadosError if they fail.
 
-    std::string fsid() const;       // the cluster's UUID
-    uint64_t instance_id() const;   // this client's, unlike any other's
-    std::string addresses() const;  // of this client, as the cluster sees it
-    // Afterwards this client knows of every pool that was made before the call.
+    // Returns the cluster's UUID. Implements: rados_cluster_fsid
+    std::string fsid() const;
+    // Returns this client's number, which no other client has. Implements: rados_get_instance_id
+    uint64_t instance_id() const;
+    // Returns this client's addresses, as the cluster sees them. Implements: rados_getaddrs
+    std::string addresses() const;
+    // Waits until this client knows of every pool that was created before the call.
+    // Implements: rados_wait_for_latest_osdmap
     void wait_for_latest_osdmap() const;
-    // Fences a client address off for `seconds` (0: the cluster's default).
+    // Blocks the client with an address for `seconds`, or for the cluster's default if 0.
+    // Implements: rados_blocklist_add, rados_blacklist_add
     void blocklist_add(const std::string& address, uint32_t seconds) const;
-    // The answer of one monitor to a ping: JSON text. Needs no connection, only a configuration.
+    // Returns a monitor's answer to a ping, a JSON text. Needs a configuration, but no connection.
+    // Implements: rados_ping_monitor
     std::string ping_monitor(const std::string& monitor) const;
 
     // Keeps the connection usable while the result lives: for calls of the C functions.

@@ -1,4 +1,4 @@
-// Placement groups in which a scrub has found replicas that differ.
+// Placement groups in which a scrub has found copies that differ.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace rbdxx::rados::inconsistent {
 
-// The ids of a pool's inconsistent placement groups, as in "2.1f"; a manager must be up.
+// Returns the ids of a pool's inconsistent placement groups, such as "2.1f". It needs a manager,
+// and waits until there is one. Throws RadosError ENOENT if there is no such pool.
 // Implements: rados_inconsistent_pg_list
 std::vector<std::string> list(const Cluster& cluster, int64_t pool);
 

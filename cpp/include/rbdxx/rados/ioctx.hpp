@@ -24,67 +24,82 @@ struct IoCtxState final : Handle {
     ClosedError::Subject subject() const override { return ClosedError::Subject::ioctx; }
     int destroy() noexcept override;
     void release() noexcept override { cluster.reset(); }
-    // "object 'x' in pool 'p', namespace 'n'", for messages; to be called between enter() and
-    // leave().
+    // Returns "object 'x' in pool 'p', namespace 'n'", for messages. To be called between enter()
+    // and leave().
     std::string object(const std::string& name) const;
-    // "pool 'p'", or "pool 'p', namespace 'n'", likewise.
+    // Returns "pool 'p'" or "pool 'p', namespace 'n'", likewise.
     std::string place() const;
 
     const abi::Functions* const functions;
     const abi::rados_ioctx_t raw;
-    const bool owned;  // false: another library's, which destroys it
+    const bool owned;  // false: the context belongs to another library, which destroys it
     // The child owns a share: the connection must outlive every context made over it.
     std::shared_ptr<ClusterState> cluster;
-    // What librados was told and does not tell again: the key that places objects, the snapshot
-    // that is read (none: the present), those that writes keep, the newest first.
+    // Settings that librados does not return: the key that places objects, the snapshot that is
+    // read (nothing for the head), and the snapshots that writes keep, the newest first.
     std::mutex mutex;
     std::string locator;
     std::optional<uint64_t> read_snapshot;
     std::vector<uint64_t> write_snapshots;
 };
 
-// Copies share one context. Thread-safe, but for set_namespace and set_locator against
-// calls under way.
+// An I/O context: a pool, a namespace in it, and how its objects are read and written. Copies share
+// it. Thread-safe, except that set_namespace() and set_locator() must not run beside other calls.
+// Each call throws ClosedError once the context is closed.
 class IoCtx {
 public:
-    // Owns a share of the connection. Throws RadosError ENOENT for a pool that is not there.
+    // Opens a context, which owns a share of the connection. Throws RadosError ENOENT if there is
+    // no such pool, and ClosedError without a connection. Implements: rados_ioctx_create
     static IoCtx open(const Cluster& cluster, const std::string& pool);
+    // As above, by the pool's id. Implements: rados_ioctx_create2
     static IoCtx open(const Cluster& cluster, int64_t pool_id);
-    // Another library's context, which stays that library's: never destroyed here. The caller keeps
-    // it and its connection open for as long as this and what is opened through it live; where it
-    // cannot, `guard` makes later calls throw DisconnectedError.
+    // Uses a context that belongs to another library, which destroys it. The caller keeps that
+    // context and its connection open as long as this one, and everything opened through it, lives.
+    // If it cannot, `guard` makes later calls throw DisconnectedError.
     static IoCtx borrow(abi::rados_ioctx_t raw, std::shared_ptr<const Guard> guard = nullptr);
 
-    // Waits for the calls under way; later ones throw ClosedError. Images stay open. Closing twice
-    // is no error.
+    // Closes the context for all copies, once the calls under way have ended. Images stay open.
+    // Closing twice does nothing.
     void close() noexcept { state_->close(); }
+    // Returns whether the context is closed.
     bool closed() const noexcept { return state_->closed(); }
 
-    // For every copy of the context, and for images opened from now on. Empty: the default one.
+    // Sets the namespace, for every copy and for images opened from now on. An empty name means the
+    // default namespace. Implements: rados_ioctx_set_namespace
     void set_namespace(const std::string& name) const;
+    // Returns the namespace. Implements: rados_ioctx_get_namespace
     std::string get_namespace() const;
+    // Returns the pool's id. Implements: rados_ioctx_get_id
     int64_t pool_id() const;
+    // Returns the pool's name. Implements: rados_ioctx_get_pool_name
     std::string pool_name() const;
-    // Where it is, for messages: " in pool 'rbd', namespace 'a'"; empty if that cannot be told.
+    // Returns " in pool 'rbd', namespace 'a'", for messages; empty if that is not known.
     std::string place() const;
-    // Objects are placed by this key in place of their names. Empty: by their names.
+    // Sets the key that places objects, in place of their names. An empty key means their names.
+    // Implements: rados_ioctx_locator_set_key
     void set_locator(const std::string& key) const;
+    // Returns the key that places objects.
     std::string locator() const;
-    // Another context of the same pool, namespace, locator and snapshots.
+    // Opens another context of the same pool, namespace, locator and snapshots.
     IoCtx duplicate() const;
-    // See snapshot::set_read() and set_write().
+    // Sets the snapshot that is read; see snapshot::set_read().
     void set_read_snapshot(std::optional<uint64_t> id) const;
+    // Sets the snapshots that writes keep; see snapshot::set_write().
     void set_write_snapshots(std::vector<uint64_t> newest_first) const;
-    // What a write must be a multiple of, in bytes; nothing for a pool that requires none.
+    // Returns the number of bytes that writes must be a multiple of; nothing if the pool requires
+    // none. Throws RadosError.
+    // Implements: rados_ioctx_pool_requires_alignment2, rados_ioctx_pool_required_alignment2
     std::optional<uint64_t> alignment() const;
-    // The version of the last object that was read or written through this context.
+    // Returns the version of the last object that was read or written through this context.
+    // Implements: rados_get_last_version
     uint64_t last_version() const;
-    // Whether writes to a full pool fail at once (ENOSPC or EDQUOT) instead of waiting for space.
+    // Sets whether writes to a full pool fail at once, with ENOSPC or EDQUOT, instead of waiting.
+    // Implements: rados_set_pool_full_try, rados_unset_pool_full_try
     void set_full_try(bool enabled) const;
 
     // Keeps the context open while the result lives: for calls of the C functions.
     Use<IoCtxState> use() const { return Use<IoCtxState>(state_); }
-    // As use(), for calls on objects; throws ClosedError where the connection was shut down.
+    // As use(), for calls on objects; throws ClosedError if the connection was shut down.
     Use<IoCtxState> connected() const;
     const std::shared_ptr<IoCtxState>& state() const { return state_; }
 

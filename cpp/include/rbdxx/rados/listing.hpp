@@ -1,4 +1,4 @@
-// The objects of a pool, page by page.
+// Listing the objects of a pool.
 #pragma once
 
 #include <cstddef>
@@ -11,24 +11,25 @@
 
 namespace rbdxx::rados {
 
-// A listing that has begun, of the context's namespace; of constants::ALL_NSPACES, of all. Keeps
-// the context's C handle, not the context: once that is closed, next() throws ClosedError.
-// Thread-safe.
+// A listing under way, of the context's namespace, or of all if that is constants::ALL_NSPACES. It
+// keeps the context's C handle, but not the context: once the context is closed, next() throws
+// ClosedError. Thread-safe.
 class Listing {
 public:
+    // An object.
     struct Entry {
         std::string name;
-        std::optional<std::string> locator;
-        std::string space;  // the namespace
+        std::optional<std::string> locator;  // the key that places the object, if it has one
+        std::string space;                   // the namespace
     };
 
-    // Implements: rados_nobjects_list_open
+    // Begins a listing. Throws RadosError. Implements: rados_nobjects_list_open
     explicit Listing(IoCtx ioctx);
     ~Listing();
     Listing(const Listing&) = delete;
     Listing& operator=(const Listing&) = delete;
 
-    // Up to `most` further objects, at least one; none at the end.
+    // Returns up to `most` further objects, at least one; none at the end. Throws RadosError.
     // Implements: rados_nobjects_list_next2
     std::vector<Entry> next(std::size_t most);
 
@@ -36,7 +37,7 @@ private:
     void close() noexcept;
 
     IoCtx ioctx_;
-    // Not closed under the listing: librados' own has a pointer to the context's.
+    // Keeps the context's handle: librados' listing has a pointer to it.
     std::optional<Use<IoCtxState>> held_;
     std::mutex mutex_;
     abi::rados_list_ctx_t raw_ = nullptr;

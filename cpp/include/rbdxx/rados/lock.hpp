@@ -1,4 +1,4 @@
-// Locks on an object: notes that programs agree to heed.
+// Advisory locks on an object: only programs that ask for them heed them.
 #pragma once
 
 #include <chrono>
@@ -11,40 +11,47 @@
 
 namespace rbdxx::rados::lock {
 
+// The lock to take.
 struct Request {
     std::string name;
     std::string cookie;  // tells the locks of one client apart
     std::string description;
     std::optional<std::chrono::microseconds> duration;  // nothing: until it is released
-    uint8_t flags = 0;
+    uint8_t flags = 0;                                  // LIBRADOS_LOCK_FLAG_* of Ceph's header
 };
 
-// Throws RadosError EBUSY where another has it, EEXIST where this client and cookie have it.
+// Takes a lock that no other client may hold at the same time. Throws RadosError: EBUSY if another
+// client holds it, EEXIST if this client holds it with the same cookie.
 // Implements: rados_lock_exclusive
 void exclusive(const IoCtx& ioctx, const std::string& object, const Request& request);
-// All that share the lock give the same tag. Implements: rados_lock_shared
+// Takes a lock that other clients may hold too, with the same `tag`. Throws RadosError: EBUSY if
+// the lock is held in another way, EEXIST as above. Implements: rados_lock_shared
 void shared(const IoCtx& ioctx, const std::string& object, const Request& request,
             const std::string& tag);
 
-// Throws RadosError ENOENT where this client does not have it. Implements: rados_unlock
+// Releases a lock. Throws RadosError ENOENT if this client does not hold it.
+// Implements: rados_unlock
 void release(const IoCtx& ioctx, const std::string& object, const std::string& name,
              const std::string& cookie);
 
-// Takes the lock from another client ("client.4123"). Implements: rados_break_lock
+// Takes the lock away from a client ("client.4123"). Throws RadosError ENOENT if that client does
+// not hold it. Implements: rados_break_lock
 void break_lock(const IoCtx& ioctx, const std::string& object, const std::string& name,
                 const std::string& client, const std::string& cookie);
 
+// A holder of a lock.
 struct Holder {
     std::string client;
     std::string cookie;
     std::string address;
 };
+// A lock and its holders.
 struct Holders {
-    std::string tag;
+    std::string tag;  // of a shared lock
     bool exclusive = false;
-    std::vector<Holder> holders;
+    std::vector<Holder> holders;  // empty: nobody holds the lock
 };
-// Implements: rados_list_lockers
+// Returns the holders of a lock. Throws RadosError. Implements: rados_list_lockers
 Holders list(const IoCtx& ioctx, const std::string& object, const std::string& name);
 
 }  // namespace rbdxx::rados::lock

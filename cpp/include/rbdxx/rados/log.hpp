@@ -9,12 +9,12 @@
 
 namespace rbdxx::rados::log {
 
-// One entry. Texts are bytes as they come.
+// One entry of the log. The texts are bytes, as librados passes them.
 struct Entry {
-    std::string line;  // the whole as text
-    std::string channel;
-    std::string name;      // "client.admin"; as channel, only where librados tells it
-    std::string who;       // number and address of who wrote it
+    std::string line;      // the whole entry as one text
+    std::string channel;   // with Form::full only
+    std::string name;      // of the sender, such as "client.admin"; with Form::full only
+    std::string who;       // number and address of the sender
     uint64_t seconds = 0;  // since 1970
     uint64_t nanoseconds = 0;
     uint64_t sequence = 0;
@@ -22,16 +22,16 @@ struct Entry {
     std::string message;
 };
 
-// Called in librados's threads, which must not be kept waiting; must not throw but for want of
-// memory, in which case the entry is lost.
+// What is called for an entry, in librados's threads. It must return soon, and throw nothing but
+// std::bad_alloc; the entry is lost then.
 using Listener = std::function<void(Entry&&)>;
 
-// Which of the two C functions tells of entries: `full` with channel and name.
+// Which of the two C functions passes the entries: `full` with channel and name.
 enum class Form { plain, full };
 
-// From now on `listener` hears of entries of that level and above: "debug", "info", "warn" ... It
-// replaces the one before, which is not called any more when this returns. An empty one ends it.
-// Throws RadosError. Implements: rados_monitor_log, rados_monitor_log2
+// Calls `listener` for every entry of `level` ("debug", "info", "warn" ...) and above. It replaces
+// the previous listener, which is not called after this returns; an empty one ends the calls.
+// Throws RadosError EINVAL for an unknown level. Implements: rados_monitor_log, rados_monitor_log2
 void listen(const Cluster& cluster, const std::string& level, Listener listener, Form form);
 
 }  // namespace rbdxx::rados::log

@@ -15,12 +15,12 @@
 
 namespace rbdxx::rados {
 
-// The owner of a C operation: made by create(), given up by release(), each once. Thread-safe: the
-// parts are put in one after the other.
+// The owner of a C operation: create() makes it, release() frees it, each once. Thread-safe: parts
+// are added one after the other.
 template <class Kind>
 class Operation {
 public:
-    // The C operation and what it fills; an operation under way owns a share.
+    // The C operation and its results. An operation under way owns a share.
     struct State {
         State(const abi::Functions& table, void* operation) : functions(&table), raw(operation) {}
         ~State() { Kind::release(*functions, raw); }
@@ -29,21 +29,21 @@ public:
 
         const abi::Functions* const functions;
         void* const raw;   // a rados_write_op_t or rados_read_op_t
-        std::mutex mutex;  // held while parts are put in or the operation is submitted
+        std::mutex mutex;  // held while parts are added or the operation is submitted
         std::vector<std::shared_ptr<omap::Result>> results;
-        bool empty = true;  // librados has no part of it, or has submitted them all
+        bool empty = true;  // there is no part that was not submitted
     };
 
-    // Throws RadosArgumentError where it was created already.
+    // Creates the C operation. Throws RadosArgumentError if there is one already.
     void create();
-    // Throws RadosArgumentError where it was never created, or is released.
+    // Frees the C operation, once no call uses it. Throws RadosArgumentError if there is none.
     void release();
-    // As release(), where nothing to release is no error.
+    // As release(), but does nothing if there is none.
     void release_if_created() noexcept { std::atomic_exchange(&state_, std::shared_ptr<State>()); }
-    // Throws RadosArgumentError as release() does.
+    // Returns the C operation and its results. Throws RadosArgumentError if there is none.
     std::shared_ptr<State> state() const;
 
-    // Calls `part(functions, raw)` while nothing else is put in.
+    // Adds a part: calls `part(functions, raw)` while no other part is added.
     template <class Part>
     void add(const Part& part) {
         auto held = state();
@@ -51,7 +51,7 @@ public:
         part(*held->functions, held->raw);
         held->empty = false;
     }
-    // As add(), of a part that fills `result`.
+    // As add(), for a part that fills `result`.
     template <class Part>
     void add_result(const std::shared_ptr<omap::Result>& result, const Part& part) {
         auto held = state();
@@ -60,8 +60,8 @@ public:
         part(*held->functions, held->raw);
         held->empty = false;
     }
-    // Calls `change(functions, raw)`, of the part that was put in last. Throws RadosArgumentError
-    // if there is none, because librados ends the process then.
+    // Changes the part that was added last: calls `change(functions, raw)`. Throws
+    // RadosArgumentError if there is none, because librados would end the process.
     template <class Change>
     void change_last(const Change& change) {
         auto held = state();
@@ -78,68 +78,83 @@ private:
     std::shared_ptr<State> state_;
 };
 
+// How to create and free a write operation.
 struct WriteKind {
+    // Returns a new C operation, or null.
     static void* create(const abi::Functions& table);
+    // Frees a C operation.
     static void release(const abi::Functions& table, void* raw) noexcept;
 };
+// How to create and free a read operation.
 struct ReadKind {
+    // Returns a new C operation, or null.
     static void* create(const abi::Functions& table);
+    // Frees a C operation.
     static void release(const abi::Functions& table, void* raw) noexcept;
 };
 
 extern template class Operation<WriteKind>;
 extern template class Operation<ReadKind>;
 
-// Bytes and attributes to be written. Sizes and offsets are bytes; data is copied.
+// An operation that writes data, attributes and the omap. Sizes and offsets are bytes; data is
+// copied. Each call adds a part, and throws RadosArgumentError if there is no C operation.
 class WriteOperation : public Operation<WriteKind> {
 public:
-    // Implements: rados_write_op_set_flags (flags of the part that was put in last; throws
-    // RadosArgumentError if there is none)
+    // Sets constants::OP_FLAG_* of the part that was added last. Throws RadosArgumentError if there
+    // is none. Implements: rados_write_op_set_flags
     void set_flags(int flags);
-    // Implements: rados_write_op_create
+    // Creates the object. `exclusive` is constants::CREATE_EXCLUSIVE, with which the operation
+    // fails with EEXIST if the object exists, or CREATE_IDEMPOTENT. Implements:
+    // rados_write_op_create
     void create_object(int exclusive);
-    // Implements: rados_write_op_assert_version
+    // Makes the operation fail unless the object has this version: with ERANGE if its version is
+    // lower, with EOVERFLOW if it is higher. Implements: rados_write_op_assert_version
     void assert_version(uint64_t version);
+    // Makes the operation fail unless the object holds this data at `offset`.
     // Implements: rados_write_op_cmpext
     void compare(const char* data, std::size_t size, uint64_t offset);
-    // Implements: rados_write_op_write
+    // Writes at `offset`. Implements: rados_write_op_write
     void write(const char* data, std::size_t size, uint64_t offset);
-    // Implements: rados_write_op_write_full
+    // Replaces the object's whole data. Implements: rados_write_op_write_full
     void write_full(const char* data, std::size_t size);
-    // Implements: rados_write_op_writesame
+    // Writes `data` again and again over `total` bytes. Implements: rados_write_op_writesame
     void write_same(const char* data, std::size_t size, std::size_t total, uint64_t offset);
-    // Implements: rados_write_op_append
+    // Writes at the end of the object. Implements: rados_write_op_append
     void append(const char* data, std::size_t size);
-    // Implements: rados_write_op_remove
+    // Removes the object. Implements: rados_write_op_remove
     void remove();
-    // Implements: rados_write_op_truncate
+    // Sets the object's size. Implements: rados_write_op_truncate
     void truncate(uint64_t size);
-    // A length of 0 is refused: OSDs of some releases end with it. Implements: rados_write_op_zero
+    // Writes zeroes. Throws RadosArgumentError for a length of 0, because OSDs of some releases
+    // crash for it. Implements: rados_write_op_zero
     void zero(uint64_t offset, uint64_t length);
-    // Implements: rados_write_op_setxattr
+    // Sets an attribute. Implements: rados_write_op_setxattr
     void set_xattr(const std::string& name, const char* value, std::size_t size);
-    // Implements: rados_write_op_rmxattr
+    // Removes an attribute. Implements: rados_write_op_rmxattr
     void remove_xattr(const std::string& name);
-    // Implements: rados_write_op_exec
+    // Runs a method of an OSD class. Implements: rados_write_op_exec
     void execute(const std::string& cls, const std::string& method, const char* input,
                  std::size_t size);
 
-    // `modified`: what the object's time is to be, in seconds since 1970; nothing for now. Throws
-    // RadosError; a code of 4095 or more tells where a comparison failed.
-    // Implements: rados_write_op_operate
+    // Performs the operation on an object: all parts, or none. `modified` becomes the object's
+    // time, in seconds since 1970; nothing means now. `flags`: constants::OPERATION_*. Throws
+    // RadosError if a part fails; a code of 4095 or more is that of a comparison: 4095 plus the
+    // offset of the first difference. Implements: rados_write_op_operate
     void operate(const IoCtx& ioctx, const std::string& object,
                  const std::optional<std::time_t>& modified, int flags);
 };
 
-// What is to be read or compared.
+// An operation that reads and compares. See omap.hpp for more parts.
 class ReadOperation : public Operation<ReadKind> {
 public:
-    // Implements: rados_read_op_set_flags (flags of the part that was put in last; throws
-    // RadosArgumentError if there is none)
+    // Sets constants::OP_FLAG_* of the part that was added last. Throws RadosArgumentError if there
+    // is none. Implements: rados_read_op_set_flags
     void set_flags(int flags);
+    // Makes the operation fail unless the object holds this data at `offset`.
     // Implements: rados_read_op_cmpext
     void compare(const char* data, std::size_t size, uint64_t offset);
-    // Implements: rados_read_op_operate
+    // Performs the operation on an object. `flags`: constants::OPERATION_*. Throws RadosError as
+    // WriteOperation::operate() does. Implements: rados_read_op_operate
     void operate(const IoCtx& ioctx, const std::string& object, int flags);
 };
 

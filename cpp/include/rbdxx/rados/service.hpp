@@ -1,4 +1,4 @@
-// A program that presents itself to the cluster as a daemon of some service.
+// Registering a program as a daemon of a service, which the cluster's status lists.
 #pragma once
 
 #include <string>
@@ -9,16 +9,17 @@
 
 namespace rbdxx::rados::service {
 
-// Texts by name, in the order given.
+// Pairs of name and text.
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// Has the cluster list this client as daemon `name` of `service`, as soon as it is connected and
-// for as long as it is. Throws RadosError EEXIST where the client is registered already, and
-// RadosArgumentError for an empty name in `metadata`. Implements: rados_service_register
+// Registers this client as daemon `name` of `service`, as long as it is connected. Throws
+// RadosError EEXIST if the client is registered already, and RadosArgumentError for an empty name
+// in `metadata`. Implements: rados_service_register
 void add(const Cluster& cluster, const std::string& service, const std::string& name,
          const Pairs& metadata);
 
-// Replaces the daemon's status. Throws as add() does. Implements: rados_service_update_status
+// Replaces the daemon's status. Throws RadosArgumentError for an empty name in `status`.
+// Implements: rados_service_update_status
 void update(const Cluster& cluster, const Pairs& status);
 
 }  // namespace rbdxx::rados::service

@@ -1,4 +1,5 @@
-// Snapshots of a pool, and those that a program manages itself. A pool has one of both kinds only.
+// Snapshots of a whole pool, and snapshots that a program manages itself. A pool can have only one
+// of the two kinds; a pool that has had an image has self-managed ones.
 #pragma once
 
 #include <cstdint>
@@ -10,38 +11,42 @@
 
 namespace rbdxx::rados::snapshot {
 
-// Snapshots of the whole pool.
+// Snapshots of the whole pool. Every call throws RadosError if it fails, ENOENT if there is no such
+// snapshot.
 
-// Throws RadosError EEXIST; EINVAL for a pool with self-managed snapshots.
-// Implements: rados_ioctx_snap_create
+// Takes a snapshot. Throws RadosError: EEXIST if the name is taken, EINVAL for a pool with
+// self-managed snapshots. Implements: rados_ioctx_snap_create
 void create(const IoCtx& ioctx, const std::string& name);
-// Throws RadosError ENOENT. Implements: rados_ioctx_snap_remove
+// Removes a snapshot. Implements: rados_ioctx_snap_remove
 void remove(const IoCtx& ioctx, const std::string& name);
-// Their ids. Implements: rados_ioctx_snap_list
+// Returns the ids of the snapshots. Implements: rados_ioctx_snap_list
 std::vector<uint64_t> list(const IoCtx& ioctx);
-// Throws RadosError ENOENT, as the next two. Implements: rados_ioctx_snap_lookup
+// Returns the id of a snapshot. Implements: rados_ioctx_snap_lookup
 uint64_t find(const IoCtx& ioctx, const std::string& name);
-// Implements: rados_ioctx_snap_get_name
+// Returns the name of a snapshot. Implements: rados_ioctx_snap_get_name
 std::string name_of(const IoCtx& ioctx, uint64_t id);
-// When it was made, in seconds since 1970, UTC. Implements: rados_ioctx_snap_get_stamp
+// Returns when the snapshot was taken, in seconds since 1970, UTC.
+// Implements: rados_ioctx_snap_get_stamp
 std::time_t time_of(const IoCtx& ioctx, uint64_t id);
-// Sets an object back to what it was. Implements: rados_ioctx_snap_rollback
+// Sets an object back to its state in the snapshot. Implements: rados_ioctx_snap_rollback
 void rollback(const IoCtx& ioctx, const std::string& object, const std::string& name);
 
-// Later reads through the context see that snapshot; constants::SNAP_HEAD: the present.
+// Makes reads through the context come from a snapshot, or from the head for constants::SNAP_HEAD.
 // Implements: rados_ioctx_snap_set_read
 void set_read(const IoCtx& ioctx, uint64_t id);
 
-// Self-managed ones.
+// Self-managed snapshots.
 
-// A new id. Implements: rados_ioctx_selfmanaged_snap_create
+// Returns a new id. Throws RadosError EINVAL for a pool with snapshots of its own.
+// Implements: rados_ioctx_selfmanaged_snap_create
 uint64_t create_id(const IoCtx& ioctx);
-// Implements: rados_ioctx_selfmanaged_snap_remove
+// Removes a snapshot. Throws RadosError. Implements: rados_ioctx_selfmanaged_snap_remove
 void remove_id(const IoCtx& ioctx, uint64_t id);
+// Sets an object back to its state in the snapshot. Throws RadosError.
 // Implements: rados_ioctx_selfmanaged_snap_rollback
 void rollback_id(const IoCtx& ioctx, const std::string& object, uint64_t id);
-// Later writes through the context keep what the snapshots of these ids saw, in any order.
-// Implements: rados_ioctx_selfmanaged_snap_set_write_ctx
+// Makes writes through the context keep the data of these snapshots, given in any order. Throws
+// RadosError. Implements: rados_ioctx_selfmanaged_snap_set_write_ctx
 void set_write(const IoCtx& ioctx, std::vector<uint64_t> ids);
 
 }  // namespace rbdxx::rados::snapshot

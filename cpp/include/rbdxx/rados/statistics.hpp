@@ -1,4 +1,4 @@
-// What a cluster and a pool hold and have done.
+// The usage of a cluster and of a pool.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 namespace rbdxx::rados::statistics {
 
+// The usage of a cluster.
 struct OfCluster {
     uint64_t kb = 0;  // KiB, as the next two
     uint64_t kb_used = 0;
@@ -15,14 +16,14 @@ struct OfCluster {
     uint64_t num_objects = 0;
 };
 
-// librados' own record: sizes are bytes where their names do not say kb.
+// librados' own record. Sizes are bytes, unless their names end with kb.
 struct OfPool {
     abi::rados_pool_stat_t values{};
 };
 
-// Implements: rados_cluster_stat
+// Returns the usage of a cluster. Throws RadosError. Implements: rados_cluster_stat
 OfCluster of(const Cluster& cluster);
-// Implements: rados_ioctx_pool_stat
+// Returns the usage of a pool. Throws RadosError. Implements: rados_ioctx_pool_stat
 OfPool of(const IoCtx& ioctx);
 
 }  // namespace rbdxx::rados::statistics

@@ -1,4 +1,4 @@
-// Watches of an object, and notifies: messages to all who watch it.
+// Watches of an object, and notifies, which are messages to all its watchers.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 
 namespace rbdxx::rados::watch {
 
-// A notify that waits for acknowledge(), at most as long as the notifier said.
+// A notify that waits for Watch::acknowledge(), at most as long as its sender allows.
 struct Notice {
     uint64_t notify_id = 0;
     uint64_t notifier_id = 0;  // the instance id of the client that sent it
@@ -24,40 +24,41 @@ struct Notice {
 
 class Watch;
 
-// What a watch calls, in librados's threads, which must not be kept waiting. `failed` may be empty
-// and does not throw. They are destroyed with the watch.
+// What a watch calls, in librados's threads. The hooks must return soon, and `failed` must not
+// throw; it may be empty. They are destroyed with the watch.
 struct Hooks {
     std::function<void(const std::shared_ptr<Watch>&, Notice&&)> notified;
-    // A negative errno: the watch hears nothing any more.
+    // Called with a negative errno: the watch gets no more notifies.
     std::function<void(const std::shared_ptr<Watch>&, int)> failed;
 };
 
-// A registration with the object's OSD, which ends by close() or with the last share. It has a
-// share of the connection and a context of its own, so that it outlives the context it was made
-// with. Thread-safe.
+// A registration with the object's OSD. It ends by close(), or with the last share. It owns a share
+// of the connection and its own context, so that it outlives the context that it was made with.
+// Thread-safe.
 class Watch : public std::enable_shared_from_this<Watch> {
 public:
-    // `timeout` seconds after this client was heard of last, the OSD drops the watch; 0 is the
-    // cluster's default. Throws RadosError ENOENT. Implements: rados_watch3
+    // Registers a watch. The OSD drops it `timeout` seconds after it has heard from this client
+    // last; 0 means the cluster's default. Throws RadosError ENOENT if there is no such object.
+    // Implements: rados_watch3
     static std::shared_ptr<Watch> open(const IoCtx& ioctx, const std::string& object, Hooks hooks,
                                        uint32_t timeout);
     ~Watch();
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
 
-    // The watch's number; 0 once closed.
+    // Returns the watch's number; 0 once closed.
     uint64_t id() const noexcept;
-    // How long ago the OSD was last heard of. Throws ClosedError, and RadosError for a watch that
-    // has failed. Implements: rados_watch_check
+    // Returns the time since the OSD was last heard from. Throws ClosedError, and RadosError if the
+    // watch has failed. Implements: rados_watch_check
     std::chrono::milliseconds check() const;
     // Answers a notify. Does nothing once closed. Implements: rados_notify_ack
     void acknowledge(uint64_t notify_id, const std::string& reply) noexcept;
-    // Once this returns, no hook is called any more. Closing twice is no error. Throws what the OSD
-    // reports. Implements: rados_unwatch2, rados_watch_flush
+    // Ends the watch: no hook is called after this returns. Closing twice does nothing. Throws
+    // RadosError if the OSD reports one. Implements: rados_unwatch2, rados_watch_flush
     void close();
-    // As close(), for the last owner but the hooks' work: nobody is told what the OSD reports.
+    // As close(), but drops an error that the OSD reports.
     void abandon() noexcept { end(); }
-    // Whether no hook is to be heeded: closed, or the connection was shut down.
+    // Returns whether the watch is closed, or its connection was shut down.
     bool closed() const noexcept;
 
 private:
@@ -66,7 +67,7 @@ private:
     static void notified(void* watch, uint64_t notify_id, uint64_t handle, uint64_t notifier_id,
                          void* data, std::size_t size) noexcept;
     static void failed(void* watch, uint64_t cookie, int error) noexcept;
-    // Ends it; returns what the OSD reports.
+    // Ends the watch. Returns what the OSD reports.
     int end() noexcept;
 
     const IoCtx ioctx_;
@@ -76,8 +77,9 @@ private:
     uint64_t cookie_ = 0;  // 0: librados does not know it
 };
 
-// Who has acknowledged a notify, and who has not.
+// The watchers that have acknowledged a notify, and those that have not.
 struct Answers {
+    // What one watcher has answered.
     struct Answer {
         uint64_t notifier_id = 0;  // the instance id of the client that watches
         uint64_t watch_id = 0;
@@ -87,7 +89,7 @@ struct Answers {
     std::vector<std::pair<uint64_t, uint64_t>> missing;  // instance id, watch id
 };
 
-// The memory of a notify under way, which librados fills.
+// The answers to a notify, in memory that librados fills.
 class Reply {
 public:
     Reply() = default;
@@ -95,10 +97,11 @@ public:
     Reply(const Reply&) = delete;
     Reply& operator=(const Reply&) = delete;
 
-    // Once the notify has completed. Throws LogicFault for what is no such answer.
+    // Returns the answers, once the notify has completed. Throws LogicFault if librados has written
+    // something else.
     Answers answers() const;
 
-    // The C call, on `completion`; returns its answer.
+    // Makes the C call with `completion`. Returns its result.
     int submit(const Use<IoCtxState>& call, const std::string& object, const char* data,
                std::size_t size, uint64_t milliseconds, void* completion);
 
@@ -108,24 +111,24 @@ private:
     std::size_t size_ = 0;
 };
 
-// Sends a message to all who watch an object. `operation` reaches `queue` once all have
-// acknowledged it, or that much time has passed (0: the cluster's default; counted in seconds,
-// rounded up): then it completes with -ETIMEDOUT. As the calls of aio.hpp; the message is copied.
-// Implements: rados_aio_notify
+// Submits a message to all watchers of an object, as the calls of aio.hpp do; the message is
+// copied. `operation` completes with 0 once all watchers have acknowledged it, or with -ETIMEDOUT
+// after `milliseconds`, rounded up to seconds; 0 means the cluster's default. Implements:
+// rados_aio_notify
 void notify(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
             const std::string& object, const char* data, std::size_t size, uint64_t milliseconds,
             Reply& reply);
 
-// A notify for which one thread waits, or which it abandons.
+// A notify that one thread waits for, or abandons.
 class Notify : public engine::Work, private engine::Call {
 public:
     Notify(const IoCtx& ioctx, std::string object, const engine::QueuePointer& owner = nullptr);
     ~Notify() override;
 
-    // As notify() above, once.
+    // Submits the message, as notify() does, once. Throws as notify().
     void submit(const char* data, std::size_t size, uint64_t milliseconds);
-    // Once nothing is in flight. Throws RadosError: ETIMEDOUT where somebody has not acknowledged
-    // it in time.
+    // Returns the answers, once nothing is in flight. Throws RadosError: ETIMEDOUT if a watcher has
+    // not acknowledged it in time.
     Answers answers() const;
 
 private:

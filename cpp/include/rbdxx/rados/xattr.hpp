@@ -10,20 +10,22 @@
 
 namespace rbdxx::rados::xattr {
 
-// Throws RadosError ENODATA for an attribute that is not there, ENOENT for an object.
-// Implements: rados_getxattr
+// Returns an attribute's value. Throws RadosError: ENODATA if the object does not have the
+// attribute, ENOENT if there is no such object. Implements: rados_getxattr
 std::string get(const IoCtx& ioctx, const std::string& object, const std::string& name);
 
-// Name and value of each, by name.
-// Implements: rados_getxattrs, rados_getxattrs_next, rados_getxattrs_end
+// Returns the names and values of all attributes, ordered by name. Throws RadosError ENOENT if
+// there is no such object. Implements: rados_getxattrs, rados_getxattrs_next, rados_getxattrs_end
 std::vector<std::pair<std::string, std::string>> list(const IoCtx& ioctx,
                                                       const std::string& object);
 
-// Makes the object if it is not there. Implements: rados_setxattr
+// Sets an attribute, and creates the object if it does not exist. Throws RadosError.
+// Implements: rados_setxattr
 void set(const IoCtx& ioctx, const std::string& object, const std::string& name, const char* value,
          std::size_t size);
 
-// An attribute that is not there is no error. Implements: rados_rmxattr
+// Removes an attribute. Does nothing if the object does not have it. Throws RadosError.
+// Implements: rados_rmxattr
 void remove(const IoCtx& ioctx, const std::string& object, const std::string& name);
 
 }  // namespace rbdxx::rados::xattr
