@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
 
-from support.public_surface import public_classes
+import rbd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "check"))
@@ -54,43 +55,113 @@ def test_a_bad_message(message: str, fault: str) -> None:
 # Docstrings
 
 ORDER = ["Parameters", "Returns", "Raises", "Notes", "Examples"]
+MODULES = ("aio", "array", "files", "fs", "plot", "rados", "spec", "testing", "transfer")
 
-
-def docstrings() -> Iterator[Tuple[str, str, List[str]]]:
-    for place, cls in public_classes():
-        for name, value in vars(cls).items():
-            text = inspect.getdoc(getattr(cls, name))
-            if name.startswith("_") or not text or isinstance(value, property):
+def public_callables() -> Iterator[Tuple[str, Any]]:
+    """The functions, the methods and the constructors of the package that users call."""
+    seen: Set[int] = set()
+    modules = [("rbd", rbd)]
+    for name in MODULES:
+        try:
+            modules.append((f"rbd.{name}", importlib.import_module(f"rbd.{name}")))
+        except ImportError as error:
+            # An optional library that this Python does not have.
+            assert not str(error.name).startswith("rbd"), error
+    for place, module in modules:
+        for name in getattr(module, "__all__", None) or dir(module):
+            value = getattr(module, name, None)
+            own = str(getattr(value, "__module__", "")).startswith("rbd")
+            if name.startswith("_") or not own or id(value) in seen or not callable(value):
                 continue
-            yield f"{place}.{name}", text, list(inspect.signature(getattr(cls, name)).parameters)
+            seen.add(id(value))
+            if not inspect.isclass(value):
+                yield f"{place}.{name}", value
+            elif not issubclass(value, BaseException):
+                yield from of_class(f"{place}.{name}", value)
 
 
-DOCSTRINGS: Dict[str, Any] = {name: rest for name, *rest in docstrings()}
+def of_class(place: str, cls: type) -> Iterator[Tuple[str, Any]]:
+    if inspect.isfunction(vars(cls).get("__init__")):
+        yield place, cls
+    for name, value in vars(cls).items():
+        value = getattr(value, "__func__", value)
+        if not name.startswith("_") and not inspect.isclass(value) and callable(value):
+            yield f"{place}.{name}", getattr(cls, name)
+
+
+DOCSTRINGS: Dict[str, Any] = dict(public_callables())
+
+
+def named_in(section: List[str]) -> List[str]:
+    return [
+        one.strip().lstrip("*")
+        for line in section
+        if line and not line.startswith((" ", "Implements"))
+        for one in line.split(",")
+    ]
+
+
+def sections(text: str) -> Dict[str, List[str]]:
+    """The lines of each section; those before the first one have no name."""
+    found: Dict[str, List[str]] = {"": []}
+    heading, lines = "", text.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""]):
+        if re.fullmatch("-{3,}", following) and line:
+            assert following == "-" * len(line), line
+            assert not found[heading] or not found[heading][-1], f"no empty line before {line}"
+            heading = line
+            found[heading] = []
+        elif not (re.fullmatch("-{3,}", line) and not found[heading]):
+            found[heading].append(line)
+    return found
+
+
+def faults_of(text: str, parameters: List[str]) -> List[str]:
+    """What a docstring lacks of the sections that its call needs."""
+    found = sections(text)
+    faults = []
+    headings = [heading for heading in found if heading]
+    if headings != [heading for heading in ORDER if heading in headings]:
+        faults.append(f"sections {headings}")
+    told = named_in(found.get("Parameters", []))
+    faults += [f"parameter {name}" for name in parameters if name not in told]
+    faults += [f"no parameter {name}" for name in told if name not in parameters]
+    prose = "\n".join([*found[""], *found.get("Notes", [])])
+    if re.search(r"\bRaises? (?!an exception)`?[A-Z]\w+", prose):
+        faults.append("an exception outside of Raises")
+    if re.search(r"\b(Gives|Returns) ", prose):
+        faults.append("a result outside of Returns")
+    if re.search(r"^\w+: ", prose, re.M) and not re.search(r"^Implements: ", prose, re.M):
+        faults.append("a parameter outside of Parameters")
+    return faults
 
 
 @pytest.mark.parametrize("name", DOCSTRINGS)
 def test_sections(name: str) -> None:
-    text, parameters = DOCSTRINGS[name]
-    lines = text.splitlines()
-    headings = [
-        above for above, line in zip(lines, lines[1:]) if re.fullmatch("-{3,}", line) and above
-    ]
-    assert headings == [heading for heading in ORDER if heading in headings], "known, and in order"
-    for heading in headings:
-        assert lines[lines.index(heading) + 1] == "-" * len(heading)
-        assert lines[lines.index(heading) - 1] == ""
-    if "Parameters" not in headings:
-        return
-    start = lines.index("Parameters") + 2
-    following = [lines.index(heading) for heading in headings if lines.index(heading) > start]
-    section = lines[start : min([*following, len(lines)])]
-    named = [
-        one.strip()
-        for line in section
-        if line and not line.startswith((" ", "Implements"))
-        for one in line.split(" : ")[0].split(",")
-    ]
-    assert set(named) <= set(parameters), "what the signature has"
+    value = DOCSTRINGS[name]
+    text = inspect.getdoc(value) or ""
+    assert text, "help() must say what it is for"
+    called = value.__init__ if inspect.isclass(value) else value
+    assert faults_of(text, [n for n in inspect.signature(called).parameters if n != "self"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Do it.\n\nParameters\n----------\none\n    A number.", None),
+        ("Do it.", "parameter one"),
+        ("Do it.\n\nParameters\n----------\none, two\n    Numbers.", "no parameter two"),
+        ("Do it. Raises OSError.\n\nParameters\n----------\none\n    A number.", "an exception"),
+        ("Do it.\n\nReturns a number.\n\nParameters\n----------\none\n    One.", "a result"),
+        (
+            "Do it.\n\nReturns\n-------\nTrue.\n\nParameters\n----------\none\n    One.",
+            "sections",
+        ),
+    ],
+)
+def test_a_docstring_without_a_section_is_found(text: str, fault: Optional[str]) -> None:
+    found = faults_of(text, ["one"])
+    assert found == [] if fault is None else fault in found[0]
 
 
 # Workflows

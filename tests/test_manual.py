@@ -436,7 +436,7 @@ def test_each_cpp_function_says_what_it_does_and_returns(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code, found",
+    ("code", "found"),
     [
         ("// Returns it.\nint f();", []),
         ("// Asks for it.\nint f();", [": int f()"]),

@@ -315,9 +315,7 @@ Implements: rbd_aio_flush)",
         py::arg("oncomplete"));
     define(
         image, "aio_close", aio_close,
-        R"(Close the image without waiting: librbd closes it when the calls under way have completed.
-
-Every later call raises `InvalidArgument`, from now on.
+        R"(Close the image without waiting. librbd closes it once the calls under way have completed.
 
 Parameters
 ----------
@@ -327,6 +325,10 @@ oncomplete
 Returns
 -------
 The completion of the call.
+
+Notes
+-----
+Later calls on the image raise `InvalidArgument`.
 
 Implements: rbd_aio_close)",
         py::arg("oncomplete"));

@@ -90,6 +90,13 @@ void define_pool(RbdClass& rbd) {
         },
         R"(Create an empty group.
 
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+name
+    The name of the group.
+
 Raises
 ------
 ObjectExists
@@ -141,6 +148,15 @@ Implements: rbd_group_remove)",
     define(rbd, "group_rename", rename,
            R"(Rename a group.
 
+Parameters
+----------
+ioctx
+    The pool, with its namespace.
+src
+    The name of the group.
+dest
+    The new name.
+
 Raises
 ------
 ObjectNotFound
@@ -166,7 +182,14 @@ void define_for_image(GroupClass& cls, const char* name, Call call, const char* 
 
 void define_images(py::module_& m, GroupClass& cls) {
     define_for_image(cls, "add_image", group::add_image,
-                     R"(Add an image of the pool of `image_ioctx` to the group.
+                     R"(Add an image to the group.
+
+Parameters
+----------
+image_ioctx
+    The pool of the image, with its namespace.
+image_name
+    The name of the image.
 
 Raises
 ------
@@ -178,6 +201,13 @@ Implements: rbd_group_image_add)",
     define_for_image(cls, "remove_image", group::remove_image,
                      R"(Take an image out of the group.
 
+Parameters
+----------
+image_ioctx
+    The pool of the image, with its namespace.
+image_name
+    The name of the image.
+
 Raises
 ------
 ObjectNotFound
@@ -188,6 +218,13 @@ Implements: rbd_group_image_remove)",
     define_for_image(
         cls, "remove_image_by_id", group::remove_image_by_id,
         R"(Take an image out of the group by its id, for example one that is in the trash.
+
+Parameters
+----------
+image_ioctx
+    The pool of the image, with its namespace.
+image_id
+    The id of the image.
 
 Raises
 ------
@@ -250,6 +287,11 @@ Implements: rbd_group_snap_create2, rbd_group_snap_create)",
         },
         R"(Remove a snapshot of the group.
 
+Parameters
+----------
+snap_name
+    The name of the snapshot.
+
 Raises
 ------
 ObjectNotFound
@@ -263,6 +305,13 @@ Implements: rbd_group_snap_remove)",
             without_gil([&] { group::rename_snapshot(self.get(), old_snap_name, new_snap_name); });
         },
         R"(Rename a snapshot of the group.
+
+Parameters
+----------
+old_snap_name
+    The name of the snapshot.
+new_snap_name
+    The new name.
 
 Raises
 ------
@@ -295,7 +344,12 @@ Implements: rbd_group_snap_list2, rbd_group_snap_list)");
             return to_dict(
                 without_gil([&] { return group::snapshot_info(self.get(), snap_name); }));
         },
-        R"(Return what is known about a snapshot of the group.
+        R"(Return what librbd knows about a snapshot of the group.
+
+Parameters
+----------
+snap_name
+    The name of the snapshot.
 
 Returns
 -------
@@ -328,9 +382,9 @@ Parameters
 name
     The name of the snapshot.
 on_progress
-    Called with (done, total). It may return -rbd.ECANCELED to stop: the images then hold something of both.
+    Called with (done, total). It may return -rbd.ECANCELED to stop; the images then hold data of both.
 timeout
-    How many seconds the call may take; None: as long as it takes.
+    The number of seconds that the call may take; None means no limit.
 
 Raises
 ------
@@ -353,7 +407,7 @@ Implements: rbd_group_snap_rollback_with_progress)",
 void bind_group(py::module_& m, RbdClass& rbd, ImageClass& image) {
     define_pool(rbd);
     GroupClass cls(m, "Group",
-                   R"(A group of images, by its name.
+                   R"(A group of images, named by its pool and its name.
 
 Nothing is opened yet: the first call raises an error if there is no such group. It is a context manager.)");
     define_init(

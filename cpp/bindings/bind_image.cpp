@@ -99,18 +99,16 @@ Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_on
                        py::arg("image_id") = py::none(), py::arg("_oncomplete") = py::none());
     define(
         image, "close", [](PyImage& self) { self.close(); },
-        R"(Close the image. Closing it twice is no error.
-
-Every later call raises `InvalidArgument`.
+        R"(Close the image. Closing it twice does nothing.
 
 Notes
 -----
-Waits until calls in other threads have ended.
+The call waits until calls in other threads have ended. Later calls raise `InvalidArgument`.
 
 Implements: rbd_close)");
     define_context<PyImage>(
         image, [](PyImage& self) { self.close(); }, "The image itself.",
-        "Closes the image; never hides the body's exception.");
+        "Close the image. An exception of the body is raised further.");
     define(
         image, "require_not_closed",
         [](const PyImage& self) {
@@ -118,7 +116,12 @@ Implements: rbd_close)");
                 throw ClosedError(self.options().describe() + " is closed");
             }
         },
-        R"(Raise `InvalidArgument` if the image is closed.)");
+        R"(Raise an exception if the image is closed.
+
+Raises
+------
+InvalidArgument
+    The image is closed.)");
     image.def_property_readonly(
         "closed", [](const PyImage& self) { return self.closed(); },
         "Whether the image is closed.");

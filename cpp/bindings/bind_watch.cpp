@@ -198,7 +198,7 @@ Implements: rbd_watchers_list)");
         type, [](watch::Watch& self) { without_gil([&] { self.close(); }); }, "The watch itself.",
         "Ends the watch; never hides the body's exception.");
     define(image, "on_update", on_update,
-           R"(Call a function whenever the image has changed, by whichever client.
+           R"(Call a function whenever any client has changed the image.
 
 Changes are those of its size, its snapshots and its features. Changes in quick succession may
 be one call.
@@ -206,8 +206,7 @@ be one call.
 Parameters
 ----------
 callback
-    `callback()`. It runs in the thread of asynchronous callbacks; what it raises goes to
-    `sys.unraisablehook`.
+    `callback()`. It runs in the thread of callbacks. Its exceptions go to `sys.unraisablehook`.
 
 Returns
 -------

@@ -19,8 +19,8 @@ namespace rbdxx::aio {
 
 namespace {
 
-// Submits `call(functions, raw image, completion)` on an image; `Kind`: whether it is a call that
-// reads or writes.
+// Submits `call(functions, raw image, completion)` on an image. `Kind` is ImageIo for a call that
+// reads or writes data.
 template <class Kind = detail::ImageIo, class Call, class Describe>
 void submit(Operation& operation, QueuePointer queue, const Image& image, const Call& call,
             const Describe& describe) {
@@ -183,7 +183,7 @@ int code_of(const std::exception_ptr& failure) noexcept {
     }
 }
 
-// Has librbd tell of changes from now on, which takes no I/O.
+// Makes librbd report changes from now on. This needs no I/O.
 void watch_size(const Image& image, const std::shared_ptr<detail::KnownSize>& known) {
     if (known->is_watched() || image.state()->lender != nullptr) {
         return;
@@ -191,7 +191,7 @@ void watch_size(const Image& image, const std::shared_ptr<detail::KnownSize>& kn
     try {
         watch::Watch::on_update(image, {[known] { known->changed(); }, {}, {}, {}});
         known->watched();
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): then it is asked for each time
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): then each caller asks librbd
     }
 }
 
@@ -210,7 +210,7 @@ int learn_size(const Image& image, detail::Size* size) noexcept {
     }
 }
 
-// For all that wait for it. What comes meanwhile waits for the next answer.
+// For all callers that wait. Callers that come during the call wait for the next answer.
 void ask_for_waiting(const Image& image) noexcept {
     detail::KnownSize& known = *image.state()->known_size;
     std::vector<detail::KnownSize::Waiting> waiting;
@@ -275,7 +275,7 @@ void in_thread(Operation& operation, QueuePointer queue, const Image& image,
 
 namespace {
 
-// For all that wait for it.
+// For all operations that wait.
 void release_for_refused(const Image& image) noexcept {
     ImageState& state = *image.state();
     lock::release_left_behind(image, lock::released(image));
@@ -402,7 +402,7 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
     auto use = image.use();
     auto closing = std::make_shared<Closing>(state);
     std::function<int(abi::rbd_image_t)> closer;
-    const bool borrowed = state->lender != nullptr;  // another module's to close
+    const bool borrowed = state->lender != nullptr;  // its lender closes it
     if (borrowed) {
         closer = [&operation](abi::rbd_image_t) noexcept {
             operation.complete(0);
@@ -490,7 +490,7 @@ void set_notification(const Image& image, int descriptor, int type) {
     auto use = image.use();
     use.functions().rbd_poll_io_events.require();
     use.functions().rbd_set_image_notification.require();
-    // Before librbd lists the first of them, which must still be there when it is told of.
+    // Set before librbd lists the first completion, which must not be freed before it is polled.
     const bool before = use.state().notifies.exchange(true);
     int result = use->rbd_set_image_notification(use.get(), descriptor, type);
     if (result < 0) {

@@ -22,10 +22,10 @@ struct Loaded {
 };
 
 std::mutex load_mutex;
-// Never freed: the C library's threads may call back until the process is gone.
+// Never freed, because the C library's threads may call back until the process ends.
 std::atomic<const Loaded*> loaded{nullptr};
 
-// A child must not inherit the lock from a thread that it does not have.
+// A child must not inherit the lock held by a thread that it does not have.
 const int fork_guard = pthread_atfork([] { load_mutex.lock(); }, [] { load_mutex.unlock(); },
                                       [] { load_mutex.unlock(); });
 
@@ -60,7 +60,7 @@ const Loaded* load() {
     if (!rbd) {
         not_found("librbd", rbd_name, "RBD_LIBRARY", reason);
     }
-    // Without RADOS_LIBRARY, librados is what librbd itself was linked with.
+    // Without RADOS_LIBRARY, librados is the one that librbd was linked with.
     loader::Library rados = rbd;
     const char* rados_name = from_environment("RADOS_LIBRARY", nullptr);
     if (rados_name != nullptr) {

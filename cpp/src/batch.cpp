@@ -12,7 +12,7 @@
 
 namespace rbdxx::batch {
 
-// A place for one operation in flight.
+// Holds one operation in flight.
 class alignas(64) Batch::Slot final : public engine::Call {
 public:
     // Who goes on after an operation: the thread that submits it, where it completed before the
@@ -103,7 +103,7 @@ bool Batch::run_for(std::chrono::nanoseconds time) noexcept {
 }
 
 void Batch::run_to(engine::Operation& report) noexcept {
-    // Counts this thread, whose slots are nobody else's.
+    // Counts this thread, which owns its slots alone.
     begin();
     report_ = &report;
     submit_until(Time::max());
@@ -117,14 +117,14 @@ void Batch::end_one() noexcept {
         return;
     }
     if (failed_index_ != none) {
-        // It asks the cluster, which librbd's threads must not wait for.
+        // It asks the cluster, and librbd's threads must not wait for that.
         try {
             std::thread([this] { look_at_failure(); }).detach();
             return;
-        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): check() asks then
+        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): then check() asks
         }
     }
-    // The last one out, but for the report, which keeps the image open.
+    // The last use of the image ends here, except the report's, which keeps the image open.
     use_.reset();
     report->complete(0);
 }
@@ -172,7 +172,7 @@ void Batch::check() const {
         message += lock::refusal(image_, code);
     }
     if (failed_code_ == incomplete) {
-        // Less written than asked for has no errno.
+        // An incomplete write has no errno.
         code = 0;
         message += io::wrote_only(plan_->written(failed_index_), plan_->length(failed_index_));
     }
@@ -183,7 +183,7 @@ void Batch::check() const {
 // operations complete before their submission returns. False where the time is up before that.
 bool Batch::submit_until(Time end) noexcept {
     while (!mine_.empty()) {
-        // Each in its turn, so that all are soon in use.
+        // In turn, so that all slots are soon in use.
         for (std::size_t i = mine_.size(); i-- > 0;) {
             if (!submit_next(*mine_[i])) {
                 mine_[i] = mine_.back();
@@ -262,10 +262,10 @@ int Blocks::complete(uint64_t index, ssize_t result) noexcept {
         return static_cast<int>(result);
     }
     if (!writes_) {
-        // A block that reaches across the end: nobody could tell where its data stops.
+        // A block across the end of the image: the caller could not know where its data stops.
         return static_cast<uint64_t>(result) == length_ ? 0 : -EINVAL;
     }
-    // librbd cuts an asynchronous write at the end of the image without a word.
+    // librbd cuts an asynchronous write at the end of the image and does not report it.
     return offsets_[index] < image_size_ && image_size_ - offsets_[index] < length_ ? incomplete
                                                                                     : 0;
 }

@@ -8,7 +8,7 @@ namespace rbdxx::capsule {
 
 namespace {
 
-// What a capsule points to, with what the borrowers must not see.
+// The struct that a capsule points to, and the members that the borrowers do not see.
 struct Lent final : rbdxx_image_v1 {
     Lent(std::shared_ptr<ImageState> lent, std::shared_ptr<void> kept)
         : rbdxx_image_v1{}, state(std::move(lent)), keep(std::move(kept)) {}
@@ -66,7 +66,7 @@ void release(rbdxx_image_v1* self) {
 
 rbdxx_image_v1* lend(const Image& image, std::shared_ptr<void> keep) {
     const std::vector<rbdxx_function_v1>& table = table_of_pointers();
-    // The image must be open now, though a borrower may come too late all the same.
+    // The image must be open now. A borrower may still come too late.
     auto use = image.use();
     use.state().known_size->shared();
     auto* lent = new Lent(image.state(), std::move(keep));
@@ -86,7 +86,7 @@ void drop(rbdxx_image_v1* lent) noexcept {
 Image borrow(rbdxx_image_v1* lent) {
     auto share = std::make_shared<Share>(lent);
     const abi::Functions& ours = functions();
-    // Two librbd in one process: each would take the other's handle for something else.
+    // Two librbd in one process: each would misread the other's handle.
     if (share->function<int(void*)>("rbd_close") != ours.rbd_close.address()) {
         throw LibraryNotFound("the image was opened by another librbd than " + library_info().path);
     }

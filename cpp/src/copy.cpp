@@ -14,11 +14,11 @@ namespace rbdxx::copy {
 
 namespace {
 
-// How many bytes from the image's beginning on may be missing from a copy that librbd makes.
+// Returns the number of bytes, from the image's beginning, that a copy by librbd may lack.
 //
-// It passes over the objects that are not in the object map, if it has that: at a snapshot, and
-// while it holds the exclusive lock. What a clone has from its parent, and an image in migration
-// from its source, is in none of the image's own objects.
+// librbd skips objects that are not in the object map, if it uses the map: at a snapshot, and while
+// it holds the exclusive lock. The data that a clone reads from its parent, or an image in
+// migration from its source, is not in the image's own objects.
 uint64_t doubtful(const Image& image) {
     const uint64_t features = image.features();
     const bool has_map = (features & constants::FEATURE_OBJECT_MAP) != 0;
@@ -41,8 +41,8 @@ Progress part_of(const Progress& progress, uint64_t before, uint64_t after) {
     };
 }
 
-// What is wrong where librbd says EINVAL alone: a copy takes over the stripe unit of its source,
-// which no object of the copy may be smaller than.
+// Returns the reason for an EINVAL of librbd: a copy has the stripe unit of its source, and the
+// copy's objects must not be smaller than that.
 std::string striping(const Image& image, const ImageOptions& options, int code) {
     const uint64_t order = options.order.value_or(0);
     if (code != EINVAL || order == 0 || order >= 64 || options.stripe_unit.value_or(0) != 0) {
@@ -62,8 +62,7 @@ std::string striping(const Image& image, const ImageOptions& options, int code) 
     }
 }
 
-// librbd mixes up plain data and what is stored: a deep copy then has neither all of the one nor
-// all of the other, without an error.
+// librbd mixes plain and encrypted data: a deep copy is then incomplete, without an error.
 void refuse_encrypted(const Image& image, const std::string& what) {
     if (encryption::loaded(image)) {
         throw Error(EOPNOTSUPP,
@@ -115,7 +114,7 @@ void into(const Image& image, const Image& destination, const Progress& progress
     }
     const uint64_t rest = doubtful(image);
     if (size <= room) {
-        // librbd leaves what is there where this image has nothing.
+        // Where this image has no data, librbd leaves the destination's old data.
         wipe(destination, size);
     }
     const Progress first = part_of(progress, 0, rest);
@@ -136,7 +135,7 @@ void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
     refuse_encrypted(image, copying());
     const auto at = snapshot::position(image);
     if (at.id) {
-        // librbd ends the process: it copies no such snapshots, and then looks for this one.
+        // librbd would end the process: it does not copy such snapshots, but looks for this one.
         throw Error(EINVAL, copying() + ": it is set to snapshot id " + std::to_string(*at.id) +
                                 ", which is not a user's; set it to its head, or use copy()");
     }

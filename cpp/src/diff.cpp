@@ -18,7 +18,7 @@ namespace {
 
 using Callback = int (*)(uint64_t, std::size_t, int, void*);
 
-// An older librbd knows snapshots by name alone.
+// An older librbd knows snapshots only by name.
 std::string name_of(const Image& image, const Request& request) {
     for (const snapshot::Snapshot& entry : snapshot::list(image)) {
         if (entry.id == *request.from_id) {
@@ -46,7 +46,7 @@ int call(const Image& image, const Request& request, Callback callback, void* ar
                                   request.whole_object ? 1 : 0, callback, argument);
 }
 
-// Leaves out what comes before the region.
+// Leaves out the extents before the region.
 struct Cut {
     uint64_t start;
     Callback callback;
@@ -60,14 +60,14 @@ int visit_cut(uint64_t offset, std::size_t length, int exists, void* argument) n
                            : 0;
 }
 
-// librbd of Ceph 14 adds the offset inside an object to places that have it already, where it goes
-// by the object map: there it is asked from where the region's first object begins.
+// If librbd of Ceph 14 uses the object map, it adds the offset inside an object twice. Therefore
+// the request begins where the region's first object begins.
 int call_anywhere(const Image& image, const Request& request, Callback callback, void* argument) {
     if (!request.whole_object || library_info().release >= 16) {
         return call(image, request, callback, argument);
     }
     const ImageInfo info = image.info();
-    // Beyond the image, librbd says what is wrong with that.
+    // For a region beyond the image, librbd reports the error.
     const uint64_t inside = request.offset < info.size ? request.offset % info.obj_size : 0;
     Request whole = request;
     whole.offset -= inside;
@@ -76,8 +76,8 @@ int call_anywhere(const Image& image, const Request& request, Callback callback,
     return call(image, whole, visit_cut, &cut);
 }
 
-// Whether the image has had its present size from a snapshot on. Those after the state that is read
-// count too, for librbd does not tell which that is.
+// Returns whether the image has had its present size since a snapshot. Snapshots after the state
+// that is read count too, because librbd does not report which one that is.
 bool never_resized_since(const Image& image, const Request& from, uint64_t size) {
     const std::vector<snapshot::Snapshot> snapshots = snapshot::list(image);
     uint64_t first = from.from_id.value_or(std::numeric_limits<uint64_t>::max());
@@ -126,7 +126,7 @@ int visit_extent(uint64_t offset, std::size_t length, int exists, void* visit) n
     return (*static_cast<const Visit*>(visit))({offset, length, exists != 0});
 }
 
-// How many extents are collected between two calls of progress.
+// The number of extents that are collected between two calls of progress.
 constexpr std::size_t progress_interval = 4096;
 
 struct Collector {
@@ -175,22 +175,22 @@ bool Array::grow() noexcept {
 bool maps_tell(const Image& image, const Request& request) {
     {
         auto use = image.use();
-        // The release that brought this function is the first that is sure to tell places in the
-        // decrypted image; those before tell places among what is stored.
+        // The release that brought this function is the first that reports offsets in the decrypted
+        // image. Older ones report offsets in the stored data.
         if (!use->rbd_diff_iterate3 && encryption::may_be_loaded(image)) {
             return false;
         }
     }
     const uint64_t size = image.size();
-    // Over nothing, librbd would end the process.
+    // For an empty region, librbd would end the process.
     if (request.length == 0 || request.offset >= size) {
         return false;
     }
-    // librbd of Ceph 14 tells wrong places of striped objects.
+    // librbd of Ceph 14 reports wrong offsets for striped images.
     if (library_info().release < 16 && image.stripe_count() > 1) {
         return false;
     }
-    // What the image lost while it was smaller, librbd does not find in the maps of that time.
+    // librbd does not find the data that the image lost while it was smaller in that time's maps.
     return !from_snapshot(request) || never_resized_since(image, request, size);
 }
 

@@ -35,7 +35,7 @@ union Options {
     abi::rbd_encryption_luks_format_options_t luks;
 };
 
-// Fills `options` and gives the size of what it filled.
+// Fills `options`. Returns the size of the struct that it filled.
 std::size_t fill(Options& options, int format, const Secret& passphrase, int algorithm) {
     auto cipher = static_cast<abi::rbd_encryption_algorithm_t>(algorithm);
     switch (format) {
@@ -55,14 +55,14 @@ std::size_t fill(Options& options, int format, const Secret& passphrase, int alg
 
 constexpr int any_algorithm = constants::ENCRYPTION_ALGORITHM_AES256;
 
-// A library that knows no layers knows no format that stands for every version either.
+// A library without layers does not know the format that stands for every LUKS version either.
 void require_format(const abi::Functions& functions, int format) {
     if (format == constants::ENCRYPTION_FORMAT_LUKS && !functions.rbd_encryption_load2) {
         throw_missing_function(functions.rbd_encryption_load2.name());
     }
 }
 
-// Calls `change`, which loads encryption or fails, and notes by how much the image became smaller.
+// Calls `change`, which loads encryption or throws, and notes how much smaller the image became.
 template <class Call, class Change>
 void note_header(const Image& image, const Call& use, const Change& change) {
     const uint64_t before = image.size();
@@ -74,7 +74,7 @@ void note_header(const Image& image, const Call& use, const Change& change) {
     }
 }
 
-// How many images this one reads from, one through the other: 2 stands for more too.
+// Returns the length of the chain of images that this one reads from; 2 means two or more.
 int parents(const Image& image) {
     if (image.overlap() == 0) {
         return 0;
@@ -96,8 +96,8 @@ int parents(const Image& image) {
     return count;
 }
 
-// Where stripes take turns on objects, every librbd derives the place of a block, which its cipher
-// depends on, from the request that reads or writes it: another request gets noise.
+// In a striped image, librbd derives a block's place, which its cipher depends on, from the request
+// that reads or writes it. A request with other bounds then reads noise.
 void require_no_stripes(const Image& image, const char* doing) {
     if (image.stripe_count() > 1) {
         throw Error(EOPNOTSUPP, std::string("error ") + doing + " " + image.describe() +
@@ -112,7 +112,7 @@ void format(const Image& image, int format, const Secret& passphrase, int algori
     auto use = image.use();
     require_no_stripes(image, "formatting");
     if (format == constants::ENCRYPTION_FORMAT_LUKS) {
-        // It only tells what to load: which version to write, it does not say.
+        // This format is for loading only: it does not say which version to write.
         unsupported(format);
     }
     Options options{};
@@ -131,7 +131,7 @@ void load(const Image& image, const Layer& layer) {
     Options options{};
     std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
     if (!use->rbd_encryption_load2 && parents(image) > 1) {
-        // A librbd that knows no layers frees the key once too often when it closes the image.
+        // A librbd without layers frees the key twice when it closes the image.
         throw Error(EOPNOTSUPP, "error loading encryption of " + image.describe() +
                                     ": it is a clone of a clone, and the loaded librbd would end "
                                     "the process when the image is closed. Flatten it through an "

@@ -47,7 +47,7 @@ Item* Queue::take() noexcept {
 
 void Queue::acknowledge() noexcept {
     uint64_t count = 0;
-    // Fails only where there is nothing to acknowledge.
+    // Fails only if there is nothing to acknowledge.
     [[maybe_unused]] ssize_t got = ::read(descriptor_, &count, sizeof count);
     resting_.store(true, std::memory_order_seq_cst);
 }
@@ -65,7 +65,7 @@ void Queue::wait_for(std::chrono::milliseconds time) noexcept {
 
 void Queue::wake() noexcept {
     uint64_t one = 1;
-    // Fails only where the count is at its maximum, and so readable.
+    // Fails only if the count is at its maximum; then the descriptor is readable.
     [[maybe_unused]] ssize_t put = ::write(descriptor_, &one, sizeof one);
 }
 
@@ -172,7 +172,7 @@ void Operation::completed(ssize_t result) noexcept {
         lane_.reset();
     }
     if (leaves_early_) {
-        // The consumer drops the share itself: the last one may end the connection.
+        // The consumer drops the share, because the last share may end the connection.
         left_ = true;
         Handle::leave_from_library(handle_);
     }

@@ -19,7 +19,7 @@ std::string describe(const char* verb, const std::string& name, const Group& gro
     return "error " + std::string(verb) + " snapshot " + quoted(name) + of(group);
 }
 
-// Records whose clean-up function wants the size of one too: freed on every path.
+// Records whose clean-up function also needs the size of one record. The destructor calls it.
 template <class T, class Cleanup>
 class SizedRecords {
 public:
@@ -40,7 +40,7 @@ private:
     const Cleanup& cleanup_;
 };
 
-// What `ask(header)` finds in the records of a group, or the error of the call that needs it.
+// Returns what `ask(header)` finds in the records of a group, or throws the caller's error.
 template <class Ask>
 auto with_header(const Group& group, const char* what, const Ask& ask) {
     try {
@@ -50,7 +50,7 @@ auto with_header(const Group& group, const char* what, const Ask& ask) {
     }
 }
 
-// The members that librbd cannot name, and what can be done about them, for a message.
+// Returns, for a message, the members that librbd cannot name, and what to do about them.
 std::string lost_members(const Header& header) {
     std::string text;
     for (const Header::Member& member : header.members()) {
@@ -103,7 +103,7 @@ void create(const IoCtx& ioctx, const std::string& name) {
 
 void remove(const IoCtx& ioctx, const std::string& name) {
     auto use = ioctx.use();
-    // At an image whose pool is gone, librbd gives up, and leaves others open.
+    // librbd stops at an image whose pool does not exist any more, and leaves other images open.
     forget_lost_pools({ioctx, name});
     check<GroupError>(use->rbd_group_remove(use.get(), name.c_str()),
                       [&] { return "error removing group " + quoted(name) + ioctx.place(); });
@@ -188,10 +188,10 @@ std::vector<Member> listed_images(const Group& group) {
 
 std::vector<Member> images(const Group& group) {
     auto members = listed_images(group);
-    // librbd lists a group as empty if there is no such group, or if one image of it has no name.
+    // librbd returns an empty list if there is no such group, or if an image of it has no name.
     auto empty = [](const Header& header) { return header.members().empty(); };
     if (members.empty() && !with_header(group, "images", empty)) {
-        // A member may have been added or restored between the two questions.
+        // A member may have been added or restored between the two calls.
         members = listed_images(group);
         if (members.empty()) {
             throw GroupError(ENOENT, "error listing images" + of(group) +

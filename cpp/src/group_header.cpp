@@ -13,7 +13,7 @@ namespace rbdxx::group {
 namespace {
 
 constexpr const char* directory = "rbd_group_directory";
-constexpr uint64_t page = 128;  // records that one call may list
+constexpr uint64_t page = 128;  // the most records that one call lists
 
 // Ceph's encoding: integers are little-endian, a text or a list follows its 32-bit length, and a
 // structure its version, the oldest version that can read it, and its 32-bit length.
@@ -57,7 +57,7 @@ public:
         return static_cast<Integer>(value);
     }
     std::string text() { return bytes(integer<uint32_t>()); }
-    // What is in a structure.
+    // Returns the content of a structure.
     Decoder body(uint8_t* version = nullptr) {
         const auto own = integer<uint8_t>();
         if (version != nullptr) {
@@ -77,7 +77,7 @@ std::string encoded(const Header::Member& member) {
     return structure(encoded(member.image_id) + encoded(member.pool));
 }
 
-// What comes first in the listing of snapshots: no id, no name, no state, no images.
+// The start of a listing of snapshots: an entry without id, name, state and images.
 std::string first_snapshot(const std::string& id) {
     return structure(encoded(id) + encoded(std::string()) + encoded(uint8_t{0}) +
                      encoded(uint32_t{0}));
@@ -212,7 +212,7 @@ void Header::forget_lost_pools() const {
         return;
     }
     {
-        // In an old map, a pool that was just made looks lost.
+        // With an old map, a new pool would seem to be missing.
         auto use = ioctx_.use();
         check<GroupError>(
             use->rados_wait_for_latest_osdmap(use->rados_ioctx_get_cluster(use.get())),

@@ -1,4 +1,4 @@
-// The records of a group, read and changed by way of Ceph's object class, as librbd does itself.
+// The records of a group, read and changed through Ceph's object class, as librbd does itself.
 // librbd lists a group as empty, and refuses to remove it, if it cannot name one of its members.
 #pragma once
 
@@ -23,18 +23,18 @@ public:
     // Throws GroupError: ENOENT if there is no such group.
     Header(const IoCtx& ioctx, const std::string& group);
 
-    // All members, whether or not there still is such an image or pool.
+    // Returns all members, also those whose image or pool does not exist any more.
     std::vector<Member> members() const;
     bool has_snapshots() const;
-    // Whether a pool exists; `name` gets its name, or its id if it does not.
+    // Returns whether a pool exists. `name` gets the pool's name, or its id if it does not exist.
     bool has_pool(int64_t pool, std::string& name) const;
-    // Whether the pool of a member, which exists, has such an image: one that is not in the trash.
+    // Returns whether the pool of a member, which exists, has the image, not counting the trash.
     bool has_image(const Member& member) const;
     // Takes images in pools that do not exist out of the group and of its snapshots.
     void forget_lost_pools() const;
 
 private:
-    // As Ceph encodes it, cut at its images.
+    // The encoded snapshot, in two parts around its images.
     struct Snapshot {
         struct Image {
             std::string record;

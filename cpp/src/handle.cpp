@@ -14,9 +14,9 @@ namespace {
 
 std::atomic<unsigned> generation{0};
 std::atomic<bool> ending{false};
-// How long a close at the end of the process waits for calls under way.
+// The time that a close at the end of the process waits for calls under way.
 constexpr auto last_wait = std::chrono::milliseconds(500);
-// How long all closes at the end of the process wait for the cluster.
+// The time that all closes at the end of the process together wait for the cluster.
 constexpr auto last_answers = std::chrono::seconds(10);
 std::atomic<std::chrono::steady_clock::time_point> deadline{};
 constexpr std::chrono::nanoseconds look = std::chrono::milliseconds(100);
@@ -51,7 +51,7 @@ Handle::Handle() : generation_(fork_generation()) {
 }
 
 Handle::~Handle() {
-    // Freed already, unless it never came to have a C handle.
+    // Freed already, unless the constructor of a derived class threw.
     if (!freeing_ && !forked()) {
         remaining.fetch_sub(1);
     }
@@ -74,7 +74,7 @@ Handle::State Handle::state() const noexcept {
 
 Handle::Closing::Closing(Handle& handle) noexcept : handle_(handle) {
     if (handle_.forked()) {
-        // A lock may have been copied in the middle of another thread's use.
+        // fork() may have copied the lock while another thread held it.
         handle_.entries_.fetch_or(shut);
         return;
     }
@@ -122,7 +122,7 @@ bool Handle::Closing::wait_for(std::chrono::nanoseconds time) noexcept {
         if (waited >= time) {
             return false;
         }
-        // In short sleeps, since the end of the process is announced to nobody.
+        // In short sleeps, because nothing wakes this when the process is about to end.
         handle_.changed_.wait_for(lock, std::min<std::chrono::nanoseconds>(time - waited, look));
         waited = std::chrono::steady_clock::now() - begin;
     }
@@ -192,7 +192,7 @@ void Handle::last_out(const std::shared_ptr<Handle>* from_library) noexcept {
     if (forked()) {
         return;
     }
-    // Locked, so that a close cannot miss this between its look and its wait.
+    // Locked, so that a close cannot miss this between its check and its wait.
     Lock lock(mutex_);
     if (waiting_ > 0) {
         changed_.notify_all();
@@ -208,7 +208,7 @@ void Handle::last_out(const std::shared_ptr<Handle>* from_library) noexcept {
                 }
             }).detach();
         } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
-            // The next close frees it, or the end of the last share, in another thread.
+            // The next close frees the handle, or the last share, in another thread.
         }
     }
 }
@@ -222,8 +222,8 @@ void Handle::free(Lock& lock) noexcept {
         lock.lock();
         return;
     }
-    // The library waits for the cluster without an end: it does so in a thread that the end of the
-    // process takes along.
+    // The library waits for the cluster without a limit. It does so in a thread that does not keep
+    // the process from ending.
     try {
         std::thread([self] { self->free_now(); }).detach();
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then it leaks

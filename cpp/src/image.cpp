@@ -19,7 +19,7 @@ namespace rbdxx {
 
 namespace {
 
-// The C function that opens so.
+// The C function for these options.
 const auto& opener(const abi::Functions& functions, const OpenOptions& options) {
     if (options.by_id) {
         return options.read_only ? functions.rbd_open_by_id_read_only : functions.rbd_open_by_id;
@@ -36,7 +36,7 @@ int close_image(const abi::Functions& functions, abi::rbd_image_t raw) noexcept 
 ImageState::~ImageState() {
     close();
     if (!watches.empty()) {
-        // Abandoned: librbd was not told, and may still call them back.
+        // The handle was abandoned: librbd does not know it, and may still call the watches back.
         // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): nothing else can be done
         static_cast<void>(new std::vector<std::shared_ptr<watch::Watch>>(std::move(watches)));
     }
@@ -65,8 +65,7 @@ void ImageState::drain_events() noexcept {
 }
 
 int ImageState::destroy() noexcept {
-    // No use is left, hence no other thread that adds or ends one. What librbd says to that matters
-    // to nobody.
+    // No use is left, so no other thread adds or ends a watch. Errors of librbd do not matter here.
     for (const auto& watch : watches) {
         watch->end();
     }
@@ -143,7 +142,8 @@ void Image::set_connection(const IoCtx& ioctx) const noexcept {
         if (call->rados_ioctx_get_cluster) {
             state_->connection = call->rados_ioctx_get_cluster(call.get());
         }
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): closed meanwhile, and not known then
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the context was closed: the
+                              // connection is not known
     }
 }
 
@@ -299,13 +299,13 @@ timespec Image::modify_timestamp() const {
 
 namespace {
 
-// Whether the library's rbd_resize2 counts the header of encryption that is loaded, which
-// rbd_get_size leaves out: 1 or 0, and -1 while nobody has asked it.
+// Whether the library's rbd_resize2 counts the header of loaded encryption, which rbd_get_size
+// leaves out: 1 or 0, and -1 as long as it is not known.
 std::atomic<int> resize_counts_header{-1};
 
-// Writes the zeroes at the end of an encrypted image that is about to become as small as `size`,
-// from the first object on that will be cut. librbd cuts at the stored bytes: where nothing is
-// stored yet, that leaves bytes that decrypt to noise.
+// Writes zeroes over the end of an encrypted image that is about to shrink to `size`, from the
+// first object that will be cut. librbd cuts the stored bytes: where nothing is stored yet, the
+// rest would decrypt to noise.
 void write_last_zeroes(const Image& image, uint64_t size, uint64_t header) {
     constexpr uint64_t piece = uint64_t{1} << 20;
     constexpr uint64_t block = 4096;
@@ -345,14 +345,14 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         }
         return bytes + header;
     };
-    // What cannot be written at all, librbd refuses for that.
+    // librbd refuses an image that cannot be written.
     const auto can_be_written = [this] {
         return !state_->read_only && snapshot::position(*this).head();
     };
     if (header > 0 && !call->rbd_encryption_load2 && size > this->size() && overlap() > 0 &&
         can_be_written()) {
-        // A librbd that knows no layers takes the header for a part of what is the parent's: as far
-        // as that, it would read from the parent what is beyond the clone's old end.
+        // A librbd without layers counts the header as part of the parent's data. By the length of
+        // the header, it would read data from the parent beyond the clone's old end.
         throw Error(EOPNOTSUPP,
                     message() +
                         ": its encryption is loaded, and the loaded librbd would read "
@@ -363,8 +363,8 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
         migration::require_shrink(*this, size, message());
     }
     if (header > 0 && resize_counts_header < 0) {
-        // No release says which. To the size that the image has with its header: that changes
-        // nothing if the header counts, and else makes the image larger for a moment.
+        // No release documents it. Resize to the size with the header: this changes nothing if the
+        // header counts; otherwise the image is larger for a moment.
         const uint64_t before = this->size();
         check(call->rbd_resize2(call.get(), with_header(before), false, report_progress,
                                 progress_argument({})),
@@ -376,7 +376,7 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     if (header > 0 && size < this->size() && can_be_written()) {
         write_last_zeroes(*this, size, header);
     }
-    // A library that adds the header by itself ends the process where there is no room for it.
+    // A library that adds the header by itself ends the process if there is no room for it.
     const uint64_t whole = with_header(size);
     const uint64_t bytes = resize_counts_header == 1 ? whole : size;
     lock::check_with_lock(
@@ -391,8 +391,8 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
 void Image::flatten(const Progress& progress) const {
     auto call = use();
     if (state_->encryption_header > 0 && !call->rbd_encryption_load2 && overlap() > 0) {
-        // A librbd that knows no layers of encryption would encrypt the parent's header once more:
-        // nothing could read the image any longer.
+        // A librbd without layers of encryption would encrypt the parent's header once more:
+        // nothing could read the image then.
         throw Error(EOPNOTSUPP, "error flattening " + describe() +
                                     ": its encryption is loaded, and the loaded librbd would "
                                     "destroy the header. Open it without loading encryption to "

@@ -22,7 +22,7 @@ std::string differs_from(uint64_t offset) {
 
 namespace {
 
-// As Use, for one call on an image that outlives it: without the cost of a share.
+// As Use, for one call on an image that outlives the call: it does not cost a share.
 class Entry {
 public:
     explicit Entry(const Image& image) : state_(*image.state()) { state_.enter(); }
@@ -36,7 +36,7 @@ private:
     ImageState& state_;
 };
 
-// What the C library reports as done can be no more than it was asked for.
+// The C library cannot have done more than it was asked to do.
 uint64_t checked(int64_t result, uint64_t size, const char* verb, const Image& image,
                  uint64_t offset, uint64_t length) {
     if (static_cast<uint64_t>(result) > size) {
@@ -50,8 +50,8 @@ std::string refused(const Image& image, int64_t result) {
     return lock::refusal(image, static_cast<int>(-result));
 }
 
-// Runs `call(at, size)` over `length` bytes in pieces that librbd can answer for.
-// Gives the bytes done; a piece that comes back short ends it.
+// Calls `call(at, size)` for pieces of `length` bytes that librbd can return the size of. Returns
+// the number of bytes done. A piece that is incomplete ends it.
 template <class Call>
 uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64_t length,
                    const Call& call) {
@@ -132,7 +132,7 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
 uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
                     uint64_t length, int flags) {
     Entry use(image);
-    // Pieces must hold whole repetitions of the pattern.
+    // A piece must hold whole repetitions of the pattern.
     uint64_t step = size == 0 || size > piece ? piece : piece - piece % size;
     uint64_t done = 0;
     do {

@@ -14,14 +14,14 @@ namespace rbdxx::lock {
 
 namespace {
 
-// A buffer of NUL-terminated strings, any of which may be empty (a cookie), and how much of it the
-// library used or wants.
+// A buffer of NUL-terminated strings, which may be empty, as a cookie may; and the length that the
+// library has used or needs.
 struct Strings {
     std::string buffer;
     std::size_t used = 0;
 
     void prepare() {
-        // What the last attempt asked for, and never less than a plain locker needs.
+        // At least what the last attempt asked for, and what one plain locker needs.
         buffer.assign(std::max({used, buffer.size(), std::size_t{256}}), '\0');
         used = buffer.size();
     }
@@ -36,7 +36,7 @@ struct Strings {
     }
 };
 
-// "client.4123" of the image's connection; empty if that is another library's.
+// Returns "client.4123" of the image's connection; empty if another library has the connection.
 std::string own_client(const Image& image) {
     const auto& cluster = image.state()->cluster;
     if (cluster == nullptr) {
@@ -46,8 +46,8 @@ std::string own_client(const Image& image) {
     return "client." + std::to_string(use->rados_get_instance_id(cluster->raw));
 }
 
-// librbd takes the exclusive lock under this tag, and a cookie of this text and the number of the
-// handle's watch.
+// librbd takes the exclusive lock with this tag, and with a cookie of this text and the number of
+// the handle's watch.
 constexpr const char* managed_tag = "internal";
 constexpr std::string_view managed_cookie = "auto ";
 
@@ -77,7 +77,8 @@ Lockers list(const Image& image) {
                                   use.get(), &exclusive, tag.buffer.data(), &tag.used,
                                   clients.buffer.data(), &clients.used, cookies.buffer.data(),
                                   &cookies.used, addresses.buffer.data(), &addresses.used);
-                              // One of the four was too small; each remembers what it needs.
+                              // One of the four buffers was too small; each one remembers the size
+                              // that it needs.
                               for (Strings* strings : all) {
                                   size = std::max(size, strings->used);
                               }
@@ -188,7 +189,7 @@ void break_managed(const Image& image, int mode, const std::string& owner) {
 
 namespace {
 
-// The cookies of this client's exclusive locks that no watch of a handle stands behind.
+// Returns the cookies of this client's exclusive locks that do not belong to a watch of a handle.
 std::vector<std::string> left_behind(const Image& image) {
     const std::string own = own_client(image);
     const Lockers lockers = list(image);
@@ -207,7 +208,7 @@ std::vector<std::string> left_behind(const Image& image) {
     return found;
 }
 
-// A handle that lives may have lost its watch; librbd needs no longer to set up another.
+// A live handle may have lost its watch. Within this time librbd registers another.
 constexpr std::chrono::seconds rewatch{6};
 
 }  // namespace
@@ -232,12 +233,12 @@ bool release_any(const Image& image) noexcept {
         auto use = image.use();
         for (const std::string& cookie : left_behind(image)) {
             if (std::find(first.begin(), first.end(), cookie) != first.end()) {
-                // ENOENT if it is another client's.
+                // ENOENT if another client has the lock.
                 any = use->rbd_unlock(use.get(), cookie.c_str()) == 0 || any;
             }
         }
     } catch (const std::exception&) {
-        // The call that needs the lock reports what is wrong.
+        // The call that needs the lock reports the error.
         return any;
     }
     return any;

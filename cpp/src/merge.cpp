@@ -13,10 +13,10 @@ namespace rbdxx::merge {
 
 namespace {
 
-// Data of so many bytes are copied by the caller: the system may do that from file to file.
+// The caller copies data of at least this many bytes: the system may copy it from file to file.
 constexpr uint64_t long_data = 64 << 10;
 
-// Reads all that is asked for; false for an error or an end, which reading again tells.
+// Reads `size` bytes. Returns false for an error or the end of the file; reading again reports it.
 bool read_at(const File& file, char* memory, uint64_t length, uint64_t position) {
     while (length > 0) {
         const ssize_t done =
@@ -91,7 +91,7 @@ std::optional<Stretch> Merge::next(uint64_t limit) {
     }
     const Extent latest = waiting_.top();
     uint64_t stop = std::min(latest.end, limit);
-    // What begins within this extent hides its rest only if it is later.
+    // An extent that begins within this one hides the rest of it only if it is later.
     for (; at_ < extents_.size() && extents_[at_].offset < stop; ++at_) {
         if (extents_[at_].order > latest.order) {
             stop = extents_[at_].offset;

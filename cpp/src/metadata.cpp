@@ -9,7 +9,7 @@ namespace rbdxx::metadata {
 
 namespace {
 
-// How many pairs one call may list.
+// The most pairs that one call lists.
 constexpr uint64_t chunk = 64;
 
 template <class Function, class State>
@@ -33,7 +33,7 @@ Pairs list_by(const Function& function, const Use<State>& use, const std::string
                                 values_size);
             },
             [&] { return "error listing metadata" + owner; });
-        // The next call starts after the last key; one that is not later would go on for ever.
+        // The next call starts after the last key. With a key that is not later it would never end.
         if (more.empty() || (!pairs.empty() && more.back().first <= last)) {
             return pairs;
         }

@@ -34,7 +34,7 @@ void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destinati
              const std::string& destination, const ImageOptions& options) {
     auto use = ioctx.use();
     if (options.flatten.value_or(0) != 0 && library_info().release < 16) {
-        // It would leave the parent without having copied what is read from there.
+        // librbd would detach the parent without having copied its data.
         throw MissingFunction(
             "the loaded librbd cannot flatten in a migration: Ceph 16 and newer can");
     }
@@ -54,7 +54,7 @@ void prepare_import(const std::string& source, const IoCtx& ioctx, const std::st
                     const ImageOptions& options) {
     auto use = ioctx.use();
     OptionsHandle handle(options);
-    // The source's text may hold keys to it: messages leave it out.
+    // The text may contain keys of the source, so messages leave it out.
     check(use->rbd_migration_prepare_import(source.c_str(), use.get(), name.c_str(), handle.get()),
           [&] { return "error preparing the import of image " + quoted(name) + ioctx.place(); });
 }
@@ -110,7 +110,7 @@ bool migrating(const Image& image) {
     return (image.features() & constants::FEATURE_MIGRATING) != 0;
 }
 
-// Whether the JSON text of a source tells of an image. Inside of strings, quotes have backslashes.
+// Returns whether the JSON text of a source names an image. Quotes within strings have backslashes.
 bool tells_of_image(const std::string& source) {
     std::string text;
     std::copy_if(source.begin(), source.end(), std::back_inserter(text),
@@ -118,7 +118,7 @@ bool tells_of_image(const std::string& source) {
     return text.find("\"type\":\"native\"") != std::string::npos;
 }
 
-// Whether the data of an image come from what is not an image.
+// Returns whether the data of an image come from a source that is not an image.
 bool imports(const Image& image) {
     if (!migrating(image) || !image.use()->rbd_get_migration_source_spec) {
         return false;
@@ -126,8 +126,8 @@ bool imports(const Image& image) {
     return !tells_of_image(source(image));
 }
 
-// Whether no image among the parents imports. What is true once is true for ever: only a new image
-// begins to import.
+// Returns whether no image among the parents imports. Once true, it stays true, because only a new
+// image begins to import.
 bool has_sound_parents(const Image& image) {
     if (!image.use()->rbd_migration_prepare_import || image.overlap() == 0) {
         return true;
@@ -141,7 +141,7 @@ bool has_sound_parents(const Image& image) {
             return true;
         }
     }
-    // Its head: whether it imports, every snapshot of it tells as well.
+    // Opens its head: whether it imports is the same for every snapshot.
     const Image opened = parent::open(image, found);
     if (imports(opened) || !has_sound_parents(opened)) {
         return false;
@@ -151,8 +151,8 @@ bool has_sound_parents(const Image& image) {
     return true;
 }
 
-// Whether snapshots that the source had when its import began are among those of the image. Without
-// them all of its snapshots are of what the source is still.
+// Returns whether the image has snapshots that the source had when the import began. Without them,
+// all its snapshots have the source's present data.
 bool imports_snapshots(const Image& image) {
     return source(image).find("\"snapshots\"") != std::string::npos;
 }
@@ -160,8 +160,8 @@ bool imports_snapshots(const Image& image) {
 }  // namespace
 
 void require_rollback(const Image& image, const std::string& message) {
-    // After the execution nothing is read from the source any more. The real parent of a clone
-    // cannot be told from it.
+    // After execute(), nothing is read from the source. The call does not distinguish the source
+    // from the real parent of a clone.
     if (migrating(image) && image.overlap() > 0 && (!imports(image) || imports_snapshots(image))) {
         throw Error(EOPNOTSUPP,
                     message +
@@ -171,7 +171,8 @@ void require_rollback(const Image& image, const std::string& message) {
 }
 
 void require_shrink(const Image& image, uint64_t size, const std::string& message) {
-    // The overlap may count the header of encryption or not. After the execution there is none.
+    // The overlap may or may not count the header of encryption. After execute() there is no
+    // overlap.
     if (migrating(image) && size < image.overlap() + image.state()->encryption_header) {
         throw Error(EOPNOTSUPP,
                     message +
@@ -190,7 +191,7 @@ bool knows_difference(const Image& image, bool from_snapshot, bool include_paren
     } catch (const ClosedError&) {
         throw;
     } catch (const Error&) {
-        // A parent that is gone, or a connection that is not known here.
+        // The parent does not exist any more, or the connection is not known here.
         return false;
     }
 }

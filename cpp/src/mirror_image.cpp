@@ -9,7 +9,7 @@ namespace rbdxx::mirror_image {
 
 namespace {
 
-// Checks a call that is told in one verb.
+// Checks the result of a call whose message has one verb.
 void done(int result, const char* verb, const Image& image) {
     check(result,
           [&] { return "error " + std::string(verb) + " mirroring of " + image.describe(); });

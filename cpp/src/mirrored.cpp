@@ -23,7 +23,8 @@ private:
     Function function_;
 };
 
-// No more entries than the arrays hold; `call(&count)` fills them.
+// Returns the number of entries that `call(&count)` has written, at most as many as the arrays
+// hold.
 template <class Call>
 std::size_t listed(const IoCtx& ioctx, std::size_t most, const char* what, const Call& call) {
     auto describe = [&] { return "error listing " + std::string(what) + ioctx.place(); };

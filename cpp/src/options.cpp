@@ -10,7 +10,7 @@ namespace rbdxx {
 
 namespace {
 
-// librbd keeps these in 32 bits, and may divide by what is left of them.
+// librbd keeps these in 32 bits, and may divide by the truncated number.
 void require_32_bits(const char* name, const std::optional<uint64_t>& value) {
     if (value && *value > UINT32_MAX) {
         throw Error(EINVAL, std::string(name) + " must be at most " + std::to_string(UINT32_MAX) +

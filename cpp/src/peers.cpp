@@ -1,5 +1,5 @@
-// The peers of a pool. Ceph 16 names them after sites and knows a direction; the older form of
-// each call has the same meaning without.
+// The peers of a pool. Since Ceph 16, calls name them after sites and have a direction; the older
+// form of each call has the same meaning without a direction.
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/peers.hpp>
@@ -9,7 +9,7 @@ namespace rbdxx::peers {
 
 namespace {
 
-// Without directions, a peer is what both directions together mean.
+// Without a direction, a peer means both directions.
 constexpr int both_ways = constants::MIRROR_PEER_DIRECTION_RX_TX;
 
 std::string describe(const char* what, const std::string& uuid, const IoCtx& ioctx) {

@@ -17,7 +17,7 @@ namespace {
 constexpr uint64_t piece = uint64_t{2} << 20;
 constexpr uint64_t memory = uint64_t{16} << 20;
 constexpr uint64_t depth = 16;
-// Runs of so many zeroes take no space.
+// Runs of this many zero bytes take no space.
 constexpr uint64_t sparse = 4096;
 
 }  // namespace

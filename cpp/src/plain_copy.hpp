@@ -1,4 +1,4 @@
-// Copies of bytes from image to image, by reads and writes alone.
+// Copies bytes from image to image, by reads and writes.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,14 @@
 
 namespace rbdxx {
 
-// Writes the first `length` bytes of `source` to the same places of `destination`, but for runs of
-// zeroes, which are left as they are there. Returns when all is written. `progress` gets the bytes
-// that are done, and `length`; a negative answer ends it with that error.
+// Writes the first `length` bytes of `source` to the same offsets of `destination`, without runs of
+// zeroes, where `destination` keeps its data. Returns once all is written. `progress` is called
+// with the number of bytes done and `length`; a negative return value ends the copy with that
+// error.
 void copy_plainly(const Image& source, const Image& destination, uint64_t length,
                   const Progress& progress);
 
-// Makes the first `length` bytes read as zeroes, and gives back their space.
+// Makes the first `length` bytes read as zeroes, and frees their space.
 void wipe(const Image& image, uint64_t length);
 
 }  // namespace rbdxx

@@ -12,7 +12,7 @@ namespace rbdxx::pipeline {
 
 namespace {
 
-// How many chunks one pop() gives.
+// The most chunks that one pop() returns.
 constexpr std::size_t most_chunks = 256;
 
 }  // namespace
@@ -55,7 +55,7 @@ bool Reader::push(uint64_t offset, uint64_t length, bool exists) {
     return true;
 }
 
-// Whether an extent became part of the open span.
+// Returns whether an extent became part of the open span.
 bool Reader::join(const Part& part) {
     const uint64_t end = span_.offset + span_.length;
     if (span_.length == 0 || span_.closed || span_.parts == most_chunks || part.offset < end ||
@@ -75,7 +75,7 @@ bool Reader::join(const Part& part) {
     return true;
 }
 
-// Submits a read; false where there is no room for it.
+// Submits a read. Returns false if there is no room for it.
 bool Reader::begin(uint64_t offset, uint64_t length, std::size_t parts) {
     if (full()) {
         return false;
@@ -116,7 +116,7 @@ void Reader::pump() {
         }
         uint64_t length = left_;
         if (left_exists_) {
-            // Pieces end where objects do, which are of a power of two.
+            // A piece ends where an object does; both sizes are powers of two.
             length = std::min(left_, piece_ - next_ % piece_);
             if (!begin(next_, length, 0)) {
                 return;
@@ -138,7 +138,7 @@ std::vector<Chunk> Reader::pop(Wait wait) {
         ring_.give(cost);
     }
     given_.clear();
-    // Whoever asks has nothing more to add for now.
+    // The caller has nothing more to add for now.
     span_.closed = span_.length > 0;
     pump();
     std::vector<Chunk> chunks;
@@ -149,7 +149,7 @@ std::vector<Chunk> Reader::pop(Wait wait) {
     while (!reads_.empty() && chunks.size() < most_chunks) {
         Read& read = reads_.front();
         const uint64_t cost = read.exists ? read.piece.cost : 0;
-        // The rest of the ring is read into while the caller has this.
+        // The rest of the ring is filled while the caller has these chunks.
         if (given > 0 && given + cost > ring_.capacity() / 4) {
             break;
         }
@@ -163,7 +163,7 @@ std::vector<Chunk> Reader::pop(Wait wait) {
         }
         reads_.pop_front();
     }
-    // What has completed makes room for more, beyond the memory that is the caller's now.
+    // The completed reads make room for more, apart from the memory that the caller has now.
     pump();
     return chunks;
 }
@@ -182,7 +182,7 @@ void Reader::hand_out(Read& read, std::vector<Chunk>& chunks) {
             throw LogicFault(io::region("reading", image_, read.offset, read.length) + ": only " +
                              std::to_string(done) + " bytes came");
         }
-        // The image ends earlier than when the extent was found: the caller knows what that means.
+        // The image became smaller after the extent was found. The caller decides what that means.
         read.result =
             static_cast<ssize_t>(std::min(done, size > read.offset ? size - read.offset : 0));
     }

@@ -9,7 +9,7 @@ namespace rbdxx::records {
 namespace {
 
 constexpr uint64_t word = sizeof(uint64_t);
-// What the body of a record has before its data.
+// The part of a record's body before its data.
 constexpr uint64_t place = 2 * word;
 
 uint64_t number(const char* stream) {

@@ -1,4 +1,4 @@
-// Runs of zeroes in data: what a stream leaves out.
+// Runs of zeroes in data, which a stream leaves out.
 #pragma once
 
 #include <algorithm>
@@ -8,12 +8,12 @@
 namespace rbdxx::pipeline {
 
 inline bool is_zero(const char* data, uint64_t length) {
-    // A stretch equals itself moved by one byte only if all its bytes are the same.
+    // A block equals itself moved by one byte only if all its bytes are the same.
     return length == 0 || (data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0);
 }
 
-// Calls visit(start, length, zero) for the runs of zero and other blocks of `grain` bytes that the
-// image has at multiples of that.
+// Calls visit(start, length, zero) for each run of zero blocks and of other blocks. Blocks are
+// `grain` bytes at multiples of `grain` in the image.
 template <class Visit>
 void for_each_run(const char* data, uint64_t offset, uint64_t length, uint64_t grain,
                   const Visit& visit) {

@@ -3,7 +3,7 @@
 namespace rbdxx {
 
 Secret::Secret(const char* data, std::size_t size) {
-    // In one go: a vector that grew would leave its former memory behind.
+    // In one allocation: a vector that grows would leave a copy in its former memory.
     bytes_.reserve(size + 1);
     bytes_.assign(data, data + size);
     bytes_.push_back('\0');

@@ -25,7 +25,7 @@ std::string describe(const char* verb, uint64_t id, const Image& image) {
 
 std::vector<Snapshot> list(const Image& image) {
     auto use = image.use();
-    // rbd_snap_list answers the count; the array it fills is freed up to its unnamed end.
+    // rbd_snap_list returns the count. The array that it fills is freed up to its unnamed end.
     std::vector<abi::rbd_snap_info_t> array;
     int count = check(until_sized(
                           int{16},
@@ -82,7 +82,7 @@ std::string name(const Image& image, uint64_t id) {
 timespec timestamp(const Image& image, uint64_t id) {
     auto use = image.use();
     auto message = [&] { return describe("getting the timestamp of", id, image); };
-    // Asked for the time of a snapshot that is not there, librbd ends the process.
+    // librbd ends the process if it is asked for the time of a snapshot that does not exist.
     abi::rbd_snap_namespace_type_t type{};
     check(use->rbd_snap_get_namespace_type(use.get(), id, &type), message);
     timespec answer{};
@@ -217,7 +217,7 @@ Position position(const Image& image) {
             }
         }
     } catch (const Error& error) {
-        // Removed meanwhile: it has no name any more.
+        // The snapshot was removed during the call and has no name.
         if (error.code() != ENOENT) {
             throw;
         }

@@ -11,7 +11,7 @@ std::string describe(const char* what, uint64_t snapshot, const Image& image) {
            " of " + image.describe();
 }
 
-// A record that the library fills, and its clean-up function frees on every path.
+// A record that the library fills. The destructor calls its clean-up function.
 template <class Record, class Cleanup>
 class Filled {
 public:
@@ -64,7 +64,7 @@ Trash trash(const Image& image, uint64_t snapshot) {
     const auto& functions = use.functions();
     auto message = [&] { return describe("trash namespace", snapshot, image); };
     if (!functions.rbd_snap_get_trash_namespace2) {
-        // It answers neither the length nor ERANGE's need: the buffer is doubled.
+        // The call does not return the length that it needs, so the buffer is doubled.
         return {std::nullopt, sized_string(
                                   [&](char* text, std::size_t* size) {
                                       return functions.rbd_snap_get_trash_namespace(

@@ -81,7 +81,7 @@ void restore(const IoCtx& ioctx, const std::string& id, const std::string& name)
 }
 
 std::string source_name(unsigned source) {
-    // From the table of constants, which is the one list of them.
+    // From the table of constants, which has the only list of them.
     constexpr std::string_view prefix = "TRASH_IMAGE_SOURCE_";
     auto found = [&](std::string_view constant, long long value) {
         return value == static_cast<long long>(source) &&

@@ -35,7 +35,7 @@ std::shared_ptr<Watch> Watch::open(const Image& image, Hooks hooks, bool quiesce
     watch->raw_ = use.get();
     ImageState& state = use.state();
     {
-        // Before librbd knows it: from then on the image must keep it.
+        // Before librbd knows the watch: from then on the image must keep it.
         std::lock_guard<std::mutex> lock(state.watches_mutex);
         state.watches.push_back(watch);
     }
@@ -110,7 +110,8 @@ void Watch::limit_wait(uint64_t number) noexcept {
             }
             self->complete(number, -EBUSY);
         }).detach();
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): librbd's own limit is left
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then only librbd's own limit
+                                       // holds
     }
 }
 
@@ -122,7 +123,7 @@ void Watch::unquiesce(void* argument) noexcept {
 }
 
 void Watch::complete(uint64_t number, int result) noexcept {
-    // Locked over the call: with the watch, the image may go.
+    // Locked during the call, because the image may be closed once the watch has ended.
     std::lock_guard<std::mutex> lock(mutex_);
     if (number != 0 && waiting_ == number) {
         answer(result);
@@ -132,7 +133,7 @@ void Watch::complete(uint64_t number, int result) noexcept {
 void Watch::answer(int result) noexcept {
     waiting_ = 0;
     answered_.notify_all();
-    // Who asked takes these two for a lost message, and asks again without an end.
+    // The sender takes these two codes for a lost message, and asks again without an end.
     const bool misread = result == -ETIMEDOUT || result == -ERESTART;
     functions_->rbd_quiesce_complete(raw_, handle_, misread ? -EBUSY : result);
 }
@@ -148,7 +149,7 @@ int Watch::end() noexcept {
         return 0;
     }
     {
-        // librbd waits for the answer to a quiesce before it lets a watch go.
+        // librbd waits for the answer to a quiesce before it ends a watch.
         std::lock_guard<std::mutex> lock(mutex_);
         if (waiting_ != 0) {
             answer(-ESHUTDOWN);

@@ -14,7 +14,7 @@ namespace rbdxx::pipeline {
 
 namespace {
 
-// How much one operation makes zero.
+// The most bytes that one operation makes zero.
 constexpr uint64_t zero_piece = uint64_t{1} << 30;
 
 }  // namespace
@@ -29,7 +29,7 @@ void Writer::close() noexcept {
     submitted_ = 0;
 }
 
-// Collects and submits until `ready()`, for at most that long; returns what it answers.
+// Collects and submits until `ready()` returns true, for at most `wait`. Returns what it returned.
 template <class Ready>
 bool Writer::advance_until(Wait wait, const Ready& ready) {
     const auto begin = std::chrono::steady_clock::now();
@@ -161,7 +161,7 @@ void Writer::submit_write(Write& write) {
     });
 }
 
-// Takes what has completed, in order, and gives its memory back.
+// Takes the completed writes, in order, and frees their memory in the ring.
 void Writer::collect() {
     while (submitted_ > 0) {
         Write& write = writes_.front();

@@ -248,26 +248,26 @@ class ImageArray:
         name: Optional[Hashable] = None,
         attrs: Optional[Mapping[Any, Any]] = None,
     ) -> Any:
-        """Return an xarray.DataArray that reads from the image what is selected of it.
+        """Return an xarray.DataArray that reads only its selected values from the image.
 
-        Nothing is read before its values are asked for, and of those only what selections leave;
-        `load()` keeps them, and `chunk()` hands them to dask.
+        It reads nothing before a program asks for values. Its `load()` keeps them; its `chunk()`
+        passes them to dask.
 
         Parameters
         ----------
-        dims : sequence of str
+        dims
             The name of each axis.
-        coords : mapping, optional
+        coords
             Coordinates, as xarray.DataArray takes them.
-        name : str, optional
+        name
             The name of the result.
-        attrs : mapping, optional
-            Its attributes.
+        attrs
+            The attributes of the result.
 
         Returns
         -------
-        xarray.DataArray
-            It can only be read; assign to the ImageArray itself. It pickles if this array does.
+        An xarray.DataArray, which is read-only: assign to the ImageArray itself. It can be pickled
+        if this array can.
 
         Raises
         ------

@@ -104,8 +104,8 @@ class OSError(Error):
     `errno` is the positive error number, or None if the failure has none. `str()` is
     ``[errno N] MESSAGE``, or just the message if errno is None.
 
-    `index` is the position of the failed operation in its batch, and `offset` the place in the
-    image, in bytes, that the error is about; None if the error is about no such thing.
+    `index` is the number of the failed operation in its batch. `offset` is the place in the image
+    that the error is about, in bytes. Both are None for errors of other kinds.
     """
 
     _classes = errno_to_exception
@@ -123,7 +123,7 @@ class PermissionError(OSError, builtins.PermissionError, code=_errno.EPERM):
 
 
 class ImageNotFound(OSError, FileNotFoundError, code=_errno.ENOENT):
-    """There is no image, snapshot or other thing with this name (ENOENT)."""
+    """There is no image, snapshot or other object with this name (ENOENT)."""
 
     _text = "RBD image not found (%s)"
 
@@ -147,19 +147,19 @@ class NoSpace(OSError, code=_errno.ENOSPC):
 
 
 class ImageExists(OSError, FileExistsError, code=_errno.EEXIST):
-    """An image, snapshot or other thing of that name exists already (EEXIST)."""
+    """There is an image, a snapshot or another object with this name (EEXIST)."""
 
     _text = "RBD image already exists (%s)"
 
 
 class ObjectExists(OSError, FileExistsError, code=_errno.EEXIST, classes=_of_groups):
-    """A group or group snapshot of that name exists already (EEXIST of a group call)."""
+    """There is a group or a group snapshot with this name (EEXIST of a group call)."""
 
     _text = "RBD object already exists (%s)"
 
 
 class InvalidArgument(OSError, code=_errno.EINVAL):
-    """An argument makes no sense here (EINVAL), or the object is closed (errno None)."""
+    """An argument is not valid here (EINVAL), or the object is closed (errno None)."""
 
     _text = "RBD invalid argument (%s)"
 
@@ -171,7 +171,8 @@ class ReadOnlyImage(OSError, code=_errno.EROFS):
 
 
 class ImageBusy(OSError, code=_errno.EBUSY):
-    """The image or snapshot is in use: open elsewhere, protected, or a parent (EBUSY)."""
+    """The image or snapshot is in use: another client has it open, it is protected, or it has
+    clones (EBUSY)."""
 
     _text = "RBD image is busy (%s)"
 
@@ -300,9 +301,20 @@ _rename_errno_to_exception: Dict[int, Any] = {**errno_to_exception, **_of_rename
 def make_ex(
     ret: int, msg: str, exception_map: Dict[int, Type[OSError]] = errno_to_exception
 ) -> OSError:
-    """Return the exception for a return code of librbd, of either sign, with `msg` as message.
+    """Return the exception for a return code of librbd.
 
-    It is a plain `rbd.OSError` if no class stands for the code.
+    Parameters
+    ----------
+    ret
+        The code, positive or negative.
+    msg
+        The message.
+    exception_map
+        The classes by errno.
+
+    Returns
+    -------
+    An exception of the class that stands for the code, or an `rbd.OSError` if none does.
     """
     code = abs(ret)
     return exception_map.get(code, OSError)(msg, errno=code)

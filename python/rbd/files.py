@@ -20,24 +20,26 @@ if TYPE_CHECKING:
 
 __all__ = ["EndOfImage", "ImageFile", "open"]
 
-# What a buffered file asks for at once: small, so that jumping about does not read for nothing.
+# How much a buffered file reads at once: little, so that a jump does not waste much.
 _BUFFER_BYTES = 64 << 10
-# How far a file reads ahead of a program that reads on and on.
+# How far a file reads ahead of a program that reads in order.
 _READAHEAD_BYTES = 4 << 20
 _READAHEAD_START = 256 << 10
-# By how much a write beyond the end enlarges the image under a growing file, in bytes: by as much
-# as it has, within these bounds.
+# A write beyond the end of a growing file enlarges the image by the size that it has, within these
+# bounds in bytes.
 _GROWTH_LEAST = 4 << 20
 _GROWTH_MOST = 1 << 30
 
 
 class EndOfImage(exceptions.NoSpace, builtins.OSError):
-    """A write at or beyond the end of a file that does not grow (ENOSPC); truncate() makes it
-    larger."""
+    """A write began at or beyond the end of a file that does not grow (ENOSPC).
+
+    `ImageFile.truncate` makes the file larger.
+    """
 
 
 class _Readahead:
-    """The piece of the image that was read before it was asked for."""
+    """A piece of the image that was read before the program has asked for it."""
 
     def __init__(self) -> None:
         self.start = 0
@@ -53,12 +55,29 @@ class _Readahead:
 class ImageFile(io.RawIOBase):
     """A raw binary file over an image: an unbuffered stream with a position.
 
-    It is as long as the image. Reads at the end are short, writes across the end too; a write at or
-    beyond the end raises EndOfImage. `truncate` resizes the image, `flush` returns when all that
-    was written is in the cluster. There is no file descriptor behind it.
+    The file is as long as the image. A read or a write across the end is short; a write that begins
+    at or beyond the end raises `EndOfImage`. `truncate` resizes the image. `flush` returns once all
+    written data is safe in the cluster. The file has no file descriptor.
 
-    If it is `growing`, a write at or beyond the end makes the file longer. The image is enlarged in
-    steps then, and gets the size of the file when the file is flushed, truncated or closed.
+    A write at or beyond the end of a `growing` file makes the file longer. The image is enlarged in
+    steps, and gets the size of the file when the file is flushed, truncated or closed.
+
+    Parameters
+    ----------
+    image
+        The open image.
+    mode
+        The mode, as `open` takes it.
+    name
+        The name of the file.
+    owned
+        Whether `close` closes the image too.
+    readahead
+        Whether to read ahead of a program that reads in order.
+    growing
+        Whether the file is a growing one.
+    spec
+        The address of the image, if it is known.
     """
 
     def __init__(
@@ -112,32 +131,55 @@ class ImageFile(io.RawIOBase):
         return _pickled(self, 0)
 
     def readable(self) -> bool:
-        """Whether it can be read."""
+        """Return whether the file can be read."""
         return self._readable
 
     def writable(self) -> bool:
-        """Whether it can be written."""
+        """Return whether the file can be written."""
         return self._writable
 
     def seekable(self) -> bool:
-        """Always True."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
-        """Raises io.UnsupportedOperation: an image has no file descriptor."""
+        """Raise an exception, because an image has no file descriptor.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            Always.
+        """
         raise io.UnsupportedOperation("an image has no file descriptor")
 
     def isatty(self) -> bool:
-        """Always False."""
+        """Return False."""
         return False
 
     def tell(self) -> int:
-        """The position in bytes."""
+        """Return the position in bytes."""
         self._require(True, "open")
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move the position, from start (0), position (1) or end (2). Returns the new one."""
+        """Set the position.
+
+        Parameters
+        ----------
+        offset
+            The distance in bytes.
+        whence
+            From where: 0 for the beginning, 1 for the position, 2 for the end of the file.
+
+        Returns
+        -------
+        The new position in bytes.
+
+        Raises
+        ------
+        ValueError
+            The position would be negative, or there is no such `whence`.
+        """
         self._require(True, "open")
         offset = operator.index(offset)
         if whence == os.SEEK_SET:
@@ -154,7 +196,22 @@ class ImageFile(io.RawIOBase):
         return position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read into a buffer from the position on. Returns how many bytes, 0 at the end."""
+        """Read from the position into a buffer, and move the position.
+
+        Parameters
+        ----------
+        buffer
+            A writable buffer. Its size is the number of bytes to read at most.
+
+        Returns
+        -------
+        The number of bytes read, 0 at the end of the file.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            The mode does not read.
+        """
         self._require(self._readable, "readable")
         with memoryview(buffer) as whole, whole.cast("B") as view, self._lock:
             there = self._end() - self._position
@@ -178,7 +235,7 @@ class ImageFile(io.RawIOBase):
                 done = self.image.readinto(wanted, position)
                 ahead.next = position + done
                 return int(done)
-            # Each time the reader comes back for more, further ahead.
+            # Each time the program reads on, further ahead.
             ahead.size = min(max(2 * ahead.size, _READAHEAD_START), _READAHEAD_BYTES)
             piece = bytearray(min(max(ahead.size, len(wanted)), there))
             done = self.image.readinto(piece, position)
@@ -189,7 +246,12 @@ class ImageFile(io.RawIOBase):
         return len(part)
 
     def readall(self) -> bytes:
-        """Everything from the position to the end."""
+        """Read everything from the position to the end of the file.
+
+        Returns
+        -------
+        The data.
+        """
         self._require(self._readable, "readable")
         with self._lock:
             there = self._end() - self._position
@@ -198,10 +260,23 @@ class ImageFile(io.RawIOBase):
             return data
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write from the position on, or, in a mode that appends, at the end. Returns the number of
-        bytes, fewer across the end of the image if the file does not grow.
+        """Write at the position, or at the end in a mode that appends, and move the position.
 
-        Raises EndOfImage if nothing fits.
+        Parameters
+        ----------
+        data
+            The data: any C-contiguous buffer.
+
+        Returns
+        -------
+        The number of bytes written, fewer than `data` has if the file ends and does not grow.
+
+        Raises
+        ------
+        EndOfImage
+            The file does not grow, and the position is at its end or beyond.
+        io.UnsupportedOperation
+            The mode does not write.
         """
         self._require(self._writable, "writable")
         with memoryview(data) as whole, whole.cast("B") as view, self._lock:
@@ -227,7 +302,7 @@ class ImageFile(io.RawIOBase):
             return int(done)
 
     def _reserve(self, end: int) -> None:
-        """Make the image under a growing file reach to byte `end` at least."""
+        """Enlarge the image under a growing file to at least `end` bytes."""
         if self._length is None or end <= self._allocated:
             return
         step = min(max(self._allocated, _GROWTH_LEAST), _GROWTH_MOST)
@@ -236,7 +311,24 @@ class ImageFile(io.RawIOBase):
         self._allocated = size
 
     def truncate(self, size: Optional[int] = None, /) -> int:
-        """Resize the image to `size` bytes, by default to the position. Returns the size."""
+        """Resize the file and its image.
+
+        Parameters
+        ----------
+        size
+            The new size in bytes; None means the position.
+
+        Returns
+        -------
+        The new size.
+
+        Raises
+        ------
+        ValueError
+            `size` is negative.
+        io.UnsupportedOperation
+            The mode does not write.
+        """
         self._require(self._writable, "writable")
         with self._lock:
             size = self._position if size is None else operator.index(size)
@@ -251,7 +343,7 @@ class ImageFile(io.RawIOBase):
             return size
 
     def flush(self) -> None:
-        """Returns when everything that was written is safe in the cluster."""
+        """Wait until everything written is safe in the cluster."""
         super().flush()
         with self._lock:
             if self._length is not None and self._allocated != self._length:
@@ -262,7 +354,10 @@ class ImageFile(io.RawIOBase):
             self._written = False
 
     def close(self) -> None:
-        """Flush and close; with `rbd.open`, the image too. Closing twice is no error."""
+        """Flush and close the file, and the image if `rbd.open` opened it.
+
+        Closing twice does nothing.
+        """
         if self.closed:
             return
         try:
@@ -292,7 +387,7 @@ class _BufferedReader(_ByAddress, io.BufferedReader):
         return int(raw._end())
 
 
-# The buffers of the standard library write to the raw file, but do not flush that.
+# The buffered files of the standard library write to the raw file, but do not flush it.
 class _BufferedWriter(_ByAddress, io.BufferedWriter):
     @property
     def name(self) -> str:
@@ -312,7 +407,7 @@ class _BufferedRandom(_ByAddress, io.BufferedRandom):
         return super().write(data)
 
     def read1(self, size: int = -1, /) -> bytes:
-        # The standard library's reads what was in the image before what it still has to write.
+        # The standard library's method reads the image's old data while new data is in the buffer.
         if self._unflushed:
             super().flush()
             self._unflushed = False
@@ -329,7 +424,7 @@ AnyFile = Union[ImageFile, io.BufferedReader, io.BufferedWriter, io.BufferedRand
 def _pickled(raw: Any, buffer_size: int, position: Optional[int] = None) -> Tuple[Any, ...]:
     position = raw.tell() if position is None else position
     raw.flush()
-    # What made or emptied an image must not do so again.
+    # Opening the file again must not create or empty the image again.
     mode = raw.mode if raw.mode in ("rb", "ab", "ab+") else "rb+"
     spec = ImageSpec.of(raw.image, raw._spec)
     return _reopen, (spec, mode, raw.growing, buffer_size, position)
@@ -382,7 +477,7 @@ def _check_growing(mode: str, growing: Optional[bool], size: Optional[int] = Non
 def _check_buffering(buffering: int) -> int:
     if not isinstance(buffering, int):
         raise TypeError(f"buffering must be int, not {type(buffering).__name__}")
-    # One is for lines of text; open() too takes the usual size for it.
+    # 1 asks for lines of text; the builtin open() uses the default size for it too.
     return _BUFFER_BYTES if buffering < 0 or buffering == 1 else buffering
 
 
@@ -400,7 +495,7 @@ def _buffered(raw: ImageFile, size: int) -> AnyFile:
 def _file(
     image: Image, mode: str, spec: ImageSpec, growing: bool, size: int, *, owned: bool
 ) -> AnyFile:
-    """A file over an image, which it closes if it is `owned`, and if the file cannot be had."""
+    """Return a file over an image. An `owned` image is closed with the file, or if this fails."""
     readahead = size > 0
     try:
         raw = ImageFile(
@@ -418,7 +513,7 @@ def _file(
 
 
 def _open_image(image: Image, mode: str, buffering: int, growing: Optional[bool] = None) -> AnyFile:
-    """What Image.open_file does."""
+    """Implement Image.open_file."""
     mode = _check_mode(mode, "rwa")
     size = _check_buffering(buffering)
     grows = _check_growing(mode, growing)
@@ -458,14 +553,14 @@ def open(
     size
         The size in bytes of an image that 'xb' or 'x+b' creates.
     buffering
-        0 for a raw file; else the size of the buffer in bytes; -1 for a buffered file that
+        0 for a raw file; otherwise the size of the buffer in bytes; -1 for a buffered file that
         reads ahead.
     cluster
-        A connected `rbd.rados.Rados`. None searches the configuration as librados does, and
-        shares the connection among all files that this process opens so.
+        A connected `rbd.rados.Rados`. None searches for a configuration as librados does, and
+        shares one connection among all files that this process opens in this way.
     growing
-        Whether a write past the end makes the file longer, and the image with it. None means
-        that it does in the modes 'w' and 'a', and in 'x' without a size.
+        Whether a write past the end makes the file and the image longer. None means yes in the
+        modes 'w' and 'a', and in 'x' without a size.
 
     Returns
     -------
@@ -474,10 +569,10 @@ def open(
     Raises
     ------
     ValueError
-        The address or the mode makes no sense.
+        `spec` is not an address, or `mode` is not a mode.
     ImageNotFound
-        There is no such image; as `rbd.spec.PoolNotFound` or `rbd.spec.SnapshotNotFound`, no
-        such pool or snapshot.
+        There is no such image. `rbd.spec.PoolNotFound` and `rbd.spec.SnapshotNotFound`, which
+        derive from it, mean that there is no such pool or snapshot.
     ImageExists
         The mode is 'xb' or 'x+b', and there is such an image.
     ReadOnlyImage
@@ -509,7 +604,7 @@ def open_file(
     cluster: Any = None,
     growing: Optional[bool] = None,
 ) -> AnyFile:
-    """Open an image as open() does, by an address that has been parsed."""
+    """Open an image as open() does, by a parsed address."""
     mode = _check_mode(mode, "rwxa")
     buffer_size = _check_buffering(buffering)
     grows = _check_growing(mode, growing, size)

@@ -28,13 +28,13 @@ from .transfer.source import Source
 
 __all__ = ["RBDFileSystem"]
 
-# Ranges of an image with no more than so many bytes between them are read as one, up to so many.
+# Ranges of an image with at most this many bytes between them are read as one, up to a length.
 _GAP_BYTES = 16 << 10
 _STRETCH_BYTES = 4 << 20
 # How many reads, and how many openings of images, are in flight at once.
 _READS = 64
 _OPENINGS = 16
-# Runs of so many zeroes take no space in an image that is put.
+# Runs of this many zero bytes take no space in an image that put() writes.
 _SPARSE_BYTES = 4096
 
 
@@ -92,8 +92,10 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
     name
         The full name of the client; None means "client.admin".
     conf
-        Options that override those of the file. A pickle of the file system contains them, so
-        keys belong into a keyring and not here.
+        Options that override those of the file. A pickle of the file system contains them:
+        put keys into a keyring, not here.
+    **options
+        The options of `fsspec.asyn.AsyncFileSystem`.
     """
 
     protocol = "rbd"
@@ -119,8 +121,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
     @property
     def cluster(self) -> Any:
-        """The connection: shared with all that this process opens by address, unless there are
-        options of its own."""
+        """The connection. All images that this process opens by address share it, unless the file
+        system has its own `conf`."""
         if not self._conf:
             return ImageSpec("", None, conffile=self._conffile, client=self._client).connect()
         from . import connect
@@ -136,11 +138,11 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return f"rbd_{self.cluster.get_fsid()}"
 
     def _bare(self, path: str) -> str:
-        """The path without the protocol; fsspec's own method takes and returns lists, too."""
+        """Return the path without the protocol. fsspec's own method also takes lists."""
         return str(self._strip_protocol(path))
 
     def _spec(self, path: str) -> ImageSpec:
-        """The address that a path is. Raises ValueError."""
+        """Return the address that a path names. Raises ValueError."""
         pool, directory, name, snapshot = _locate(self._bare(path))
         if not name or snapshot == "":
             raise ValueError(
@@ -152,7 +154,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         )
 
     def _new_spec(self, path: str) -> ImageSpec:
-        """As _spec(), for what will be written."""
+        """Return the address of an image to write, and create its namespace."""
         spec = self._spec(path)
         if spec.snapshot is not None:
             raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
@@ -211,7 +213,22 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         await asyncio.to_thread(self._remove_directory, self._bare(path))
 
     def rmdir(self, path: str) -> None:
-        """Remove an empty directory."""
+        """Remove an empty directory.
+
+        Parameters
+        ----------
+        path
+            The path of a namespace.
+
+        Raises
+        ------
+        ImageNotFound
+            There is no such directory.
+        ImageBusy
+            There are images in the directory.
+        PermissionError
+            The path is that of a pool.
+        """
         sync(self.loop, self._rmdir, path)
 
     # What there is
@@ -252,7 +269,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return await asyncio.to_thread(self._path_info, self._bare(path))
 
     def _listed(self, path: str) -> Tuple[List[str], List[str]]:
-        """The directories and the images in a directory. Raises ImageNotFound."""
+        """Return the directories and the images in a directory. Raises ImageNotFound."""
         location = _locate(path)
         if not location.pool:
             return list(self.cluster.list_pools()), []
@@ -294,20 +311,49 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return listed + [info for info in found if info is not None]
 
     def created(self, path: str) -> Optional[datetime.datetime]:
-        """When the image was created, in UTC."""
+        """Return when the image was created, in UTC.
+
+        Parameters
+        ----------
+        path
+            The path of the image.
+
+        Returns
+        -------
+        The time; None for an image of format 1.
+        """
         stamp: Optional[datetime.datetime] = self.info(path)["created"]
         return stamp
 
     def modified(self, path: str) -> Optional[datetime.datetime]:
-        """When the image was last written, in UTC; librbd notes that once a minute at most."""
+        """Return when the image was written last, in UTC. librbd notes it once a minute.
+
+        Parameters
+        ----------
+        path
+            The path of the image.
+
+        Returns
+        -------
+        The time; None for an image of format 1.
+        """
         stamp: Optional[datetime.datetime] = self.info(path)["modified"]
         return stamp
 
     def ukey(self, path: str) -> str:
-        """A value that differs if the content does.
+        """Return a text that is different for different content.
 
-        It is the same each time for a snapshot. An image itself may change at any time without a
-        trace, so no two values of it are the same.
+        For a snapshot it is the same each time. An image may change at any time without a trace, so
+        that each call returns another text.
+
+        Parameters
+        ----------
+        path
+            The path of the image.
+
+        Returns
+        -------
+        The text.
         """
         info = self.info(path)
         snapshot = _locate(self._bare(path)).snapshot
@@ -315,7 +361,17 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         return str(tokenize(self.fsid, info["name"], info["id"], version))
 
     def checksum(self, path: str) -> int:
-        """ukey() as a number; the content is not read."""
+        """Return `ukey` as a number. The content is not read.
+
+        Parameters
+        ----------
+        path
+            The path of the image.
+
+        Returns
+        -------
+        The number.
+        """
         return int(self.ukey(path), 16)
 
     # Whole files, and ranges of them
@@ -340,7 +396,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         on_error: str = "return",
         **_: Any,
     ) -> List[Any]:
-        """The bytes of many ranges of one image or of several, `batch_size` reads at a time.
+        """Return the bytes of many ranges of one or more images, with `batch_size` reads in flight.
 
         Ranges with at most `max_gap` bytes between them (16 KiB by default) are read as one.
         """
@@ -405,7 +461,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                 image.write(view, 0)
 
     def _emptied(self, spec: ImageSpec, mode: str, size: int) -> Image:
-        """A new image, or, unless the mode is "create", one that lost its content."""
+        """Return a new image, or, unless the mode is "create", an old one without its content."""
         assert spec.image is not None
         created = True
         with open_ioctx(spec, self.cluster) as ioctx:
@@ -418,7 +474,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         image = open_spec(spec, read_only=False, cluster=self.cluster)
         try:
             if not created:
-                # What is left of the old content must read as zeroes.
+                # The old content must read as zeroes.
                 image.resize(0)
                 image.resize(size)
         except BaseException:
@@ -526,7 +582,24 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         maxdepth: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
-        """Move images: by their names within a directory, else by a copy, without its snapshots."""
+        """Move images: rename them within a directory, copy them to another without the snapshots.
+
+        Parameters
+        ----------
+        path1
+            The path, or paths, of the images.
+        path2
+            The new path, or a directory.
+        recursive, maxdepth, **kwargs
+            As in fsspec.
+
+        Raises
+        ------
+        ImageNotFound
+            There is no such image.
+        ReadOnlyImage
+            A path names a snapshot.
+        """
         if isinstance(path1, str) and isinstance(path2, str) and self.isfile(path1):
             if path2.endswith("/") or self.isdir(path2):
                 name = _locate(self._bare(path1)).name
@@ -570,7 +643,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                     await asyncio.to_thread(self._remove, name)
 
         await asyncio.gather(*(remove(name) for name in found))
-        # Each when it is empty.
+        # The innermost first, so that each is empty.
         for name in sorted(directories, key=len, reverse=True):
             await self._rmdir(name)
 
@@ -606,8 +679,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         mode
             'rb', 'wb', 'xb' or 'ab'.
         **options
-            `size`, to end the file before the end of its image, and `block_size`: how many bytes
-            are buffered before they are written.
+            `size` ends the file before the end of its image. `block_size` is the number of bytes
+            that are buffered before they are written.
 
         Returns
         -------
@@ -615,10 +688,12 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
         Raises
         ------
-        ImageNotFound, ImageExists
-            If the image is not there, or is there in the mode 'xb'.
+        ImageNotFound
+            There is no such image, and the mode is 'rb'.
+        ImageExists
+            There is such an image, and the mode is 'xb'.
         ValueError
-            For other modes.
+            `mode` is another one.
         """
         if mode == "rb":
             image = await self._opened(path)
@@ -632,7 +707,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
 
 class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignore]
-    """An open image; `opened` is what it is read from, or the file that is written in threads."""
+    """An open file. `opened` is the image to read from, or the file that threads write to."""
 
     def __init__(
         self, fs: RBDFileSystem, path: str, mode: str, opened: Any, **options: Any
@@ -650,7 +725,7 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
         return data
 
     async def flush(self, force: bool = False) -> None:
-        """Write what is buffered, into the cluster too."""
+        """Write the buffered data, and wait until it is safe in the cluster."""
         if self.closed:
             raise ValueError("flush of a closed file")
         if self.mode != "rb":
@@ -662,7 +737,7 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
         self._opened.flush()
 
     async def close(self) -> None:
-        """Write what is buffered, and close the image."""
+        """Write the buffered data, and close the image."""
         if self.closed:
             return
         try:
@@ -682,7 +757,7 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
 
 
 def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, int]:
-    """A range as Python's slices have it, within a file of that size."""
+    """Return the ends of a range, as Python's slices count, within a file of that size."""
     first, last, _ = slice(start, end).indices(size)
     return first, max(first, last)
 
@@ -690,7 +765,7 @@ def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, i
 def _stretches(
     ranges: List[Tuple[int, int, int]], gap: int
 ) -> Iterable[List[Tuple[int, int, int]]]:
-    """Sorted ranges in groups that one read gets."""
+    """Return sorted ranges in groups, each of which one read covers."""
     group: List[Tuple[int, int, int]] = []
     reach = 0
     for one in ranges:

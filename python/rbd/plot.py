@@ -28,34 +28,33 @@ _Span = Tuple[int, int]
 def usage(
     image: Image, *, from_snapshot: Union[str, bytes, int, None] = None, ax: Any = None
 ) -> Axes:
-    """Draws which parts of an image hold data, with matplotlib.
+    """Draw which parts of an image hold data, with matplotlib.
 
     Parameters
     ----------
-    image : Image
+    image
         The image as it was opened: its head, or a snapshot.
-    from_snapshot : str, bytes or int, optional
-        A snapshot by name or id. What changed since is drawn in another colour; what was freed
-        since is told apart as well.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
+    from_snapshot
+        A snapshot by name or id. Parts that changed since then have another colour, and so do parts
+        that were freed since then.
+    ax
+        The axes to draw on; None makes a new figure.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        The axes, whose horizontal one counts bytes.
+    The axes. The horizontal axis counts bytes.
 
     Raises
     ------
     ImportError
-        If matplotlib is not installed.
+        matplotlib is not installed.
     ImageNotFound
-        If there is no such snapshot.
+        There is no such snapshot.
 
     Notes
     -----
-    Data are told by whole objects, as the object map has them. Without the feature fast-diff, each
-    object is asked, which takes long for a large image.
+    The drawing is exact to whole objects, as the object map is. Without the feature fast-diff, librbd
+    asks for each object, which takes long for a large image.
 
     Implements: rbd_diff_iterate2
     """

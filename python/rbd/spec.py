@@ -1,7 +1,7 @@
-"""Images by their address, so that another process can open them too.
+"""Images by their address, with which another process can open them too.
 
-This process keeps one connection for each client and configuration file; whatever opens images by
-their address shares it.
+This process keeps one connection for each client and configuration file. All images that are opened
+by their address share it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _connections_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    # Whichever thread held it is not in the child.
+    # The thread that held the lock does not exist in the child.
     global _connections_lock
     _connections_lock = threading.Lock()
 
@@ -44,10 +44,26 @@ class SnapshotNotFound(exceptions.ImageNotFound):
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The address of an image: "pool[/namespace]/image[@snapshot]", and whom to ask for it.
+    """The address of an image: "pool[/namespace]/image[@snapshot]", and how to connect.
 
-    conffile: the configuration file; None searches as librados does. client: the full client name;
-    None is the usual one. Keys stay where the configuration says that they are.
+    It contains no keys: librados reads them from the keyring of the configuration.
+
+    Parameters
+    ----------
+    pool
+        The name of the pool.
+    image
+        The name of the image; None if `image_id` names it.
+    namespace
+        The namespace of the pool; "" means the default one.
+    snapshot
+        The name of a snapshot of the image; None means the head.
+    conffile
+        The path of the configuration file; None searches for one as librados does.
+    client
+        The full name of the client; None means "client.admin".
+    image_id
+        The id of the image.
     """
 
     pool: str
@@ -60,7 +76,28 @@ class ImageSpec:
 
     @classmethod
     def parse(cls, text: str) -> ImageSpec:
-        """The address that `text` is. Raises ValueError."""
+        """Return the address that a text names.
+
+        Parameters
+        ----------
+        text
+            "pool[/namespace]/image[@snapshot]".
+
+        Returns
+        -------
+        The address, with the configuration file that `CEPH_CONF` names.
+
+        Raises
+        ------
+        ValueError
+            The text does not have this form.
+
+        Examples
+        --------
+        >>> spec = rbd.spec.ImageSpec.parse("rbd/disk1@monday")
+        >>> spec.image, spec.snapshot
+        ('disk1', 'monday')
+        """
         if not isinstance(text, str):
             raise TypeError(f"an image's address must be str, not {type(text).__name__}")
         path, at, snapshot = text.partition("@")
@@ -80,7 +117,25 @@ class ImageSpec:
 
     @classmethod
     def of(cls, image: Image, opened_as: Optional[ImageSpec] = None) -> ImageSpec:
-        """The address of an open image, which was opened by one if that is given."""
+        """Return the address of an open image.
+
+        Parameters
+        ----------
+        image
+            The image.
+        opened_as
+            The address that the image was opened by, if it was.
+
+        Returns
+        -------
+        The address.
+
+        Raises
+        ------
+        InvalidArgument
+            The I/O context of the image is closed, so that its pool is not known; or the image is
+            set to a snapshot that has no name.
+        """
         opened = Opened.of(image)
         pool, space = opened.pool, opened.namespace
         if not pool and opened_as is not None:
@@ -111,10 +166,20 @@ class ImageSpec:
         return "/".join(part for part in parts if part) + at
 
     def connect(self) -> rados.Rados:
-        """This process's connection for the address: made at the first use, then shared."""
+        """Return this process's connection for the address. The first call makes it.
+
+        Raises
+        ------
+        rados.ObjectNotFound
+            There is no such configuration file, or it names no monitor.
+        rados.PermissionDeniedError
+            The cluster does not accept the client's key.
+        rados.TimedOut
+            No monitor has answered in time.
+        """
         from . import connect
 
-        # A connection that was inherited through fork() is of no use here.
+        # A connection that was made before fork() belongs to the parent process.
         key = (os.getpid(), self.conffile, self.client)
         with _connections_lock:
             cluster = _connections.get(key)
@@ -126,7 +191,7 @@ class ImageSpec:
             return cluster
 
     def without_snapshot(self) -> ImageSpec:
-        """The address of the image itself."""
+        """Return the address of the image's head."""
         return replace(self, snapshot=None)
 
 
@@ -166,7 +231,7 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
     spec
         The address.
     read_only
-        Open it for reading alone.
+        Open it only for reading.
     cluster
         A connected `rbd.rados.Rados`; None means the shared one.
 
@@ -177,10 +242,12 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
     Raises
     ------
     ValueError
-        The address makes no sense.
+        The text is not an address.
     ImageNotFound
-        There is no such image; as `rbd.spec.PoolNotFound` or `rbd.spec.SnapshotNotFound`, no
-        such pool or snapshot.
+        There is no such image. `rbd.spec.PoolNotFound` and `rbd.spec.SnapshotNotFound`, which
+        derive from it, mean that there is no such pool or snapshot.
+    ReadOnlyImage
+        The address names a snapshot, and `read_only` is false.
     """
     if isinstance(spec, str):
         spec = ImageSpec.parse(spec)
@@ -188,7 +255,7 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
         raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
     ioctx = open_ioctx(spec, cluster)
     try:
-        # The image keeps the ioctx: to open it once more, and to tell its pool.
+        # The image keeps the ioctx: to open the image again, and to report its pool.
         return _open(spec, ioctx, spec.snapshot, read_only)
     except exceptions.ImageNotFound:
         there = spec.snapshot is not None and _is_there(spec, ioctx)

@@ -168,52 +168,110 @@ PyObject* aio_append(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
         });
 }
 
-// What the docstrings of all of them say.
-#define RBDXX_CALLBACKS                                                                            \
-    "    Called as oncomplete(completion) in the thread of callbacks, when the call is complete. " \
-    "What it raises\n    reaches wait_for_complete_and_cb.\n"                                      \
-    "onsafe : callable, optional\n    Likewise, after oncomplete.\n\n"                             \
-    "Returns\n-------\nCompletion\n\n"
-
 void define_fast(IoctxClass& ioctx) {
     static PyMethodDef methods[] = {
         {"aio_read", fast::function(aio_read), fast::with_keywords,
-         "aio_read($self, object_name, length, offset, oncomplete=None)\n--\n\n"
-         "Submit a read of up to `length` bytes of an object from `offset`.\n\n"
-         "Parameters\n----------\n"
-         "object_name : str\n"
-         "length, offset : int\n    In bytes.\n"
-         "oncomplete : callable, optional\n"
-         "    Called as oncomplete(completion, data) in the thread of callbacks, with bytes, fewer "
-         "at the end of the\n    object, or with None if the read failed: the completion's return "
-         "value tells why.\n\n"
-         "Returns\n-------\nCompletion\n\n"
-         "Implements: rados_aio_read"},
+         R"(aio_read($self, object_name, length, offset, oncomplete=None)
+--
+
+Submit a read from an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+length
+    The number of bytes to read at most.
+offset
+    Where to begin, in bytes.
+oncomplete
+    Called as `oncomplete(completion, data)` in the thread of callbacks, once the call has completed.
+    `data` is bytes, fewer than `length` at the end of the object, or None if the read has failed.
+
+Returns
+-------
+The completion. Its `get_return_value` is the number of bytes, or a negative error number.
+
+Examples
+--------
+>>> done = ioctx.aio_read("greeting", 5, 0, lambda completion, data: print(data))
+>>> done.wait_for_complete_and_cb()
+b'hello'
+0
+
+Implements: rados_aio_read)"},
         {"aio_write", fast::function(aio_write), fast::with_keywords,
-         "aio_write($self, object_name, to_write, offset=0, oncomplete=None, onsafe=None)\n--\n\n"
-         "Submit a write of a C-contiguous buffer to an object, at `offset`.\n\n"
-         "The buffer must not change until the call is complete.\n\n"
-         "Parameters\n----------\n"
-         "object_name : str\n"
-         "to_write : buffer\n"
-         "offset : int\n    In bytes.\n"
-         "oncomplete : callable, optional\n" RBDXX_CALLBACKS "Implements: rados_aio_write"},
+         R"(aio_write($self, object_name, to_write, offset=0, oncomplete=None, onsafe=None)
+--
+
+Submit a write to an object, and create the object if it does not exist.
+
+Parameters
+----------
+object_name
+    The name of the object.
+to_write
+    The data: any C-contiguous buffer. It must not change until the call has completed.
+offset
+    Where to write, in bytes.
+oncomplete
+    Called as `oncomplete(completion)` in the thread of callbacks, once the call has completed.
+    `Completion.wait_for_complete_and_cb` raises what it raises.
+onsafe
+    Called likewise, after `oncomplete`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Examples
+--------
+>>> done = ioctx.aio_write("greeting", b"Hello", 0)
+>>> done.wait_for_complete()
+>>> done.get_return_value()
+0
+
+Implements: rados_aio_write)"},
         {"aio_write_full", fast::function(aio_write_full), fast::with_keywords,
-         "aio_write_full($self, object_name, to_write, oncomplete=None, onsafe=None)\n--\n\n"
-         "Submit the replacement of an object's whole content by a C-contiguous buffer.\n\n"
-         "The buffer must not change until the call is complete.\n\n"
-         "Parameters\n----------\n"
-         "object_name : str\n"
-         "to_write : buffer\n"
-         "oncomplete : callable, optional\n" RBDXX_CALLBACKS "Implements: rados_aio_write_full"},
+         R"(aio_write_full($self, object_name, to_write, oncomplete=None, onsafe=None)
+--
+
+Submit a write that replaces the whole data of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+to_write
+    The data: any C-contiguous buffer. It must not change until the call has completed.
+oncomplete, onsafe
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_write_full)"},
         {"aio_append", fast::function(aio_append), fast::with_keywords,
-         "aio_append($self, object_name, to_append, oncomplete=None, onsafe=None)\n--\n\n"
-         "Submit a write of a C-contiguous buffer after an object's end.\n\n"
-         "The buffer must not change until the call is complete.\n\n"
-         "Parameters\n----------\n"
-         "object_name : str\n"
-         "to_append : buffer\n"
-         "oncomplete : callable, optional\n" RBDXX_CALLBACKS "Implements: rados_aio_append"},
+         R"(aio_append($self, object_name, to_append, oncomplete=None, onsafe=None)
+--
+
+Submit a write at the end of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+to_append
+    The data: any C-contiguous buffer. It must not change until the call has completed.
+oncomplete, onsafe
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_append)"},
     };
     fast::define(ioctx, methods);
 }
@@ -230,16 +288,31 @@ void define_calls(IoctxClass& ioctx) {
                                               offset);
                           });
         },
-        "Submit a write that repeats a buffer over `write_len` bytes from `offset`.\n\n"
-        "Parameters\n----------\n"
-        "object_name : str\n"
-        "to_write : buffer\n"
-        "write_len : int\n    In bytes; a multiple of the buffer's size.\n"
-        "offset : int\n    In bytes.\n"
-        "oncomplete : callable, optional\n    As of aio_write.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Raises\n------\nInvalidArgumentError\n    If write_len is not a multiple.\n\n"
-        "Implements: rados_aio_writesame",
+        R"(Submit a write that repeats data over a part of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+to_write
+    The data: any C-contiguous buffer. It must not change until the call has completed.
+write_len
+    The number of bytes to write, a multiple of the size of `to_write`.
+offset
+    Where to write, in bytes.
+oncomplete
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Raises
+------
+InvalidArgumentError
+    `write_len` is not a multiple of the size of `to_write`.
+
+Implements: rados_aio_writesame)",
         py::arg("object_name"), py::arg("to_write"), py::arg("write_len"), py::arg("offset") = 0,
         py::arg("oncomplete") = py::none());
     define(
@@ -251,10 +324,20 @@ void define_calls(IoctxClass& ioctx) {
                               aio::remove(made, std::move(queue), on, object_name);
                           });
         },
-        "Submit the removal of an object.\n\n"
-        "Parameters\n----------\n"
-        "object_name : str\n"
-        "oncomplete : callable, optional\n" RBDXX_CALLBACKS "Implements: rados_aio_remove",
+        R"(Submit the removal of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+oncomplete, onsafe
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_remove)",
         py::arg("object_name"), py::arg("oncomplete") = py::none(), py::arg("onsafe") = py::none());
     define(
         ioctx, "aio_stat",
@@ -264,14 +347,22 @@ void define_calls(IoctxClass& ioctx) {
                               aio::stat(made, std::move(queue), on, object_name, &made.status);
                           });
         },
-        "Submit a question for an object's size and for when it was modified.\n\n"
-        "Parameters\n----------\n"
-        "object_name : str\n"
-        "oncomplete : callable or None\n"
-        "    Called as oncomplete(completion, size, mtime) in the thread of callbacks: in bytes, "
-        "and as\n    time.localtime() does. Both are None if the call failed.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Implements: rados_aio_stat",
+        R"(Submit a request for the size and the time of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+oncomplete
+    Called as `oncomplete(completion, size, mtime)` in the thread of callbacks, once the call has
+    completed. `size` is in bytes, `mtime` is a time as `time.localtime` returns it. Both are None if
+    the call has failed.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_stat)",
         py::arg("object_name"), py::arg("oncomplete"));
     define(
         ioctx, "aio_cmpext",
@@ -283,16 +374,25 @@ void define_calls(IoctxClass& ioctx) {
                                            made.buffer.data(), made.buffer.size(), offset);
                           });
         },
-        "Submit a comparison of an object's bytes from `offset` with those of a buffer.\n\n"
-        "The completion's return value is 0 if they are equal, else -4095 less the offset in the "
-        "buffer of the\nfirst difference.\n\n"
-        "Parameters\n----------\n"
-        "object_name : str\n"
-        "cmp_buf : buffer\n"
-        "offset : int\n    In bytes.\n"
-        "oncomplete : callable, optional\n    As of aio_write.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Implements: rados_aio_cmpext",
+        R"(Submit a comparison of a part of an object with data.
+
+Parameters
+----------
+object_name
+    The name of the object.
+cmp_buf
+    The data: any C-contiguous buffer. It must not change until the call has completed.
+offset
+    Where the part begins, in bytes.
+oncomplete
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0 if the data is equal, or -4095 minus the offset of the
+first difference in `cmp_buf`, or a negative error number.
+
+Implements: rados_aio_cmpext)",
         py::arg("object_name"), py::arg("cmp_buf"), py::arg("offset") = 0,
         py::arg("oncomplete") = py::none());
     define(
@@ -305,13 +405,24 @@ void define_calls(IoctxClass& ioctx) {
                                              made.buffer.data(), made.buffer.size());
                           });
         },
-        "Submit the setting of an extended attribute to the bytes of a buffer.\n\n"
-        "Parameters\n----------\n"
-        "object_name, xattr_name : str\n"
-        "xattr_value : buffer\n"
-        "oncomplete : callable, optional\n    As of aio_write.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Implements: rados_aio_setxattr",
+        R"(Submit the setting of an attribute of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+xattr_name
+    The name of the attribute.
+xattr_value
+    The value: any C-contiguous buffer. It must not change until the call has completed.
+oncomplete
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_setxattr)",
         py::arg("object_name"), py::arg("xattr_name"), py::arg("xattr_value"),
         py::arg("oncomplete") = py::none());
     define(
@@ -324,12 +435,22 @@ void define_calls(IoctxClass& ioctx) {
                                                 xattr_name);
                           });
         },
-        "Submit the removal of an extended attribute.\n\n"
-        "Parameters\n----------\n"
-        "object_name, xattr_name : str\n"
-        "oncomplete : callable, optional\n    As of aio_write.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Implements: rados_aio_rmxattr",
+        R"(Submit the removal of an attribute of an object.
+
+Parameters
+----------
+object_name
+    The name of the object.
+xattr_name
+    The name of the attribute.
+oncomplete
+    As in `aio_write`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_rmxattr)",
         py::arg("object_name"), py::arg("xattr_name"), py::arg("oncomplete") = py::none());
     define(
         ioctx, "aio_execute",
@@ -343,26 +464,44 @@ void define_calls(IoctxClass& ioctx) {
                                            made.output.data(), length, made.execution);
                           });
         },
-        "Submit the execution of a method of an object class, which the OSDs have loaded.\n\n"
-        "The completion's return value is the number of bytes that the method gave; -ERANGE if "
-        "`length` has no\nroom for them.\n\n"
-        "Parameters\n----------\n"
-        "object_name, cls, method : str\n"
-        "data : buffer\n    Input of the method.\n"
-        "length : int\n    Room for its output, in bytes.\n"
-        "oncomplete : callable, optional\n"
-        "    Called as oncomplete(completion, output) in the thread of callbacks, with bytes, or "
-        "with None if the\n    method failed.\n"
-        "onsafe : callable, optional\n    Likewise, after oncomplete.\n\n"
-        "Returns\n-------\nCompletion\n\n"
-        "Implements: rados_read_op_exec_user_buf, rados_aio_read_op_operate",
+        R"(Submit the execution of a method of an object class that the OSDs have loaded.
+
+Parameters
+----------
+object_name
+    The name of the object.
+cls
+    The name of the class.
+method
+    The name of the method.
+data
+    The method's input: any C-contiguous buffer. It must not change until the call has completed.
+length
+    The most bytes of output.
+oncomplete
+    Called as `oncomplete(completion, output)` in the thread of callbacks, once the call has
+    completed. `output` is bytes, or None if the method has failed.
+onsafe
+    Called likewise, after `oncomplete`.
+
+Returns
+-------
+The completion. Its `get_return_value` is the number of bytes of output, or a negative error number:
+-ERANGE if there are more than `length`.
+
+Implements: rados_read_op_exec_user_buf, rados_aio_read_op_operate)",
         py::arg("object_name"), py::arg("cls"), py::arg("method"), py::arg("data"),
         py::arg("length") = usual_output, py::arg("oncomplete") = py::none(),
         py::arg("onsafe") = py::none());
     define(
         ioctx, "aio_flush", [](const IoCtx& self) { without_gil([&] { aio::flush(self); }); },
-        "Wait until every write submitted through this context is complete; its callbacks may "
-        "still be running.\n\nImplements: rados_aio_flush_async");
+        R"(Wait until every write that was submitted through this context has completed.
+
+Notes
+-----
+The callbacks of the writes may still be running.
+
+Implements: rados_aio_flush_async)");
 }
 
 void define_operate(IoctxClass& ioctx) {
@@ -382,15 +521,26 @@ void define_operate(IoctxClass& ioctx) {
                                            flags, made.operated);
                           });
         },
-        "Submit an operation, whose parts all take effect on an object, or none.\n\n"
-        "Parameters\n----------\n"
-        "write_op : WriteOp\n"
-        "oid : str\n    The object's name.\n"
-        "oncomplete : callable, optional\n" RBDXX_CALLBACKS
-        "Other Parameters\n----------------\n"
-        "mtime : int\n    When the object is to be modified, in seconds since 1970; 0 for now.\n"
-        "flags : int\n    LIBRADOS_OPERATION_*.\n\n"
-        "Implements: rados_aio_write_op_operate",
+        R"(Submit an operation, whose parts all take effect on an object, or none.
+
+Parameters
+----------
+write_op
+    The operation.
+oid
+    The name of the object.
+oncomplete, onsafe
+    As in `aio_write`.
+mtime
+    The time that the object gets, in seconds since 1970; 0 means now.
+flags
+    `LIBRADOS_OPERATION_*`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_write_op_operate)",
         py::arg("write_op"), py::arg("oid"), py::arg("oncomplete") = py::none(),
         py::arg("onsafe") = py::none(), py::arg("mtime") = 0,
         py::arg("flags") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
@@ -404,20 +554,28 @@ void define_operate(IoctxClass& ioctx) {
                                            made.operated);
                           });
         },
-        "Submit an operation that reads. Its iterators can be read in its callbacks.\n\n"
-        "Parameters\n----------\n"
-        "read_op : ReadOp\n"
-        "oid : str\n    The object's name.\n"
-        "oncomplete : callable, optional\n" RBDXX_CALLBACKS
-        "Other Parameters\n----------------\n"
-        "flag : int\n    LIBRADOS_OPERATION_*.\n\n"
-        "Implements: rados_aio_read_op_operate",
+        R"(Submit an operation that reads from an object.
+
+Parameters
+----------
+read_op
+    The operation. Its iterators can be read once the call has completed, in its callbacks too.
+oid
+    The name of the object.
+oncomplete, onsafe
+    As in `aio_write`.
+flag
+    `LIBRADOS_OPERATION_*`.
+
+Returns
+-------
+The completion. Its `get_return_value` is 0, or a negative error number.
+
+Implements: rados_aio_read_op_operate)",
         py::arg("read_op"), py::arg("oid"), py::arg("oncomplete") = py::none(),
         py::arg("onsafe") = py::none(),
         py::arg("flag") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
 }
-
-#undef RBDXX_CALLBACKS
 
 // The context's calls under way that have a callback of that name.
 py::list completions_with(const py::object& ioctx,
@@ -439,21 +597,32 @@ void define_waits(py::class_<Completion>& completion) {
         return 0;
     };
     define(completion, "wait_for_complete", wait,
-           "Wait until the call is complete; its callbacks may still be running.");
-    define(completion, "wait_for_safe", wait, "The same as wait_for_complete.");
+           R"(Wait until the call has completed. Its callbacks may still be running.)");
+    define(completion, "wait_for_safe", wait, R"(Wait as `wait_for_complete` does.)");
     define(completion, "wait_for_complete_and_cb", wait_and_raise,
-           "Wait until the call is complete and its callbacks have run. Returns 0.\n\n"
-           "Raises what a callback raised. Inside a callback, runs the callbacks of other calls "
-           "meanwhile.");
+           R"(Wait until the call has completed and its callbacks have returned.
+
+Returns
+-------
+0.
+
+Raises
+------
+Exception
+    What a callback has raised.
+
+Notes
+-----
+Inside a callback, it runs the callbacks of other calls while it waits.)");
     define(completion, "wait_for_safe_and_cb", wait_and_raise,
-           "The same as wait_for_complete_and_cb.");
+           R"(Wait as `wait_for_complete_and_cb` does.)");
 }
 
 }  // namespace
 
 void bind_aio(py::module_& m, IoctxClass& ioctx) {
     py::class_<Completion> completion(
-        m, "Completion", "An asynchronous call under way, as the aio_* methods of Ioctx return it.",
+        m, "Completion", "An asynchronous call, as the `aio_*` methods of `Ioctx` return it.",
         collected<Completion>());
     define_init(completion,
                 py::init([](const py::object& context, const py::object& oncomplete,
@@ -464,21 +633,21 @@ void bind_aio(py::module_& m, IoctxClass& ioctx) {
                     made->set(context, oncomplete, onsafe);
                     return made;
                 }),
-                "A completion that belongs to no call; the aio_* methods return others.",
+                "Make a completion without a call. The `aio_*` methods return those with one.",
                 py::arg("ioctx"), py::arg("oncomplete") = py::none(),
                 py::arg("onsafe") = py::none());
     completion.def_property_readonly(
         "ioctx", [](const Completion& self) { return self.ioctx(); }, "The context of the call.");
     completion.def_property_readonly(
         "oncomplete", [](const Completion& self) { return self.oncomplete(); },
-        "What is called when the call is complete, or None.");
+        "The function that is called once the call has completed, or None.");
     completion.def_property_readonly(
         "onsafe", [](const Completion& self) { return self.onsafe(); },
-        "What is called after oncomplete, or None.");
+        "The function that is called after oncomplete, or None.");
     auto is_complete = [](const Completion& self) { return self.is_complete(); };
     define(completion, "is_complete", is_complete,
-           "Return whether the call is complete; its callbacks may still be running.");
-    define(completion, "is_safe", is_complete, "The same as is_complete.");
+           "Return whether the call has completed. Its callbacks may still be running.");
+    define(completion, "is_safe", is_complete, "Return the same as `is_complete`.");
     define(
         completion, "get_return_value", [](const Completion& self) { return self.return_value(); },
         "Return what the call returned: bytes read, 0, or a negative error number; 0 while it is "
@@ -491,11 +660,11 @@ void bind_aio(py::module_& m, IoctxClass& ioctx) {
     ioctx.def_property_readonly(
         "complete_completions",
         [](const py::object& self) { return completions_with(self, &Completion::oncomplete); },
-        "The completions of calls under way that have an oncomplete, as a list.");
+        "A list of the completions of calls under way that have an oncomplete.");
     ioctx.def_property_readonly(
         "safe_completions",
         [](const py::object& self) { return completions_with(self, &Completion::onsafe); },
-        "The completions of calls under way that have an onsafe, as a list.");
+        "A list of the completions of calls under way that have an onsafe.");
     bind_object_calls(m);
 }
 

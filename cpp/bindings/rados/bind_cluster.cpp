@@ -196,8 +196,18 @@ Implements: rados_conf_read_file)",
             self.attr("parsed_args") = given;
             return left;
         },
-        "Take the options that librados knows from `args`, and return the others.\n\n"
-        "Implements: rados_conf_parse_argv_remainder",
+        R"(Set options from command-line arguments.
+
+Parameters
+----------
+args
+    The arguments, such as "--rados_osd_op_timeout=5".
+
+Returns
+-------
+The arguments that librados does not know.
+
+Implements: rados_conf_parse_argv_remainder)",
         py::arg("args"));
     define(
         rados, "conf_parse_env",
@@ -205,7 +215,14 @@ Implements: rados_conf_read_file)",
             without_gil(
                 [&] { self.parse_environment(variable ? variable->value.c_str() : nullptr); });
         },
-        "Read options from an environment variable.\n\nImplements: rados_conf_parse_env",
+        R"(Set options from an environment variable.
+
+Parameters
+----------
+var
+    The name of the variable; None means `CEPH_ARGS`.
+
+Implements: rados_conf_parse_env)",
         py::arg("var") = "CEPH_ARGS");
     define(
         rados, "conf_get",
@@ -297,7 +314,17 @@ void define_connection(RadosClass& rados) {
         "state", [](const Cluster& self) { return name_of(self.connection()); },
         "\"configuring\", \"connected\" or \"shutdown\".");
     define_variadic(rados, "require_state", require_state, "(self, *args)",
-                    "Raise RadosStateError unless the state is one of `args`.");
+                    R"(Raise an exception unless the connection is in one of some states.
+
+Parameters
+----------
+args
+    The states: "configuring", "connected" or "shutdown".
+
+Raises
+------
+RadosStateError
+    The connection is in another state.)");
     define(rados, "connect", connect,
            R"(Connect to the cluster.
 
@@ -321,10 +348,12 @@ Implements: rados_connect)",
            py::arg("timeout") = 0);
     define(
         rados, "shutdown", [](Cluster& self) { without_gil([&] { self.shutdown(); }); },
-        R"(Give the connection up. Doing it twice is no error.
+        R"(Shut the connection down. Doing it twice does nothing.
 
-Later calls on objects raise `RadosStateError`. The connection itself ends when no context and
-no image uses it.
+Notes
+-----
+Later calls, also those on objects, raise `RadosStateError`. The connection itself ends when no context
+and no image uses it.
 
 Implements: rados_shutdown)");
     define(
@@ -338,34 +367,59 @@ Implements: rados_shutdown)");
             }
             return self;
         },
-        "Connect, unless that is done already.");
+        "Connect, unless the client is connected already.");
     define(
         rados, "__exit__",
         [](Cluster& self, const py::object&, const py::object&, const py::object&) {
             without_gil([&] { self.shutdown(); });
             return false;
         },
-        "Shut down; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+        "Shut the connection down. An exception of the body is raised further.",
+        py::arg("type_") = py::none(), py::arg("value") = py::none(),
+        py::arg("traceback") = py::none());
 }
 
 }  // namespace
 
 void bind_cluster(RadosClass& rados) {
-    define_constructor(
-        rados, construct,
-        "Configure a client; connect() or a `with` block connects it.\n\n"
-        "rados_id (\"admin\") or name (\"client.admin\"): whom to connect as. clustername: what "
-        "`$cluster` in paths stands\nfor. conf: options, set last. conf_defaults: options, set "
-        "first. conffile: a path to read; '' or\nDEFAULT_CONF_FILES to search as librados does "
-        "(CEPH_CONF included); None or NO_CONF_FILE to read none. flags: as in\nrados_create2. "
-        "context: a capsule with the CephContext of another client, whose configuration is "
-        "used.\n\n"
-        "Implements: rados_create2, rados_create_with_context",
-        py::arg("rados_id") = py::none(), py::arg("name") = py::none(),
-        py::arg("clustername") = py::none(), py::arg("conf_defaults") = py::none(),
-        py::arg("conffile") = no_file, py::arg("conf") = py::none(), py::arg("flags") = 0,
-        py::arg("context") = py::none());
+    define_constructor(rados, construct,
+                       R"(Configure a client. `connect` or a `with` block connects it.
+
+Parameters
+----------
+rados_id
+    The name of the client without its type, such as "admin".
+name
+    The full name of the client, such as "client.admin", in place of `rados_id`.
+clustername
+    The name that `$cluster` in paths stands for.
+conf_defaults
+    Options that are set first.
+conffile
+    The path of a configuration file. '' and `DEFAULT_CONF_FILES` search for one as librados does,
+    `CEPH_CONF` included. None and `NO_CONF_FILE` read none.
+conf
+    Options that are set last.
+flags
+    As in `rados_create2`.
+context
+    A capsule with the CephContext of another client, whose configuration is used.
+
+Raises
+------
+ObjectNotFound
+    There is no such file, or no such option.
+
+Examples
+--------
+>>> with rbd.rados.Rados(conffile="") as cluster:
+...     pools = cluster.list_pools()
+
+Implements: rados_create2, rados_create_with_context)",
+                       py::arg("rados_id") = py::none(), py::arg("name") = py::none(),
+                       py::arg("clustername") = py::none(), py::arg("conf_defaults") = py::none(),
+                       py::arg("conffile") = no_file, py::arg("conf") = py::none(),
+                       py::arg("flags") = 0, py::arg("context") = py::none());
     // What an instance has of its own is set by its constructor.
     for (const char* name : {"rados_id", "conf_defaults", "conffile", "parsed_args",
                              "monitor_callback", "monitor_callback2"}) {
@@ -391,28 +445,42 @@ void bind_cluster(RadosClass& rados) {
     define(
         rados, "get_instance_id",
         [](const Cluster& self) { return without_gil([&] { return self.instance_id(); }); },
-        "Return the number that names this client to the cluster.\n\n"
-        "Implements: rados_get_instance_id");
+        R"(Return the number of this client, which no other client of the cluster has.
+
+Implements: rados_get_instance_id)");
     define(
         rados, "get_addrs",
         [](const Cluster& self) { return text(without_gil([&] { return self.addresses(); })); },
-        "Return the addresses of this client, as blocklist_add takes them.\n\n"
-        "Implements: rados_getaddrs");
+        R"(Return the addresses of this client, in the form that `blocklist_add` takes.
+
+Implements: rados_getaddrs)");
     define(
         rados, "wait_for_latest_osdmap",
         [](const Cluster& self) {
             without_gil([&] { self.wait_for_latest_osdmap(); });
             return 0;
         },
-        "Wait until this client has the latest map of the cluster. Returns 0.\n\n"
-        "Implements: rados_wait_for_latest_osdmap");
+        R"(Wait until this client has the latest map of the cluster.
+
+Returns
+-------
+0.
+
+Implements: rados_wait_for_latest_osdmap)");
     auto blocklist_add = [](const Cluster& self, const Name& client_address,
                             const U32& expire_seconds) {
         without_gil([&] { self.blocklist_add(client_address, expire_seconds); });
     };
-    const char* about =
-        "Fence a client off for `expire_seconds` (0: the cluster's default).\n\n"
-        "Implements: rados_blocklist_add, rados_blacklist_add";
+    const char* about = R"(Keep a client from using the cluster.
+
+Parameters
+----------
+client_address
+    The address of the client, as `get_addrs` returns it.
+expire_seconds
+    The number of seconds that this lasts; 0 means the cluster's default.
+
+Implements: rados_blocklist_add, rados_blacklist_add)";
     define(rados, "blocklist_add", blocklist_add, about, py::arg("client_address"),
            py::arg("expire_seconds") = 0);
     // The name that releases before 16 have for it.
@@ -423,9 +491,28 @@ void bind_cluster(RadosClass& rados) {
         [](const Cluster& self, const Name& mon_id) {
             return text(without_gil([&] { return self.ping_monitor(mon_id); }));
         },
-        "Ping a monitor and return its answer (JSON text). Needs no connection.\n\n"
-        "On a busy machine, librados can crash in this call; prefer mon_command with a target.\n\n"
-        "Implements: rados_ping_monitor",
+        R"(Ping a monitor.
+
+Parameters
+----------
+mon_id
+    The name of the monitor.
+
+Returns
+-------
+The monitor's answer, a JSON text.
+
+Raises
+------
+ObjectNotFound
+    There is no such monitor.
+
+Notes
+-----
+The call needs a configuration, but no connection. On a busy machine, librados can crash in it; prefer
+`mon_command` with a target.
+
+Implements: rados_ping_monitor)",
         py::arg("mon_id"));
 }
 

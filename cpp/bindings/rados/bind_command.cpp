@@ -178,17 +178,32 @@ void bind_command(RadosClass& rados) {
            const py::object& target) {
             return send(self, {Daemon::Kind::monitor, target_of(target)}, cmd, inbuf, timeout);
         },
-        "Send a command to a monitor, and wait for its answer.\n\n"
-        "Parameters\n----------\n"
-        "cmd : str\n    The command, a JSON object.\n"
-        "inbuf : buffer\n    Input of the command.\n"
-        "timeout : float\n    In seconds; 0 or None for no limit but rados_mon_op_timeout's.\n"
-        "target : str, int or None\n    The name of one monitor; None for any.\n\n"
-        "Returns\n-------\n"
-        "tuple of (int, bytes, str)\n"
-        "    0 or a negative error number, the output, and a status text for people. If no answer "
-        "came in time,\n    -ETIMEDOUT; the monitor may execute the command all the same.\n\n"
-        "Implements: rados_mon_command, rados_mon_command_target",
+        R"(Send a command to a monitor, and wait for its answer.
+
+Parameters
+----------
+cmd
+    The command, a JSON object as text.
+inbuf
+    Input of the command: any buffer.
+timeout
+    The number of seconds to wait; 0 or None leaves that to the option `rados_mon_op_timeout`.
+target
+    The name of one monitor; None means any.
+
+Returns
+-------
+A tuple: 0 or a negative error number, the output in bytes, and a status text for people. If no answer
+came in time, the number is -ETIMEDOUT; the monitor may still execute the command.
+
+Examples
+--------
+>>> import json
+>>> code, output, status = cluster.mon_command(json.dumps({"prefix": "fsid", "format": "json"}))
+>>> code, json.loads(output)["fsid"] == cluster.get_fsid()
+(0, True)
+
+Implements: rados_mon_command, rados_mon_command_target)",
         py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0,
         py::arg("target") = py::none());
     define(
@@ -197,18 +212,29 @@ void bind_command(RadosClass& rados) {
            const py::object& target) {
             return send(self, {Daemon::Kind::manager, target_of(target)}, cmd, inbuf, timeout);
         },
-        "Send a command to a manager, and wait for its answer.\n\n"
-        "librados waits for a manager that is not there without an end: give a timeout.\n\n"
-        "Parameters\n----------\n"
-        "cmd : str\n    The command, a JSON object.\n"
-        "inbuf : buffer\n    Input of the command.\n"
-        "timeout : float\n    In seconds; 0 or None for no limit but rados_mon_op_timeout's.\n"
-        "target : str, int or None\n    The name of one manager; None for the active one.\n\n"
-        "Returns\n-------\n"
-        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
-        "Notes\n-----\n"
-        "A target needs librados 16 (FunctionNotSupported).\n\n"
-        "Implements: rados_mgr_command, rados_mgr_command_target",
+        R"(Send a command to a manager, and wait for its answer.
+
+Parameters
+----------
+cmd
+    The command, a JSON object as text.
+inbuf
+    Input of the command: any buffer.
+timeout
+    The number of seconds to wait; 0 or None leaves that to the option `rados_mon_op_timeout`.
+target
+    The name of one manager; None means the active one.
+
+Returns
+-------
+A tuple, as that of `mon_command`.
+
+Notes
+-----
+Without a manager, librados waits without an end: pass a `timeout`. A `target` needs librados of Ceph 16;
+an older one raises `FunctionNotSupported`.
+
+Implements: rados_mgr_command, rados_mgr_command_target)",
         py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0,
         py::arg("target") = py::none());
     define(
@@ -217,15 +243,24 @@ void bind_command(RadosClass& rados) {
            const py::object& timeout) {
             return send(self, {Daemon::Kind::osd, {}, number_of(osdid)}, cmd, inbuf, timeout);
         },
-        "Send a command to an OSD, and wait for its answer.\n\n"
-        "Parameters\n----------\n"
-        "osdid : int\n    The OSD's number.\n"
-        "cmd : str\n    The command, a JSON object.\n"
-        "inbuf : buffer\n    Input of the command.\n"
-        "timeout : float\n    In seconds; 0 or None for no limit but rados_osd_op_timeout's.\n\n"
-        "Returns\n-------\n"
-        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
-        "Implements: rados_osd_command",
+        R"(Send a command to an OSD, and wait for its answer.
+
+Parameters
+----------
+osdid
+    The number of the OSD.
+cmd
+    The command, a JSON object as text.
+inbuf
+    Input of the command: any buffer.
+timeout
+    The number of seconds to wait; 0 or None leaves that to the option `rados_osd_op_timeout`.
+
+Returns
+-------
+A tuple, as that of `mon_command`.
+
+Implements: rados_osd_command)",
         py::arg("osdid"), py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0);
     define(
         rados, "pg_command",
@@ -233,15 +268,24 @@ void bind_command(RadosClass& rados) {
            const py::object& timeout) {
             return send(self, {Daemon::Kind::group, pgid.value}, cmd, inbuf, timeout);
         },
-        "Send a command to the primary OSD of a placement group, and wait for its answer.\n\n"
-        "Parameters\n----------\n"
-        "pgid : str\n    The placement group, as in '1.2f'.\n"
-        "cmd : str\n    The command, a JSON object.\n"
-        "inbuf : buffer\n    Input of the command.\n"
-        "timeout : float\n    In seconds; 0 or None for no limit but rados_osd_op_timeout's.\n\n"
-        "Returns\n-------\n"
-        "tuple of (int, bytes, str)\n    As mon_command.\n\n"
-        "Implements: rados_pg_command",
+        R"(Send a command to the primary OSD of a placement group, and wait for its answer.
+
+Parameters
+----------
+pgid
+    The id of the placement group, such as "1.2f".
+cmd
+    The command, a JSON object as text.
+inbuf
+    Input of the command: any buffer.
+timeout
+    The number of seconds to wait; 0 or None leaves that to the option `rados_osd_op_timeout`.
+
+Returns
+-------
+A tuple, as that of `mon_command`.
+
+Implements: rados_pg_command)",
         py::arg("pgid"), py::arg("cmd"), py::arg("inbuf") = py::bytes(), py::arg("timeout") = 0);
 }
 

@@ -17,9 +17,27 @@ void bind_inconsistent(RadosClass& rados) {
             }
             return groups;
         },
-        "Return the ids of a pool's placement groups in which a scrub has found replicas that "
-        "differ, as in \"2.1f\".\n\n"
-        "Waits for a manager. Raises ObjectNotFound.\n\nImplements: rados_inconsistent_pg_list",
+        R"(List the placement groups of a pool in which a scrub has found copies that differ.
+
+Parameters
+----------
+pool_id
+    The id of the pool.
+
+Returns
+-------
+The ids of the placement groups, such as "2.1f".
+
+Raises
+------
+ObjectNotFound
+    There is no such pool.
+
+Notes
+-----
+The call needs a manager, and waits until there is one.
+
+Implements: rados_inconsistent_pg_list)",
         py::arg("pool_id"));
 }
 

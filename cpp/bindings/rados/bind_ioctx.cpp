@@ -55,8 +55,14 @@ Implements: rados_ioctx_set_namespace)",
     define(ioctx, "get_namespace", get_namespace,
            "Return the namespace.\n\nImplements: rados_ioctx_get_namespace");
     define(ioctx, "set_locator_key", set_locator,
-           "Have every later call place and find objects by this key in place of their names.\n\n"
-           "loc_key: '' for their names.\n\nImplements: rados_ioctx_locator_set_key",
+           R"(Place and find objects by a key, in place of their names, from now on.
+
+Parameters
+----------
+loc_key
+    The key; '' means the objects' names.
+
+Implements: rados_ioctx_locator_set_key)",
            py::arg("loc_key"));
     define(ioctx, "get_locator_key", get_locator, "Return the key that places objects.");
     ioctx.def_property("nspace", get_namespace, set_namespace, "The namespace.");
@@ -123,7 +129,7 @@ Implements: rados_ioctx_create2)",
                 .attr("name") = text(name.value);
             holder.value_ptr() = made.release();
         },
-        "Open a pool; the same as rados.open_ioctx(name).\n\nImplements: rados_ioctx_create",
+        "Open a pool, as `Rados.open_ioctx` does.\n\nImplements: rados_ioctx_create",
         py::arg("rados"), py::arg("name"));
     ioctx.attr("name") = py::none();
     ioctx.def_property_readonly(
@@ -132,11 +138,12 @@ Implements: rados_ioctx_create2)",
             return kept(self, "_lock",
                         [] { return py::module_::import("threading").attr("Lock")(); });
         },
-        "A lock of this context's, for the program's own use.");
+        "A `threading.Lock` of this context, for the program's own use.");
     define(
         ioctx, "close", [](IoCtx& self) { close_ioctx(self); },
-        "Close the context; images opened through it stay open. Closing twice is no error.\n\n"
-        "Implements: rados_ioctx_destroy");
+        R"(Close the context. Images that were opened through it stay open. Closing twice does nothing.
+
+Implements: rados_ioctx_destroy)");
     define(
         ioctx, "__enter__", [](py::object self) { return self; }, "The context itself.");
     define(
@@ -145,14 +152,20 @@ Implements: rados_ioctx_create2)",
             close_ioctx(self);
             return false;
         },
-        "Close the context; never hides the body's exception.", py::arg("type_") = py::none(),
-        py::arg("value") = py::none(), py::arg("traceback") = py::none());
+        "Close the context. An exception of the body is raised further.",
+        py::arg("type_") = py::none(), py::arg("value") = py::none(),
+        py::arg("traceback") = py::none());
     ioctx.def_property_readonly(
         "state", [](const IoCtx& self) { return self.closed() ? "closed" : "open"; },
         "\"open\" or \"closed\".");
     define(
         ioctx, "require_ioctx_open", [](const IoCtx& self) { self.use(); },
-        "Raise IoctxStateError if the context is closed.");
+        R"(Raise an exception if the context is closed.
+
+Raises
+------
+IoctxStateError
+    The context is closed.)");
     define_placement(ioctx);
     define(
         ioctx, "dup",
@@ -179,24 +192,31 @@ Implements: rados_ioctx_create2)",
     define(
         ioctx, "alignment",
         [](const IoCtx& self) { return without_gil([&] { return self.alignment(); }); },
-        "Return what the length of a write must be a multiple of, in bytes; None if the pool "
-        "requires nothing.\n\n"
-        "Implements: rados_ioctx_pool_requires_alignment2, rados_ioctx_pool_required_alignment2");
+        R"(Return the number of bytes that the length of a write must be a multiple of.
+
+Returns
+-------
+The number, or None if the pool requires none.
+
+Implements: rados_ioctx_pool_requires_alignment2, rados_ioctx_pool_required_alignment2)");
     define(
         ioctx, "get_last_version",
         [](const IoCtx& self) { return without_gil([&] { return self.last_version(); }); },
-        "Return the version of the object that was last read or written through this context.\n\n"
-        "Implements: rados_get_last_version");
+        R"(Return the version of the object that was read or written last through this context.
+
+Implements: rados_get_last_version)");
     define(
         ioctx, "set_osdmap_full_try",
         [](const IoCtx& self) { without_gil([&] { self.set_full_try(true); }); },
-        "Have writes to a full pool or cluster fail at once in place of waiting for space.\n\n"
-        "Implements: rados_set_pool_full_try, rados_set_osdmap_full_try");
+        R"(Make writes to a full pool or cluster fail at once, instead of waiting for space.
+
+Implements: rados_set_pool_full_try, rados_set_osdmap_full_try)");
     define(
         ioctx, "unset_osdmap_full_try",
         [](const IoCtx& self) { without_gil([&] { self.set_full_try(false); }); },
-        "Have writes to a full pool or cluster wait for space.\n\n"
-        "Implements: rados_unset_pool_full_try, rados_unset_osdmap_full_try");
+        R"(Make writes to a full pool or cluster wait for space.
+
+Implements: rados_unset_pool_full_try, rados_unset_osdmap_full_try)");
 }
 
 }  // namespace rbdxx::python::rados

@@ -99,7 +99,7 @@ PyObject* next_object(PyObject* iterator) {
 void bind_listing(py::module_& m, IoctxClass& ioctx) {
     py::class_<ObjectIterator> iterator(m, "ObjectIterator",
                                         "The objects of an I/O context's namespace, in no order.");
-    define_init(iterator, py::init<const py::object&>(), "Ioctx.list_objects() makes one.",
+    define_init(iterator, py::init<const py::object&>(), "Make one, as `Ioctx.list_objects` does.",
                 py::arg("ioctx"));
     define(
         iterator, "__iter__", [](py::object self) { return self; }, "The iterator itself.");
@@ -107,11 +107,27 @@ void bind_listing(py::module_& m, IoctxClass& ioctx) {
     iterator.def_readonly("ioctx", &ObjectIterator::ioctx, "The I/O context.");
     define(
         ioctx, "list_objects", [](const py::object& self) { return ObjectIterator(self); },
-        "Return an iterator over the objects of the context's namespace, each an Object.\n\n"
-        "After set_namespace(LIBRADOS_ALL_NSPACES), over those of all namespaces. Objects are "
-        "fetched by the thousand.\nRaises IoctxStateError once the context is closed.\n\n"
-        "Implements: rados_nobjects_list_open, rados_nobjects_list_next2, "
-        "rados_nobjects_list_close");
+        R"(List the objects of the context's namespace.
+
+Returns
+-------
+An iterator of `Object`, in no order. It fetches the objects by the thousand.
+
+Raises
+------
+IoctxStateError
+    The context was closed during the listing.
+
+Notes
+-----
+After `set_namespace(LIBRADOS_ALL_NSPACES)`, it lists the objects of all namespaces.
+
+Examples
+--------
+>>> [found.key for found in ioctx.list_objects()]
+['greeting']
+
+Implements: rados_nobjects_list_open, rados_nobjects_list_next2, rados_nobjects_list_close)");
 }
 
 }  // namespace rbdxx::python::rados

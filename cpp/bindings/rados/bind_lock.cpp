@@ -174,8 +174,21 @@ ObjectNotFound
 Implements: rados_break_lock)",
         py::arg("key"), py::arg("name"), py::arg("client"), py::arg("cookie"));
     define(ioctx, "list_lockers", holders_of,
-           "Return who has a lock: a dict of tag, exclusive, and lockers, a list of (client, "
-           "cookie, address).\n\nImplements: rados_list_lockers",
+           R"(Return the holders of a lock on an object.
+
+Parameters
+----------
+key
+    The name of the object.
+name
+    The name of the lock.
+
+Returns
+-------
+A dict: `tag` of a shared lock, whether the lock is `exclusive`, and `lockers`, a list of (client,
+cookie, address), which is empty if nobody holds the lock.
+
+Implements: rados_list_lockers)",
            py::arg("key"), py::arg("name"));
 }
 

@@ -119,35 +119,63 @@ void listen(const py::object& self, const Name& level, const py::object& callbac
 
 }  // namespace
 
-#define RBDXX_LOG_PARAMETERS                                                                      \
-    "Parameters\n----------\n"                                                                    \
-    "level : str\n    The lowest level to hear of, one of MONITOR_LEVELS.\n"                      \
-    "callback : callable or None\n    None ends it. What it raises goes to sys.unraisablehook.\n" \
-    "arg : object\n    The callback's first argument.\n\n"                                        \
-    "Raises\n------\nLogicError\n    If there is no such level, or callback is not callable.\n\n" \
-    "Notes\n-----\nIt runs in the thread of callbacks, not after shutdown().\n\n"
-
 void bind_log(RadosClass& rados) {
     define(
         rados, "monitor_log",
         [](const py::object& self, const Name& level, const py::object& callback,
            const py::object& arg) { listen(self, level, callback, arg, log::Form::plain); },
-        "Call callback(arg, line, who, seconds, nanoseconds, sequence, level, message) for each "
-        "entry of the cluster's log.\n\n"
-        "line, who, level and message are bytes. It replaces the listener before, of "
-        "monitor_log2 too.\n\n" RBDXX_LOG_PARAMETERS "Implements: rados_monitor_log",
+        R"(Call a function for each entry of the cluster's log.
+
+Parameters
+----------
+level
+    The lowest level of the entries, one of `MONITOR_LEVELS`.
+callback
+    Called as `callback(arg, line, who, seconds, nanoseconds, sequence, level, message)` in the thread
+    of callbacks. `line`, `who`, `level` and `message` are bytes. It replaces the callback that was set
+    before, by `monitor_log2` too. None ends the calls.
+arg
+    The first argument of the callback.
+
+Raises
+------
+LogicError
+    There is no such level, or `callback` is not callable.
+
+Notes
+-----
+Exceptions of the callback go to `sys.unraisablehook`. It is not called after `shutdown`.
+
+Implements: rados_monitor_log)",
         py::arg("level"), py::arg("callback") = py::none(), py::arg("arg") = py::none());
     define(
         rados, "monitor_log2",
         [](const py::object& self, const Name& level, const py::object& callback,
            const py::object& arg) { listen(self, level, callback, arg, log::Form::full); },
-        "Call callback(arg, line, channel, name, who, seconds, nanoseconds, sequence, level, "
-        "message) for each entry of the cluster's log.\n\n"
-        "All but the numbers are bytes. It replaces the listener before, of monitor_log "
-        "too.\n\n" RBDXX_LOG_PARAMETERS "Implements: rados_monitor_log2",
+        R"(Call a function for each entry of the cluster's log, with its channel and the sender's name.
+
+Parameters
+----------
+level
+    The lowest level of the entries, one of `MONITOR_LEVELS`.
+callback
+    Called as `callback(arg, line, channel, name, who, seconds, nanoseconds, sequence, level, message)`
+    in the thread of callbacks. All but the numbers are bytes. It replaces the callback that was set
+    before, by `monitor_log` too. None ends the calls.
+arg
+    The first argument of the callback.
+
+Raises
+------
+LogicError
+    There is no such level, or `callback` is not callable.
+
+Notes
+-----
+Exceptions of the callback go to `sys.unraisablehook`. It is not called after `shutdown`.
+
+Implements: rados_monitor_log2)",
         py::arg("level"), py::arg("callback") = py::none(), py::arg("arg") = py::none());
 }
-
-#undef RBDXX_LOG_PARAMETERS
 
 }  // namespace rbdxx::python::rados

@@ -135,12 +135,38 @@ void define_reading(IoctxClass& ioctx) {
             });
             return py::make_tuple(iterator_of(self, omap_key_type, std::move(result)), 0);
         },
-        "Have an operation read entries of the omap whose keys come after `start_after` and begin "
-        "with `filter_prefix`.\n\n"
-        "max_return: how many at most; -1 for all. omap_key_type: what makes a key of its bytes; "
-        "None for bytes.decode.\n"
-        "Returns (an iterator over pairs of key and value, 0); the iterator can be read once the "
-        "operation has run.\n\nImplements: rados_read_op_omap_get_vals2",
+        R"(Add a part to an operation that reads entries of an object's omap.
+
+Parameters
+----------
+read_op
+    The operation.
+start_after
+    Read only entries whose keys come after this one; "" means all.
+filter_prefix
+    Read only entries whose keys begin so; "" means all.
+max_return
+    The most entries; -1 means all that the OSD returns in one call.
+omap_key_type
+    Called with the bytes of a key, returns the key; None means `bytes.decode`.
+
+Returns
+-------
+A tuple: an iterator of pairs of key and value, and 0. The iterator can be read once the operation has
+been performed.
+
+Examples
+--------
+>>> with rbd.rados.WriteOpCtx() as update:
+...     ioctx.set_omap(update, ["colour"], [b"red"])
+...     ioctx.operate_write_op(update, "greeting")
+>>> with rbd.rados.ReadOpCtx() as read:
+...     entries, _ = ioctx.get_omap_vals(read, "", "", 100)
+...     ioctx.operate_read_op(read, "greeting")
+...     list(entries)
+[('colour', b'red')]
+
+Implements: rados_read_op_omap_get_vals2)",
         py::arg("read_op"), py::arg("start_after"), py::arg("filter_prefix"), py::arg("max_return"),
         py::arg("omap_key_type") = py::none());
     define(
@@ -152,8 +178,25 @@ void define_reading(IoctxClass& ioctx) {
                 without_gil([&] { return topics::omap::get_keys(read_op, start_after, most); });
             return py::make_tuple(iterator_of(self, omap_key_type, std::move(result)), 0);
         },
-        "Have an operation read keys of the omap; the values that the iterator gives are None.\n\n"
-        "As get_omap_vals().\n\nImplements: rados_read_op_omap_get_keys2",
+        R"(Add a part to an operation that reads keys of an object's omap.
+
+Parameters
+----------
+read_op
+    The operation.
+start_after
+    Read only keys that come after this one; "" means all.
+max_return
+    The most keys; -1 means all that the OSD returns in one call.
+omap_key_type
+    Called with the bytes of a key, returns the key; None means `bytes.decode`.
+
+Returns
+-------
+A tuple: an iterator of pairs of key and None, and 0. The iterator can be read once the operation has
+been performed.
+
+Implements: rados_read_op_omap_get_keys2)",
         py::arg("read_op"), py::arg("start_after"), py::arg("max_return"),
         py::arg("omap_key_type") = py::none());
     define(
@@ -165,9 +208,23 @@ void define_reading(IoctxClass& ioctx) {
                 without_gil([&] { return topics::omap::get_values_by_keys(read_op, names); });
             return py::make_tuple(iterator_of(self, omap_key_type, std::move(result)), 0);
         },
-        "Have an operation read the entries of these keys, of which those that are not there are "
-        "left out.\n\nAs get_omap_vals().\n\n"
-        "Implements: rados_read_op_omap_get_vals_by_keys2",
+        R"(Add a part to an operation that reads the entries of an object's omap with some keys.
+
+Parameters
+----------
+read_op
+    The operation.
+keys
+    The keys. Those that do not exist are left out of the result.
+omap_key_type
+    Called with the bytes of a key, returns the key; None means `bytes.decode`.
+
+Returns
+-------
+A tuple: an iterator of pairs of key and value, and 0. The iterator can be read once the operation has
+been performed.
+
+Implements: rados_read_op_omap_get_vals_by_keys2)",
         py::arg("read_op"), py::arg("keys"), py::arg("omap_key_type") = py::none());
 }
 
@@ -180,9 +237,29 @@ void define_writing(IoctxClass& ioctx) {
             const Values contents(values);
             without_gil([&] { topics::omap::set(write_op, names, contents.views()); });
         },
-        "Have an operation set entries of the omap.\n\n"
-        "keys and values: as many of each; a value is a str or a buffer. Raises "
-        "InvalidArgumentError.\n\nImplements: rados_write_op_omap_set2",
+        R"(Add a part to an operation that sets entries of an object's omap.
+
+Parameters
+----------
+write_op
+    The operation.
+keys
+    The keys.
+values
+    The values, as many as keys; each is a str or a buffer.
+
+Raises
+------
+InvalidArgumentError
+    There are not as many values as keys.
+
+Examples
+--------
+>>> with rbd.rados.WriteOpCtx() as update:
+...     ioctx.set_omap(update, ["colour", "size"], [b"red", b"12"])
+...     ioctx.operate_write_op(update, "greeting")
+
+Implements: rados_write_op_omap_set2)",
         py::arg("write_op"), py::arg("keys"), py::arg("values"));
     define(
         ioctx, "remove_omap_keys",
@@ -190,8 +267,16 @@ void define_writing(IoctxClass& ioctx) {
             const std::vector<std::string> names = keys_of(keys);
             without_gil([&] { topics::omap::remove_keys(write_op, names); });
         },
-        "Have an operation remove entries of the omap.\n\n"
-        "Implements: rados_write_op_omap_rm_keys2",
+        R"(Add a part to an operation that removes entries of an object's omap.
+
+Parameters
+----------
+write_op
+    The operation.
+keys
+    The keys.
+
+Implements: rados_write_op_omap_rm_keys2)",
         py::arg("write_op"), py::arg("keys"));
     define_gated(
         ioctx, "rados_write_op_omap_rm_range2", "remove_omap_range2",
@@ -199,16 +284,32 @@ void define_writing(IoctxClass& ioctx) {
            const Name& key_end) {
             without_gil([&] { topics::omap::remove_range(write_op, key_begin, key_end); });
         },
-        "Have an operation remove the entries from `key_begin` to before `key_end`.\n\n"
-        "Implements: rados_write_op_omap_rm_range2",
+        R"(Add a part to an operation that removes a range of entries of an object's omap.
+
+Parameters
+----------
+write_op
+    The operation.
+key_begin
+    The first key to remove.
+key_end
+    The first key to keep.
+
+Implements: rados_write_op_omap_rm_range2)",
         py::arg("write_op"), py::arg("key_begin"), py::arg("key_end"));
     define(
         ioctx, "clear_omap",
         [](const IoCtx&, topics::WriteOperation& write_op) {
             without_gil([&] { topics::omap::clear(write_op); });
         },
-        "Have an operation remove every entry of the omap.\n\n"
-        "Implements: rados_write_op_omap_clear",
+        R"(Add a part to an operation that removes every entry of an object's omap.
+
+Parameters
+----------
+write_op
+    The operation.
+
+Implements: rados_write_op_omap_clear)",
         py::arg("write_op"));
 }
 
@@ -225,8 +326,8 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
                     }
                     return iterator_of(context, omap_key_type, nullptr);
                 }),
-                "Ioctx.get_omap_vals() and its like make one.", py::arg("ioctx"),
-                py::arg("omap_key_type") = py::none());
+                "Make an empty one. `Ioctx.get_omap_vals` makes those with entries.",
+                py::arg("ioctx"), py::arg("omap_key_type") = py::none());
     define(
         iterator, "__iter__", [](py::object self) { return self; }, "The iterator itself.");
     fast::define_next<next_entry>(
@@ -234,7 +335,7 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
     iterator.def_readwrite("ioctx", &OmapIterator::ioctx, "The I/O context.");
     iterator.def_property_readonly(
         "omap_key_type", [](const OmapIterator& self) { return self.key_type; },
-        "What makes a key of its bytes.");
+        "The function that makes a key of its bytes.");
     define_reading(ioctx);
     define_writing(ioctx);
     define(
@@ -243,9 +344,20 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
             const Values value(val);
             without_gil([&] { topics::omap::compare(self, key, value.views().front(), cmp_op); });
         },
-        "Have the operation fail (OSError, ECANCELED) unless the value of a key compares so.\n\n"
-        "val: a str or a buffer. cmp_op: LIBRADOS_CMPXATTR_OP_*.\n\n"
-        "Implements: rados_write_op_omap_cmp2",
+        R"(Make the operation fail unless the value of a key in the omap compares in some way.
+
+It fails with an `OSError` whose errno is `ECANCELED`.
+
+Parameters
+----------
+key
+    The key.
+val
+    The value to compare with: a str or a buffer.
+cmp_op
+    The comparison, `LIBRADOS_CMPXATTR_OP_*`.
+
+Implements: rados_write_op_omap_cmp2)",
         py::arg("key"), py::arg("val"),
         py::arg("cmp_op") = static_cast<int>(topics::constants::CMPXATTR_OP_EQ));
 }

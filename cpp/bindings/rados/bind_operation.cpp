@@ -23,16 +23,28 @@ void define_life(py::class_<Operation>& cls, const char* flags_doc) {
             without_gil([&] { operation.create(); });
             return self;
         },
-        "Make the operation usable, and return it.\n\n"
-        "Raises InvalidArgumentError if that was done already.");
+        R"(Make the operation usable.
+
+Returns
+-------
+The operation itself.
+
+Raises
+------
+InvalidArgumentError
+    The operation is usable already.)");
     define(
         cls, "release", [](Operation& self) { without_gil([&] { self.release(); }); },
-        "Give the operation up.\n\n"
-        "Raises InvalidArgumentError if it was never created, or is released already.");
+        R"(Free the operation.
+
+Raises
+------
+InvalidArgumentError
+    The operation was not created, or was released already.)");
     define(
         cls, "_release_if_created",
         [](Operation& self) { without_gil([&] { self.release_if_created(); }); },
-        "Give the operation up, if there is one.");
+        "Free the operation, if it was created and not released.");
     define(
         cls, "set_flags",
         [](Operation& self, const Flags& flags) { without_gil([&] { self.set_flags(flags); }); },
@@ -54,7 +66,16 @@ void define_data(WriteOpClass& cls) {
                 self.write(data, size, offset);
             });
         },
-        "Write the bytes of a buffer at `offset`.\n\nImplements: rados_write_op_write",
+        R"(Add a write at an offset.
+
+Parameters
+----------
+to_write
+    The data: any buffer. It is copied.
+offset
+    Where to write, in bytes.
+
+Implements: rados_write_op_write)",
         py::arg("to_write"), py::arg("offset") = 0);
     define(
         cls, "write_full",
@@ -62,8 +83,14 @@ void define_data(WriteOpClass& cls) {
             with_buffer(to_write,
                         [&](const char* data, std::size_t size) { self.write_full(data, size); });
         },
-        "Replace the object's whole content by the bytes of a buffer.\n\n"
-        "Implements: rados_write_op_write_full",
+        R"(Add a write that replaces the object's whole data.
+
+Parameters
+----------
+to_write
+    The data: any buffer. It is copied.
+
+Implements: rados_write_op_write_full)",
         py::arg("to_write"));
     define(
         cls, "append",
@@ -71,8 +98,14 @@ void define_data(WriteOpClass& cls) {
             with_buffer(to_write,
                         [&](const char* data, std::size_t size) { self.append(data, size); });
         },
-        "Write the bytes of a buffer after the object's end.\n\n"
-        "Implements: rados_write_op_append",
+        R"(Add a write at the end of the object.
+
+Parameters
+----------
+to_write
+    The data: any buffer. It is copied.
+
+Implements: rados_write_op_append)",
         py::arg("to_write"));
     define(
         cls, "writesame",
@@ -82,25 +115,53 @@ void define_data(WriteOpClass& cls) {
                 self.write_same(data, size, write_len, offset);
             });
         },
-        "Repeat the bytes of a buffer over `write_len` bytes from `offset`.\n\n"
-        "Implements: rados_write_op_writesame",
+        R"(Add a write that repeats data.
+
+Parameters
+----------
+to_write
+    The data: any buffer. It is copied.
+write_len
+    The number of bytes to write, a multiple of the size of `to_write`.
+offset
+    Where to write, in bytes.
+
+Implements: rados_write_op_writesame)",
         py::arg("to_write"), py::arg("write_len"), py::arg("offset") = 0);
     define(
         cls, "zero",
         [](topics::WriteOperation& self, const U64& offset, const U64& length) {
             without_gil([&] { self.zero(offset, length); });
         },
-        "Write zeroes over `length` bytes from `offset`.\n\n"
-        "Raises InvalidArgumentError for a length of 0, with which OSDs of some releases end.\n\n"
-        "Implements: rados_write_op_zero",
+        R"(Add a write of zeroes.
+
+Parameters
+----------
+offset
+    Where to write, in bytes.
+length
+    The number of bytes.
+
+Raises
+------
+InvalidArgumentError
+    `length` is 0. OSDs of some releases crash for it.
+
+Implements: rados_write_op_zero)",
         py::arg("offset"), py::arg("length"));
     define(
         cls, "truncate",
         [](topics::WriteOperation& self, const U64& offset) {
             without_gil([&] { self.truncate(offset); });
         },
-        "Cut the object at `offset`, or have it grow to there.\n\n"
-        "Implements: rados_write_op_truncate",
+        R"(Add a change of the object's size.
+
+Parameters
+----------
+offset
+    The new size, in bytes. Data beyond it is lost; new bytes read as zeroes.
+
+Implements: rados_write_op_truncate)",
         py::arg("offset"));
 }
 
@@ -111,20 +172,34 @@ void define_object(WriteOpClass& cls) {
             const int how = exclusive ? exclusive->value : topics::constants::CREATE_IDEMPOTENT;
             without_gil([&] { self.create_object(how); });
         },
-        "Make the object.\n\n"
-        "exclusive: LIBRADOS_CREATE_EXCLUSIVE has the operation fail (ObjectExists) if it is there "
-        "already;\nNone or LIBRADOS_CREATE_IDEMPOTENT not.\n\nImplements: rados_write_op_create",
+        R"(Add the creation of the object.
+
+Parameters
+----------
+exclusive
+    `LIBRADOS_CREATE_EXCLUSIVE` makes the operation fail with `ObjectExists` if the object exists. None
+    and `LIBRADOS_CREATE_IDEMPOTENT` do not.
+
+Implements: rados_write_op_create)",
         py::arg("exclusive") = py::none());
     define(
         cls, "remove", [](topics::WriteOperation& self) { without_gil([&] { self.remove(); }); },
-        "Remove the object.\n\nImplements: rados_write_op_remove");
+        R"(Add the removal of the object.
+
+Implements: rados_write_op_remove)");
     define(
         cls, "assert_version",
         [](topics::WriteOperation& self, const U64& version) {
             without_gil([&] { self.assert_version(version); });
         },
-        "Have the operation fail unless the object has this version.\n\n"
-        "Implements: rados_write_op_assert_version",
+        R"(Make the operation fail unless the object has a version.
+
+Parameters
+----------
+version
+    The version, as `Ioctx.get_last_version` returns it.
+
+Implements: rados_write_op_assert_version)",
         py::arg("version"));
     define(
         cls, "cmpext",
@@ -133,8 +208,16 @@ void define_object(WriteOpClass& cls) {
                 self.compare(data, size, offset);
             });
         },
-        "Have the operation fail (ExtendMismatch) unless the object holds these bytes at "
-        "`offset`.\n\nImplements: rados_write_op_cmpext",
+        R"(Make the operation fail with `ExtendMismatch` unless the object holds some data.
+
+Parameters
+----------
+cmp_buf
+    The data: any buffer. It is copied.
+offset
+    Where the object must hold it, in bytes.
+
+Implements: rados_write_op_cmpext)",
         py::arg("cmp_buf"), py::arg("offset") = 0);
     define(
         cls, "set_xattr",
@@ -143,14 +226,31 @@ void define_object(WriteOpClass& cls) {
                 self.set_xattr(xattr_name, data, size);
             });
         },
-        "Set an attribute to the bytes of a buffer.\n\nImplements: rados_write_op_setxattr",
+        R"(Add the setting of an attribute.
+
+Parameters
+----------
+xattr_name
+    The name of the attribute.
+xattr_value
+    The value: any buffer. It is copied.
+
+Implements: rados_write_op_setxattr)",
         py::arg("xattr_name"), py::arg("xattr_value"));
     define(
         cls, "rm_xattr",
         [](topics::WriteOperation& self, const Name& xattr_name) {
             without_gil([&] { self.remove_xattr(xattr_name); });
         },
-        "Remove an attribute.\n\nImplements: rados_write_op_rmxattr", py::arg("xattr_name"));
+        R"(Add the removal of an attribute.
+
+Parameters
+----------
+xattr_name
+    The name of the attribute.
+
+Implements: rados_write_op_rmxattr)",
+        py::arg("xattr_name"));
     define(
         cls, "execute",
         [](topics::WriteOperation& self, const Name& method_class, const Name& method,
@@ -159,8 +259,18 @@ void define_object(WriteOpClass& cls) {
                 self.execute(method_class, method, input, size);
             });
         },
-        "Run a method of an object class, which the OSDs have loaded.\n\n"
-        "Implements: rados_write_op_exec",
+        R"(Add the execution of a method of an object class that the OSDs have loaded.
+
+Parameters
+----------
+cls
+    The name of the class.
+method
+    The name of the method.
+data
+    The method's input: any buffer. It is copied.
+
+Implements: rados_write_op_exec)",
         py::arg("cls"), py::arg("method"), py::arg("data"));
 }
 
@@ -184,13 +294,39 @@ void define_calls(IoctxClass& ioctx) {
         [](const IoCtx&, topics::WriteOperation& write_op) {
             without_gil([&] { write_op.release(); });
         },
-        "Give an operation up.\n\nImplements: rados_release_write_op", py::arg("write_op"));
+        R"(Free an operation, as `WriteOp.release` does.
+
+Parameters
+----------
+write_op
+    The operation.
+
+Raises
+------
+InvalidArgumentError
+    The operation was not created, or was released already.
+
+Implements: rados_release_write_op)",
+        py::arg("write_op"));
     define(
         ioctx, "release_read_op",
         [](const IoCtx&, topics::ReadOperation& read_op) {
             without_gil([&] { read_op.release(); });
         },
-        "Give an operation up.\n\nImplements: rados_release_read_op", py::arg("read_op"));
+        R"(Free an operation, as `ReadOp.release` does.
+
+Parameters
+----------
+read_op
+    The operation.
+
+Raises
+------
+InvalidArgumentError
+    The operation was not created, or was released already.
+
+Implements: rados_release_read_op)",
+        py::arg("read_op"));
     define(
         ioctx, "operate_write_op",
         [](const IoCtx& self, topics::WriteOperation& write_op, const Name& oid, const I64& mtime,
@@ -202,10 +338,36 @@ void define_calls(IoctxClass& ioctx) {
             }
             without_gil([&] { write_op.operate(self, oid, modified, flags); });
         },
-        "Have all parts of an operation take effect on an object, or none.\n\n"
-        "mtime: when the object is to be modified, in seconds since 1970; 0 for now. flags: "
-        "LIBRADOS_OPERATION_*.\nRaises ExtendMismatch, whose offset tells where a cmpext() found "
-        "other data, and what the parts raise.\n\nImplements: rados_write_op_operate",
+        R"(Perform an operation on an object: all of its parts, or none.
+
+Parameters
+----------
+write_op
+    The operation.
+oid
+    The name of the object.
+mtime
+    The time that the object gets, in seconds since 1970; 0 means now.
+flags
+    `LIBRADOS_OPERATION_*`.
+
+Raises
+------
+ExtendMismatch
+    A `WriteOp.cmpext` found other data, first at the exception's `offset`.
+ObjectNotFound
+    There is no such object, and a part of the operation needs it.
+ObjectExists
+    There is such an object, and `WriteOp.new` was to create it.
+
+Examples
+--------
+>>> with rbd.rados.WriteOpCtx() as update:
+...     update.write_full(b"hello")
+...     update.set_xattr("language", b"en")
+...     ioctx.operate_write_op(update, "greeting")
+
+Implements: rados_write_op_operate)",
         py::arg("write_op"), py::arg("oid"), py::arg("mtime") = 0,
         py::arg("flags") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
     define(
@@ -213,9 +375,25 @@ void define_calls(IoctxClass& ioctx) {
         [](const IoCtx& self, topics::ReadOperation& read_op, const Name& oid, const Flags& flag) {
             without_gil([&] { read_op.operate(self, oid, flag); });
         },
-        "Read what an operation asks for. Its iterators can be read afterwards.\n\n"
-        "flag: LIBRADOS_OPERATION_*. Raises ObjectNotFound, ExtendMismatch.\n\n"
-        "Implements: rados_read_op_operate",
+        R"(Perform an operation that reads from an object.
+
+Parameters
+----------
+read_op
+    The operation. Its iterators can be read afterwards.
+oid
+    The name of the object.
+flag
+    `LIBRADOS_OPERATION_*`.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+ExtendMismatch
+    A `ReadOp.cmpext` found other data, first at the exception's `offset`.
+
+Implements: rados_read_op_operate)",
         py::arg("read_op"), py::arg("oid"),
         py::arg("flag") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
 }
@@ -223,14 +401,32 @@ void define_calls(IoctxClass& ioctx) {
 }  // namespace
 
 void bind_operation(WriteOpClass& write_op, ReadOpClass& read_op, IoctxClass& ioctx) {
-    define_life(write_op,
-                "Set LIBRADOS_OP_FLAG_* for the part that was put in last.\n\n"
-                "Raises InvalidArgumentError if there is none.\n\n"
-                "Implements: rados_write_op_set_flags");
-    define_life(read_op,
-                "Set LIBRADOS_OP_FLAG_* for the part that was put in last.\n\n"
-                "Raises InvalidArgumentError if there is none.\n\n"
-                "Implements: rados_read_op_set_flags");
+    define_life(write_op, R"(Set flags of the part that was added last.
+
+Parameters
+----------
+flags
+    `LIBRADOS_OP_FLAG_*`.
+
+Raises
+------
+InvalidArgumentError
+    The operation has no part.
+
+Implements: rados_write_op_set_flags)");
+    define_life(read_op, R"(Set flags of the part that was added last.
+
+Parameters
+----------
+flags
+    `LIBRADOS_OP_FLAG_*`.
+
+Raises
+------
+InvalidArgumentError
+    The operation has no part.
+
+Implements: rados_read_op_set_flags)");
     define_object(write_op);
     define_data(write_op);
     define(
@@ -240,8 +436,16 @@ void bind_operation(WriteOpClass& write_op, ReadOpClass& read_op, IoctxClass& io
                 self.compare(data, size, offset);
             });
         },
-        "Have the operation fail (ExtendMismatch) unless the object holds these bytes at "
-        "`offset`.\n\nImplements: rados_read_op_cmpext",
+        R"(Make the operation fail with `ExtendMismatch` unless the object holds some data.
+
+Parameters
+----------
+cmp_buf
+    The data: any buffer. It is copied.
+offset
+    Where the object must hold it, in bytes.
+
+Implements: rados_read_op_cmpext)",
         py::arg("cmp_buf"), py::arg("offset") = 0);
     define_calls(ioctx);
 }

@@ -128,8 +128,23 @@ Implements: rados_pool_delete)",
         [](const Cluster& self, const I64& id) {
             return without_gil([&] { return topics::pool::base_tier(self, id); });
         },
-        "Return the id of the pool under a cache tier; `pool_id` itself if it is none.\n\n"
-        "Raises ObjectNotFound.\n\nImplements: rados_pool_get_base_tier",
+        R"(Return the pool under a cache tier.
+
+Parameters
+----------
+pool_id
+    The id of the cache tier.
+
+Returns
+-------
+The id of the pool under it; `pool_id` itself if that pool is not a tier.
+
+Raises
+------
+ObjectNotFound
+    There is no such pool.
+
+Implements: rados_pool_get_base_tier)",
         py::arg("pool_id"));
 }
 

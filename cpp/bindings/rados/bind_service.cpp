@@ -31,17 +31,27 @@ void bind_service(RadosClass& rados) {
             auto pairs = pairs_of(metadata, "metadata");
             without_gil([&] { topics::service::add(self, service, daemon, pairs); });
         },
-        "Have the cluster list this client as a daemon of a service.\n\n"
-        "The cluster lists it for as long as the client is connected; this may be called before "
-        "connect().\n\n"
-        "Parameters\n----------\n"
-        "service : str\n    The service, as in 'rgw'.\n"
-        "daemon : str\n    The daemon's name in the service.\n"
-        "metadata : mapping of str to str\n    What the cluster shows of the daemon.\n\n"
-        "Raises\n------\n"
-        "ObjectExists\n    If this client is registered already.\n"
-        "InvalidArgumentError\n    If a name in metadata is empty.\n\n"
-        "Implements: rados_service_register",
+        R"(Register this client as a daemon of a service.
+
+The cluster lists it as long as the client is connected. The call may be made before `connect`.
+
+Parameters
+----------
+service
+    The name of the service, such as "rgw".
+daemon
+    The name of the daemon within the service.
+metadata
+    Names and texts that the cluster shows of the daemon.
+
+Raises
+------
+ObjectExists
+    This client is registered already.
+InvalidArgumentError
+    A name in `metadata` is empty.
+
+Implements: rados_service_register)",
         py::arg("service"), py::arg("daemon"), py::arg("metadata"));
     define(
         rados, "service_daemon_update",
@@ -49,12 +59,19 @@ void bind_service(RadosClass& rados) {
             auto pairs = pairs_of(status, "status");
             without_gil([&] { topics::service::update(self, pairs); });
         },
-        "Replace the status of this client's daemon, after service_daemon_register.\n\n"
-        "Parameters\n----------\n"
-        "status : mapping of str to str\n    What the cluster shows of the daemon's state.\n\n"
-        "Raises\n------\n"
-        "InvalidArgumentError\n    If a name in status is empty.\n\n"
-        "Implements: rados_service_update_status",
+        R"(Replace the status of the daemon that `service_daemon_register` has registered.
+
+Parameters
+----------
+status
+    Names and texts that the cluster shows of the daemon's state.
+
+Raises
+------
+InvalidArgumentError
+    A name in `status` is empty.
+
+Implements: rados_service_update_status)",
         py::arg("status"));
 }
 

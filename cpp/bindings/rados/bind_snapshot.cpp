@@ -40,17 +40,40 @@ void define_of_pool(IoctxClass& ioctx) {
         [](const IoCtx& self, const Name& snap_name) {
             without_gil([&] { topics::snapshot::create(self, snap_name); });
         },
-        "Make a snapshot of the whole pool.\n\n"
-        "Raises ObjectExists; InvalidArgumentError for a pool with self-managed snapshots, such as "
-        "each that had an image.\n\nImplements: rados_ioctx_snap_create",
+        R"(Take a snapshot of the whole pool.
+
+Parameters
+----------
+snap_name
+    The name of the snapshot.
+
+Raises
+------
+ObjectExists
+    There is such a snapshot.
+InvalidArgumentError
+    The pool has self-managed snapshots. A pool that has had an image counts as one.
+
+Implements: rados_ioctx_snap_create)",
         py::arg("snap_name"));
     define(
         ioctx, "remove_snap",
         [](const IoCtx& self, const Name& snap_name) {
             without_gil([&] { topics::snapshot::remove(self, snap_name); });
         },
-        "Remove a snapshot of the pool. Raises ObjectNotFound.\n\n"
-        "Implements: rados_ioctx_snap_remove",
+        R"(Remove a snapshot of the pool.
+
+Parameters
+----------
+snap_name
+    The name of the snapshot.
+
+Raises
+------
+ObjectNotFound
+    There is no such snapshot.
+
+Implements: rados_ioctx_snap_remove)",
         py::arg("snap_name"));
     define(
         ioctx, "lookup_snap",
@@ -60,8 +83,23 @@ void define_of_pool(IoctxClass& ioctx) {
                 without_gil([&] { return topics::snapshot::find(context, snap_name); });
             return snapshot_of(self, text(snap_name.value), id);
         },
-        "Return a snapshot of the pool, as a Snap. Raises ObjectNotFound.\n\n"
-        "Implements: rados_ioctx_snap_lookup",
+        R"(Find a snapshot of the pool.
+
+Parameters
+----------
+snap_name
+    The name of the snapshot.
+
+Returns
+-------
+The snapshot.
+
+Raises
+------
+ObjectNotFound
+    There is no such snapshot.
+
+Implements: rados_ioctx_snap_lookup)",
         py::arg("snap_name"));
     define(
         ioctx, "_snap_time",
@@ -72,23 +110,47 @@ void define_of_pool(IoctxClass& ioctx) {
         "Implements: rados_ioctx_snap_get_stamp",
         py::arg("snap_id"));
     define(ioctx, "list_snaps", snapshots_of,
-           "Return an iterator over the pool's snapshots, each a Snap.\n\n"
-           "Implements: rados_ioctx_snap_list, rados_ioctx_snap_get_name");
+           R"(List the snapshots of the pool.
+
+Returns
+-------
+An iterator of `Snap`.
+
+Implements: rados_ioctx_snap_list, rados_ioctx_snap_get_name)");
     define(
         ioctx, "snap_rollback",
         [](const IoCtx& self, const Name& oid, const Name& snap_name) {
             without_gil([&] { topics::snapshot::rollback(self, oid, snap_name); });
         },
-        "Set an object back to what it was at a snapshot of the pool.\n\n"
-        "Raises ObjectNotFound.\n\nImplements: rados_ioctx_snap_rollback",
+        R"(Set an object back to its state in a snapshot of the pool.
+
+Parameters
+----------
+oid
+    The name of the object.
+snap_name
+    The name of the snapshot.
+
+Raises
+------
+ObjectNotFound
+    There is no such object or snapshot.
+
+Implements: rados_ioctx_snap_rollback)",
         py::arg("oid"), py::arg("snap_name"));
     define(
         ioctx, "set_read",
         [](const IoCtx& self, const U64& snap_id) {
             without_gil([&] { topics::snapshot::set_read(self, snap_id); });
         },
-        "Have later reads see a snapshot, by its id; LIBRADOS_SNAP_HEAD for the present.\n\n"
-        "Implements: rados_ioctx_snap_set_read",
+        R"(Make reads through this context come from a snapshot.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot; `LIBRADOS_SNAP_HEAD` means the head.
+
+Implements: rados_ioctx_snap_set_read)",
         py::arg("snap_id"));
 }
 
@@ -98,24 +160,54 @@ void define_self_managed(IoctxClass& ioctx) {
         [](const IoCtx& self) {
             return without_gil([&] { return topics::snapshot::create_id(self); });
         },
-        "Make a snapshot that the program manages itself, and return its id.\n\n"
-        "It keeps what objects were once set_self_managed_snap_write() names it. Raises "
-        "InvalidArgumentError for a pool with\nsnapshots of its own.\n\n"
-        "Implements: rados_ioctx_selfmanaged_snap_create");
+        R"(Create a snapshot that the program manages itself.
+
+It keeps the state of objects once `set_self_managed_snap_write` names it.
+
+Returns
+-------
+The id of the snapshot.
+
+Raises
+------
+InvalidArgumentError
+    The pool has snapshots of the whole pool.
+
+Implements: rados_ioctx_selfmanaged_snap_create)");
     define(
         ioctx, "remove_self_managed_snap",
         [](const IoCtx& self, const U64& snap_id) {
             without_gil([&] { topics::snapshot::remove_id(self, snap_id); });
         },
-        "Remove a self-managed snapshot.\n\nImplements: rados_ioctx_selfmanaged_snap_remove",
+        R"(Remove a self-managed snapshot.
+
+Parameters
+----------
+snap_id
+    The id of the snapshot.
+
+Implements: rados_ioctx_selfmanaged_snap_remove)",
         py::arg("snap_id"));
     define(
         ioctx, "rollback_self_managed_snap",
         [](const IoCtx& self, const Name& oid, const U64& snap_id) {
             without_gil([&] { topics::snapshot::rollback_id(self, oid, snap_id); });
         },
-        "Set an object back to what it was at a self-managed snapshot.\n\n"
-        "Implements: rados_ioctx_selfmanaged_snap_rollback",
+        R"(Set an object back to its state in a self-managed snapshot.
+
+Parameters
+----------
+oid
+    The name of the object.
+snap_id
+    The id of the snapshot.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_ioctx_selfmanaged_snap_rollback)",
         py::arg("oid"), py::arg("snap_id"));
     define(
         ioctx, "set_self_managed_snap_write",
@@ -126,8 +218,14 @@ void define_self_managed(IoctxClass& ioctx) {
             }
             without_gil([&] { topics::snapshot::set_write(self, ids); });
         },
-        "Have later writes keep what the self-managed snapshots of these ids saw; [] for none."
-        "\n\nImplements: rados_ioctx_selfmanaged_snap_set_write_ctx",
+        R"(Make writes through this context keep the state of objects in self-managed snapshots.
+
+Parameters
+----------
+snaps
+    The ids of the snapshots; [] means none.
+
+Implements: rados_ioctx_selfmanaged_snap_set_write_ctx)",
         py::arg("snaps"));
 }
 
@@ -135,7 +233,7 @@ void define_self_managed(IoctxClass& ioctx) {
 
 void bind_snapshot(py::module_& m, IoctxClass& ioctx) {
     py::class_<SnapIterator> iterator(m, "SnapIterator", "The snapshots of a pool, each a Snap.");
-    define_init(iterator, py::init(&snapshots_of), "Ioctx.list_snaps() makes one.",
+    define_init(iterator, py::init(&snapshots_of), "Make one, as `Ioctx.list_snaps` does.",
                 py::arg("ioctx"));
     define(
         iterator, "__iter__", [](py::object self) { return self; }, "The iterator itself.");

@@ -40,11 +40,26 @@ py::dict of_pool(const IoCtx& self) {
 
 void bind_statistics(RadosClass& rados, IoctxClass& ioctx) {
     define(rados, "get_cluster_stats", of_cluster,
-           "Return the cluster's usage: a dict of kb, kb_used, kb_avail (KiB) and num_objects.\n\n"
-           "Implements: rados_cluster_stat");
+           R"(Return the usage of the cluster.
+
+Returns
+-------
+A dict of numbers: `kb`, `kb_used` and `kb_avail` in KiB, and `num_objects`.
+
+Examples
+--------
+>>> sorted(cluster.get_cluster_stats())
+['kb', 'kb_avail', 'kb_used', 'num_objects']
+
+Implements: rados_cluster_stat)");
     define(ioctx, "get_stats", of_pool,
-           "Return the pool's usage, as a dict of numbers (bytes, KiB, objects, operations).\n\n"
-           "Implements: rados_ioctx_pool_stat");
+           R"(Return the usage of the pool.
+
+Returns
+-------
+A dict of numbers: of bytes, of KiB for names that end with `kb`, of objects, and of operations.
+
+Implements: rados_ioctx_pool_stat)");
 }
 
 }  // namespace rbdxx::python::rados

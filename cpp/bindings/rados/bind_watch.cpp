@@ -282,12 +282,12 @@ bool notify(const IoCtx& self, const Name& object, const py::object& message,
 }
 
 void define_watch(py::class_<PyWatch>& cls) {
-    define_init(cls, py::init(&open_watch), "Watch an object; the same as Ioctx.watch.",
+    define_init(cls, py::init(&open_watch), "Watch an object, as `Ioctx.watch` does.",
                 py::arg("ioctx"), py::arg("oid"), py::arg("callback"),
                 py::arg("error_callback") = py::none(), py::arg("timeout") = py::none());
     define(
         cls, "get_id", [](const PyWatch& self) { return self.get().id(); },
-        "Return the number of the watch, which its callbacks get; 0 once it is closed.");
+        R"(Return the number of the watch, which its callbacks get; 0 once it is closed.)");
     define(
         cls, "check",
         [](const PyWatch& self) {
@@ -295,17 +295,24 @@ void define_watch(py::class_<PyWatch>& cls) {
             return py::module_::import("datetime")
                 .attr("timedelta")(py::arg("milliseconds") = age.count());
         },
-        "Return how long ago the object's OSD was last heard of, as a timedelta.\n\n"
-        "Raises\n------\n"
-        "NotConnected\n    If the watch has failed: it hears nothing any more.\n"
-        "IoctxStateError\n    If it is closed.\n\n"
-        "Implements: rados_watch_check");
+        R"(Return the time since the object's OSD was last heard from, as a timedelta.
+
+Raises
+------
+NotConnected
+    The watch has failed, and gets no more notifies.
+IoctxStateError
+    The watch is closed.
+
+Implements: rados_watch_check)");
     auto close = [](const PyWatch& self) { without_gil([&] { self.get().close(); }); };
-    define(cls, "close", close,
-           "End the watch: once this returns, no call of its callbacks begins. Closing twice is no "
-           "error.\n\nImplements: rados_unwatch2, rados_watch_flush");
+    define(
+        cls, "close", close,
+        R"(End the watch: after this returns, none of its callbacks begins. Closing twice does nothing.
+
+Implements: rados_unwatch2, rados_watch_flush)");
     define_context<const PyWatch>(cls, close, "The watch itself.",
-                                  "End the watch; never hides the body's exception.");
+                                  "End the watch. An exception of the body is raised further.");
 }
 
 }  // namespace
@@ -313,62 +320,91 @@ void define_watch(py::class_<PyWatch>& cls) {
 void bind_watch(py::module_& m, IoctxClass& ioctx) {
     py::class_<PyWatch> cls(
         m, "Watch",
-        "A watch of an object, as Ioctx.watch returns it.\n\n"
-        "It lasts until close(), or until nobody refers to it any more. It may outlive its "
-        "context. "
-        "After\nRados.shutdown() its callbacks are not called. A context manager that closes it.",
+        "A watch of an object, as `Ioctx.watch` returns it.\n\n"
+        "It lasts until `close`, or until the last reference to it is dropped. It may outlive its "
+        "context. After\n`Rados.shutdown` its callbacks are not called. It is a context manager, "
+        "which closes it.",
         py::release_gil_before_calling_cpp_dtor(), collected<PyWatch>());
     define_watch(cls);
     define(ioctx, "watch", open_watch,
-           "Watch an object: hear of each notify that anyone sends to it.\n\n"
-           "Parameters\n----------\n"
-           "obj : str\n    The object's name.\n"
-           "callback : callable\n"
-           "    Called as callback(notify_id, notifier_id, watch_id, data) in the thread of "
-           "callbacks, with the number\n    of the client that sent the notify, and bytes, or "
-           "None for no data. It returns the reply: str, bytes or\n    None. What it raises goes "
-           "to sys.unraisablehook, and the notifier gets an empty reply.\n"
-           "error_callback : callable, optional\n"
-           "    Called as error_callback(watch_id, error) when the watch has failed, as with a "
-           "negative error number,\n    -ENOTCONN if the object was removed. The watch then hears "
-           "nothing any more.\n"
-           "timeout : int, optional\n"
-           "    After how many seconds without a sign of this client the cluster drops the watch; "
-           "None for the\n    cluster's default.\n\n"
-           "Returns\n-------\nWatch\n\n"
-           "Raises\n------\nObjectNotFound\n    If there is no such object.\n\n"
-           "Implements: rados_watch3, rados_notify_ack",
+           R"(Call a function for each notify that a client sends to an object.
+
+Parameters
+----------
+obj
+    The name of the object.
+callback
+    Called as `callback(notify_id, notifier_id, watch_id, data)` in the thread of callbacks.
+    `notifier_id` is the number of the client that sent the notify; `data` is bytes, or None. It returns
+    the reply: a str, bytes, or None. If it raises, the exception goes to `sys.unraisablehook`, and the
+    sender gets an empty reply.
+error_callback
+    Called as `error_callback(watch_id, error)` when the watch has failed, with a negative error number:
+    -ENOTCONN if the object was removed. The watch gets no more notifies then.
+timeout
+    The number of seconds after which the cluster drops the watch of a client that it does not hear
+    from; None means the cluster's default.
+
+Returns
+-------
+The watch.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Implements: rados_watch3, rados_notify_ack)",
            py::arg("obj"), py::arg("callback"), py::arg("error_callback") = py::none(),
            py::arg("timeout") = py::none());
-    define(
-        ioctx, "notify", notify,
-        "Send a message to all who watch an object, and wait until they have acknowledged it.\n\n"
-        "Parameters\n----------\n"
-        "obj : str\n    The object's name.\n"
-        "msg : str or buffer\n    The message.\n"
-        "timeout_ms : int\n"
-        "    How many milliseconds the watchers have, counted by the cluster in seconds, rounded "
-        "up; 0 for the\n    cluster's default.\n\n"
-        "Returns\n-------\nbool\n    True.\n\n"
-        "Raises\n------\n"
-        "ObjectNotFound\n    If there is no such object.\n"
-        "TimedOut\n    If not all watchers have acknowledged the message in time.\n\n"
-        "Implements: rados_aio_notify",
-        py::arg("obj"), py::arg("msg") = "", py::arg("timeout_ms") = usual_timeout_ms);
+    define(ioctx, "notify", notify,
+           R"(Send a message to all watchers of an object, and wait until they have acknowledged it.
+
+Parameters
+----------
+obj
+    The name of the object.
+msg
+    The message: a str or a buffer.
+timeout_ms
+    The number of milliseconds that the watchers have, rounded up to seconds; 0 means the cluster's
+    default.
+
+Returns
+-------
+True.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+TimedOut
+    Not all watchers have acknowledged the message in time.
+
+Implements: rados_aio_notify)",
+           py::arg("obj"), py::arg("msg") = "", py::arg("timeout_ms") = usual_timeout_ms);
     define(ioctx, "aio_notify", submit_notify,
-           "Submit a message to all who watch an object.\n\n"
-           "Parameters\n----------\n"
-           "obj : str\n    The object's name.\n"
-           "oncomplete : callable or None\n"
-           "    Called as oncomplete(completion, result, acks, timeouts) in the thread of "
-           "callbacks, when all watchers\n    have acknowledged the message or the time is over. "
-           "result is 0 or a negative error number. acks: a\n    list of (client id, watch id, "
-           "reply), whose reply is bytes, or '' for none; timeouts: a list of\n    (client id, "
-           "watch id). Both are None if the call failed.\n"
-           "msg : str or buffer\n    The message.\n"
-           "timeout_ms : int\n    As of notify.\n\n"
-           "Returns\n-------\nCompletion\n\n"
-           "Implements: rados_aio_notify",
+           R"(Submit a message to all watchers of an object.
+
+Parameters
+----------
+obj
+    The name of the object.
+oncomplete
+    Called as `oncomplete(completion, result, acks, timeouts)` in the thread of callbacks, once all
+    watchers have acknowledged the message or the time has passed. `result` is 0 or a negative error
+    number. `acks` is a list of (client id, watch id, reply), with bytes as the reply, or '' for none.
+    `timeouts` is a list of (client id, watch id). Both are None if the call has failed.
+msg
+    The message: a str or a buffer.
+timeout_ms
+    As in `notify`.
+
+Returns
+-------
+The completion.
+
+Implements: rados_aio_notify)",
            py::arg("obj"), py::arg("oncomplete"), py::arg("msg") = "",
            py::arg("timeout_ms") = usual_timeout_ms);
 }

@@ -40,7 +40,7 @@ py::object next_of(const XattrIterator& self) {
 void bind_xattr(py::module_& m, IoctxClass& ioctx) {
     py::class_<XattrIterator> iterator(
         m, "XattrIterator", "The attributes of an object: pairs of a name and a value in bytes.");
-    define_init(iterator, py::init(&attributes), "Ioctx.get_xattrs(oid) makes one.",
+    define_init(iterator, py::init(&attributes), "Make one, as `Ioctx.get_xattrs` does.",
                 py::arg("ioctx"), py::arg("oid"));
     define(
         iterator, "__iter__", [](py::object self) { return self; }, "The iterator itself.");
@@ -77,9 +77,30 @@ ObjectNotFound
 Implements: rados_getxattr)",
         py::arg("key"), py::arg("xattr_name"));
     define(ioctx, "get_xattrs", attributes,
-           "Return an iterator over an object's attributes: pairs of a name and a value in bytes."
-           "\n\nRaises ObjectNotFound.\n\n"
-           "Implements: rados_getxattrs, rados_getxattrs_next",
+           R"(List the attributes of an object.
+
+Parameters
+----------
+oid
+    The name of the object.
+
+Returns
+-------
+An iterator of pairs: the name, and the value in bytes.
+
+Raises
+------
+ObjectNotFound
+    There is no such object.
+
+Examples
+--------
+>>> ioctx.set_xattr("greeting", "language", b"en")
+True
+>>> list(ioctx.get_xattrs("greeting"))
+[('language', b'en')]
+
+Implements: rados_getxattrs, rados_getxattrs_next)",
            py::arg("oid"));
     define(
         ioctx, "set_xattr",

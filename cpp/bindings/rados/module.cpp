@@ -17,17 +17,22 @@ void contents(py::module_& core) {
     RadosClass rados(
         m, "Rados",
         "A client of a Ceph cluster.\n\n"
-        "A context manager that connects, and shuts the connection down. Images and I/O "
-        "contexts own a share\nof the connection, which ends when the last of them is "
-        "closed, in whatever order.",
+        "It is a context manager, which connects and shuts the connection down. Images and I/O "
+        "contexts own a\nshare of the connection: it ends when the last of them is closed, in any "
+        "order.",
         py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
     IoctxClass ioctx(m, "Ioctx",
                      "An I/O context: one pool of a connected cluster, and a namespace in it.\n\n"
-                     "Rados.open_ioctx returns one. A context manager that closes it.",
+                     "`Rados.open_ioctx` returns one. It is a context manager, which closes it.",
                      py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
     WriteOpClass write_op(m, "WriteOp",
-                          "Changes to one object that take effect together or not at all.");
-    ReadOpClass read_op(m, "ReadOp", "What is to be read of one object at once.");
+                          "Changes to one object that take effect together or not at all.\n\n"
+                          "`WriteOpCtx` makes one for a `with` block. `Ioctx.operate_write_op` "
+                          "performs it.");
+    ReadOpClass read_op(m, "ReadOp",
+                        "Parts of one object that are read at once.\n\n"
+                        "`ReadOpCtx` makes one for a `with` block. `Ioctx.operate_read_op` "
+                        "performs it.");
 
     bind_cluster(rados);
     bind_pool(rados);

@@ -50,7 +50,8 @@ struct Owner {
 
 // Creates an empty group. Implements: rbd_group_create
 void create(const IoCtx& ioctx, const std::string& name);
-// Removes a group and its snapshots. The images stay. Implements: rbd_group_remove
+// Removes a group and its snapshots. The images stay. Does nothing if there is no such group.
+// Implements: rbd_group_remove
 void remove(const IoCtx& ioctx, const std::string& name);
 // Renames a group. Implements: rbd_group_rename
 void rename(const IoCtx& ioctx, const std::string& source, const std::string& destination);

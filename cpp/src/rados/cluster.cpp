@@ -109,7 +109,7 @@ void Cluster::read_config(const char* path) {
     check<RadosError>(call->rados_conf_read_file(call.get(), path), [&] {
         return "error reading configuration file " + (path ? quoted(path) : "of the default path");
     });
-    // Only before the connection is made, hence by one thread.
+    // Only one thread configures the client, before it connects.
     const char* searched = std::getenv("CEPH_CONF");
     state_->config = path != nullptr ? path : searched != nullptr ? searched : "";
 }
@@ -143,7 +143,7 @@ std::vector<std::string> Cluster::parse_arguments(const std::vector<std::string>
 
 void Cluster::set(const std::string& option, const char* value) {
     auto call = use();
-    // The value is not told: it may be a key.
+    // The message leaves the value out, because it may be a key.
     check<RadosError>(call->rados_conf_set(call.get(), option.c_str(), value),
                       [&] { return "error setting option " + quoted(option); });
 }
@@ -151,7 +151,7 @@ void Cluster::set(const std::string& option, const char* value) {
 std::optional<std::string> Cluster::get(const std::string& option) const {
     auto call = use();
     std::string value;
-    // Too small a buffer is ENAMETOOLONG here, where other calls say ERANGE.
+    // This call returns ENAMETOOLONG for a small buffer, where other calls return ERANGE.
     int result = until_sized(std::size_t{256}, [&](std::size_t& size) {
         value.assign(size, '\0');
         int answer = call->rados_conf_get(call.get(), option.c_str(), value.data(), size);
@@ -174,7 +174,7 @@ void Cluster::connect() {
     }
     const int result = call->rados_connect(call.get());
     before = ConnectionState::connecting;
-    // Shut down meanwhile: that is what remains.
+    // If shutdown() was called meanwhile, that state remains.
     connection.compare_exchange_strong(
         before, result < 0 ? ConnectionState::configuring : ConnectionState::connected);
     check<RadosError>(result, [] { return std::string("error connecting to the cluster"); });

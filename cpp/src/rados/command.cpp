@@ -4,7 +4,7 @@ namespace rbdxx::rados::command {
 
 namespace {
 
-// Both buffers of an answer, which librados allocates: taken and freed.
+// The two buffers of an answer, which librados allocates and this frees.
 struct Answer {
     explicit Answer(const abi::Functions& table) : functions(table) {}
     ~Answer() {
@@ -32,7 +32,7 @@ Reply send(const Use<ClusterState>& call, const Daemon& daemon, const std::strin
     const char* commands[] = {command.c_str()};
     const char* name = daemon.name.c_str();
     Answer answer(call.functions());
-    // The end of every one of these calls.
+    // The last arguments of each of these calls.
     auto with_rest = [&](const auto& function, auto... target) {
         return answer.reply(function(call.get(), target..., commands, 1, input.data(), input.size(),
                                      &answer.output, &answer.output_size, &answer.status,

@@ -14,7 +14,7 @@ int IoCtxState::destroy() noexcept {
 
 namespace {
 
-// A text that the call writes into (buffer, length), with its length as answer.
+// Returns the text that `call(buffer, length)` writes. The call returns the text's length.
 template <class Call, class Describe>
 std::string text_of_length(const Call& call, const Describe& describe) {
     std::string text;
@@ -174,7 +174,7 @@ uint64_t IoCtx::last_version() const {
 
 void IoCtx::set_full_try(bool enabled) const {
     auto call = use();
-    // The names that Ceph 14 has for them.
+    // Ceph 14 has these functions under other names.
     const auto& table = call.functions();
     if (enabled) {
         (table.rados_set_pool_full_try ? table.rados_set_pool_full_try

@@ -17,7 +17,7 @@ Listing::Listing(IoCtx ioctx) : ioctx_(std::move(ioctx)) {
     call->rados_nobjects_list_close.require();
     check<RadosError>(call->rados_nobjects_list_open(call.get(), &raw_),
                       [&] { return failure(call); });
-    // A listing may be forgotten half-way: the context's close must not wait for it.
+    // A program may drop a listing half-way: the context's close must not wait for it.
     call.state().lend();
     held_.emplace(std::move(call));
 }
@@ -30,7 +30,7 @@ void Listing::close() noexcept {
     if (!held_) {
         return;
     }
-    // A child process has nobody who would take the requests back that are under way.
+    // A child process has no thread that would cancel the requests under way.
     if (raw_ != nullptr && !ioctx_.state()->forked()) {
         (*held_)->rados_nobjects_list_close(raw_);
     }

@@ -6,7 +6,7 @@ namespace rbdxx::rados::object {
 
 namespace {
 
-// An errno's range ends here; a comparison tells where it failed below that.
+// Error numbers end here. Below it, a comparison reports the place of the difference.
 constexpr int max_errno = 4095;
 
 std::string doing(const char* what, const Use<IoCtxState>& call, const std::string& name) {
@@ -33,7 +33,7 @@ std::size_t read(const IoCtx& ioctx, const std::string& name, char* data, std::s
                  uint64_t offset) {
     auto call = ioctx.connected();
     if (size == 0) {
-        // librados takes it for the whole object, which then does not fit.
+        // librados reads the whole object for a size of 0, which then does not fit.
         checked_call(call->rados_stat(call.get(), name.c_str(), nullptr, nullptr), "reading", call,
                      name);
         return 0;

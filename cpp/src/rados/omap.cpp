@@ -36,7 +36,7 @@ Result::~Result() {
 }
 
 std::optional<Entry> Result::next() {
-    // Without that, librados' iterator points nowhere.
+    // Without success, librados' iterator is not set.
     if (!complete_.load(std::memory_order_acquire)) {
         throw RadosArgumentError(
             "the omap's entries can be read once the operation that reads them has succeeded");
@@ -55,7 +55,7 @@ std::optional<Entry> Result::next() {
     }
     Entry entry;
     entry.key = std::string_view(key, key_size);
-    // librados has null for an empty value.
+    // librados returns null for an empty value.
     if (has_values_) {
         entry.value = value != nullptr ? std::string_view(value, value_size) : std::string_view("");
     }

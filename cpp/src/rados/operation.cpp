@@ -159,7 +159,7 @@ void WriteOperation::operate(const IoCtx& ioctx, const std::string& object,
     auto held = state();
     auto call = ioctx.connected();
     std::lock_guard<std::mutex> lock(held->mutex);
-    held->empty = true;  // librados takes the parts along
+    held->empty = true;  // librados removes the parts
     std::time_t time = modified.value_or(0);
     check<RadosError>(call->rados_write_op_operate(held->raw, call.get(), object.c_str(),
                                                    modified ? &time : nullptr, flags),
@@ -181,7 +181,7 @@ void ReadOperation::operate(const IoCtx& ioctx, const std::string& object, int f
     auto held = state();
     auto call = ioctx.connected();
     std::lock_guard<std::mutex> lock(held->mutex);
-    // librados takes the parts along: a second run has none of them.
+    // librados removes the parts from the operation: a second run has none.
     auto results = std::move(held->results);
     held->results.clear();
     held->empty = true;

@@ -9,7 +9,7 @@ namespace {
 std::string flat(const Pairs& pairs, const char* what) {
     std::string text;
     for (const auto& [name, value] : pairs) {
-        // librados would take it for the end.
+        // librados would take an empty text for the end.
         if (name.empty()) {
             throw RadosArgumentError(std::string("a name in ") + what + " must not be empty");
         }

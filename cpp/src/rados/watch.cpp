@@ -16,7 +16,7 @@ std::shared_ptr<Watch> Watch::open(const IoCtx& ioctx, const std::string& object
     call->rados_unwatch2.require();
     call->rados_watch_flush.require();
     call->rados_notify_ack.require();
-    // Held, so that what is heard of it meanwhile waits for its number.
+    // Held, so that notifies that come during the call wait for the watch's number.
     std::lock_guard<std::mutex> lock(watch->mutex_);
     rbdxx::check<RadosError>(call->rados_watch3(call.get(), object.c_str(), &watch->cookie_,
                                                 notified, failed, timeout, watch.get()),
@@ -33,7 +33,7 @@ Watch::~Watch() {
 
 void Watch::notified(void* argument, uint64_t notify_id, uint64_t /*handle*/, uint64_t notifier_id,
                      void* data, std::size_t size) noexcept {
-    // Null where it is being destroyed. Never the last share: end() waits for this.
+    // Null if the watch is being destroyed. Never the last share, because end() waits for this.
     const auto watch = static_cast<Watch*>(argument)->weak_from_this().lock();
     if (watch == nullptr) {
         return;
@@ -43,7 +43,7 @@ void Watch::notified(void* argument, uint64_t notify_id, uint64_t /*handle*/, ui
             watch, {notify_id, notifier_id,
                     size > 0 ? std::string(static_cast<const char*>(data), size) : std::string()});
     } catch (const std::exception&) {
-        // No memory: nobody will hear of it, and the notifier need not wait.
+        // No memory: no hook is called, and the sender need not wait.
         watch->acknowledge(notify_id, {});
     }
 }
@@ -87,7 +87,7 @@ void Watch::acknowledge(uint64_t notify_id, const std::string& reply) noexcept {
             call->rados_notify_ack(call.get(), object_.c_str(), notify_id, cookie, reply.data(),
                                    static_cast<int>(reply.size()));
         }
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a child's, which never watched
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a child has no watch
     }
 }
 
@@ -107,9 +107,9 @@ int Watch::end() noexcept {
     try {
         auto call = ioctx_.use();
         result = call->rados_unwatch2(call.get(), cookie);
-        // What librados calls meanwhile is done when this returns.
+        // The hooks that librados calls meanwhile have returned when this returns.
         call->rados_watch_flush(call->rados_ioctx_get_cluster(call.get()));
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): its context is closed with it alone
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): only this closes its context
     }
     return result;
 }
@@ -121,7 +121,7 @@ void Watch::close() {
                           ClosedError::Subject::ioctx);
     }
     const int result = end();
-    // With the object, its watches went.
+    // The watches of a removed object have ended.
     if (result != -ENOENT) {
         rbdxx::check<RadosError>(result, [&] {
             return "error ending the watch of " + ioctx_.use().state().object(object_);
@@ -137,7 +137,7 @@ Reply::~Reply() {
 
 namespace {
 
-// The numbers of an encoded answer, one after the other, least byte first.
+// Reads the numbers of an encoded answer, one after the other; they are little-endian.
 class Decoder {
 public:
     Decoder(const char* data, std::size_t size) : at_(data), left_(size) {}
@@ -197,7 +197,7 @@ int Reply::submit(const Use<IoCtxState>& call, const std::string& object, const 
     if (size > INT_MAX) {
         return -E2BIG;
     }
-    // librados cuts it to seconds, of which 0 are its own default.
+    // librados truncates it to seconds, and 0 would mean its own default.
     constexpr uint64_t second = 1000;
     const uint64_t whole = milliseconds / second * second;
     return call->rados_aio_notify(call.get(), object.c_str(), completion, data,

@@ -7,16 +7,16 @@
             await asyncio.gather(*(image.write(block, at) for at, block in blocks.items()))
             await image.create_snap("now")
 
-Each method of `rbd.Image`, `rbd.RBD` and `rbd.Group`, and each function of `rbd.transfer`, is here
-under its name, with its parameters and its errors, to be awaited. Reads, writes, flushes,
-opening and closing take no thread: librbd completes each call in a thread of its own and puts it
-into a queue, and the event loop takes all that have completed, when the queue's descriptor becomes
-readable. The rest has no asynchronous form in librbd, and runs in a few threads that do not keep
-the interpreter from ending. What is a listing there is a list here.
+Each method of `rbd.Image`, `rbd.RBD` and `rbd.Group`, and each function of `rbd.transfer`, has an
+awaitable form here, with the same name, parameters and exceptions. Reads, writes, flushes, opening
+and closing do not occupy a thread: librbd completes each call in a thread of its own and puts it
+into a queue, and the event loop takes all completed calls once the queue's descriptor is readable.
+The other calls have no asynchronous form in librbd. They run in a few threads, which do not keep
+the interpreter from ending. A call that returns an iterator there returns a list here.
 
 There is one queue for each loop, for any number of images. An `AsyncImage` can be used from any
-loop, and from several loops in several threads at a time. The loop must have `add_reader`: the
-standard one does, and uvloop.
+loop, and from several loops in several threads at a time. The loop must have `add_reader`, as
+asyncio's own loop and uvloop do.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class AsyncRados(Closing, RadosMethods):
 
     Parameters
     ----------
-    rados : rbd.rados.Rados
+    rados
         A connection, which is shut down with this one.
     """
 
@@ -44,14 +44,47 @@ class AsyncRados(Closing, RadosMethods):
         return f"<rbd.aio.AsyncRados of {self._sync!r}>"
 
     def open_ioctx(self, ioctx_name: Text) -> Opening[AsyncIoctx]:
-        """Open a pool; to be awaited, or entered by `async with`. Raises ObjectNotFound.
+        """Open an I/O context of a pool. Await the result, or use it in `async with`.
+
+        Parameters
+        ----------
+        ioctx_name
+            The name of the pool.
+
+        Returns
+        -------
+        An awaitable of `AsyncIoctx`, and an asynchronous context manager, which closes it.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such pool.
+
+        Examples
+        --------
+        >>> async with cluster.open_ioctx("rbd") as ioctx:
+        ...     await ioctx.stat("greeting")
 
         Implements: rados_ioctx_create
         """
         return _opening(lambda: self.rados.open_ioctx(ioctx_name))
 
     def open_ioctx2(self, pool_id: SupportsIndex) -> Opening[AsyncIoctx]:
-        """Open a pool by its number; as open_ioctx.
+        """Open an I/O context of a pool by the pool's id.
+
+        Parameters
+        ----------
+        pool_id
+            The id of the pool.
+
+        Returns
+        -------
+        An awaitable of `AsyncIoctx`, and an asynchronous context manager, which closes it.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such pool.
 
         Implements: rados_ioctx_create2
         """
@@ -75,10 +108,41 @@ def connect(
     conf: Optional[Mapping[str, str]] = None,
     timeout: Optional[float] = None,
 ) -> Opening[AsyncRados]:
-    """Connect to a cluster; to be awaited, or entered by `async with`, which shuts it down.
+    """Connect to a cluster. Await the result, or use it in `async with`.
 
-    Parameters and errors are those of `rbd.connect`. Cancelled, it shuts down what connects all the
-    same.
+    Parameters
+    ----------
+    conffile
+        The path of the configuration file; None searches for one as librados does, `CEPH_CONF`
+        included.
+    name
+        The full name of the client; None means 'client.admin'.
+    conf
+        Options that override those of the file.
+    timeout
+        The number of seconds to wait for the cluster; None leaves that to the configuration.
+
+    Returns
+    -------
+    An awaitable of `AsyncRados`, and an asynchronous context manager, which shuts it down.
+
+    Raises
+    ------
+    rados.ObjectNotFound
+        There is no such configuration file, or it names no monitor.
+    rados.PermissionDeniedError
+        The cluster does not accept the client's key.
+    rados.TimedOut
+        No monitor has answered in time.
+
+    Notes
+    -----
+    If the task is cancelled, the connection is shut down once librados has made it.
+
+    Examples
+    --------
+    >>> async with rbd.aio.connect() as cluster:
+    ...     print(await cluster.list_pools())
     """
 
     async def start() -> AsyncRados:

@@ -21,10 +21,10 @@ class Group(GroupMethods):
 
     Parameters
     ----------
-    ioctx : AsyncIoctx or any ioctx
-        The pool of the group.
-    name : str or bytes
-        The group's name. Nothing is asked of the cluster yet.
+    ioctx
+        The pool of the group: an `AsyncIoctx`, or any other I/O context.
+    name
+        The name of the group. The constructor does not ask the cluster for it.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""What is done to the images of a pool without opening them, awaitable."""
+"""The calls on the images of a pool, awaitable."""
 
 from __future__ import annotations
 

@@ -17,28 +17,30 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncIoctx"]
 
-#: How many entries of an omap one call reads; the OSDs give no more by default.
+#: How many entries of an omap one call reads. The OSDs return no more by default.
 _OMAP_PAGE = 1024
 
 
 class AsyncIoctx(Closing, Twin):
     """An I/O context whose calls on objects are awaited.
 
-    Calls may overlap as the program likes: each is one coroutine; one that fails harms no other. A
-    buffer that is read into or written is held until librados is done with it, even if the task
-    that awaited it is cancelled; it must not be changed before that. Offsets and sizes are bytes.
-    Errors are those of the methods of `rbd.rados.Ioctx`. Any number of these and of images share
-    the one queue of a loop.
+    Calls may overlap. One that fails does not affect another. The buffer of a call is held until
+    the call has completed, even if its task is cancelled; it must not change before that. Offsets
+    and sizes are bytes. The exceptions are those of the methods of `rbd.rados.Ioctx`. All contexts
+    and images share one queue for each loop.
 
     Parameters
     ----------
-    ioctx : rbd.rados.Ioctx
-        An open context, which is closed with this one; calls in flight then complete.
+    ioctx
+        An open context. It is closed with this one, once the calls in flight have completed.
 
     Examples
     --------
-    >>> objects = rbd.aio.AsyncIoctx(ioctx)
-    >>> await asyncio.gather(*(objects.write_full(f"part.{i}", part) for i, part in parts))
+    >>> parts = [b"one", b"two"]
+    >>> await asyncio.gather(
+    ...     *(ioctx.write_full(f"part.{i}", part) for i, part in enumerate(parts))
+    ... )
+    [3, 3]
     """
 
     __slots__ = ("_calls",)
@@ -49,7 +51,7 @@ class AsyncIoctx(Closing, Twin):
 
     @property
     def ioctx(self) -> Ioctx:
-        """The context itself, for what needs no awaiting; its calls block the loop."""
+        """The context itself, for calls that return at once. Its other calls block the loop."""
         ioctx: Ioctx = self._sync
         return ioctx
 
@@ -57,14 +59,37 @@ class AsyncIoctx(Closing, Twin):
         return f"<rbd.aio.AsyncIoctx of {self._sync!r}>"
 
     async def close(self) -> None:
-        """Close the context; images that were opened with it stay open. Closing twice is no error.
+        """Close the context. Images that were opened with it stay open. Closing twice does nothing.
 
         Implements: rados_ioctx_destroy
         """
         await call(self.ioctx.close, (), {}, {})
 
     async def read(self, key: Text, length: int = 8192, offset: int = 0) -> bytes:
-        """Read up to `length` bytes of an object from `offset`; fewer only at its end.
+        """Read from an object.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        length
+            The number of bytes to read at most.
+        offset
+            Where to begin, in bytes.
+
+        Returns
+        -------
+        The data, shorter than `length` only at the end of the object.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+
+        Examples
+        --------
+        >>> await ioctx.read("greeting")
+        b'hello'
 
         Implements: rados_aio_read
         """
@@ -72,7 +97,25 @@ class AsyncIoctx(Closing, Twin):
         return data
 
     async def readinto(self, key: Text, buffer: AnyBuffer, offset: int = 0) -> int:
-        """Read into a writable buffer, as many bytes as it has. Returns how many came.
+        """Read from an object into a writable buffer.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        buffer
+            The buffer. Its size is the number of bytes to read at most.
+        offset
+            Where to begin, in bytes.
+
+        Returns
+        -------
+        The number of bytes read, fewer than the buffer has only at the end of the object.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
 
         Implements: rados_aio_read
         """
@@ -80,7 +123,20 @@ class AsyncIoctx(Closing, Twin):
         return count
 
     async def write(self, key: Text, data: AnyBuffer, offset: int = 0) -> int:
-        """Write a buffer to an object, at `offset`. Returns the number of bytes.
+        """Write to an object, and create the object if it does not exist.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        data
+            The data: any C-contiguous buffer.
+        offset
+            Where to write, in bytes.
+
+        Returns
+        -------
+        The number of bytes written.
 
         Implements: rados_aio_write
         """
@@ -88,7 +144,23 @@ class AsyncIoctx(Closing, Twin):
         return count
 
     async def write_full(self, key: Text, data: AnyBuffer) -> int:
-        """Replace an object's whole content by a buffer. Returns the number of bytes.
+        """Replace the whole data of an object, and create the object if it does not exist.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        data
+            The data: any C-contiguous buffer.
+
+        Returns
+        -------
+        The number of bytes written.
+
+        Examples
+        --------
+        >>> await ioctx.write_full("greeting", b"hello, world")
+        12
 
         Implements: rados_aio_write_full
         """
@@ -96,7 +168,18 @@ class AsyncIoctx(Closing, Twin):
         return count
 
     async def append(self, key: Text, data: AnyBuffer) -> int:
-        """Write a buffer after an object's end. Returns the number of bytes.
+        """Write at the end of an object, and create the object if it does not exist.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        data
+            The data: any C-contiguous buffer.
+
+        Returns
+        -------
+        The number of bytes written.
 
         Implements: rados_aio_append
         """
@@ -104,14 +187,38 @@ class AsyncIoctx(Closing, Twin):
         return count
 
     async def remove(self, key: Text) -> None:
-        """Remove an object. Raises ObjectNotFound.
+        """Remove an object.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
 
         Implements: rados_aio_remove
         """
         await self._calls.remove(key)
 
     async def stat(self, key: Text) -> Tuple[int, struct_time]:
-        """Return an object's size in bytes and when it was modified, as time.localtime() does.
+        """Return the size and the time of an object.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+
+        Returns
+        -------
+        A tuple: the size in bytes, and the time of the last change as `time.localtime` returns it.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
 
         Implements: rados_aio_stat
         """
@@ -121,16 +228,48 @@ class AsyncIoctx(Closing, Twin):
     async def operate_write_op(
         self, write_op: WriteOp, oid: Text, mtime: int = 0, flags: int = 0
     ) -> None:
-        """Have all parts of an operation take effect on an object, or none.
+        """Perform an operation on an object: all of its parts, or none.
 
-        Parameters are those of `rbd.rados.Ioctx.operate_write_op`.
+        Parameters
+        ----------
+        write_op
+            The operation.
+        oid
+            The name of the object.
+        mtime
+            The time that the object gets, in seconds since 1970; 0 means now.
+        flags
+            `LIBRADOS_OPERATION_*`.
+
+        Raises
+        ------
+        ExtendMismatch
+            A `cmpext` of the operation found other data, first at the exception's `offset`.
+        ObjectNotFound
+            There is no such object, and a part of the operation needs it.
 
         Implements: rados_aio_write_op_operate
         """
         await self._calls.operate_write(write_op, oid, mtime, flags)
 
     async def operate_read_op(self, read_op: ReadOp, oid: Text, flag: int = 0) -> None:
-        """Read what an operation asks for. Its iterators can be read afterwards.
+        """Perform an operation that reads from an object.
+
+        Parameters
+        ----------
+        read_op
+            The operation. Its iterators can be read afterwards.
+        oid
+            The name of the object.
+        flag
+            `LIBRADOS_OPERATION_*`.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+        ExtendMismatch
+            A `cmpext` of the operation found other data, first at the exception's `offset`.
 
         Implements: rados_aio_read_op_operate
         """
@@ -143,18 +282,33 @@ class AsyncIoctx(Closing, Twin):
         filter_prefix: Text = "",
         max_return: Optional[int] = None,
     ) -> Dict[str, bytes]:
-        """Return entries of an object's omap, in the order of their keys.
+        """Return entries of an object's omap.
 
         Parameters
         ----------
-        key : str
-            The object's name.
-        start_after : str
-            Only entries whose keys come after this one.
-        filter_prefix : str
-            Only entries whose keys begin so.
-        max_return : int, optional
-            How many at most; None for all, which one call after the other then reads.
+        key
+            The name of the object.
+        start_after
+            Return only entries whose keys come after this one.
+        filter_prefix
+            Return only entries whose keys begin so.
+        max_return
+            The most entries; None means all, which takes several calls if there are many.
+
+        Returns
+        -------
+        A dict of keys and values, in the order of the keys.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+
+        Examples
+        --------
+        >>> await ioctx.set_omap("greeting", {"colour": b"red"})
+        >>> await ioctx.get_omap("greeting")
+        {'colour': b'red'}
 
         Implements: rados_aio_read_op_operate, rados_read_op_omap_get_vals2
         """
@@ -176,7 +330,14 @@ class AsyncIoctx(Closing, Twin):
         return found
 
     async def set_omap(self, key: Text, entries: Mapping[Text, Union[str, AnyBuffer]]) -> None:
-        """Set entries of an object's omap, which makes the object if it is not there.
+        """Set entries of an object's omap, and create the object if it does not exist.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        entries
+            Keys and values; a value is a str or a buffer.
 
         Implements: rados_aio_write_op_operate, rados_write_op_omap_set2
         """
@@ -186,6 +347,13 @@ class AsyncIoctx(Closing, Twin):
 
     async def remove_omap_keys(self, key: Text, keys: Iterable[Text]) -> None:
         """Remove entries of an object's omap.
+
+        Parameters
+        ----------
+        key
+            The name of the object.
+        keys
+            The keys. Those that do not exist are ignored.
 
         Implements: rados_aio_write_op_operate, rados_write_op_omap_rm_keys2
         """

@@ -1,4 +1,4 @@
-"""Watches of an image whose callbacks run in a loop, and its changes as an iterator."""
+"""Watches of an image whose callbacks run in a loop, and the image's changes as an iterator."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["AsyncWatch", "Updates"]
 def in_loop(
     callback: Optional[Callable[[], object]], *, wait: bool
 ) -> Optional[Callable[[], object]]:
-    """Return what runs a callback in the running loop when another thread calls it.
+    """Return a function for other threads that runs a callback in the running loop.
 
-    wait: the other thread waits for it, and gets what it raises.
+    wait: the other thread waits for the callback and gets the exception that it raises.
     """
     if callback is None or not callable(callback):
         return callback  # the watch itself says what is wrong with it
@@ -53,7 +53,7 @@ def in_loop(
 class AsyncWatch(Closing, Twin):
     """A watch of an image, as `AsyncImage.on_update` and `AsyncImage.on_quiesce` return it.
 
-    It lasts until close(), or until the image is closed. An asynchronous context manager.
+    It lasts until `close`, or until the image is closed. It is an asynchronous context manager.
     """
 
     __slots__ = ()
@@ -65,7 +65,7 @@ class AsyncWatch(Closing, Twin):
         return closed
 
     async def close(self) -> None:
-        """End the watch: once this returns, no call of its callbacks begins.
+        """End the watch: after this returns, none of its callbacks begins.
 
         Implements: rbd_update_unwatch, rbd_quiesce_unwatch
         """
@@ -76,7 +76,13 @@ _close = method(_core.Watch.close, AsyncWatch)
 
 
 class Updates:
-    """The changes of an image: an asynchronous iterator, and a context manager that ends it."""
+    """The changes of an image: an asynchronous iterator, and a context manager that ends it.
+
+    Parameters
+    ----------
+    image
+        The image. `AsyncImage.updates` makes one of these.
+    """
 
     def __init__(self, on_update: Callable[[Callable[[], None]], Awaitable[AsyncWatch]]) -> None:
         self._on_update = on_update
@@ -123,7 +129,7 @@ class Updates:
         return heard
 
     async def close(self) -> None:
-        """End the iteration. Closing twice is no error."""
+        """End the iteration. Closing twice does nothing."""
         self._end()
         if self._watch is not None:
             await self._watch.close()

@@ -1,9 +1,10 @@
 """RADOS connections, I/O contexts and objects: a drop-in superset of the stock `rados` module.
 
-`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection, which
-ends when the last of them is closed, in whatever order. Every error here is an `rbd.Error` too.
+`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection: the
+connection ends when the last of them is closed, in any order. Every exception here is also an
+`rbd.Error`.
 
-What the extension binds comes from `_bound`; each other file of the package is a topic.
+`_bound` has the classes of the extension; each other file of the package is a topic.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .operation import OpCtx, ReadOpCtx, WriteOpCtx
 from .snapshot import Snap
 from .version import Version
 
-#: The number of no pool owner and of the administrator, which RADOS no longer has.
+#: The numbers of a pool owner who is nobody, and of the administrator. RADOS ignores them now.
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 #: The levels of a monitor's log, the lowest first.

@@ -37,7 +37,7 @@ __all__ = [
     "TimedOut",
 ]
 
-#: The largest number of an error; what is above it tells where a comparison failed.
+#: The largest errno. A comparison reports 4095 plus the offset of the first difference.
 MAX_ERRNO = 4095
 
 
@@ -58,55 +58,55 @@ class OSError(Error):
 
 
 class PermissionError(OSError, builtins.PermissionError, code=_errno.EPERM):
-    """EPERM."""
+    """The client's capabilities do not allow the call (EPERM)."""
 
     _text = "RADOS permission error (%s)"
 
 
 class PermissionDeniedError(OSError, builtins.PermissionError, code=_errno.EACCES):
-    """EACCES: the key or the capabilities were not accepted."""
+    """The cluster does not accept the key or the capabilities (EACCES)."""
 
     _text = "RADOS permission denied (%s)"
 
 
 class ObjectNotFound(OSError, FileNotFoundError, code=_errno.ENOENT):
-    """There is no such pool, option or file (ENOENT)."""
+    """There is no such object, pool, option or file (ENOENT)."""
 
     _text = "RADOS object not found (%s)"
 
 
 class ObjectExists(OSError, FileExistsError, code=_errno.EEXIST):
-    """EEXIST."""
+    """There is such an object, pool, lock or snapshot (EEXIST)."""
 
     _text = "RADOS object exists (%s)"
 
 
 class ObjectBusy(OSError, code=_errno.EBUSY):
-    """EBUSY."""
+    """Another client holds the lock, or the object is in use (EBUSY)."""
 
     _text = "RADOS object busy (%s)"
 
 
 class IOError(OSError, builtins.OSError, code=_errno.EIO):
-    """EIO."""
+    """The cluster could not read or write (EIO)."""
 
     _text = "RADOS I/O error (%s)"
 
 
 class NoSpace(OSError, code=_errno.ENOSPC):
-    """ENOSPC."""
+    """No space is left (ENOSPC)."""
 
     _text = "RADOS no space (%s)"
 
 
 class NoData(OSError, code=_errno.ENODATA):
-    """ENODATA."""
+    """The object does not have the attribute (ENODATA)."""
 
     _text = "RADOS no data (%s)"
 
 
 class InterruptedOrTimeoutError(OSError, InterruptedError, code=_errno.EINTR):
-    """EINTR."""
+    """The call was interrupted (EINTR)."""
 
     _text = "RADOS interrupted or timeout (%s)"
 
@@ -118,7 +118,7 @@ class TimedOut(OSError, TimeoutError, code=_errno.ETIMEDOUT):
 
 
 class NotConnected(OSError, ConnectionError, code=_errno.ENOTCONN):
-    """ENOTCONN."""
+    """There is no connection, or a watch has failed (ENOTCONN)."""
 
     _text = "RADOS not connected (%s)"
 
@@ -130,25 +130,25 @@ class ConnectionShutdown(OSError, ConnectionError, code=_errno.ESHUTDOWN):
 
 
 class InProgress(Error, code=_errno.EINPROGRESS):
-    """EINPROGRESS."""
+    """Such a call is in progress already (EINPROGRESS)."""
 
     _text = "RADOS in progress error (%s)"
 
 
 class IsConnected(Error, code=_errno.EISCONN):
-    """EISCONN."""
+    """The client is connected already (EISCONN)."""
 
     _text = "RADOS is connected error (%s)"
 
 
 class InvalidArgumentError(Error, code=_errno.EINVAL):
-    """EINVAL."""
+    """An argument is not valid here (EINVAL)."""
 
     _text = "RADOS invalid argument (%s)"
 
 
 class ExtendMismatch(Error):
-    """A comparison found other data, first at `offset` (bytes, from where it began)."""
+    """A comparison found other data, first at `offset`, in bytes from its beginning."""
 
     _text = "object content does not match (%s)"
 
@@ -158,7 +158,7 @@ class ExtendMismatch(Error):
 
 
 class LogicError(Error):
-    """librados answered what it must not."""
+    """librados returned a result that cannot be right, or an argument is not a known word."""
 
     _text = "RADOS logic error (%s)"
 
@@ -182,7 +182,7 @@ class IoctxStateError(Error, exceptions.InvalidArgument):
 
 
 class _KeyNotFound(ObjectNotFound, KeyError):
-    """There is no such key of an application's metadata: the stock module raises KeyError."""
+    """There is no such key in an application's metadata. The stock module raises KeyError."""
 
 
 class _ConnectionGone(RadosStateError, IoctxStateError):
@@ -198,7 +198,7 @@ class _Forked(ConnectionShutdown, exceptions.ConnectionShutdown):
 
 
 def _error(message: str, errno: int) -> Error:
-    """What the extension makes for a return code of librados."""
+    """Return the exception for a return code of librados. The extension calls it."""
     if errno >= MAX_ERRNO:
         return ExtendMismatch(message, errno=errno, offset=errno - MAX_ERRNO)
     error: Error = _errno_to_exception.get(errno, OSError)(message, errno=errno)

@@ -8,16 +8,16 @@ from ._bound import Rados
 
 
 class MonitorLog:
-    """Listens to the cluster's log from its making on; Rados.monitor_log does the same.
+    """Call a function for each entry of the cluster's log, as `Rados.monitor_log` does.
 
-    It need not be kept: the cluster's connection keeps the listener.
+    The object need not be kept, because the connection keeps the callback.
 
     Parameters
     ----------
-    cluster : Rados
+    cluster
         A connected client.
     level, callback, arg
-        As of Rados.monitor_log.
+        As in `Rados.monitor_log`.
     """
 
     def __init__(

@@ -18,7 +18,17 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def set_object_locator(func: _Function) -> _Function:
-    """Decorate a method of an Object: its I/O context has the object's locator key meanwhile."""
+    """Decorate a method of an Object, so that its I/O context has the object's locator key.
+
+    Parameters
+    ----------
+    func
+        The method. The context gets its own key back when it returns.
+
+    Returns
+    -------
+    The decorated method.
+    """
 
     @functools.wraps(func)
     def with_locator(self: Object, *args: Any, **kwargs: Any) -> Any:
@@ -35,7 +45,17 @@ def set_object_locator(func: _Function) -> _Function:
 
 
 def set_object_namespace(func: _Function) -> _Function:
-    """Decorate a method of an Object: its I/O context has the object's namespace meanwhile."""
+    """Decorate a method of an Object, so that its I/O context has the object's namespace.
+
+    Parameters
+    ----------
+    func
+        The method. The context gets its own namespace back when it returns.
+
+    Returns
+    -------
+    The decorated method.
+    """
 
     @functools.wraps(func)
     def with_namespace(self: Object, *args: Any, **kwargs: Any) -> Any:
@@ -59,19 +79,37 @@ def _require_text(name: str, value: object) -> None:
 
 
 class Object:
-    """An object of a pool: its name, where it is, and a position at which it is read and written.
+    """An object of a pool, with a position at which it is read and written.
 
-    It is found by its own namespace and locator key, whatever those of its I/O context are.
+    It has its own namespace and locator key, which need not be those of its I/O context.
+
+    Parameters
+    ----------
+    ioctx
+        A context of the pool.
+    key
+        The name of the object.
+    locator_key
+        The key that places the object; None means its name.
+    nspace
+        The namespace of the object; None means the default one.
+
+    Examples
+    --------
+    >>> found = rbd.rados.Object(ioctx, "greeting")
+    >>> found.seek(1)
+    >>> found.read()
+    b'ello'
     """
 
     ioctx: Ioctx
     key: Text
     locator_key: Optional[Text]
     nspace: Optional[Text]
-    # Listings make objects without the constructor: what it does not set is set here.
+    # Listings make objects without the constructor. The other attributes begin with these values.
     offset: int = 0
     state: str = "exists"
-    # A context with this object's place, where that differs from the given one's.
+    # A context with this object's namespace and key, if the given one has others.
     _place: Optional[Ioctx] = None
 
     def __init__(
@@ -100,7 +138,13 @@ class Object:
         )
 
     def require_object_exists(self) -> None:
-        """Raise ObjectStateError if this object was removed."""
+        """Raise an exception if this object was removed.
+
+        Raises
+        ------
+        ObjectStateError
+            The object was removed by `remove`.
+        """
         if self.state != "exists":
             raise ObjectStateError("The object is removed")
 
@@ -109,7 +153,7 @@ class Object:
         locator = self.locator_key or ""
         if (self.ioctx.nspace, self.ioctx.locator_key) == (self.nspace, locator):
             return self.ioctx
-        # Not the caller's own with another namespace: other threads work with that meanwhile.
+        # The caller's context keeps its namespace, because other threads may be using it.
         place = self._place
         if place is None:
             place = self.ioctx.dup()
@@ -119,19 +163,62 @@ class Object:
         return place
 
     def read(self, length: int = 1024 * 1024) -> bytes:
-        """Read up to `length` bytes from the position, which moves on by as many."""
+        """Read from the position, and move the position by the number of bytes read.
+
+        Parameters
+        ----------
+        length
+            The number of bytes to read at most.
+
+        Returns
+        -------
+        The data, shorter than `length` only at the end of the object.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+        ObjectStateError
+            The object was removed by `remove`.
+        """
         data = self._context().read(self.key, length, self.offset)
         self.offset += len(data)
         return data
 
     def write(self, string_to_write: AnyBuffer) -> int:
-        """Write the bytes of a buffer at the position, which moves on by as many. Returns 0."""
+        """Write at the position, and move the position by the number of bytes written.
+
+        Parameters
+        ----------
+        string_to_write
+            The data: any C-contiguous buffer.
+
+        Returns
+        -------
+        0.
+
+        Raises
+        ------
+        ObjectStateError
+            The object was removed by `remove`.
+        """
         result = self._context().write(self.key, string_to_write, self.offset)
         self.offset += memoryview(cast(Any, string_to_write)).nbytes
         return result
 
     def seek(self, position: int) -> None:
-        """Set the position, in bytes from the object's beginning."""
+        """Set the position.
+
+        Parameters
+        ----------
+        position
+            The position, in bytes from the object's beginning.
+
+        Raises
+        ------
+        ObjectStateError
+            The object was removed by `remove`.
+        """
         self.require_object_exists()
         number = operator.index(position)
         if not 0 <= number < 2**64:
@@ -139,26 +226,91 @@ class Object:
         self.offset = number
 
     def remove(self) -> None:
-        """Remove the object. Raises ObjectNotFound; later calls raise ObjectStateError."""
+        """Remove the object. Later calls raise `ObjectStateError`.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+        """
         self._context().remove_object(self.key)
         self.state = "removed"
 
     def stat(self) -> Tuple[int, time.struct_time]:
-        """Return the size in bytes and when the object was modified, as time.localtime() does."""
+        """Return the size and the time of the object.
+
+        Returns
+        -------
+        A tuple: the size in bytes, and the time of the last change as `time.localtime` returns it.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+        """
         return self._context().stat(self.key)
 
     def get_xattr(self, xattr_name: Text) -> bytes:
-        """Return an attribute. Raises NoData."""
+        """Return an attribute.
+
+        Parameters
+        ----------
+        xattr_name
+            The name of the attribute.
+
+        Returns
+        -------
+        The value.
+
+        Raises
+        ------
+        NoData
+            The object does not have the attribute.
+        ObjectNotFound
+            There is no such object.
+        """
         return self._context().get_xattr(self.key, xattr_name)
 
     def get_xattrs(self) -> XattrIterator:
-        """Return an iterator over the attributes."""
+        """List the attributes.
+
+        Returns
+        -------
+        An iterator of pairs: the name, and the value in bytes.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such object.
+        """
         return self._context().get_xattrs(self.key)
 
     def set_xattr(self, xattr_name: Text, xattr_value: AnyBuffer) -> bool:
-        """Set an attribute to the bytes of a buffer. Returns True."""
+        """Set an attribute.
+
+        Parameters
+        ----------
+        xattr_name
+            The name of the attribute.
+        xattr_value
+            The value: any buffer.
+
+        Returns
+        -------
+        True.
+        """
         return self._context().set_xattr(self.key, xattr_name, xattr_value)
 
     def rm_xattr(self, xattr_name: Text) -> bool:
-        """Remove an attribute. Returns True."""
+        """Remove an attribute, if the object has it.
+
+        Parameters
+        ----------
+        xattr_name
+            The name of the attribute.
+
+        Returns
+        -------
+        True.
+        """
         return self._context().rm_xattr(self.key, xattr_name)

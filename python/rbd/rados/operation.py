@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class OpCtx:
-    """Creates an operation at the beginning of a `with` block, and releases it at its end."""
+    """Create an operation at the beginning of a `with` block, and free it at its end."""
 
     create: Any
     _release_if_created: Any
@@ -24,14 +24,34 @@ class OpCtx:
 
 
 class WriteOpCtx(WriteOp, OpCtx):
-    """A WriteOp for a `with` block. Older programs give it the I/O context, which it ignores."""
+    """A `WriteOp` for a `with` block, which creates and frees it.
+
+    Parameters
+    ----------
+    ioctx
+        Ignored. Older programs pass the I/O context.
+
+    Examples
+    --------
+    >>> with rbd.rados.WriteOpCtx() as update:
+    ...     update.append(b", world")
+    ...     ioctx.operate_write_op(update, "greeting")
+    >>> ioctx.read("greeting")
+    b'hello, world'
+    """
 
     def __init__(self, ioctx: Any = None) -> None:
         super().__init__()
 
 
 class ReadOpCtx(ReadOp, OpCtx):
-    """A ReadOp for a `with` block. Older programs give it the I/O context, which it ignores."""
+    """A `ReadOp` for a `with` block, which creates and frees it.
+
+    Parameters
+    ----------
+    ioctx
+        Ignored. Older programs pass the I/O context.
+    """
 
     def __init__(self, ioctx: Any = None) -> None:
         super().__init__()

@@ -10,7 +10,17 @@ if TYPE_CHECKING:
 
 
 class Snap:
-    """A snapshot of a pool: its name, its id, and the I/O context that found it."""
+    """A snapshot of a pool.
+
+    Parameters
+    ----------
+    ioctx
+        The context that found it.
+    name
+        The name of the snapshot.
+    snap_id
+        The id of the snapshot.
+    """
 
     ioctx: Ioctx
     name: str
@@ -25,5 +35,11 @@ class Snap:
         return f"rados.Snap(ioctx={self.ioctx},name={self.name},snap_id={self.snap_id})"
 
     def get_timestamp(self) -> datetime:
-        """Return when the snapshot was made, in local time. Raises ObjectNotFound."""
+        """Return when the snapshot was taken, in local time.
+
+        Raises
+        ------
+        ObjectNotFound
+            There is no such snapshot.
+        """
         return datetime.fromtimestamp(self.ioctx._snap_time(self.snap_id))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Version(NamedTuple):
-    """A version of librados; `str()` is "major.minor.extra"."""
+    """A version of librados. `str()` returns "major.minor.extra"."""
 
     major: int
     minor: int

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 class Cluster:
-    """A cluster that is there already, by its configuration file and the pools to use."""
+    """A cluster that runs already.
+
+    Parameters
+    ----------
+    conffile
+        The path of its configuration file.
+    pools
+        The names of the pools to use.
+    """
 
     _pools: list[str]
 
@@ -42,20 +50,65 @@ class Cluster:
         return environment
 
     def connect(self, **arguments: Any) -> Rados:
-        """Return a new connection: rbd.connect() with this cluster's configuration file."""
+        """Connect to the cluster.
+
+        Parameters
+        ----------
+        **arguments
+            Those of `rbd.connect`, except `conffile`.
+
+        Returns
+        -------
+        A new connection.
+        """
         import rbd
 
         return rbd.connect(conffile=self._conffile, **arguments)
 
     def command(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run the ``ceph`` tool and return what it prints.
+        """Run the ``ceph`` tool.
 
-        Raises CommandError if it fails, ClusterTimeout if it takes more than `timeout` seconds.
+        Parameters
+        ----------
+        *arguments
+            The arguments of the tool.
+        timeout
+            The number of seconds that it may take.
+
+        Returns
+        -------
+        What the tool prints.
+
+        Raises
+        ------
+        CommandError
+            The tool has failed.
+        ClusterTimeout
+            The tool takes longer.
         """
         return programs.run("ceph", arguments, self._conffile, timeout)
 
     def rbd(self, *arguments: str, timeout: float = 60.0) -> str:
-        """Run the ``rbd`` tool and return what it prints; errors as those of command()."""
+        """Run the ``rbd`` tool.
+
+        Parameters
+        ----------
+        *arguments
+            The arguments of the tool.
+        timeout
+            The number of seconds that it may take.
+
+        Returns
+        -------
+        What the tool prints.
+
+        Raises
+        ------
+        CommandError
+            The tool has failed.
+        ClusterTimeout
+            The tool takes longer.
+        """
         return programs.run("rbd", arguments, self._conffile, timeout)
 
     def __repr__(self) -> str:

@@ -6,11 +6,11 @@ __all__ = ["ClusterError", "ClusterTimeout", "CommandError", "DaemonDied", "Miss
 
 
 class ClusterError(RuntimeError):
-    """A local cluster could not do what it was asked; the base of the others."""
+    """A local cluster could not do what it was asked to do. The base of the other exceptions."""
 
 
 class MissingDaemon(ClusterError):
-    """An executable of Ceph is not on PATH; the message says what to install.
+    """An executable of Ceph is not on PATH. The message says which package has it.
 
     `executable` is its name, such as ``ceph-osd``.
     """
@@ -21,10 +21,10 @@ class MissingDaemon(ClusterError):
 
 
 class DaemonDied(ClusterError):
-    """A daemon ended that should be running; the message ends with the tail of its log.
+    """A daemon has ended that should be running. The message ends with the tail of its log.
 
-    `daemon` is its name (``osd.0``), `status` its exit status (minus the signal's number when
-    a signal ended it) and `log` the tail of what it wrote.
+    `daemon` is its name, such as ``osd.0``. `status` is its exit status, or minus the number of the
+    signal that ended it. `log` is the tail of its log.
     """
 
     def __init__(self, message: str, daemon: str = "", status: int = 0, log: str = "") -> None:
@@ -37,7 +37,7 @@ class DaemonDied(ClusterError):
 class CommandError(ClusterError):
     """A command-line tool of Ceph failed.
 
-    `argv` is the command, `returncode` its status, `stdout` and `stderr` what it wrote.
+    `argv` is the command, `returncode` its exit status, `stdout` and `stderr` its output.
     """
 
     def __init__(
@@ -57,4 +57,4 @@ class CommandError(ClusterError):
 
 # The builtin first: it is its memory layout that `__new__` has to make, also when called by name.
 class ClusterTimeout(TimeoutError, ClusterError):
-    """A local cluster did not get to the state waited for in the time given."""
+    """A local cluster has not reached a state in time."""

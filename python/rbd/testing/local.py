@@ -158,7 +158,7 @@ class LocalCluster(Cluster):
 
     @property
     def directory(self) -> Path:
-        """The directory with the configuration, the keys, the daemons' data and log/."""
+        """The directory with the configuration, the keys, the daemons' data and their logs."""
         return self._directory
 
     @property
@@ -316,10 +316,25 @@ class LocalCluster(Cluster):
         application: str = "rbd",
         timeout: float = 60.0,
     ) -> None:
-        """Create a pool and wait until it serves.
+        """Create a pool, and wait until it can be used.
 
-        `size` is the number of copies (None: one on a single OSD, else two). A pool whose
-        `application` is ``rbd`` is prepared for images.
+        Parameters
+        ----------
+        name
+            The name of the pool.
+        pg_num
+            The number of placement groups.
+        size
+            The number of copies; None means one on a single OSD, otherwise two.
+        application
+            The application of the pool. With ``rbd``, it is prepared for images.
+        timeout
+            The number of seconds to wait.
+
+        Raises
+        ------
+        ClusterTimeout
+            The pool cannot be used in time.
         """
         with self._control(timeout) as control:
             control.connect()
@@ -329,9 +344,17 @@ class LocalCluster(Cluster):
         self._pools.append(name)
 
     def wait_clean(self, timeout: float = 60.0) -> None:
-        """Wait until each running OSD is up and all data is there in as many copies as wanted.
+        """Wait until each running OSD is up and all data has as many copies as wanted.
 
-        Raises ClusterTimeout, naming what is missing, after `timeout` seconds.
+        Parameters
+        ----------
+        timeout
+            The number of seconds to wait.
+
+        Raises
+        ------
+        ClusterTimeout
+            The time has passed. The message says what is missing.
         """
         with self._control(timeout) as control:
             control.connect()
@@ -347,37 +370,100 @@ class LocalCluster(Cluster):
         return f"osd.{osd}"
 
     def kill_osd(self, osd: int) -> None:
-        """Kill an OSD (SIGKILL), as a power failure would; what it kept in memory is lost."""
+        """Kill an OSD (SIGKILL), as a power failure would. The data that it has in memory is lost.
+
+        Parameters
+        ----------
+        osd
+            The number of the OSD.
+
+        Raises
+        ------
+        ValueError
+            There is no such OSD.
+        """
         self._daemons.end(self._osd_name(osd), signal.SIGKILL, 30.0)
 
     def stop_osd(self, osd: int, timeout: float = 60.0) -> None:
-        """Let an OSD shut down (SIGTERM); its data survives, memstore's too."""
+        """Shut an OSD down (SIGTERM). Its data survives, also that of memstore.
+
+        Parameters
+        ----------
+        osd
+            The number of the OSD.
+        timeout
+            The number of seconds to wait.
+
+        Raises
+        ------
+        ValueError
+            There is no such OSD.
+        ClusterError
+            The OSD did not end as it should.
+        """
         name = self._osd_name(osd)
         status = self._daemons.end(name, signal.SIGTERM, timeout)
         if status not in (0, -signal.SIGTERM):
             raise self._daemons.died(name, status)
 
     def start_osd(self, osd: int, timeout: float = 60.0) -> None:
-        """Start an OSD that was killed or stopped, and wait until the monitor says it is up."""
+        """Start an OSD that was killed or stopped, and wait until the monitor says that it is up.
+
+        Parameters
+        ----------
+        osd
+            The number of the OSD. Nothing is done if it runs.
+        timeout
+            The number of seconds to wait.
+
+        Raises
+        ------
+        ValueError
+            There is no such OSD.
+        ClusterTimeout
+            The OSD is not up in time.
+        """
         if self._daemons.running(self._osd_name(osd)):
             return
         with self._control(timeout) as control:
             control.connect()
-            # The monitor may still take the former process for alive.
+            # The monitor may still believe that the former process runs.
             before = control.osds()[osd]["up_from"]
             self._run_osd(osd)
             control.wait_up({osd: before})
 
     def pause_osd(self, osd: int) -> None:
-        """Freeze an OSD (SIGSTOP): what asks it gets no answer until it goes on."""
+        """Freeze an OSD (SIGSTOP). Its clients get no answer until `resume_osd`.
+
+        Parameters
+        ----------
+        osd
+            The number of the OSD.
+
+        Raises
+        ------
+        ValueError
+            There is no such OSD.
+        """
         self._daemons.send(self._osd_name(osd), signal.SIGSTOP)
 
     def resume_osd(self, osd: int) -> None:
-        """Let a frozen OSD go on (SIGCONT)."""
+        """Let a frozen OSD go on (SIGCONT).
+
+        Parameters
+        ----------
+        osd
+            The number of the OSD.
+
+        Raises
+        ------
+        ValueError
+            There is no such OSD.
+        """
         self._daemons.send(self._osd_name(osd), signal.SIGCONT)
 
     def pause_mon(self) -> None:
-        """Freeze the monitor (SIGSTOP): connections to it open, and nobody answers."""
+        """Freeze the monitor (SIGSTOP). It accepts connections, but does not answer."""
         self._daemons.send("mon.a", signal.SIGSTOP)
 
     def resume_mon(self) -> None:
@@ -387,7 +473,7 @@ class LocalCluster(Cluster):
     # Ending
 
     def stop(self) -> None:
-        """Kill all daemons and, if the directory is a temporary one, remove it. Idempotent."""
+        """Kill all daemons, and remove a temporary directory. Stopping twice does nothing."""
         self._finalizer()
 
     def __enter__(self) -> LocalCluster:

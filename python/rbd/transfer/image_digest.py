@@ -36,8 +36,25 @@ def digest(
     that in which there is another byte than zero, its offset as such an integer and its bytes. The
     last block ends with the image.
 
-    checksum: the name of a hash for hashlib. The other arguments are those of export_image. Raises
-    StreamError for an image that shrinks meanwhile.
+    Parameters
+    ----------
+    image
+        The open image, also at a snapshot.
+    checksum
+        The name of a hash, as `hashlib.new` takes it.
+    on_progress, progress, queue_depth
+        As in `export_image`.
+
+    Returns
+    -------
+    The digest, in hexadecimal.
+
+    Raises
+    ------
+    StreamError
+        The image has become smaller during the call.
+    ValueError
+        There is no such hash.
     """
     check_image(image)
     if checksum is None:
