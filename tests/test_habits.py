@@ -57,6 +57,7 @@ def test_a_bad_message(message: str, fault: str) -> None:
 ORDER = ["Parameters", "Returns", "Raises", "Notes", "Examples"]
 MODULES = ("aio", "array", "files", "fs", "plot", "rados", "spec", "testing", "transfer")
 
+
 def public_callables() -> Iterator[Tuple[str, Any]]:
     """The functions, the methods and the constructors of the package that users call."""
     seen: Set[int] = set()

@@ -34,12 +34,15 @@ const char* from_environment(const char* variable, const char* otherwise) {
     return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
+// The section of the manual that helps with every failure to load.
+constexpr const char* section = " See \"Install it\" in the manual, docs/start.md.";
+
 [[noreturn]] void not_found(const char* what, const std::string& name, const char* variable,
                             const std::string& reason) {
     throw LibraryNotFound(std::string(what) + " (" + name + ") cannot be loaded: " + reason +
                           ". Install Ceph's client library (Debian and Ubuntu: apt-get install "
                           "librbd1; Fedora, CentOS: dnf install librbd1), or name the file in " +
-                          variable + ".");
+                          variable + "." + section);
 }
 
 // One process must not hold two librados: their global state and their handles would meet.
@@ -49,7 +52,8 @@ void require_one_rados(const std::string& ours, const loader::Library& other, co
         throw LibraryNotFound(
             "librados is " + ours + " here, but " + whose + " uses " + theirs +
             ": one process can hold only one. Set RADOS_LIBRARY and RBD_LIBRARY to "
-            "files of the same Ceph release.");
+            "files of the same Ceph release." +
+            section);
     }
 }
 

@@ -324,16 +324,31 @@ def make_ex(
 # cpp/bindings/support/errors.cpp names them.
 
 
+#: The sections of the manual that help with an errno, whatever the call was.
+_SECTIONS = {
+    _errno.EPERM: '"Permissions" in the manual, docs/errors.md',
+    _errno.EACCES: '"Permissions" in the manual, docs/errors.md',
+    _errno.ESHUTDOWN: '"After an outage" in the manual, docs/errors.md',
+}
+
+
+def _with_section(message: str, errno: int) -> str:
+    """Return a message that names the section of the manual, unless it names one already."""
+    if errno not in _SECTIONS or " in the manual, " in message:
+        return message
+    return f"{message}; see {_SECTIONS[errno]}"
+
+
 def _image_error(message: str, errno: int) -> OSError:
-    return make_ex(errno, message)
+    return make_ex(errno, _with_section(message, errno))
 
 
 def _group_error(message: str, errno: int) -> OSError:
-    return make_ex(errno, message, group_errno_to_exception)
+    return make_ex(errno, _with_section(message, errno), group_errno_to_exception)
 
 
 def _group_rename_error(message: str, errno: int) -> OSError:
-    return make_ex(errno, message, _rename_errno_to_exception)
+    return make_ex(errno, _with_section(message, errno), _rename_errno_to_exception)
 
 
 def _name_as_users_do() -> None:

@@ -53,7 +53,7 @@ def usage(
 
     Notes
     -----
-    The drawing is exact to whole objects, as the object map is. Without the feature fast-diff, librbd
+    The drawing shows whole objects, as the object map does. Without the feature fast-diff, librbd
     asks for each object, which takes long for a large image.
 
     Implements: rbd_diff_iterate2

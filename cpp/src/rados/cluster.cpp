@@ -26,6 +26,9 @@ const char* name_of(ConnectionState state) noexcept {
 
 namespace {
 
+// What messages add about a connection that cannot be made.
+const std::string section = "; see \"If it does not connect\" in the manual, docs/start.md";
+
 [[noreturn]] void refuse(ConnectionState state) {
     throw ClosedError("the connection is in state " + std::string(name_of(state)) +
                           ", in which this call is not possible",
@@ -107,7 +110,8 @@ Cluster Cluster::create_with_context(abi::rados_config_t context) {
 void Cluster::read_config(const char* path) {
     auto call = use();
     check<RadosError>(call->rados_conf_read_file(call.get(), path), [&] {
-        return "error reading configuration file " + (path ? quoted(path) : "of the default path");
+        return "error reading configuration file " +
+               (path ? quoted(path) : "of the default places") + section;
     });
     // Only one thread configures the client, before it connects.
     const char* searched = std::getenv("CEPH_CONF");
@@ -177,7 +181,7 @@ void Cluster::connect() {
     // If shutdown() was called meanwhile, that state remains.
     connection.compare_exchange_strong(
         before, result < 0 ? ConnectionState::configuring : ConnectionState::connected);
-    check<RadosError>(result, [] { return std::string("error connecting to the cluster"); });
+    check<RadosError>(result, [] { return "error connecting to the cluster" + section; });
 }
 
 std::string Cluster::fsid() const {

@@ -201,6 +201,7 @@ def _error(message: str, errno: int) -> Error:
     """Return the exception for a return code of librados. The extension calls it."""
     if errno >= MAX_ERRNO:
         return ExtendMismatch(message, errno=errno, offset=errno - MAX_ERRNO)
+    message = exceptions._with_section(message, errno)
     error: Error = _errno_to_exception.get(errno, OSError)(message, errno=errno)
     return error
 
