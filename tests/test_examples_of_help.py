@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import contextlib
 import doctest
 import inspect
-from typing import Any, Callable, Dict, List
+import io
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
 import rbd
+import rbd.aio
+from rbd import rados
 
 MIB = 1 << 20
 CLASSES = ("RBD", "Image")
@@ -38,13 +44,51 @@ def with_examples() -> Dict[str, str]:
     return found
 
 
+def of_module(module: Any) -> Dict[str, str]:
+    """The docstrings with examples of the classes and functions of a module."""
+    found: Dict[str, str] = {}
+    for name in module.__all__:
+        value = getattr(module, name)
+        texts = {name: inspect.getdoc(value) or ""}
+        if inspect.isclass(value):
+            texts[f"{name}()"] = inspect.getdoc(value.__init__) or ""
+            # Those that are derived have the examples of what they are derived from.
+            texts.update(
+                (f"{name}.{one}", inspect.getdoc(vars(value)[one]) or "")
+                for one in vars(value)
+                if not one.startswith("_")
+            )
+        found.update((one, text) for one, text in texts.items() if ">>> " in text)
+    return found
+
+
 EXAMPLES = with_examples()
+RADOS = of_module(rados)
+AIO = of_module(rbd.aio)
+MOST_USED_OF_RADOS = {
+    "Rados()",
+    "Object",
+    "WriteOpCtx",
+    *(f"Rados.{name}" for name in ("open_ioctx", "list_pools", "mon_command")),
+    *(f"Ioctx.{name}" for name in ("read", "write", "write_full", "remove_object", "stat")),
+    *(f"Ioctx.{name}" for name in ("get_xattr", "get_xattrs", "list_objects", "set_omap")),
+    *(f"Ioctx.{name}" for name in ("get_omap_vals", "operate_write_op", "lock_exclusive")),
+    *(f"Ioctx.{name}" for name in ("aio_read", "aio_write")),
+}
+MOST_USED_OF_AIO = {
+    *("connect", "open", "RBD", "AsyncIoctx", "AsyncRados.open_ioctx"),
+    *(f"AsyncImage.{name}" for name in ("read", "readinto", "write", "flush", "updates")),
+    *(f"AsyncImage.{name}" for name in ("read_blocks", "write_blocks")),
+    *(f"AsyncIoctx.{name}" for name in ("read", "write_full", "get_omap")),
+}
 FUNCTIONS = {"connect": rbd.connect, "open": rbd.open, "supports": rbd.supports}
 EXAMPLES.update({name: inspect.getdoc(value) or "" for name, value in FUNCTIONS.items()})
 
 
 def test_the_most_used_calls_have_one() -> None:
     assert not MOST_USED - {*EXAMPLES}
+    assert not MOST_USED_OF_RADOS - {*RADOS}
+    assert not MOST_USED_OF_AIO - {*AIO}
 
 
 def clone(ioctx: Any) -> None:
@@ -87,3 +131,56 @@ def test_an_example(
     finally:
         if opened is not None:
             opened.close()
+
+
+@pytest.fixture
+def greeting(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A context of a namespace with the one object "greeting"."""
+    monkeypatch.setenv("CEPH_CONF", rbd_cluster.conffile)
+    with rbd.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
+        ioctx.set_namespace("examples")
+        ioctx.write_full("greeting", b"hello")
+        yield cluster, ioctx
+        for found in list(ioctx.list_objects()):
+            found.remove()
+
+
+@pytest.mark.parametrize("name", sorted(RADOS))
+def test_an_example_of_rados(name: str, greeting: Any) -> None:
+    names = {"rbd": rbd, "cluster": greeting[0], "ioctx": greeting[1]}
+    test = doctest.DocTestParser().get_doctest(RADOS[name], names, name, None, None)
+    said: List[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert not said, "".join(said)
+    assert test.examples
+
+
+async def run_awaited(source: str, names: Dict[str, Any]) -> str:
+    """Run an example as Python's asyncio prompt does. Returns what it prints."""
+    code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        awaited = eval(code, names)
+        if code.co_flags & inspect.CO_COROUTINE:
+            await awaited
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(AIO))
+def test_an_awaited_example(name: str, rbd_ioctx: Any, greeting: Any) -> None:
+    examples = doctest.DocTestParser().get_examples(AIO[name])
+    assert examples
+    rbd.RBD().create(rbd_ioctx, "disk1", 64 * MIB)
+
+    async def main() -> None:
+        connecting = rbd.aio.connect()
+        async with connecting as cluster, rbd.aio.open(rbd_ioctx, "disk1") as image:
+            await image.write(b"hello", 0)
+            await image.create_snap("monday")
+            objects = name.startswith("AsyncIoctx")
+            names = {"rbd": rbd, "asyncio": asyncio, "cluster": cluster, "image": image}
+            names["ioctx"] = rbd.aio.AsyncIoctx(greeting[1].dup()) if objects else rbd_ioctx
+            for example in examples:
+                printed = await run_awaited(example.source, names)
+                assert printed == example.want, example.source
+
+    asyncio.run(main())

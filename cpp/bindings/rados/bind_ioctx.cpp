@@ -43,12 +43,12 @@ void define_placement(IoctxClass& ioctx) {
         return text(without_gil([&] { return self.locator(); }));
     };
     define(ioctx, "set_namespace", set_namespace,
-           R"(Work in a namespace of the pool from now on.
+           R"(Set the namespace of the pool that later calls use.
 
 Parameters
 ----------
 nspace
-    The namespace; '' or None for the default one; `LIBRADOS_ALL_NSPACES` to list all of them.
+    The namespace; '' or None means the default one; `LIBRADOS_ALL_NSPACES` lists objects of all.
 
 Implements: rados_ioctx_set_namespace)",
            py::arg("nspace"));
@@ -93,6 +93,12 @@ Raises
 ------
 ObjectNotFound
     There is no such pool.
+
+Examples
+--------
+>>> with cluster.open_ioctx("rbd") as pool:
+...     print(pool.get_pool_name())
+rbd
 
 Implements: rados_ioctx_create)",
         py::arg("ioctx_name"));

@@ -85,6 +85,11 @@ ObjectBusy
 ObjectExists
     This client has the lock, with the same cookie.
 
+Examples
+--------
+>>> ioctx.lock_exclusive("greeting", "editing", "window-1", duration=30)
+>>> ioctx.unlock("greeting", "editing", "window-1")
+
 Implements: rados_lock_exclusive)",
         py::arg("key"), py::arg("name"), py::arg("cookie"), py::arg("desc") = "",
         py::arg("duration") = py::none(), py::arg("flags") = 0);

@@ -105,7 +105,7 @@ Parameters
 key
     The name of the object.
 length
-    How many bytes to read. Fewer come only at the end of the object.
+    The number of bytes to read. Fewer are read only at the end of the object.
 offset
     Where to begin, in bytes.
 
@@ -118,17 +118,22 @@ Raises
 ObjectNotFound
     There is no such object.
 
+Examples
+--------
+>>> ioctx.read("greeting")
+b'hello'
+
 Implements: rados_read)"},
         {"readinto", fast::function(read_object_into), fast::with_keywords,
          "readinto($self, key, buffer, offset=0)\n--\n\n"
-         R"(Read bytes of an object into memory that is there already, without a copy.
+         R"(Read bytes of an object into existing memory, without a copy.
 
 Parameters
 ----------
 key
     The name of the object.
 buffer
-    Where the bytes go: any writable C-contiguous buffer. Its size is how many bytes are read.
+    Where the bytes go: any writable C-contiguous buffer. Its size is the number of bytes to read.
 offset
     Where to begin, in bytes.
 
@@ -168,6 +173,13 @@ Raises
 TypeError
     `data` is not a buffer.
 
+Examples
+--------
+>>> ioctx.write("greeting", b"J", 0)
+0
+>>> ioctx.read("greeting")
+b'Jello'
+
 Implements: rados_write)"},
         {"write_full", fast::function(write_object_full), fast::with_keywords,
          "write_full($self, key, data)\n--\n\n"
@@ -188,6 +200,11 @@ Raises
 ------
 TypeError
     `data` is not a buffer.
+
+Examples
+--------
+>>> ioctx.write_full("greeting", b"hello, world")
+0
 
 Implements: rados_write_full)"},
         {"append", fast::function(append_to_object), fast::with_keywords,
@@ -310,10 +327,15 @@ Raises
 ObjectNotFound
     There is no such object.
 
+Examples
+--------
+>>> ioctx.remove_object("greeting")
+True
+
 Implements: rados_remove)",
         py::arg("key"));
     define(ioctx, "stat", status_of,
-           R"(Return the size of an object, and when it was modified.
+           R"(Return the size and the time of an object.
 
 Parameters
 ----------
@@ -322,12 +344,18 @@ key
 
 Returns
 -------
-`(size, time)`: bytes, and a struct as `time.localtime` returns it.
+`(size, time)`: the size in bytes, and the time of the last change as `time.localtime` returns it.
 
 Raises
 ------
 ObjectNotFound
     There is no such object.
+
+Examples
+--------
+>>> size, modified = ioctx.stat("greeting")
+>>> size
+5
 
 Implements: rados_stat)",
            py::arg("key"));

@@ -18,7 +18,14 @@ void bind_pool(RadosClass& rados) {
             }
             return names;
         },
-        "Return the names of the pools.\n\nImplements: rados_pool_list");
+        R"(Return the names of the pools.
+
+Examples
+--------
+>>> "rbd" in cluster.list_pools()
+True
+
+Implements: rados_pool_list)");
     define(
         rados, "pool_lookup",
         [](const Cluster& self, const Name& name) {

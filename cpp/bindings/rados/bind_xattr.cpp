@@ -74,6 +74,13 @@ NoData
 ObjectNotFound
     There is no such object.
 
+Examples
+--------
+>>> ioctx.set_xattr("greeting", "language", b"en")
+True
+>>> ioctx.get_xattr("greeting", "language")
+b'en'
+
 Implements: rados_getxattr)",
         py::arg("key"), py::arg("xattr_name"));
     define(ioctx, "get_xattrs", attributes,

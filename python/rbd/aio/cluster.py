@@ -62,8 +62,9 @@ class AsyncRados(Closing, RadosMethods):
 
         Examples
         --------
-        >>> async with cluster.open_ioctx("rbd") as ioctx:
-        ...     await ioctx.stat("greeting")
+        >>> async with cluster.open_ioctx("rbd") as pool:
+        ...     await pool.write_full("letter", b"Dear reader")
+        11
 
         Implements: rados_ioctx_create
         """
@@ -141,8 +142,9 @@ def connect(
 
     Examples
     --------
-    >>> async with rbd.aio.connect() as cluster:
-    ...     print(await cluster.list_pools())
+    >>> async with rbd.aio.connect() as connection:
+    ...     "rbd" in await connection.list_pools()
+    True
     """
 
     async def start() -> AsyncRados:

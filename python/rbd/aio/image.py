@@ -402,8 +402,11 @@ class AsyncImage(Closing, ImageMethods):
         Examples
         --------
         >>> async with image.updates() as updates:
+        ...     await image.create_snap("tuesday")
         ...     async for _ in updates:
-        ...         print(await image.size())
+        ...         print([snapshot["name"] for snapshot in await image.list_snaps()])
+        ...         break
+        ['monday', 'tuesday']
         """
         made = Updates(self.on_update)
         self._updates.add(made)

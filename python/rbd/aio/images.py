@@ -14,6 +14,8 @@ class RBD(RBDMethods):
     Examples
     --------
     >>> await rbd.aio.RBD().create(ioctx, "vm1", 1 << 30)
+    >>> await rbd.aio.RBD().list(ioctx)
+    ['disk1', 'vm1']
     """
 
     __slots__ = ()

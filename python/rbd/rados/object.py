@@ -96,7 +96,7 @@ class Object:
 
     Examples
     --------
-    >>> found = rbd.rados.Object(ioctx, "greeting")
+    >>> found = rbd.rados.Object(ioctx, "greeting", nspace=ioctx.get_namespace())
     >>> found.seek(1)
     >>> found.read()
     b'ello'
