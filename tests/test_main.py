@@ -72,6 +72,8 @@ def test_no_configuration(tmp_path: Path) -> None:
     done = run({"CEPH_CONF": str(missing)}, "--connect")
     assert done.returncode == 1
     assert f"{missing} (CEPH_CONF): not there" in done.stdout
+    assert "configuration: cannot be used: " in done.stdout
+    assert '"If it does not connect" in the manual, docs/start.md' in done.stdout
 
 
 def test_no_library(tmp_path: Path) -> None:

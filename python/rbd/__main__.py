@@ -57,7 +57,7 @@ def _configuration(name: str | None) -> bool:
     try:
         cluster = rbd.rados.Rados(name=name, conffile="")
     except rbd.Error as error:
-        _row("", f"cannot be used: {error}")
+        _row("configuration", f"cannot be used: {error}")
         return False
     try:  # and not `with`, which connects
         _row("monitors", cluster.conf_get("mon_host") or "none configured (mon_host)")

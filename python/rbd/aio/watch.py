@@ -80,8 +80,8 @@ class Updates:
 
     Parameters
     ----------
-    image
-        The image. `AsyncImage.updates` makes one of these.
+    on_update
+        The image's `AsyncImage.on_update`. `AsyncImage.updates` makes one of these.
     """
 
     def __init__(self, on_update: Callable[[Callable[[], None]], Awaitable[AsyncWatch]]) -> None:
