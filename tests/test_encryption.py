@@ -15,7 +15,7 @@ import rbd
 import rbd.rados
 import rbd.transfer
 from rbd import transfer
-from support import isolated
+from support import isolated, luks
 from support.location import Where, open_all
 from support.luks import format_cheaply
 
@@ -674,3 +674,79 @@ def test_striped_images_are_refused(rbd_ioctx: rbd.rados.Ioctx, unit: int) -> No
         image.write(b"d" * image.size(), 0)
         for at in range(0, image.size(), 4096):
             assert image.read(at, 4096) == b"d" * 4096
+
+
+#: No whole number of the cipher's blocks.
+ODD = (1 << 20) + 424
+
+
+@pytest.fixture
+def odd(rbd_ioctx: rbd.rados.Ioctx) -> str:
+    """An encrypted image of an odd size, and a clone of it."""
+    rbd.RBD().create(rbd_ioctx, "odd", 8 << 20)
+    with rbd.Image(rbd_ioctx, "odd") as image:
+        format_cheaply(image, LUKS1)
+        image.resize(ODD)
+        image.write(b"x" * ODD, 0)
+        image.create_snap("s")
+        image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "odd", "s", rbd_ioctx, "odd clone")
+    return "odd"
+
+
+def test_no_copy_of_what_is_stored_loses_its_end(
+    rbd_ioctx: rbd.rados.Ioctx, odd: str, tmp_path: Path
+) -> None:
+    """librbd copies what is stored up to the image's size, amid a block of the cipher."""
+    with rbd.Image(rbd_ioctx, odd) as image, rbd.Image(rbd_ioctx, "odd clone") as clone:
+        rbd.RBD().create(rbd_ioctx, "into", image.size())
+        with rbd.Image(rbd_ioctx, "into") as into:
+            for call in (
+                lambda: image.copy(rbd_ioctx, "copied"),
+                lambda: image.copy(into),
+                lambda: image.deep_copy(rbd_ioctx, "copied"),
+                lambda: transfer.export_image(image, str(tmp_path / "file")),
+                lambda: transfer.export_image(image, str(tmp_path / "file"), export_format=2),
+                lambda: transfer.export_diff(image, str(tmp_path / "file")),
+                lambda: rbd.RBD().migration_prepare(rbd_ioctx, odd, rbd_ioctx, "copied"),
+                clone.flatten,
+            ):
+                with pytest.raises(rbd.OperationNotSupported, match="no multiple of 16"):
+                    call()
+    assert "copied" not in rbd.RBD().list(rbd_ioctx)
+    assert not (tmp_path / "file").exists()
+    with rbd.Image(rbd_ioctx, odd) as image:
+        image.encryption_load(LUKS1, luks.PASSPHRASE)
+        transfer.export_image(image, str(tmp_path / "plain"))
+        image.resize(ODD + 8)
+    assert (tmp_path / "plain").read_bytes() == b"x" * ODD
+    with rbd.Image(rbd_ioctx, odd) as image:
+        image.copy(rbd_ioctx, "copied")
+    with rbd.Image(rbd_ioctx, "copied") as image:
+        image.encryption_load(LUKS1, luks.PASSPHRASE)
+        assert image.read(0, image.size()) == b"x" * ODD + bytes(8)
+
+
+@pytest.mark.parametrize("format_", [LUKS1, LUKS2])
+def test_a_clone_keeps_its_header(rbd_ioctx: rbd.rados.Ioctx, format_: int) -> None:
+    """A librbd without layers writes the header anew where data share an object with it."""
+    order = 25
+    rbd.RBD().create(rbd_ioctx, "parent", 64 << 20, order)
+    with rbd.Image(rbd_ioctx, "parent") as image:
+        stored = image.size()
+        format_cheaply(image, format_)
+        apart = (stored - image.size()) % (1 << order) == 0
+        image.write(b"parent", 4096)
+        image.create_snap("s")
+        image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "parent", "s", rbd_ioctx, "clone", order=order)
+    with rbd.Image(rbd_ioctx, "clone") as clone:
+        if apart or rbd.supports("rbd_encryption_load2"):
+            clone.encryption_load(format_, luks.PASSPHRASE)
+            clone.write(b"clone", 0)
+        else:
+            with pytest.raises(rbd.OperationNotSupported, match="an object of the header"):
+                clone.encryption_load(format_, luks.PASSPHRASE)
+    with rbd.Image(rbd_ioctx, "clone", read_only=True) as clone:
+        clone.encryption_load(format_, luks.PASSPHRASE)
+        assert clone.read(4096, 6) == b"parent"

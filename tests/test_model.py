@@ -167,7 +167,7 @@ class Images(RuleBasedStateMachine):
         if self.places_are_told(chosen):
             for since in [None, *model.snapshots]:
                 for whole_object in (False, True):
-                    region = (0, before)
+                    region = (0, model.size)
                     model.compare_diff(chosen.image(client), since, None, region, whole_object)
 
     @noted_rule(disk=numbers, client=numbers)

@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <rbdxx/encryption.hpp>
 #include <rbdxx/snapshot.hpp>
 
 #include "support/bindings.hpp"
@@ -58,6 +59,16 @@ std::unique_ptr<PyImage> open_again(const PyImage& self, const std::optional<Nam
 
 void bind_files(ImageClass& image) {
     define(image, "_opened", opened, "How the image was opened: the fields of rbd._opened.Opened.");
+    define(
+        image, "_require_whole_blocks",
+        [](const PyImage& self, const std::string& what) {
+            without_gil([&] {
+                encryption::require_whole_blocks(self, self->size(),
+                                                 "error " + what + " " + self->describe());
+            });
+        },
+        "Raise OperationNotSupported where a copy of the stored bytes would lose the last ones.",
+        py::arg("what"));
     define(image, "_open_again", open_again,
            "Another handle, read-only, on the same image at a snapshot or its head.",
            py::arg("snapshot"));

@@ -63,13 +63,14 @@ std::string striping(const Image& image, const ImageOptions& options, int code) 
 }
 
 // librbd mixes plain and encrypted data: a deep copy is then incomplete, without an error.
-void refuse_encrypted(const Image& image, const std::string& what) {
+void require_whole(const Image& image, const std::string& what) {
     if (encryption::loaded(image)) {
         throw Error(EOPNOTSUPP,
                     what +
                         ": its encryption is loaded; open it without loading encryption to copy "
                         "what is stored, or export and import the plain data");
     }
+    encryption::require_whole_blocks(image, image.size(), what);
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ void create(const Image& image, const IoCtx& ioctx, const std::string& name,
     };
     auto use = image.use();
     auto pool = ioctx.use();
-    refuse_encrypted(image, copying());
+    require_whole(image, copying());
     OptionsHandle handle(options);
     const uint64_t rest = doubtful(image);
     const Progress first = part_of(progress, 0, rest);
@@ -104,7 +105,7 @@ void into(const Image& image, const Image& destination, const Progress& progress
     };
     auto use = image.use();
     auto target = destination.use();
-    refuse_encrypted(image, copying());
+    require_whole(image, copying());
     const uint64_t size = image.size();
     const uint64_t room = destination.size();
     if (size > room && encryption::loaded(destination)) {
@@ -132,7 +133,7 @@ void deep(const Image& image, const IoCtx& ioctx, const std::string& name,
         return "error deep-copying " + image.describe() + " to " + quoted(name) + ioctx.place();
     };
     auto use = image.use();
-    refuse_encrypted(image, copying());
+    require_whole(image, copying());
     const auto at = snapshot::position(image);
     if (at.id) {
         // librbd would end the process: it does not copy such snapshots, but looks for this one.

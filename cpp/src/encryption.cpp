@@ -1,14 +1,85 @@
 #include <rbdxx/constants.hpp>
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/io.hpp>
 #include <rbdxx/parent.hpp>
 #include <rbdxx/snapshot.hpp>
 
+#include <algorithm>
+#include <cctype>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace rbdxx::encryption {
 
 namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::string_view magic = "LUKS\xba\xbe"sv;
+// All ciphers that librbd offers are AES, in a mode that goes block by block.
+constexpr uint64_t cipher_block = 16;  // bytes
+
+// The first bytes that are stored, or as many as there are.
+std::string beginning(const Image& image, uint64_t length) {
+    std::string found(std::min(length, image.size()), '\0');
+    if (!found.empty()) {
+        io::read(image, found.data(), 0, found.size());
+    }
+    return found;
+}
+
+uint64_t big_endian(std::string_view bytes) {
+    uint64_t number = 0;
+    for (char byte : bytes) {
+        number = number << 8U | static_cast<unsigned char>(byte);
+    }
+    return number;
+}
+
+// Where the data begin behind a header of LUKS, in bytes; nothing where no header says so.
+std::optional<uint64_t> start_of_data(const Image& image) {
+    const std::string first = beginning(image, 512);
+    if (first.size() < 512 || std::string_view(first).substr(0, magic.size()) != magic) {
+        return {};
+    }
+    const std::string_view bytes(first);
+    if (big_endian(bytes.substr(6, 2)) == 1) {
+        return big_endian(bytes.substr(104, 4)) * 512;
+    }
+    // The second version keeps that as text, in JSON.
+    constexpr uint64_t longest = uint64_t{4} << 20;
+    const std::string header = beginning(image, std::min(big_endian(bytes.substr(8, 8)), longest));
+    const auto segments = header.find("\"segments\"", std::min<std::size_t>(4096, header.size()));
+    const auto offset = header.find("\"offset\"", std::min(segments, header.size()));
+    if (offset == std::string::npos) {
+        return {};
+    }
+    auto at = std::find_if(header.begin() + static_cast<std::ptrdiff_t>(offset) + 8, header.end(),
+                           [](unsigned char c) { return std::isdigit(c) != 0; });
+    uint64_t number = 0;
+    for (; at != header.end() && std::isdigit(static_cast<unsigned char>(*at)) != 0; ++at) {
+        number = number * 10 + static_cast<uint64_t>(*at - '0');
+    }
+    return number;
+}
+
+// A librbd that knows no layers encrypts what a clone takes from its parent before the first write
+// to an object: once more if it is the header, which nothing can read then.
+void require_header_apart(const Image& image) {
+    if (image.use()->rbd_encryption_load2 || image.state()->read_only || image.overlap() == 0) {
+        return;
+    }
+    const auto start = start_of_data(image);
+    if (start && *start % image.info().obj_size != 0) {
+        throw Error(EOPNOTSUPP, "error loading encryption of " + image.describe() +
+                                    ": it is a clone whose data begin in an object of the header, "
+                                    "which the loaded librbd would destroy with the first write. "
+                                    "Open it read-only, or flatten it first through an Image that "
+                                    "is open without encryption");
+    }
+}
 
 std::string name_of(int format) {
     switch (format) {
@@ -128,6 +199,7 @@ void load(const Image& image, const Layer& layer) {
     auto use = image.use();
     require_format(use.functions(), layer.format);
     require_no_stripes(image, "loading encryption of");
+    require_header_apart(image);
     Options options{};
     std::size_t size = fill(options, layer.format, layer.passphrase, any_algorithm);
     if (!use->rbd_encryption_load2 && parents(image) > 1) {
@@ -166,6 +238,18 @@ void load(const Image& image, const std::vector<Layer>& layers) {
 
 bool loaded(const Image& image) {
     return image.state()->encryption_header > 0;
+}
+
+void require_whole_blocks(const Image& image, uint64_t size, const std::string& what) {
+    if (size % cipher_block == 0 || may_be_loaded(image) ||
+        beginning(image, magic.size()) != magic) {
+        return;
+    }
+    throw Error(EOPNOTSUPP,
+                what + ": it is encrypted, and the last of its " + std::to_string(size) +
+                    " bytes could not be decrypted again, since they are no multiple of " +
+                    std::to_string(cipher_block) +
+                    ". Resize it to one, or copy its plain data, with its encryption loaded");
 }
 
 bool may_be_loaded(const Image& image) {

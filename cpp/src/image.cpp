@@ -1,3 +1,4 @@
+#include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
 #include <rbdxx/io.hpp>
@@ -398,6 +399,7 @@ void Image::flatten(const Progress& progress) const {
                                     "destroy the header. Open it without loading encryption to "
                                     "flatten it");
     }
+    encryption::require_whole_blocks(*this, overlap(), "error flattening " + describe());
     lock::check_with_lock(
         *this,
         [&] {

@@ -1,5 +1,6 @@
 #include <rbdxx/api.hpp>
 #include <rbdxx/constants.hpp>
+#include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/lock.hpp>
 #include <rbdxx/migration.hpp>
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <tuple>
 
 namespace rbdxx::migration {
@@ -28,6 +30,22 @@ void step(const IoCtx& ioctx, const Use<IoCtxState>& use, const Function& functi
     });
 }
 
+// What is stored is copied: librbd knows of no encryption there.
+void require_whole_blocks(const IoCtx& ioctx, const std::string& name, const std::string& what) {
+    std::optional<Image> image;
+    try {
+        OpenOptions options;
+        options.name = name;
+        options.read_only = true;
+        image = Image::open(ioctx, options);
+    } catch (const Error&) {
+        // The call that names the image reports what is wrong.
+        return;
+    }
+    encryption::require_whole_blocks(*image, image->size(), what);
+    image->close();
+}
+
 }  // namespace
 
 void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destination_ioctx,
@@ -38,16 +56,18 @@ void prepare(const IoCtx& ioctx, const std::string& name, const IoCtx& destinati
         throw MissingFunction(
             "the loaded librbd cannot flatten in a migration: Ceph 16 and newer can");
     }
+    const auto preparing = [&] {
+        return "error preparing the migration of image " + quoted(name) + ioctx.place() + " to " +
+               quoted(destination) + destination_ioctx.place();
+    };
+    require_whole_blocks(ioctx, name, preparing());
     auto destination_use = destination_ioctx.use();
     OptionsHandle handle(options);
     auto call = [&] {
         return use->rbd_migration_prepare(use.get(), name.c_str(), destination_use.get(),
                                           destination.c_str(), handle.get());
     };
-    check(lock::with_lock(ioctx, {name}, call), [&] {
-        return "error preparing the migration of image " + quoted(name) + ioctx.place() + " to " +
-               quoted(destination) + destination_ioctx.place();
-    });
+    check(lock::with_lock(ioctx, {name}, call), preparing);
 }
 
 void prepare_import(const std::string& source, const IoCtx& ioctx, const std::string& name,

@@ -340,7 +340,8 @@ class Disk:
         else:
             self.image().flatten()
         self.flat = True
-        self.emptied = self.model.smallest == 0
+        # A header is never cut off.
+        self.emptied = self.model.smallest == 0 and self.encryption is None
         self.model.flatten()
         # Without that feature, snapshots go on reading from the parent.
         if self.image().features() & rbd.RBD_FEATURE_DEEP_FLATTEN or not self.model.snapshots:

@@ -1,6 +1,8 @@
 // Client-side encryption of an image with LUKS.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include <rbdxx/image.hpp>
@@ -35,5 +37,8 @@ void load(const Image& image, const std::vector<Layer>& layers);
 bool loaded(const Image& image);
 // Returns false only if certainly no encryption is loaded.
 bool may_be_loaded(const Image& image);
+// Refuses to copy the stored bytes of an encrypted image where its first `size` bytes end inside a
+// block of the cipher, which could not be decrypted again. `what` begins the message.
+void require_whole_blocks(const Image& image, uint64_t size, const std::string& what);
 
 }  // namespace rbdxx::encryption

@@ -192,7 +192,7 @@ def sections(
     if objectstore == "memstore":
         # It is written to disk when the OSD unmounts it, which a fast shutdown skips.
         result["osd"]["osd_fast_shutdown"] = "false"
-        # It counts its bytes without a lock: a removal more than was counted makes it full for ever.
+        # It counts its bytes without a lock; with less than nothing it would be full for ever.
         result["osd"].update(osd_op_num_shards="1", osd_op_num_threads_per_shard="1")
     for options in result.values():
         for name in extra.keys() & options.keys():

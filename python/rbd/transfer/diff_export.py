@@ -126,6 +126,7 @@ def write_diff(
     include_parent: bool = True,
 ) -> None:
     """Writes one diff of the open image. `done` bytes were done before it, for the progress."""
+    image._require_whole_blocks("exporting")
     size = image.size()
     header = formats.DiffHeader(
         from_snapshot=None if start is None else formats.raw(start),

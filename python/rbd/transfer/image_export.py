@@ -76,6 +76,7 @@ def export_image(
     check_options(checksum, on_progress)
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
+    image._require_whole_blocks("exporting")
     size = image.size()
     told = Progress(on_progress, progress, size, "export")
     with Sink(dest, checksum, fsync) as sink, told as reporting:
