@@ -703,7 +703,7 @@ def test_no_copy_of_what_is_stored_loses_its_end(
         with rbd.Image(rbd_ioctx, "into") as into:
             for call in (
                 lambda: image.copy(rbd_ioctx, "copied"),
-                lambda: image.copy(into),
+                lambda: image.copy_into(into),
                 lambda: image.deep_copy(rbd_ioctx, "copied"),
                 lambda: transfer.export_image(image, str(tmp_path / "file")),
                 lambda: transfer.export_image(image, str(tmp_path / "file"), export_format=2),

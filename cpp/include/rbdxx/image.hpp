@@ -199,8 +199,8 @@ public:
     uint64_t stripe_count() const;
     // Returns when the image was created, since 1970. Implements: rbd_get_create_timestamp
     timespec create_timestamp() const;
-    // Returns when the image was read last, since 1970. librbd notes it once a day by default.
-    // Implements: rbd_get_access_timestamp
+    // Returns when the image was read last, since 1970. librbd notes it once a minute by
+    // default. Implements: rbd_get_access_timestamp
     timespec access_timestamp() const;
     // Returns when the image was written last, since 1970. librbd notes it once a minute by
     // default. Implements: rbd_get_modify_timestamp
