@@ -102,8 +102,8 @@ bool missing(const char* name) {
     return ("," + std::string(list) + ",").find("," + std::string(name) + ",") != std::string::npos;
 }
 
-// Without these a process could neither clean up nor tell what it runs on. librados answers the last
-// three from memory, for the text of each error.
+// Without these a process could neither clean up nor tell what it runs on. librados answers the
+// last three from memory, for the text of each error.
 bool spared(int index) {
     return index == index_rbd_close || index == index_rbd_aio_is_complete ||
            index == index_rbd_aio_wait_for_complete || index == index_rados_aio_is_complete ||
@@ -257,9 +257,9 @@ struct Stub<Result(Args...), index> {
         if constexpr (answers_code) {
             // Success without a handle is no answer that the library could give, and none of
             // librados is a count of what is not there.
-            constexpr bool points = index < index_rbd_version &&
-                                    ((std::is_same_v<Args, char**> || ...) ||
-                                     (std::is_same_v<Args, const char**> || ...));
+            constexpr bool points =
+                index < index_rbd_version && ((std::is_same_v<Args, char**> || ...) ||
+                                              (std::is_same_v<Args, const char**> || ...));
             constexpr bool makes_handle = points || (std::is_same_v<Args, void**> || ...);
             if (makes_handle &&
                 (fault.kind == kind_sizes || (fault.kind == kind_error && fault.value == 0))) {
