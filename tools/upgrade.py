@@ -23,7 +23,8 @@ set -eu
 rm -rf "$5"
 python3 -m venv --without-pip $4 "$5"
 python=$5/bin/python
-pip() { "$3" -m pip --python "$python" --quiet "$@"; }
+own=$3
+pip() { "$own" -m pip --python "$python" --quiet "$@"; }
 said() { "$python" -c "import importlib.metadata as metadata, importlib.util as util; $1"; }
 installed='print(metadata.version("rbd"))'
 pip install --no-index --no-deps "$1"
