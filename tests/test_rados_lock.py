@@ -84,7 +84,9 @@ def test_wrong_arguments(object_ioctx: Ioctx) -> None:
     ):
         with pytest.raises(TypeError):
             call()
-    for duration in (-1, float("nan"), float("inf"), 1e300):
+    with pytest.raises(ValueError, match="duration must be a number of seconds, not nan"):
+        io.lock_exclusive("o", "lock", "c", duration=float("nan"))
+    for duration in (-1, float("inf"), 1e300):
         with pytest.raises(OverflowError):
             io.lock_exclusive("o", "lock", "c", duration=duration)
     with pytest.raises(OverflowError):

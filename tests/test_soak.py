@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "support").mkdir()
-    for name in ("location.py", "figures.py"):
+    for name in ("location.py", "figures.py", "isolated.py"):
         source = ROOT / "tests" / "support" / name
         (tests / "support" / name).write_text(source.read_text())
     (tests / "test_good.py").write_text(dedent(PASSING))
