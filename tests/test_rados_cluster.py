@@ -151,7 +151,7 @@ def ping(conffile: str) -> str:
 
 def test_ping_monitor(rbd_cluster: Any) -> None:
     # On a busy machine, librados answers the monitor before it has its connection, and crashes.
-    for _ in range(5):
+    for _ in range(30):
         outcome = isolated.finish(isolated.start(ping, str(rbd_cluster.conffile)))
         if outcome.status != -signal.SIGSEGV:
             break
