@@ -265,12 +265,17 @@ OWN_CONTEXT = {"Watch.check", "Ioctx()"}
 APART = ("Completion", "ReadOp", "ReadOpCtx", "WriteOp", "WriteOpCtx")
 
 
-def close_everything(kind: type) -> None:
-    """Close each open handle of the kind that there is in the process."""
-    for one in gc.get_objects():
-        if type(one) is rados.Ioctx is kind:
+def handles(kind: type) -> List[Any]:
+    """The handles of the kind that there are in the process, none of which is still being made."""
+    return [one for one in gc.get_objects() if type(one) is kind]
+
+
+def close_everything(kind: type, found: Optional[List[Any]] = None) -> None:
+    """Close each open handle of the kind that there is in the process, or those that were found."""
+    for one in handles(kind) if found is None else found:
+        if kind is rados.Ioctx:
             one.close()
-        elif type(one) is rados.Rados is kind and one.state == "connected":
+        elif one.state == "connected":
             one.shutdown()
 
 
@@ -379,11 +384,13 @@ def end_under_every_row(where: Where) -> List[str]:
         for row in rados_rows.called():
             stage.ready()
             call = row.prepared(stage)
-            begun = threading.Event()
+            begun, found = threading.Event(), handles(kind)
 
-            def end(kind: type = kind, begun: threading.Event = begun) -> None:
+            def end(
+                kind: type = kind, begun: threading.Event = begun, found: List[Any] = found
+            ) -> None:
                 begun.wait()
-                close_everything(kind)
+                close_everything(kind, found)
 
             thread = threading.Thread(target=end)
             thread.start()
