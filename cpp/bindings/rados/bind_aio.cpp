@@ -628,7 +628,10 @@ void bind_aio(py::module_& m, IoctxClass& ioctx) {
                 py::init([](const py::object& context, const py::object& oncomplete,
                             const py::object& onsafe) {
                     // TypeError for anything else.
-                    py::cast<const IoCtx&>(context);
+                    if (!py::isinstance<IoCtx>(context)) {
+                        throw py::type_error("the first argument must be an Ioctx, not " +
+                                             std::string(Py_TYPE(context.ptr())->tp_name));
+                    }
                     auto made = std::make_unique<Completion>();
                     made->set(context, oncomplete, onsafe);
                     return made;
