@@ -121,6 +121,17 @@ def second_ioctx(rbd_cluster: Cluster, second_pool: str) -> Iterator[rbd.rados.I
 
 
 @pytest.fixture
+def new_pool(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
+    """An ioctx of a pool that no application has, which goes with everything in it."""
+    name = f"new-{secrets.token_hex(4)}"
+    with rbd_cluster.connect() as cluster:
+        cluster.create_pool(name)
+        with cluster.open_ioctx(name) as ioctx:
+            yield ioctx
+        cluster.delete_pool(name)
+
+
+@pytest.fixture
 def namespace_ioctx(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
     """An ioctx of another namespace in the first pool, which goes with its images."""
     name = f"space-{secrets.token_hex(4)}"

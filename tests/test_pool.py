@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Iterator
-
 import pytest
 
 import rbd
 import rbd.rados
-from rbd.testing import Cluster
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def new_pool(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """An ioctx of a pool that no application has."""
-    name = f"new-{secrets.token_hex(4)}"
-    with rbd_cluster.connect() as cluster:
-        cluster.create_pool(name)
-        with cluster.open_ioctx(name) as ioctx:
-            yield ioctx
-        cluster.delete_pool(name)
 
 
 def test_init(new_pool: rbd.rados.Ioctx) -> None:

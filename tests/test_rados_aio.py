@@ -315,6 +315,8 @@ def test_a_completion_of_no_call(ioctx: rados.Ioctx) -> None:
             wait()
     with pytest.raises(TypeError):
         rados.Completion(None, None, None)
+    with pytest.raises(TypeError, match=r"ioctx must be an rbd\.rados\.Ioctx, not int"):
+        rados.Completion(3, None, None)
     with pytest.raises(TypeError):
         rados.Completion(ioctx, 5, None)
 

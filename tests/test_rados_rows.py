@@ -266,14 +266,14 @@ APART = ("Completion", "ReadOp", "ReadOpCtx", "WriteOp", "WriteOpCtx")
 
 
 def handles(kind: type) -> List[Any]:
-    """The handles of the kind that there are in the process, none of which is still being made."""
+    """Return the handles of the kind in the process. No thread may be making one meanwhile."""
     return [one for one in gc.get_objects() if type(one) is kind]
 
 
-def close_everything(kind: type, found: Optional[List[Any]] = None) -> None:
-    """Close each open handle of the kind that there is in the process, or those that were found."""
-    for one in handles(kind) if found is None else found:
-        if kind is rados.Ioctx:
+def close_all(found: List[Any]) -> None:
+    """Close those of the handles that are open."""
+    for one in found:
+        if type(one) is rados.Ioctx:
             one.close()
         elif one.state == "connected":
             one.shutdown()
@@ -290,7 +290,7 @@ def refused_when_closed(where: Where) -> List[Any]:
                 continue
             stage.ready()
             call = row.prepared(stage)
-            close_everything(kind)
+            close_all(handles(kind))
             works = row.name in LOCAL | UNCONNECTED
             works |= row.name in (KEPT if kind is rados.Rados else OWN_CONTEXT)
             try:
@@ -386,11 +386,9 @@ def end_under_every_row(where: Where) -> List[str]:
             call = row.prepared(stage)
             begun, found = threading.Event(), handles(kind)
 
-            def end(
-                kind: type = kind, begun: threading.Event = begun, found: List[Any] = found
-            ) -> None:
+            def end(begun: threading.Event = begun, found: List[Any] = found) -> None:
                 begun.wait()
-                close_everything(kind, found)
+                close_all(found)
 
             thread = threading.Thread(target=end)
             thread.start()

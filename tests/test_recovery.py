@@ -7,7 +7,7 @@ import concurrent.futures
 import errno
 import io
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -184,31 +184,20 @@ def test_every_change_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) ->
     assert [outcome for outcome in outcomes if outcome] == []
 
 
-@pytest.fixture
-def own_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """Of a pool that goes with what is in it: groups, and an image in migration."""
-    name = "recovery"
-    with rbd_cluster.connect() as connection:
-        connection.create_pool(name)
-        with connection.open_ioctx(name) as ioctx:
-            yield ioctx
-        connection.delete_pool(name)
-
-
-def test_every_change_by_name_releases_a_lock_left_behind(own_ioctx: rbd.rados.Ioctx) -> None:
+def test_every_change_by_name_releases_a_lock_left_behind(new_pool: rbd.rados.Ioctx) -> None:
     def problem(way: str) -> Optional[str]:
         before, change = BY_NAME[way]
-        rbd.RBD().create(own_ioctx, way, SIZE, features=LOCKED)
-        with rbd.Image(own_ioctx, way, read_only=True) as image:
+        rbd.RBD().create(new_pool, way, SIZE, features=LOCKED)
+        with rbd.Image(new_pool, way, read_only=True) as image:
             header = f"rbd_header.{image.id()}"
-        found = before(own_ioctx, way)
+        found = before(new_pool, way)
         if way != "trash_remove":
-            leave_behind(own_ioctx, way)
+            leave_behind(new_pool, way)
         try:
-            change(own_ioctx, way, found)
+            change(new_pool, way, found)
         except rbd.Error as error:
             return f"{way}: {error!r}"
-        return f"{way}: the lock is still there" if is_there(own_ioctx, header) else None
+        return f"{way}: the lock is still there" if is_there(new_pool, header) else None
 
     with concurrent.futures.ThreadPoolExecutor(len(BY_NAME)) as pool:
         outcomes = list(pool.map(problem, BY_NAME))

@@ -627,11 +627,7 @@ void bind_aio(py::module_& m, IoctxClass& ioctx) {
     define_init(completion,
                 py::init([](const py::object& context, const py::object& oncomplete,
                             const py::object& onsafe) {
-                    // TypeError for anything else.
-                    if (!py::isinstance<IoCtx>(context)) {
-                        throw py::type_error("the first argument must be an Ioctx, not " +
-                                             std::string(Py_TYPE(context.ptr())->tp_name));
-                    }
+                    context_of(context);  // TypeError for anything else
                     auto made = std::make_unique<Completion>();
                     made->set(context, oncomplete, onsafe);
                     return made;

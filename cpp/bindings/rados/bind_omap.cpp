@@ -320,10 +320,7 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
         m, "OmapIterator",
         "The entries that an operation has read: pairs of a key and a value in bytes.");
     define_init(iterator, py::init([](const py::object& context, const py::object& omap_key_type) {
-                    if (!py::isinstance<IoCtx>(context)) {
-                        throw py::type_error("ioctx must be an rbd.rados.Ioctx, not " +
-                                             std::string(Py_TYPE(context.ptr())->tp_name));
-                    }
+                    context_of(context);  // TypeError for anything else
                     return iterator_of(context, omap_key_type, nullptr);
                 }),
                 "Make an empty one. `Ioctx.get_omap_vals` makes those with entries.",

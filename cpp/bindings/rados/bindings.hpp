@@ -28,7 +28,7 @@ using ReadOpClass = py::class_<topics::ReadOperation>;
 // The context behind a Python object; TypeError for anything else.
 inline const IoCtx& context_of(const py::object& ioctx) {
     if (!py::isinstance<IoCtx>(ioctx)) {
-        throw py::type_error("expected an Ioctx, not " +
+        throw py::type_error("ioctx must be an rbd.rados.Ioctx, not " +
                              std::string(Py_TYPE(ioctx.ptr())->tp_name));
     }
     return ioctx.cast<const IoCtx&>();

@@ -9,6 +9,7 @@
 #include "../support/errors.hpp"
 #include "../support/fast_method.hpp"
 #include "../support/gil.hpp"
+#include "bindings.hpp"
 
 namespace rbdxx::python::rados {
 
@@ -94,18 +95,10 @@ std::unique_ptr<Transfer> transfer(LoopQueue& queue, bool reads) {
     return made;
 }
 
-const IoCtx* checked_context(const py::object& ioctx) {
-    if (!py::isinstance<IoCtx>(ioctx)) {
-        throw py::type_error("ioctx must be an rbd.rados.Ioctx, not " +
-                             std::string(Py_TYPE(ioctx.ptr())->tp_name));
-    }
-    return &ioctx.cast<const IoCtx&>();
-}
-
 }  // namespace
 
 ObjectCalls::ObjectCalls(py::object ioctx, py::object queue_of)
-    : owner_(std::move(ioctx)), ioctx_(checked_context(owner_)), current_(std::move(queue_of)) {}
+    : owner_(std::move(ioctx)), ioctx_(&context_of(owner_)), current_(std::move(queue_of)) {}
 
 template <class Made, class Call>
 py::object ObjectCalls::submit(const CurrentLoop::Here& here, std::unique_ptr<Made> operation,
