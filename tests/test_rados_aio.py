@@ -413,7 +413,14 @@ def test_close_in_a_callback(rbd_cluster: Any, object_ioctx: Any) -> None:
     with rbd_cluster.connect() as cluster:
         ioctx = cluster.open_ioctx(object_ioctx.get_pool_name())
         ioctx.set_namespace(object_ioctx.get_namespace())
-        completions = [ioctx.aio_write("one", b"x", 0, lambda _: ioctx.close()) for _ in range(2)]
+        submitted = threading.Event()
+
+        def close(_: Any) -> None:
+            submitted.wait(60)
+            ioctx.close()
+
+        completions = [ioctx.aio_write("one", b"x", 0, close) for _ in range(2)]
+        submitted.set()
         assert [done(completion) for completion in completions] == [0, 0]
         assert ioctx.state == "closed"
 
