@@ -197,8 +197,10 @@ The completion of the call.
 
 Examples
 --------
->>> completion = image.aio_read(0, 4096, lambda completion, data: print(len(data)))
+>>> received = []
+>>> completion = image.aio_read(0, 4096, lambda completion, data: received.append(data))
 >>> completion.wait_for_complete_and_cb()
+>>> len(received[0])
 4096
 
 Implements: rbd_aio_read, rbd_aio_read2)",

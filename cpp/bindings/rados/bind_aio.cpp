@@ -194,10 +194,12 @@ The completion. Its `get_return_value` is the number of bytes, or a negative err
 
 Examples
 --------
->>> done = ioctx.aio_read("greeting", 5, 0, lambda completion, data: print(data))
+>>> received = []
+>>> done = ioctx.aio_read("greeting", 5, 0, lambda completion, data: received.append(data))
 >>> done.wait_for_complete_and_cb()
-b'hello'
 0
+>>> received
+[b'hello']
 
 Implements: rados_aio_read)"},
         {"aio_write", fast::function(aio_write), fast::with_keywords,
