@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import inspect
 import random
 import secrets
 from pathlib import Path
@@ -285,6 +286,30 @@ def dropped(where: Where) -> None:
 @fakerbd.needs_compiler
 def test_memory_that_only_the_write_holds(shimmed: Callable[..., Any]) -> None:
     shimmed(dropped)
+
+
+def use_without_init() -> Dict[str, int]:
+    refused = {}
+    for namespace in (vars(rbd._core), vars(rbd._core.rados)):
+        for cls in [value for value in namespace.values() if type(value) is type(rbd.Image)]:
+            qualified = f"{cls.__module__}.{cls.__name__}"
+            refused[qualified] = 0
+            for name in [name for name in dir(cls) if not hasattr(object, name)]:
+                try:
+                    member = getattr(cls.__new__(cls), name)
+                    parameters = inspect.signature(member).parameters.values()
+                    needed = [one for one in parameters if one.default is one.empty]
+                    member(*("1" for one in needed if one.kind is not one.KEYWORD_ONLY))
+                except (TypeError, ValueError, AttributeError) as error:
+                    refused[qualified] += "__init__() " in str(error)
+    return refused
+
+
+def test_an_object_without_its_init_is_refused() -> None:
+    refused = isolated.run(use_without_init)
+    assert all(count for name, count in refused.items() if "._" not in name.replace("._core", ""))
+    assert sum(refused.values()) > 300
+    figures.note("calls without __init__", sum(refused.values()))
 
 
 def test_objects_that_are_no_contexts(rbd_image: rbd.Image) -> None:

@@ -6,6 +6,24 @@ namespace rbdxx::python {
 
 namespace {
 
+// pybind11 asks this for memory where a method gets an object whose __init__ never ran, and would
+// take what is in that memory for the value.
+void* refuse_unmade(std::size_t) {
+    throw py::type_error("__init__() of the object was not called");
+}
+
+void refuse_unmade_values(const py::handle& m) {
+    for (auto [name, value] : py::reinterpret_borrow<py::dict>(m.attr("__dict__"))) {
+        if (PyType_Check(value.ptr()) == 0) {
+            continue;
+        }
+        auto* known = py::detail::get_type_info(reinterpret_cast<PyTypeObject*>(value.ptr()));
+        if (known != nullptr) {
+            known->operator_new = refuse_unmade;
+        }
+    }
+}
+
 // A contents page: what a name of rbd._core does stands in the file of its topic.
 void contents(py::module_& m) {
     // Signatures are composed by define(), in the form that inspect reads.
@@ -57,6 +75,8 @@ void contents(py::module_& m) {
     bind_pipeline(m);
     bind_records(m);
     bind_merge(m);
+    refuse_unmade_values(m);
+    refuse_unmade_values(m.attr("rados"));
 }
 
 }  // namespace
