@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import os
 import pickle
+import struct
 import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -77,6 +78,29 @@ class TestOpen(abstract.AbstractOpenTests, Fixtures):
 
 class TestPipe(abstract.AbstractPipeTests, Fixtures):
     pass
+
+
+def test_an_image_waits_for_the_creation_of_its_directory(
+    fs: Any, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """Another client creates it: librbd makes a namespace known before its directory of images."""
+    pool = rbd_ioctx.get_pool_name()
+    with rbd_ioctx.dup() as everywhere:
+        everywhere.set_namespace("")
+        name = f"half-{os.urandom(4).hex()}"
+        everywhere.execute(
+            "rbd_namespace", "rbd", "namespace_add", struct.pack("<I", len(name)) + name.encode()
+        )
+        everywhere.set_namespace(name)
+        ready = struct.pack("<B", 0)
+        rest = threading.Timer(
+            0.3, everywhere.execute, ("rbd_directory", "rbd", "dir_state_set", ready)
+        )
+        rest.start()
+        fs.pipe(f"{pool}/{name}/image", b"content")
+        rest.join()
+    assert fs.cat(f"{pool}/{name}/image") == b"content"
+    fs.rm(f"{pool}/{name}", recursive=True)
 
 
 def test_it_is_registered() -> None:

@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import threading
+import time
 import uuid
 import warnings
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
@@ -36,6 +37,8 @@ _READS = 64
 _OPENINGS = 16
 # Runs of this many zero bytes take no space in an image that put() writes.
 _SPARSE_BYTES = 4096
+# How long the creation of a namespace by another client may take.
+_CREATION_SECONDS = 5.0
 
 
 class _Location(NamedTuple):
@@ -177,6 +180,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         parts = directory.split("/") if directory else []
         with self._ioctx(pool) as ioctx:
             if parts and exist_ok and RBD().namespace_exists(ioctx, directory):
+                self._await_directory(pool, directory)
                 return
             for end in range(1, len(parts) + 1):
                 name = "/".join(parts[:end])
@@ -185,8 +189,26 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                 except exceptions.ImageExists:
                     if end == len(parts) and not exist_ok:
                         raise FileExistsError(f"{pool}/{directory} exists") from None
+                    self._await_directory(pool, name)
         if not parts and not exist_ok:
             raise FileExistsError(f"pool {pool!r} exists")
+
+    def _await_directory(self, pool: str, directory: str) -> None:
+        """Wait until an image can be created in a namespace that another client is creating.
+
+        librbd makes a namespace known first, and then its directory, without which it creates no
+        image there.
+        """
+        end = time.monotonic() + _CREATION_SECONDS
+        with self._ioctx(pool, directory) as ioctx:
+            while True:
+                try:
+                    ioctx.stat("rbd_directory")
+                    return
+                except FileNotFoundError:
+                    if time.monotonic() > end:
+                        return
+                    time.sleep(0.01)
 
     async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
         location = _locate(self._bare(path))
