@@ -216,23 +216,44 @@ def test_code_of_other_languages_is_quoted_from_files_that_are_built() -> None:
 # Reference
 
 
+def reference_pages() -> List[Path]:
+    return sorted((DOCS / "reference").rglob("*.md"))
+
+
 def reference() -> str:
-    return "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.md")))
+    return "\n".join(page.read_text() for page in reference_pages())
 
 
 def documented() -> List[str]:
     """The public names of `rbd` that the pages of the reference document, by their topics."""
     text = reference()
     found: List[str] = []
-    for topic, also in re.findall(r"^```\{topic\} (\w+)\n(?::also: (.*)\n)?", text, re.M):
+    for topic, also in re.findall(r"^```\{topic\} (\S+)\n(?::also: (.*)\n)?", text, re.M):
         of_topic = names.names(topic)
         assert of_topic or also, f"{topic} has no names"
         found += of_topic + [name for name in also.split() if name not in of_topic]
-    return found + re.findall(r"^\.\. auto\w+:: rbd\.(\w+)$", text, re.M)
+    found += re.findall(r"^\.\. auto(?!module)\w+:: rbd\.(\w+|rados\.\w+)$", text, re.M)
+    for package in re.findall(r"^```\{exceptions\} (\w+)$", text, re.M):
+        found += [f"{package}.{name}" for name in exception_names(getattr(rbd, package))]
+    # What a page describes itself: attributes that instances alone have.
+    attributes = re.findall(r"^\.\. py:attribute:: (\w+\.\w+)$", text, re.M)
+    return found + [f"rados.{name}" for name in attributes]
+
+
+def exception_names(package: Any) -> List[str]:
+    listed = package.exceptions.__all__
+    return [name for name in listed if isinstance(getattr(package, name), type)]
+
+
+def members(*classes: str) -> Set[str]:
+    """The public methods and attributes of classes, as in 'Image.read' or 'rados.Ioctx.read'."""
+    return {f"{cls}.{name}" for cls in classes for name in dir(names.found(cls)) if name[0] != "_"}
 
 
 def test_every_topic_has_its_page() -> None:
-    for topic in names.topics():
+    topics = names.topics()
+    assert {"io", "rados/omap"} <= {*topics}
+    for topic in topics:
         page = DOCS / "reference" / f"{topic}.md"
         if names.names(topic):
             assert f"```{{topic}} {topic}\n" in page.read_text(), topic
@@ -241,26 +262,66 @@ def test_every_topic_has_its_page() -> None:
 def test_every_public_name_is_in_the_reference_once() -> None:
     public = {*rbd.__all__, *rbd._LAZY_NAMES} - {*rbd._core.constants, *exceptions.__all__}
     public -= {"rados", "testing"}
-    public |= {
-        f"{cls}.{name}"
-        for cls in ("RBD", "Image")
-        for name in dir(getattr(rbd, cls))
-        if not name.startswith("_")
-    }
-    found = documented()
+    public |= members("RBD", "Image")
+    found = [name for name in documented() if not name.startswith("rados.")]
     assert sorted(found) == sorted(set(found))
     assert public - {*found} == {"ADMIN_AUID", "ANONYMOUS_AUID", "ImageArray"}
     # Those, and the rest, stand on pages of another kind.
     text = reference()
-    assert "```{constants}" in text
-    for module in (*rbd._LAZY, "exceptions"):
+    assert "```{constants}\n" in text
+    for module in {*rbd._LAZY, "exceptions"} - {"rados"}:
         assert f".. automodule:: rbd.{module}\n   :members:" in text
 
 
+def test_every_public_name_of_rados_is_in_the_reference_once() -> None:
+    public = {f"rados.{name}" for name in rbd.rados.__all__ if name not in rados_constants()}
+    public |= members("rados.Rados", "rados.Ioctx")
+    found = [name for name in documented() if name.startswith("rados.")]
+    assert sorted(found) == sorted(public)
+    assert "```{constants} rados\n" in reference()
+
+
+def rados_constants() -> Dict[str, object]:
+    return dict(rbd._core.rados.constants)
+
+
+def test_a_shared_class_has_its_methods_on_the_pages_of_their_topics() -> None:
+    assert names.names("rados/xattr") == [
+        *(f"rados.Ioctx.{name}" for name in ("get_xattr", "get_xattrs", "set_xattr", "rm_xattr")),
+        "rados.XattrIterator",
+    ]
+    # Methods that go past pybind11, too.
+    assert {"rados.Ioctx.read", "rados.Ioctx.stat"} <= {*names.names("rados/object")}
+
+
+@pytest.mark.parametrize(
+    ("method", "form"),
+    [
+        ("Image.read", "io::read"),
+        # An older form of the call stands before it.
+        ("RBD.create", "images::create"),
+        ("rados.Ioctx.read", "rados::object::read"),
+        # The function stands above the binding.
+        ("rados.Ioctx.stat", "rados::object::status"),
+        ("rados.Ioctx.get_xattrs", "rados::xattr::list"),
+        ("rados.Rados.create_pool", "rados::pool::create"),
+    ],
+)
+def test_the_same_call_in_cpp(method: str, form: str) -> None:
+    assert names.in_cpp()[method] == f"rbdxx::{form}"
+
+
+def test_the_text_of_an_error_is_no_form_of_the_call() -> None:
+    assert "Image.diff_iterate" not in names.in_cpp()
+
+
 def test_every_page_of_the_reference_is_in_its_contents() -> None:
-    contents = (DOCS / "reference" / "index.md").read_text().splitlines()
-    pages = [page.stem for page in (DOCS / "reference").glob("*.md") if page.stem != "index"]
-    assert [page for page in pages if contents.count(page) != 1] == []
+    for contents in (DOCS / "reference").rglob("index.md"):
+        lines = contents.read_text().splitlines()
+        pages = [page.stem for page in contents.parent.glob("*.md") if page != contents]
+        pages += [f"{page.parent.name}/index" for page in contents.parent.glob("*/index.md")]
+        assert len(pages) > 10
+        assert [page for page in pages if lines.count(page) != 1] == []
 
 
 def test_docstrings_become_markup() -> None:

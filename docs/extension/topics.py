@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Iterator, List
 
+import names
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from names import BINDINGS, SHARED, names
 from sphinx.util.docutils import SphinxDirective
 
 import rbd
 
 
 def autodoc(name: str) -> Iterator[str]:
-    """The directive that documents a name; RBD and Image without what the topics add to them."""
-    value = getattr(rbd, name.split(".")[0])
-    kind = "class" if isinstance(value, type) else "function"
-    if "." in name:
-        value = getattr(value, name.split(".")[1])
+    """The directive that documents a name; a shared class without what the topics add to it."""
+    value = names.found(name)
+    member = isinstance(names.found(name.rpartition(".")[0]), type)
+    if isinstance(value, type):
+        kind = "exception" if issubclass(value, BaseException) else "class"
+    elif member:
         kind = "attribute" if isinstance(value, property) else "method"
+    else:
+        kind = "function" if callable(value) else "data"
     yield f".. auto{kind}:: rbd.{name}"
-    if kind == "class" and name not in SHARED.values():
+    if kind == "class" and name not in names.SHARED.values():
         yield "   :members:"
-        yield "   :special-members: __iter__, __len__, __getitem__"
+        yield "   :special-members: __iter__, __next__, __len__, __getitem__"
     yield ""
 
 
@@ -43,9 +46,9 @@ class Topic(Generated):
 
     def run(self) -> List[nodes.Node]:
         topic = self.arguments[0]
-        self.env.note_dependency(str(BINDINGS / f"bind_{topic}.cpp"))
+        self.env.note_dependency(str(names.source(topic)))
         also = self.options.get("also", "").split()
-        found = list(dict.fromkeys([*also, *names(topic)]))
+        found = list(dict.fromkeys([*also, *names.names(topic)]))
         if not found:
             raise self.error(f"the topic {topic} has no public names")
         return self.parsed(
@@ -54,14 +57,40 @@ class Topic(Generated):
 
 
 class Constants(Generated):
-    """The constants of the module, with their values."""
+    """The constants of the module `rbd`, or of `rbd.rados`, with their values."""
+
+    optional_arguments = 1
 
     def run(self) -> List[nodes.Node]:
-        rows = [f"| `{name}` | {value} |" for name, value in sorted(rbd._core.constants.items())]
+        constants = rbd._core.rados.constants if self.arguments else rbd._core.constants
+        rows = [f"| `{name}` | {shown(value)} |" for name, value in sorted(constants.items())]
         return self.parsed(["| name | value |", "|---|---|", *rows])
+
+
+class Exceptions(Generated):
+    """The exceptions of a package, such as `rados`, which shows those of its `exceptions`."""
+
+    required_arguments = 1
+
+    def run(self) -> List[nodes.Node]:
+        package = getattr(rbd, self.arguments[0])
+        lines = ["```{eval-rst}"]
+        for name in package.exceptions.__all__:
+            if isinstance(getattr(package, name), type):
+                lines += [
+                    f".. autoexception:: {package.__name__}.{name}",
+                    "   :show-inheritance:",
+                    "",
+                ]
+        return self.parsed([*lines, "```"])
+
+
+def shown(value: object) -> str:
+    return f"`{value!r}`" if isinstance(value, str) else str(value)
 
 
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("topic", Topic)
     app.add_directive("constants", Constants)
+    app.add_directive("exceptions", Exceptions)
     return {"parallel_read_safe": True}
