@@ -31,11 +31,11 @@ HEAD = """\
 
 <!-- Written by tools/c_coverage.py; change the code or tools/c_coverage.json instead. -->
 
-Each function of librbd's C API, and the functions of librados' C API that block device users need:
-the Ceph release that brought it, and what stands for it here. That is the Python name that
-implements it, or the newer form of the same call that supersedes it, or the C++ topic of `rbdxx`
-that uses it and why, or why nothing is lost without it. `rbd.supports("rbd_x")` tells whether the
-loaded library has a function.
+This page lists each function of librbd's C API, and the functions of librados' C API that users of
+block devices and objects need. It names the Ceph release that brought a function, and what stands
+for the function here: the Python name that implements it, or the newer form of the same call, or
+the C++ topic of `rbdxx` that uses it and why, or the reason why a program does not need it.
+`rbd.supports("rbd_x")` returns whether the loaded library has a function.
 """
 
 
@@ -135,7 +135,7 @@ def rows(
                 wrong.append(f"{name} is superseded by {newer}, which is no newest form")
             note = f"superseded by `{newer}`"
             if topics:
-                note += ", called where that is missing"
+                note += ", called if that is missing"
         elif name in internal:
             if not topics:
                 wrong.append(f"{name} is said to be used inside, but no source calls it")
@@ -145,7 +145,7 @@ def rows(
                 wrong.append(f"{name} is said not to be needed, but {topics[0]} calls it")
             note = unneeded[name]
         elif topics and re.search(r"_(cleanup|end)$", name):
-            note = "frees what the call before it has returned"
+            note = "frees the result of the call before it"
         if names and not topics:
             wrong.append(f"{', '.join(names)} claims {name}, which no source calls")
         result.append(Row(name, release, rados, names, topics, note))
