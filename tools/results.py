@@ -202,7 +202,7 @@ class Run:
             row += [f"core: {one.counts()}"] + [""] * (len(head) - len(row) - 1)
             rows.append(row)
         lines = ["| " + " | ".join(row) + " |" for row in rows]
-        note = "Tests: passed / skipped for want of a C function / failed."
+        note = "Tests: passed / skipped because a C function is missing / failed."
         if self.wheel:
             note += f" The wheel takes {self.wheel.size / 1e6:.2f} MB; its tests are the core ones."
         lines += ["", note]
