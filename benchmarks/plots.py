@@ -25,21 +25,30 @@ def _bytes(value: float, _: Any = None) -> str:
     return f"{value:g} TiB"
 
 
-#: The colour and the mark of each contender, the same in every picture; ours are blue.
+def _seconds(value: float, _: Any = None) -> str:
+    for unit in ("s", "ms"):
+        if value >= 1:
+            return f"{value:g} {unit}"
+        value = round(value * 1000, 6)
+    return f"{value:g} µs"
+
+
+#: The colour, the mark and the line of each contender, the same in every picture. This package's
+#: are blue: calls and batches, asyncio, and asyncio on another loop.
 _CONTENDERS = {
-    "fio": ("#4d9221", "s"),
-    "stock": ("#8e44ad", "^"),
-    "rbd.aio on": ("#00857c", "P"),
-    "rbd.aio": ("#56b4e9", "D"),
-    "write_blocks": ("#c2569b", "s"),
+    "fio": ("#4d9221", "s", "-"),
+    "stock": ("#8e44ad", "^", "-"),
+    "rbd.aio on": ("#0b3c6f", "P", "--"),
+    "rbd.aio": ("#56b4e9", "D", "-"),
+    "write_blocks": ("#1f6fb4", "v", "--"),
 }
 
 
-def _contender(name: str) -> Tuple[str, str]:
+def _contender(name: str) -> Tuple[str, str, str]:
     for word, style in _CONTENDERS.items():
         if name.startswith(word):
             return style
-    return ("#1f6fb4", "o")
+    return ("#1f6fb4", "o", "-")
 
 
 def _curve(curve: Dict[str, Any], path: Path) -> None:
@@ -48,7 +57,7 @@ def _curve(curve: Dict[str, Any], path: Path) -> None:
         medians = [value["median"] for value in values]
         below = [value["median"] - value["least"] for value in values]
         above = [value["most"] - value["median"] for value in values]
-        colour, marker = _contender(name)
+        colour, marker, line = _contender(name)
         axes.errorbar(
             curve["points"],
             medians,
@@ -56,6 +65,7 @@ def _curve(curve: Dict[str, Any], path: Path) -> None:
             label=name,
             color=colour,
             marker=marker,
+            linestyle=line,
             capsize=3,
         )
     axes.set_xscale("log", base=2)
@@ -65,10 +75,13 @@ def _curve(curve: Dict[str, Any], path: Path) -> None:
     axes.xaxis.set_minor_formatter("")
     if curve["unit"] == "s":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(_seconds))
+        axes.set_ylabel("time")
     else:
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.set_ylabel(curve["unit"])
     axes.set_xlabel(curve["axis"])
-    axes.set_ylabel(curve["unit"])
     axes.set_title(curve["what"], fontsize=10)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(alpha=0.3)
@@ -122,17 +135,21 @@ def _times(value: float, _: Any = None) -> str:
 
 def _bars(bars: List[_Bar], path: Path, title: str, *, goals: bool) -> None:
     """How many times as good as each peer, on a logarithmic scale that begins at equal."""
-    labels = [textwrap.fill(bar.label, 48) for bar in bars]
-    figure, axes = pyplot.subplots(figsize=(8.0, 0.36 * len(bars) + 1.6), layout="constrained")
+    labels = [textwrap.fill(bar.label, 64) for bar in bars]
+    figure, axes = pyplot.subplots(figsize=(9.0, 0.36 * len(bars) + 1.6), layout="constrained")
     at = range(len(bars))
     values = [bar.times for bar in bars]
     colours = [bar.colour if goals else _MET for bar in bars]
     # From 1: a bar to the left is worse than the peer, one to the right is better.
     axes.barh(at, [value - 1 for value in values], left=1, color=colours, height=0.7)
     for place, bar in zip(at, bars):
+        end = max(bar.times, 1)
+        # The mark of a goal that is near would cross the number out.
+        if goals and bar.goal is not None and end <= bar.goal < end * 1.5:
+            end = bar.goal
         axes.annotate(
             f"{bar.times:.2g}x",
-            (max(bar.times, 1), place),
+            (end, place),
             (4, 0),
             textcoords="offset points",
             va="center",
@@ -148,7 +165,8 @@ def _bars(bars: List[_Bar], path: Path, title: str, *, goals: bool) -> None:
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(at, labels, fontsize=8)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_xlabel("times as good as the peer (1x = equal)", fontsize=9)
+    how = "good" if goals else "fast"
+    axes.set_xlabel(f"times as {how} as the peer (1x = equal)", fontsize=9)
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     if goals:
@@ -169,20 +187,25 @@ def _ratios(results: Results, path: Path) -> None:
         what = row["what"].replace("the same", before) if before else row["what"]
         if "the same" not in row["what"]:
             before = row["what"].split(", whole process")[0].rsplit(", stubbed")[0]
-        bars += [_bar(row, peer, f"{what} / {peer}") for peer in row["peers"]]
-    _bars(bars, path, "Speed (or memory, processor time) beside each peer", goals=True)
+        bars += [_bar(row, peer, f"{what}, vs. {peer}") for peer in row["peers"]]
+    _bars(bars, path, "How many times as fast, or as thrifty with memory, as each peer", goals=True)
 
 
 def _front(results: Results, path: Path) -> None:
     """What a newcomer asks for: fewer bars, without goals."""
     rows = {row["name"]: row for row in results["rows"]}
     bars = [
-        _bar(rows[name], peer, f"{label} / {peer}")
+        _bar(rows[name], peer, f"{label}, vs. {peer}")
         for name, peer, label in _FRONT
         if peer in rows.get(name, {"peers": ()})["peers"]
     ]
     if bars:
-        _bars(bars, path, "Speed beside the stock module, fio, rbd and qemu-img", goals=False)
+        _bars(
+            bars,
+            path,
+            "How many times as fast as the stock module, fio, rbd and qemu-img",
+            goals=False,
+        )
 
 
 def draw(results: Results, directory: Path) -> List[Path]:
