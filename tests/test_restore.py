@@ -287,7 +287,9 @@ def allocated(local: LocalCluster) -> int:
     last = -1
     for _ in range(60):
         said = local.command("tell", "osd.0", "perf", "dump", "bluestore")
-        now = int(json.loads(said)["bluestore"]["bluestore_allocated"])
+        counters = json.loads(said)["bluestore"]
+        # Ceph 18 shortened the name.
+        now = int(counters.get("bluestore_allocated", counters.get("allocated")))
         if now == last:
             break
         last = now
