@@ -27,6 +27,8 @@ ROUNDS = 100 if SOAK else 1
 TRANSFERS = 25 if SOAK else 1
 #: How long a call that is interrupted once may go on, in seconds.
 PATIENCE = 5
+#: What an exception notes if it leaves the call to librbd.
+NOTE = "librbd has not completed the call, which continues in the background"
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
@@ -80,7 +82,7 @@ def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> Base
     assert isinstance(error, KeyboardInterrupt), repr(error)
     assert moments[-1] + (PATIENCE if kind == "once" else 0) <= took < milliseconds / 1000, took
     if sys.version_info >= (3, 11):
-        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
+        assert error.__notes__ == [NOTE]
     # Nobody waits for it, and nothing is closed under it.
     assert shim.calls("rbd_close") == 0
     image.close()
@@ -134,7 +136,7 @@ def out_of_time(where: Where) -> None:
     assert "within 0.3 seconds" in str(error)
     assert 0.3 <= took < 3, took
     if sys.version_info >= (3, 11):
-        assert error.__notes__ == ["librbd has not ended the call, which goes on by itself"]
+        assert error.__notes__ == [NOTE]
     # As after Ctrl-C: nobody waits for it, and nothing is closed under it.
     image.close()
     assert shim.calls("rbd_close") == 0

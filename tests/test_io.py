@@ -263,7 +263,7 @@ def test_compare_and_write(rbd_image: rbd.Image) -> None:
     # Ceph 14's cache goes on with what was there before.
     rbd_image.invalidate_cache()
     assert rbd_image.read(0, 512) == b"B" * 512
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="same size"):
         rbd_image.compare_and_write(b"A", b"AB", 0)
 
 

@@ -311,7 +311,7 @@ def test_a_completion_of_no_call(ioctx: rados.Ioctx) -> None:
         completion.wait_for_complete_and_cb,
         completion.wait_for_safe_and_cb,
     ):
-        with pytest.raises(rados.InvalidArgumentError, match="belongs to no call"):
+        with pytest.raises(rados.InvalidArgumentError, match="does not belong to a call"):
             wait()
     with pytest.raises(TypeError):
         rados.Completion(None, None, None)

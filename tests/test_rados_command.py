@@ -85,7 +85,7 @@ def test_no_answer_in_time(rbd_cluster: Any) -> None:
         begin = time.monotonic()
         code, output, status = cluster.mgr_command(command("pg dump"), b"", timeout=0.3)
         assert (code, output) == (-errno.ETIMEDOUT, b"")
-        assert status == "no answer came in time"
+        assert status == "the daemon did not answer in time"
         assert time.monotonic() - begin >= 0.3
         # What was abandoned keeps the connection, not the program.
         assert cluster.mon_command(command("osd ls"), b"", timeout=60)[0] == 0

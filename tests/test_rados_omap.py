@@ -118,7 +118,7 @@ def test_read_too_early(filled: Ioctx) -> None:
             filled.operate_read_op(op, "gone")
         with pytest.raises(rados.InvalidArgumentError):
             list(found)
-    with pytest.raises(rados.InvalidArgumentError, match="no operation"):
+    with pytest.raises(rados.InvalidArgumentError, match="not belong to an operation"):
         next(rados.OmapIterator(filled, bytes.decode))
 
 

@@ -1,4 +1,5 @@
-// What rbd.aio is made of: the queue of a loop, and the calls on an image that report to it.
+// The private classes that rbd.aio is built on: the queue of an event loop, and the calls on an
+// image that report to it.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -14,7 +15,7 @@
 namespace rbdxx::python {
 
 void bind_aio(py::module_& m) {
-    // For rbd.aio alone, which documents all.
+    // rbd.aio is the only user of these classes; its own docstrings document them.
     py::class_<LoopQueue> queue(m, "_LoopQueue", "The completions of one event loop.");
     queue.def(py::init<>());
     queue.def("fileno", &LoopQueue::descriptor);
@@ -32,9 +33,10 @@ void bind_aio(py::module_& m) {
     cancellation.def(py::init<>());
     cancellation.def("cancel", &Cancellation::cancel);
     cancellation.def_property_readonly("cancelled", &Cancellation::cancelled);
-    // In the thread that heeds it: raises CancelledError, unless a call there has done so.
+    // For the thread that heeds the request: raises CancelledError, unless a call in that thread
+    // has raised it.
     cancellation.def("check", &Cancellation::check);
-    // Lets librbd go on that waits for the callback in which this is called.
+    // Lets librbd continue if it waits for the callback that calls this.
     cancellation.def("yield_to_library", [](Cancellation&) { without_gil([] {}); });
     m.def("_heed",
           [](std::shared_ptr<Cancellation> cancellation) { heed(std::move(cancellation)); });

@@ -16,10 +16,10 @@ namespace rbdxx::python {
 
 namespace {
 
-// How long the operations in flight may take to complete once a signal handler has raised.
+// The time that the operations in flight have to complete after a signal handler has raised.
 constexpr auto batch_patience = std::chrono::milliseconds(250);
 
-// Runs a batch over the memory of its request; raises what a signal handler raises.
+// Runs a batch over the memory of its request. Raises what a signal handler raises.
 py::object run(const Image& image, BatchRequest request) {
     if (request.plan->writes()) {
         request.plan->set_image_size(without_gil([&] { return image.size(); }));
@@ -40,7 +40,8 @@ py::object run(const Image& image, BatchRequest request) {
             }
         }
     } while (without_gil([&] { return work->recover(); }));
-    // An error says who has the lock, which is asked for.
+    // Without the GIL, because the message says who owns the lock, and librbd may ask the cluster
+    // for that.
     without_gil([&] { work->check(); });
     return request.answer();
 }

@@ -7,13 +7,13 @@ namespace rbdxx::python {
 
 namespace {
 
-// A Python object that a borrower keeps alive from threads without the GIL.
+// Returns an owner of a Python object that a borrower may drop from a thread without the GIL.
 std::shared_ptr<void> keep(const py::object& object) {
     if (!object) {
         return nullptr;
     }
     return {object.inc_ref().ptr(), [](void* kept) {
-                // After the interpreter's end there is nothing left to count.
+                // After the interpreter's end, there is no reference count left to change.
                 if (Py_IsInitialized() != 0) {
                     py::gil_scoped_acquire gil;
                     Py_DECREF(static_cast<PyObject*>(kept));

@@ -11,7 +11,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// The parent's snapshot is a name, or (Ceph 20) an id.
+// The parent's snapshot is a name or (from Ceph 20 on) an id.
 void clone_image(const Rbd&, const IoCtxArgument& p_ioctx, const Name& p_name,
                  const py::object& p_snapshot, const IoCtxArgument& c_ioctx, const Name& c_name,
                  const std::optional<U64>& features, const std::optional<U64>& order,
@@ -95,7 +95,8 @@ Implements: rbd_clone3, rbd_clone4)",
                    arguments...);
         },
         "p_snapshot");
-    // The first module of this name called the parameter so. Not documented: help() shows one form.
+    // The ctypes module, the first of this name, called the parameter so. It is not documented,
+    // because help() shows one form.
     define_form(
         [&](auto function, const auto&... arguments) { rbd.def("clone", function, arguments...); },
         "p_snapname");

@@ -42,7 +42,7 @@ struct WriteCompletion final : Completion {
 struct OpenCompletion final : Completion {
     explicit OpenCompletion(PyImage& target)
         : image(target), cluster(target.ioctx().ioctx->use().state().cluster) {}
-    // The owner is the image.
+    // The owner is the Python image.
     py::object answer() override {
         if (result() == 0) {
             image.adopt(raw, std::move(cluster));
@@ -104,7 +104,7 @@ py::object aio_compare_and_writev(const py::object& self, const py::object& comp
     };
     const uint64_t size = size_of(vectors);
     if (size_of(expected) != size) {
-        throw py::value_error("compare and data must be of one size");
+        throw py::value_error("compare and data must have the same size");
     }
     auto write = [&made = *completion, expected = std::move(expected), vectors = std::move(vectors),
                   size, offset = uint64_t{offset},
@@ -135,8 +135,8 @@ py::object open_later(const py::object& image, PyImage& target, const py::object
     auto completion = std::make_unique<OpenCompletion>(target);
     OpenCompletion& made = *completion;
     return submit(std::move(completion), image, oncomplete, [&] {
-        // With the GIL: librbd only takes note, and no callback may see an object that Python has
-        // not yet finished making.
+        // With the GIL: librbd only queues the request here. Without the GIL, a callback could get
+        // an object that Python has not finished making.
         aio::open(made, Callbacks::get().queue(), target.ioctx(), target.options(), &made.raw);
     });
 }
@@ -144,9 +144,9 @@ py::object open_later(const py::object& image, PyImage& target, const py::object
 void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     m.def("_run_callbacks", [] { Callbacks::get().run(); });
     m.def("_stop_callbacks", [] { Callbacks::stop(); });
-    // Asynchronous calls or not: closes must come to know of the interpreter's end.
+    // Also without asynchronous calls, because a close must know that the interpreter is ending.
     py::module_::import("atexit").attr("register")(m.attr("_stop_callbacks"));
-    // Once in a process, however many interpreters there are.
+    // Once in a process, for all of its interpreters.
     [[maybe_unused]] static const int registered = Py_AtExit(let_calls_end);
 
     py::class_<Completion> completion(
@@ -364,7 +364,8 @@ Implements: rbd_set_image_notification)",
         image, "poll_io_events",
         [](const PyImage& self, const Flags& limit) {
             if (limit < 1) {
-                throw py::value_error("limit must be positive");
+                throw py::value_error("limit must be at least 1, not " +
+                                      std::to_string(int{limit}));
             }
             return without_gil([&] { return aio::poll_events(self, limit); });
         },
@@ -421,7 +422,7 @@ Implements: rbd_aio_compare_and_writev)",
         [](const py::object& self, const py::object& data, const U64& offset, const U64& crc32c,
            const py::object& oncomplete, const Flags& flags) {
             if (crc32c > std::numeric_limits<uint32_t>::max()) {
-                PyErr_SetString(PyExc_OverflowError, "crc32c has 32 bits");
+                PyErr_SetString(PyExc_OverflowError, "crc32c must be less than 2**32");
                 throw py::error_already_set();
             }
             auto completion = std::make_unique<WriteCompletion>(data);

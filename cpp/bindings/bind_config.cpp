@@ -27,7 +27,7 @@ py::list list_options(const Owner& owner) {
     return dicts;
 }
 
-// "image 'vm1'" or "pool rbd", for messages.
+// Returns "image 'vm1'" or "pool rbd", for messages.
 std::string owner_name(const Image& image) {
     return image.describe();
 }

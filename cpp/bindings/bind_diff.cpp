@@ -33,9 +33,9 @@ diff::Request request(uint64_t offset, uint64_t length, const py::object& from_s
     return wanted;
 }
 
-// Every extent, collected without the GIL; a signal ends it.
+// Collects all extents without the GIL. A signal ends it.
 diff::Array collect(const Image& image, const diff::Request& wanted, bool merge) {
-    // An abandoned call is the only owner.
+    // Shared, because an abandoned call is the only owner left.
     auto extents = std::make_shared<diff::Array>();
     long_call(
         py::none(), py::none(),
@@ -46,7 +46,7 @@ diff::Array collect(const Image& image, const diff::Request& wanted, bool merge)
     return std::move(*extents);
 }
 
-// What a callback returned, as an errno: None goes on.
+// Converts what a callback returned to an errno. None means: continue.
 int answer_of(const py::object& returned) {
     if (returned.is_none()) {
         return 0;
@@ -95,7 +95,7 @@ std::unique_ptr<Extents> find(const PyImage& self, const U64& offset,
         wanted.length = *length;
     } else {
         uint64_t size = without_gil([&] { return image.size(); });
-        // Beyond the image, librbd says what is wrong with that.
+        // For an offset beyond the image, librbd reports the error.
         wanted.length = size >= offset ? size - offset : 1;
     }
     auto extents = std::make_unique<Extents>();

@@ -13,8 +13,8 @@ Secret passphrase_of(py::handle source) {
     return convert_secret(source, "strict");
 }
 
-// As define_gated(), for a method that takes passphrases: what pybind11 says of arguments that do
-// not fit prints them all.
+// As define_gated(), for a method that takes passphrases: pybind11's message about arguments that
+// do not fit prints all of them.
 template <class Function, class... Extra>
 void define_secret(ImageClass& image, const char* c_function, const char* name, Function&& function,
                    const char* doc, const Extra&... extra) {

@@ -11,9 +11,9 @@ namespace rbdxx::python {
 
 namespace {
 
-// Where the image can be opened again: pool, namespace, name, id, snapshot, whether it was opened
-// read-only, the client's name and the configuration file; None for what is not known. The snapshot
-// is the one that is set; of one that no name opens, it is the number.
+// Returns what is needed to open the image again: pool, namespace, name, id, snapshot, whether the
+// image is read-only, the client's name and the configuration file. An unknown value is None. The
+// snapshot is the one that is set; if no name opens it, it is the id.
 py::tuple opened(const PyImage& self) {
     const OpenOptions& options = self.options();
     const IoCtx& ioctx = self.ioctx();
@@ -22,7 +22,7 @@ py::tuple opened(const PyImage& self) {
     std::string id;
     snapshot::Position at;
     without_gil([&] {
-        // An image outlives its context.
+        // The context may be closed, because an image outlives its context.
         if (!ioctx.closed()) {
             pool = ioctx.pool_name();
             space = ioctx.get_namespace();
@@ -40,11 +40,11 @@ py::tuple opened(const PyImage& self) {
         known(cluster ? cluster->client : ""), known(cluster ? cluster->config : ""));
 }
 
-// Another handle, read-only, on the same image at a snapshot or its head.
+// Opens the same image again, read-only, at a snapshot or at its head.
 std::unique_ptr<PyImage> open_again(const PyImage& self, const std::optional<Name>& snapshot) {
     OpenOptions options = self.options();
     without_gil([&] {
-        // A name can pass to another image; the id stays.
+        // Another image may have the name by now. The id does not change.
         if (!options.by_id && !self->old_format()) {
             options.name = self->id();
             options.by_id = true;

@@ -168,7 +168,7 @@ Implements: rbd_group_rename)",
            py::arg("ioctx"), py::arg("src"), py::arg("dest"));
 }
 
-// A method that does one thing to an image of a pool.
+// Defines a method that makes one change to an image of a pool.
 template <class Call>
 void define_for_image(GroupClass& cls, const char* name, Call call, const char* doc,
                       const char* argument) {

@@ -10,7 +10,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// Runs as __init__, not as a factory: the callback of an opening gets the object itself.
+// Runs as __init__, not as a factory: the callback of aio_open_image gets the object itself.
 void open(py::detail::value_and_holder& place, const IoCtxArgument& ioctx,
           const std::optional<Name>& name, const std::optional<Name>& snapshot, bool read_only,
           const std::optional<Name>& image_id, const py::object& oncomplete) {
@@ -28,7 +28,7 @@ void open(py::detail::value_and_holder& place, const IoCtxArgument& ioctx,
         place.value_ptr() = nullptr;
         throw;
     }
-    image.release();  // NOLINT(bugprone-unused-return-value): the Python object has it
+    image.release();  // NOLINT(bugprone-unused-return-value): the Python object owns it now
 }
 
 py::dict stat(const PyImage& self) {
@@ -52,7 +52,7 @@ std::string representation(const PyImage& self) {
     return shown;
 }
 
-// A method that asks the image for one value.
+// Defines a method that asks the image for one value.
 template <class Getter>
 void define_getter(ImageClass& image, const char* name, Getter getter, const char* doc) {
     define(

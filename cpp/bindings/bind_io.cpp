@@ -17,7 +17,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// librbd calls back in the thread that called it, so that the GIL is that thread's to take again.
+// librbd calls back in the thread that called it, so that thread may take the GIL again.
 void read_iterate(const PyImage& self, const U64& offset, const U64& length,
                   const py::object& callback) {
     if (PyCallable_Check(callback.ptr()) == 0) {
@@ -179,7 +179,7 @@ Implements: rbd_writesame)",
             Buffer expected(compare, Buffer::Access::read);
             Buffer buffer(data, Buffer::Access::read);
             if (expected.size() != buffer.size()) {
-                throw py::value_error("compare and data must be of one size, not of " +
+                throw py::value_error("compare and data must have the same size, not " +
                                       std::to_string(expected.size()) + " and " +
                                       std::to_string(buffer.size()) + " bytes");
             }

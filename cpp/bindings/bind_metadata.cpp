@@ -11,7 +11,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// How many entries the stock iterators take at a time.
+// The number of entries that the stock iterators read in one call.
 constexpr std::size_t stock_chunk = 32;
 
 struct ChunkedListing : Listing {
@@ -30,7 +30,7 @@ py::list list_pairs(const Owner& owner) {
     return tuples;
 }
 
-// bind_listing, with the stock iterators' chunks.
+// bind_listing(), with the chunks of the stock iterators.
 template <class Iterator, class Argument, class List>
 void bind_chunked(py::module_& m, const char* name, List list, const char* doc,
                   const char* argument) {
@@ -39,7 +39,7 @@ void bind_chunked(py::module_& m, const char* name, List list, const char* doc,
         cls, "get_next_chunk",
         [](Iterator& self) { self.start = std::min(self.start + stock_chunk, self.items.size()); },
         "Goes 32 entries on: iterating starts with those that follow.");
-    // In place of the listing's own: from the present chunk on.
+    // Replaces the listing's own method: iterates from the present chunk on.
     cls.attr("__iter__") = py::cpp_function(
         [](const Iterator& self) {
             return py::iter(self.items[py::slice(static_cast<py::ssize_t>(self.start),

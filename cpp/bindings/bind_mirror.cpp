@@ -9,7 +9,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// Calls `call` with a connection of ours or the stock module's.
+// Calls `call` with a connection of this module or of the stock module.
 template <class Call>
 auto with_cluster(const py::object& rados, const Call& call) {
     if (py::isinstance<Cluster>(rados)) {

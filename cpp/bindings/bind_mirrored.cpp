@@ -1,4 +1,4 @@
-// The lists of a pool's mirrored images, which come in chunks.
+// The lists of a pool's mirrored images, which librbd returns in chunks.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -14,15 +14,16 @@ namespace rbdxx::python {
 
 namespace {
 
-// How many images librbd is asked for at a time.
+// The number of images that one call of librbd returns.
 constexpr std::size_t chunk_size = 1024;
 
-// What was read so far; whoever iterates reads on at its end. Every iteration begins anew.
+// The entries read so far. An iterator that reaches their end reads the next chunk. Each iteration
+// starts at the first entry.
 class Chunks {
 public:
     virtual ~Chunks() = default;
 
-    // Reads one more chunk; whether there was anything.
+    // Reads the next chunk. Returns false if there was none.
     bool read() {
         if (complete_) {
             return false;
@@ -47,7 +48,7 @@ public:
     }
 
 protected:
-    // Appends what comes after the image id `after`; gives the last id.
+    // Appends the entries after the image id `after`. Returns the last id.
     virtual std::string fetch(const std::string& after, py::list& entries) = 0;
 
 private:
@@ -70,7 +71,7 @@ protected:
         auto found = without_gil([&] { return mirrored::statuses(ioctx_, after, chunk_size); });
         for (const auto& entry : found) {
             py::dict dict = to_dict(entry.status, entry.id);
-            // The pool's list does not know it: librbd would have to open every image.
+            // The pool's list does not contain it: librbd would have to open every image.
             dict["info"].attr("pop")("primary");
             entries.append(dict);
         }
@@ -122,7 +123,7 @@ private:
     std::optional<int> mode_;
 };
 
-// A list whose first chunk is read.
+// Returns a list whose first chunk has been read.
 template <class Iterator, class... Arguments>
 std::unique_ptr<Iterator> begun(const Arguments&... arguments) {
     auto iterator = std::make_unique<Iterator>(arguments...);

@@ -64,7 +64,7 @@ Implements: rbd_get_parent)");
             dict["pool_namespace"] = text(found.pool_namespace);
             dict["image_name"] = text(found.image_name);
             dict["snap_name"] = text(found.snapshot_name);
-            // As that release's stock module.
+            // As the stock module of that release does.
             if (library_info().release >= 20) {
                 dict["pool_id"] = found.pool_id;
                 dict["image_id"] = text(found.image_id);

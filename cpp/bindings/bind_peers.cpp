@@ -20,7 +20,7 @@ py::list list_peers(const IoCtxArgument& ioctx) {
         dict["uuid"] = text(peer.uuid);
         dict["direction"] = peer.direction;
         dict["site_name"] = text(peer.site_name);
-        // What the peer's site was called before Ceph 16.
+        // The name of the same field before Ceph 16.
         dict["cluster_name"] = text(peer.site_name);
         dict["mirror_uuid"] = text(peer.mirror_uuid);
         dict["client_name"] = text(peer.client_name);

@@ -14,7 +14,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// A pipeline that can be closed, and what must be open meanwhile.
+// A pipeline that can be closed, and the memory that it uses.
 template <class Pipeline>
 class Closable {
 public:
@@ -35,7 +35,8 @@ public:
         return *work_;
     }
 
-    // Raises what a signal handler raises while it waits for what is in flight, which it abandons.
+    // Closes. Raises what a signal handler raises during the wait for operations in flight, and
+    // abandons them then.
     void close() {
         while (work_ != nullptr && !without_gil([&] { return work_->wait_for(signal_interval); })) {
             try {
@@ -52,7 +53,7 @@ private:
     std::unique_ptr<OnBuffers<Pipeline>> work_;
 };
 
-// What one call may wait, of the milliseconds that Python gives.
+// Returns the longest time that one call waits, from the milliseconds that Python passes.
 pipeline::Wait wait_of(unsigned milliseconds) {
     return std::chrono::milliseconds(milliseconds);
 }

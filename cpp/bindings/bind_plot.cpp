@@ -4,7 +4,7 @@
 namespace rbdxx::python {
 
 void bind_plot(ImageClass& image) {
-    // rbd.plot is loaded by whoever looks at an image in a notebook.
+    // A notebook that displays an image imports rbd.plot through this.
     define(
         image, "_repr_html_",
         [](const py::object& self) {

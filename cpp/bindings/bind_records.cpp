@@ -8,8 +8,8 @@ namespace rbdxx::python {
 
 namespace {
 
-// Calls visit(record) for the whole records with which a piece of a difference
-// begins. Returns their length.
+// Calls visit(record) for each whole record at the beginning of a piece of a diff stream. Returns
+// their total length.
 template <class Visit>
 uint64_t for_each_record(const py::object& view, int version, uint64_t limit, const Visit& visit) {
     const Buffer stream(view, Buffer::Access::read);

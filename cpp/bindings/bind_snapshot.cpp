@@ -21,7 +21,8 @@ namespace {
 
 struct SnapIterator : Listing {};
 
-// What librbd tells of one snapshot; of the three, the one that its type says, if it is to be had.
+// What librbd reports about one snapshot. Of the three optional members, the one that belongs to
+// the type is set, if librbd returns it.
 struct Entry {
     snapshot::Snapshot snapshot;
     unsigned type = constants::SNAP_NAMESPACE_TYPE_USER;
@@ -30,9 +31,9 @@ struct Entry {
     std::optional<snapshot_namespace::Mirror> mirror;
 };
 
-template <class Origin>
-void ask(std::optional<Origin>& answer, Origin (*get)(const Image&, uint64_t), const Image& image,
-         uint64_t id) {
+template <class Namespace>
+void ask(std::optional<Namespace>& answer, Namespace (*get)(const Image&, uint64_t),
+         const Image& image, uint64_t id) {
     try {
         answer = get(image, id);
     } catch (const ClosedError&) {
@@ -52,7 +53,7 @@ std::vector<Entry> collect(const Image& image) {
             if (error.code() != ENOENT) {
                 throw;
             }
-            continue;  // removed meanwhile
+            continue;  // the snapshot was removed meanwhile
         }
         if (entry.type == constants::SNAP_NAMESPACE_TYPE_GROUP) {
             ask(entry.group, snapshot_namespace::group, image, found.id);
@@ -67,9 +68,9 @@ std::vector<Entry> collect(const Image& image) {
     return entries;
 }
 
-template <class Origin>
-py::object dict_or_none(const std::optional<Origin>& origin) {
-    return origin ? py::object(namespace_dict(*origin)) : py::object(py::none());
+template <class Namespace>
+py::object dict_or_none(const std::optional<Namespace>& found) {
+    return found ? py::object(namespace_dict(*found)) : py::object(py::none());
 }
 
 py::list list_snapshots(const PyImage& image) {
@@ -93,7 +94,7 @@ py::list list_snapshots(const PyImage& image) {
     return dicts;
 }
 
-// A method that does one thing to a snapshot by its name.
+// Defines a method that makes one change to a snapshot by its name.
 template <class Call>
 void define_by_name(ImageClass& image, const char* name, Call call, const char* doc) {
     define(
@@ -545,7 +546,7 @@ Implements: rbd_snap_set)",
         image, "set_snap_by_id",
         [](const PyImage& self, const std::optional<U64>& snap_id) {
             without_gil([&] {
-                // No snapshot has the id 0, which the stock module takes for None.
+                // 0 is not the id of any snapshot. The stock module treats it as None.
                 if (snap_id && *snap_id != 0) {
                     snapshot::set_by_id(self, *snap_id);
                 } else {

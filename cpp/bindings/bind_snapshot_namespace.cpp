@@ -7,7 +7,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// A method that asks about one snapshot by its id and gives a dict.
+// Defines a method that asks about one snapshot by its id and returns a dict.
 template <class Get>
 auto asks(Get get) {
     return [get](const PyImage& self, const U64& snap_id) {

@@ -33,7 +33,8 @@ py::list list_trash(const IoCtxArgument& ioctx) {
     return dicts;
 }
 
-// Seconds since the epoch of a datetime; a naive one is in local time, as time.mktime() takes it.
+// Converts a datetime to seconds since the epoch. A naive datetime is in local time, as in
+// time.mktime().
 time_t epoch_seconds(const py::object& moment) {
     if (moment.is_none()) {
         return 0;

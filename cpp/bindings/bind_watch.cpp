@@ -36,14 +36,14 @@ py::list list_watchers(const PyImage& image) {
     return dicts;
 }
 
-// A callback that librbd's threads ask for, run in the thread of callbacks; once for all that ask
-// before it runs.
+// A callback that librbd's threads request and that the thread of callbacks runs. It runs once for
+// all requests that come before it runs.
 class Event final : public engine::Item, public std::enable_shared_from_this<Event> {
 public:
     explicit Event(py::object callback)
         : callback_(std::move(callback)), queue_(Callbacks::get().queue()) {}
 
-    // `waiting`: whom to tell that the callback is over, which answers the quiesce of that number.
+    // `waiting` is told that the callback has returned, which answers the quiesce with that number.
     void post(const std::shared_ptr<watch::Watch>& waiting = nullptr,
               uint64_t number = 0) noexcept {
         number_.store(number);
@@ -71,7 +71,7 @@ public:
     }
 
 private:
-    // There is no caller to raise it in: it is reported, and its errno is the answer.
+    // The exception has no caller to go to: it is reported, and its errno is the answer.
     int failure() const noexcept {
         py::object error = current_exception();
         py::object code = py::getattr(error, "errno", py::none());
@@ -90,8 +90,8 @@ private:
     std::shared_ptr<watch::Watch> waiting_;
 };
 
-// Keeps the events until nobody posts them any more. Ends in the thread of callbacks, since Python
-// objects go with it, and librbd's threads must not wait for the GIL.
+// Keeps the events until nobody posts them any more. The thread of callbacks destroys it, because
+// it owns Python objects and librbd's threads must not wait for the GIL.
 struct Subscription final : engine::Item {
     void deliver() noexcept override { delete this; }
 
@@ -111,7 +111,8 @@ std::shared_ptr<Event> event(Subscription& subscription, const py::object& callb
     return subscription.events.emplace_back(std::make_shared<Event>(callback));
 }
 
-// `open(image, hooks)` with what the subscription keeps; it goes where that fails.
+// Calls `open(image, hooks)` with what the subscription keeps. If that fails, the subscription is
+// destroyed.
 template <class Open>
 std::shared_ptr<watch::Watch> subscribe(const PyImage& image,
                                         std::unique_ptr<Subscription> subscription,
@@ -121,7 +122,7 @@ std::shared_ptr<watch::Watch> subscribe(const PyImage& image,
         queue->push(raw);
     };
     auto watch = without_gil([&] { return open(image.get(), std::move(hooks)); });
-    subscription.release();  // NOLINT(bugprone-unused-return-value): the watch's now
+    subscription.release();  // NOLINT(bugprone-unused-return-value): the watch owns it now
     return watch;
 }
 
@@ -140,9 +141,10 @@ std::shared_ptr<watch::Watch> on_quiesce(const PyImage& image, const py::object&
                                          const py::object& unquiesce,
                                          std::optional<double> timeout) {
     if (timeout && !(*timeout > 0)) {
-        throw py::value_error("timeout must be more than 0 seconds, or None");
+        throw py::value_error("timeout must be more than 0 seconds, or None, not " +
+                              std::string(py::str(py::float_(*timeout))));
     }
-    // A day is as good as no limit, and no number of nanoseconds too large.
+    // A day is in effect no limit, and its number of nanoseconds does not overflow.
     const std::chrono::duration<double> limit(std::min(timeout.value_or(0), 86400.0));
     auto subscription = std::make_unique<Subscription>();
     auto before = event(*subscription, quiesce, "quiesce");

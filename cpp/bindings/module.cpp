@@ -6,8 +6,8 @@ namespace rbdxx::python {
 
 namespace {
 
-// pybind11 asks this for memory where a method gets an object whose __init__ never ran, and would
-// take what is in that memory for the value.
+// pybind11 calls this to get memory if a method receives an object whose __init__ never ran. It
+// would then read that memory as the value.
 void* refuse_unmade(std::size_t) {
     throw py::type_error("__init__() of the object was not called");
 }
@@ -24,9 +24,9 @@ void refuse_unmade_values(const py::handle& m) {
     }
 }
 
-// A contents page: what a name of rbd._core does stands in the file of its topic.
+// A table of contents: each name of rbd._core is defined and explained in the file of its topic.
 void contents(py::module_& m) {
-    // Signatures are composed by define(), in the form that inspect reads.
+    // define() composes the signatures, in the form that inspect reads.
     py::options options;
     options.disable_function_signatures();
 
@@ -35,7 +35,7 @@ void contents(py::module_& m) {
     bind_library(m);
     rados::contents(m);
 
-    // The classes come first, their methods after: signatures name each other's types.
+    // The classes come before their methods, because signatures name each other's types.
     RbdClass rbd(m, "RBD",
                  "The calls on the images of a pool. It holds nothing; each call takes the pool's "
                  "I/O context.");
@@ -89,7 +89,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used(),
     rbdxx::python::contents(m);
 }
 #else
-// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is CPython's to choose
+// NOLINTNEXTLINE(bugprone-reserved-identifier): CPython chooses the name
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
     return rbdxx::python::shared_module("rbd._core", rbdxx::python::contents);
 }

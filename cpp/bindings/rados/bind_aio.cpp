@@ -26,7 +26,7 @@ using Queue = engine::QueuePointer;
 
 constexpr uint64_t usual_output = 8192;
 
-// What a call read, or None.
+// Returns the bytes that a call read, or None.
 py::object bytes_or_none(NewBytes& bytes, ssize_t result) {
     return result < 0 ? py::object(py::none()) : bytes.take(static_cast<uint64_t>(result));
 }
@@ -88,7 +88,7 @@ py::object borrowed_or_none(PyObject* object) {
     return object != nullptr ? borrowed(object) : py::object(py::none());
 }
 
-// The calls whose cost would be the binding's: plain CPython methods.
+// Plain CPython methods, for the calls that pybind11's dispatch would make noticeably slower.
 
 constexpr fast::Parameters<4> read_parameters{
     "aio_read", {"object_name", "length", "offset", "oncomplete"}, 3};
@@ -106,7 +106,7 @@ PyObject* aio_read(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
             const std::string name = convert_name(found[0]);
             uint64_t length = fast::number(found[1]);
             const uint64_t offset = fast::number(found[2]);
-            // No object is as long.
+            // No object is that long.
             length = length < topics::object::most_bytes ? length : topics::object::most_bytes;
             return submit(std::make_unique<ReadCompletion>(length), borrowed(self),
                           borrowed_or_none(found[3]), py::none(),
@@ -512,7 +512,7 @@ void define_operate(IoctxClass& ioctx) {
         [](const py::object& self, const topics::WriteOperation& write_op, const Name& oid,
            const py::object& oncomplete, const py::object& onsafe, const I64& mtime,
            const Flags& flags) {
-            // The stock module's 0 stands for the present too.
+            // The stock module uses 0 for the present time too.
             std::optional<std::time_t> modified;
             if (mtime.value != 0) {
                 modified = static_cast<std::time_t>(mtime.value);
@@ -579,7 +579,7 @@ Implements: rados_aio_read_op_operate)",
         py::arg("flag") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
 }
 
-// The context's calls under way that have a callback of that name.
+// Returns the context's calls under way that have that callback.
 py::list completions_with(const py::object& ioctx,
                           const py::object& (Completion::*callback)() const noexcept) {
     py::list found;
@@ -629,7 +629,7 @@ void bind_aio(py::module_& m, IoctxClass& ioctx) {
     define_init(completion,
                 py::init([](const py::object& context, const py::object& oncomplete,
                             const py::object& onsafe) {
-                    context_of(context);  // TypeError for anything else
+                    context_of(context);  // raises TypeError for anything else
                     auto made = std::make_unique<Completion>();
                     made->set(context, oncomplete, onsafe);
                     return made;

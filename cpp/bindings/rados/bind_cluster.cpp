@@ -16,7 +16,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// Of conffile: read no file; search as librados does.
+// Values of conffile: read no file; search as librados does.
 constexpr int no_file = -1;
 constexpr int default_files = -2;
 
@@ -24,11 +24,11 @@ std::string path_of(const py::object& path) {
     return convert_name(checked(PyOS_FSPath(path.ptr())));
 }
 
-// It may be a key.
+// A Secret, because the value may be a key.
 Secret option_value(const py::handle& value) {
     Secret secret = convert_secret(value, "surrogateescape");
     if (std::strlen(secret.data()) != secret.size()) {
-        throw py::value_error("the value must not contain NUL");
+        throw py::value_error("the value of an option must not contain a NUL character");
     }
     return secret;
 }
@@ -40,7 +40,8 @@ void set_option(Cluster& self, const std::string& option, const py::handle& valu
 
 using Options = std::vector<std::pair<std::string, Secret>>;
 
-// Those of a mapping, or of None; TypeError calls it `name`.
+// Returns the options in a mapping, or none for None. The TypeError for anything else calls the
+// argument `name`.
 Options options_of(const py::object& options, const char* name) {
     Options found;
     if (options.is_none()) {
@@ -63,7 +64,7 @@ void set_options(Cluster& self, const Options& options) {
     }
 }
 
-// The file that conffile stands for: no value to read none, "" to search.
+// Returns the file that conffile stands for: nullopt to read none, "" to search.
 std::optional<std::string> file_of(const py::object& conffile) {
     if (conffile.is_none()) {
         return std::nullopt;
@@ -158,7 +159,7 @@ void require_state(const Cluster& self, const py::args& states) {
         ClosedError::Subject::cluster);
 }
 
-// What configures a client: allowed as long as there is one.
+// The methods that configure a client. They work until the connection is shut down.
 void define_configuration(RadosClass& rados) {
     define(
         rados, "conf_read_file",
@@ -272,14 +273,15 @@ Implements: rados_conf_set)",
         py::arg("option"), py::arg("val"));
 }
 
-// Seconds as the text of an option, which the C API wants; "" for no bound.
+// Returns seconds as the text of an option, which the C API requires; "" means no limit.
 std::string bound(const py::object& timeout) {
     const double seconds = PyFloat_AsDouble(timeout.ptr());
     if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
         throw py::error_already_set();
     }
     if (!(seconds >= 0)) {
-        throw py::value_error("timeout must not be negative");
+        throw py::value_error("timeout must be at least 0 seconds, not " +
+                              std::string(py::str(timeout)));
     }
     return seconds == 0 ? std::string() : std::string(py::str(timeout));
 }
@@ -288,7 +290,7 @@ void connect(Cluster& self, const py::object& timeout) {
     const std::string seconds = bound(timeout);
     without_gil([&] {
         self.require(ConnectionState::configuring);
-        // librados bounds the connection with this option alone.
+        // This option is the only limit on the time that librados takes to connect.
         std::optional<std::string> usual;
         if (!seconds.empty()) {
             usual = self.get("client_mount_timeout");
@@ -420,7 +422,7 @@ Implements: rados_create2, rados_create_with_context)",
                        py::arg("clustername") = py::none(), py::arg("conf_defaults") = py::none(),
                        py::arg("conffile") = no_file, py::arg("conf") = py::none(),
                        py::arg("flags") = 0, py::arg("context") = py::none());
-    // What an instance has of its own is set by its constructor.
+    // These attributes exist on an instance only, because the constructor sets them.
     for (const char* name : {"rados_id", "conf_defaults", "conffile", "parsed_args",
                              "monitor_callback", "monitor_callback2"}) {
         rados.attr(name) = py::none();
@@ -483,7 +485,7 @@ expire_seconds
 Implements: rados_blocklist_add, rados_blacklist_add)";
     define(rados, "blocklist_add", blocklist_add, about, py::arg("client_address"),
            py::arg("expire_seconds") = 0);
-    // The name that releases before 16 have for it.
+    // The name of the same call in releases before Ceph 16.
     define(rados, "blacklist_add", blocklist_add, about, py::arg("client_address"),
            py::arg("expire_seconds") = 0);
     define(

@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 using topics::command::Daemon;
 using topics::command::Reply;
 
-// A command under way in a thread of its own, which may wait for its daemon without an end.
+// A command under way in its own thread, which may wait for the daemon without a limit.
 class Sent final : public engine::Work {
 public:
     Sent(Use<ClusterState> call, std::function<Reply(const Use<ClusterState>&)> send)
@@ -33,7 +33,7 @@ public:
     ~Sent() override {
         without_gil([this] {
             wait();
-            // The last use of the connection ends it.
+            // The last use of the connection ends the connection.
             call_.reset();
         });
     }
@@ -42,7 +42,7 @@ public:
         begin_in_thread([this] { run(); });
     }
 
-    // For what is over.
+    // Only for a command that has ended.
     Reply reply() {
         if (failure_) {
             std::rethrow_exception(failure_);
@@ -76,7 +76,7 @@ private:
     std::exception_ptr failure_;
 };
 
-// How long a command may take; nothing for no limit.
+// Returns the time that a command may take; nullopt means no limit.
 std::optional<Clock::duration> limit_of(const py::object& timeout) {
     if (timeout.is_none()) {
         return std::nullopt;
@@ -92,13 +92,13 @@ std::optional<Clock::duration> limit_of(const py::object& timeout) {
     if (seconds == 0) {
         return std::nullopt;
     }
-    // As good as no limit, and no number of nanoseconds too large.
+    // In effect no limit, and its number of nanoseconds does not overflow.
     constexpr double most = 1e9;
     return std::chrono::duration_cast<Clock::duration>(
         std::chrono::duration<double>(std::min(seconds, most)));
 }
 
-// A command that its daemon may never answer: signals end the wait for it too.
+// Sends a command that the daemon may never answer. A signal ends the wait for the answer too.
 Reply send_within(std::optional<Clock::duration> limit, Use<ClusterState> call,
                   std::function<Reply(const Use<ClusterState>&)> send) {
     const auto last = limit ? Clock::now() + *limit : Clock::time_point::max();
@@ -116,23 +116,24 @@ Reply send_within(std::optional<Clock::duration> limit, Use<ClusterState> call,
             if (!sent->forked()) {
                 abandon(std::move(sent));
             } else {
-                sent.release();  // NOLINT(bugprone-unused-return-value): the parent's
+                sent.release();  // NOLINT(bugprone-unused-return-value): belongs to the parent
             }
             throw;
         }
         if (sent->forked()) {
-            // A signal handler made a child, which has no thread that ends this.
-            sent.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            // A signal handler forked a child process, which has no thread that would complete
+            // this.
+            sent.release();  // NOLINT(bugprone-unused-return-value): belongs to the parent
             throw ForkedError("the command was sent before fork() and ends in the parent process",
                               ClosedError::Subject::cluster);
         }
         if (Clock::now() >= last) {
             if (!sent->abandon()) {
-                return sent->reply();  // it came just now
+                return sent->reply();  // the answer has just arrived
             }
-            sent.release();  // NOLINT(bugprone-unused-return-value): the thread of callbacks' now
+            sent.release();  // NOLINT(bugprone-unused-return-value): the callback thread owns it
             Callbacks::serve();
-            return {-ETIMEDOUT, {}, "no answer came in time"};
+            return {-ETIMEDOUT, {}, "the daemon did not answer in time"};
         }
     }
 }
@@ -140,7 +141,7 @@ Reply send_within(std::optional<Clock::duration> limit, Use<ClusterState> call,
 py::object send(const Cluster& self, Daemon daemon, const Name& command, const py::object& input,
                 const py::object& timeout) {
     const std::optional<Clock::duration> limit = limit_of(timeout);
-    // Copied: a command that is abandoned goes on.
+    // Copied, because an abandoned command still uses it.
     Buffer buffer(input, Buffer::Access::read);
     std::string bytes(buffer.data(), buffer.size());
     auto call = self.connected();
@@ -152,7 +153,7 @@ py::object send(const Cluster& self, Daemon daemon, const Name& command, const p
     return py::make_tuple(reply.result, py::bytes(reply.output), text(reply.status));
 }
 
-// The name of a daemon, or its number: some are named so.
+// Returns the name of a daemon. A number is a name too: some daemons are named so.
 std::string target_of(const py::object& target) {
     if (target.is_none()) {
         return {};
@@ -160,10 +161,10 @@ std::string target_of(const py::object& target) {
     return convert_name(PyLong_Check(target.ptr()) != 0 ? py::str(target) : target);
 }
 
-// The C API's int.
+// Converts to the int that the C API takes.
 int number_of(int64_t osd) {
     if (osd < INT_MIN || osd > INT_MAX) {
-        PyErr_SetString(PyExc_OverflowError, "osdid must be a number of 32 bits");
+        PyErr_SetString(PyExc_OverflowError, "osdid must fit into 32 bits");
         throw py::error_already_set();
     }
     return static_cast<int>(osd);

@@ -11,7 +11,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// A context as a Python object, with the name that it was opened by.
+// Returns a context as a Python object that knows the name it was opened by.
 py::object named(IoCtx ioctx, const py::object& name) {
     py::object made = py::cast(std::move(ioctx));
     made.attr("name") = name;
@@ -22,7 +22,7 @@ void close_ioctx(IoCtx& self) {
     Callbacks::close(*self.state());
 }
 
-// What an attribute of the instance holds; made by `make()` at the first look.
+// Returns the value of an attribute of the instance. The first access makes it by `make()`.
 template <class Make>
 py::object kept(const py::object& self, const char* name, const Make& make) {
     auto values = py::reinterpret_borrow<py::dict>(self.attr("__dict__"));
@@ -182,7 +182,7 @@ IoctxStateError
                 id = context.pool_id();
                 return context.duplicate();
             });
-            // As the stock module calls one that is opened by the pool's id.
+            // The stock module uses this name for a context that is opened by the pool's id.
             return named(std::move(other), py::str(std::to_string(id)));
         },
         "Return another context of the same pool, namespace and locator key.\n\n"

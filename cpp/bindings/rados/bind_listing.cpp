@@ -15,7 +15,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// How many objects are fetched at once: what the iterator needs memory for.
+// The number of objects that one call fetches, which bounds the iterator's memory.
 constexpr std::size_t page_size = 1024;
 
 // The stock module's iterator over the objects of a context.
@@ -42,7 +42,8 @@ struct ObjectIterator {
     std::size_t taken = 0;
 };
 
-// An Object, as its constructor makes it: without a call of Python code for each one of a listing.
+// Makes an Object as its constructor does, but without a call of Python code for each entry of a
+// listing.
 py::object new_object(const ObjectIterator& self, const topics::Listing::Entry& entry) {
     static PyObject* const names[] = {
         PyUnicode_InternFromString("ioctx"), PyUnicode_InternFromString("key"),
@@ -60,12 +61,13 @@ py::object new_object(const ObjectIterator& self, const topics::Listing::Entry& 
     return made;
 }
 
-// The next object; null without an exception at the end.
+// Returns the next object; null without an exception at the end.
 PyObject* next_object(PyObject* iterator) {
     return fast::guarded([&]() -> PyObject* {
         auto& self = fast::value_of<ObjectIterator>(iterator);
         const IoCtxState& context = *self.opened.state();
-        // What was fetched already is refused too, once the context is closed: this throws then.
+        // Once the context is closed, objects that were fetched before are refused too: this throws
+        // then.
         if (context.closed() || context.forked() ||
             context.cluster->connection.load() == ConnectionState::shut_down) {
             self.opened.connected();

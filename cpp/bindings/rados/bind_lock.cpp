@@ -12,7 +12,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// Seconds, as a number.
+// Converts a number of seconds.
 std::optional<std::chrono::microseconds> duration_of(const py::object& duration) {
     if (duration.is_none()) {
         return std::nullopt;

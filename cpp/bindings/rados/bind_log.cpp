@@ -16,17 +16,17 @@ namespace {
 
 namespace log = topics::log;
 
-// In the instance's dict, where the collector of cycles sees it: who listens now, a tuple of
-// registration, callback and its first argument.
+// The present listener: a tuple of registration, callback and its first argument. It is in the
+// instance's dict, because the garbage collector sees it there.
 constexpr const char* attribute = "_log_listener";
 
-// A registration, for the thread of callbacks, which also destroys this: it is let go of in any
-// thread.
+// A registration, which any thread may drop. It is queued for the thread of callbacks, which
+// destroys it.
 struct Registration final : engine::Item {
     void deliver() noexcept override { delete this; }
 
-    py::object cluster;  // a weak reference: it knows the callback, and that may know it
-    py::object mark;     // what tells this registration from others
+    py::object cluster;  // weak: the cluster refers to the callback, which may refer to the cluster
+    py::object mark;     // identifies this registration
 };
 
 class LogEvent final : public engine::Item {
@@ -95,7 +95,7 @@ void listen(const py::object& self, const Name& level, const py::object& callbac
     log::Listener listener;
     py::object held = py::none();
     if (!callback.is_none()) {
-        // Lives as long as the process, as its queue does.
+        // The queue and its owner live as long as the process.
         engine::Queue* const queue = Callbacks::get().queue().get();
         std::shared_ptr<Registration> registration(
             new Registration, [queue](Registration* unused) { queue->push(unused); });

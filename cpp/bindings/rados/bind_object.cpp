@@ -12,11 +12,12 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// A comparison that failed at the first byte is told by this code, one byte on by the next.
+// A comparison that differs at the first byte returns this code, at the second byte the code plus
+// one, and so on.
 constexpr int64_t max_errno = 4095;
 constexpr uint64_t usual_length = 8192;
 
-// The calls whose cost would be the binding's: plain CPython methods.
+// Plain CPython methods, for the calls that pybind11's dispatch would make noticeably slower.
 
 constexpr fast::Parameters<3> object_read{"read", {"key", "length", "offset"}, 1};
 constexpr fast::Parameters<3> object_readinto{"readinto", {"key", "buffer", "offset"}, 2};
@@ -32,7 +33,7 @@ PyObject* read_object(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
             const std::string key = convert_name(found[0]);
             uint64_t length = fast::number_or(found[1], usual_length);
             const uint64_t offset = fast::number_or(found[2], 0);
-            // No object is as long.
+            // No object is that long.
             length = length < topics::object::most_bytes ? length : topics::object::most_bytes;
             NewBytes bytes(length);
             const std::size_t done = without_gil(
@@ -246,7 +247,7 @@ py::tuple execute(const IoCtx& self, const Name& key, const Name& cls, const Nam
         return topics::object::execute(self, key, cls, method, input.data(), input.size(),
                                        output.data(), length);
     });
-    // More than it has room for is an error of the call's.
+    // If the output is larger than the buffer, the call itself has failed.
     return py::make_tuple(result, output.take(static_cast<uint64_t>(result)));
 }
 

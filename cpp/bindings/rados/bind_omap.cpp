@@ -20,12 +20,12 @@ namespace {
 struct OmapIterator {
     py::object ioctx;
     py::object key_type;
-    bool decodes = true;  // the keys, as bytes.decode does
+    bool decodes = true;  // whether keys are decoded as bytes.decode does
     std::shared_ptr<topics::omap::Result> result;
     std::unique_ptr<std::mutex> mutex = std::make_unique<std::mutex>();
 };
 
-// What the stock module has for a default, and ours for None.
+// Returns the stock module's default, which None stands for in this module.
 py::object decode() {
     return py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&PyBytes_Type))
         .attr("decode");
@@ -41,7 +41,7 @@ OmapIterator iterator_of(const py::object& ioctx, const py::object& key_type,
     iterator.ioctx = ioctx;
     py::object usual = decode();
     iterator.key_type = key_type.is_none() ? usual : key_type;
-    // Each look at bytes.decode gives the same descriptor.
+    // Each access to bytes.decode returns the same descriptor.
     iterator.decodes = iterator.key_type.is(usual);
     iterator.result = std::move(result);
     return iterator;
@@ -55,24 +55,24 @@ py::object key_of(const OmapIterator& self, std::string_view key) {
     return self.key_type(py::bytes(key.data(), key.size()));
 }
 
-// The next pair; null without an exception at the end.
+// Returns the next pair; null without an exception at the end.
 PyObject* next_entry(PyObject* object) {
     return fast::guarded([&]() -> PyObject* {
         auto& self = fast::value_of<OmapIterator>(object);
         if (self.result == nullptr) {
-            throw RadosArgumentError("the iterator belongs to no operation");
+            throw RadosArgumentError("the iterator does not belong to an operation");
         }
         py::object key;
         py::object value = py::none();
         {
-            // No call: the entries are in memory already.
+            // This makes no call: the entries are in memory already.
             std::unique_lock<std::mutex> lock(*self.mutex, std::try_to_lock);
             if (!lock) {
                 without_gil([&] { lock.lock(); });
             }
             auto entry = self.result->next();
             if (!entry) {
-                return nullptr;  // without an exception: the end
+                return nullptr;  // no exception is set: this is the end
             }
             if (entry->value) {
                 value = py::bytes(entry->value->data(), entry->value->size());
@@ -83,7 +83,7 @@ PyObject* next_entry(PyObject* object) {
     });
 }
 
-// How many entries; -1 stands for all, as in the stock module.
+// Returns the largest number of entries to read. -1 means all, as in the stock module.
 uint64_t most_of(const py::object& max_return) {
     return max_return.equal(py::int_(-1)) ? UINT64_MAX : convert_u64(max_return);
 }
@@ -96,7 +96,7 @@ std::vector<std::string> keys_of(const py::iterable& keys) {
     return names;
 }
 
-// Values for omap, held while they are read: str as UTF-8, or buffers.
+// Values for omap, which are held while the C library reads them: str as UTF-8, or buffers.
 class Values {
 public:
     explicit Values(const py::iterable& values) {
@@ -320,7 +320,7 @@ void bind_omap(py::module_& m, WriteOpClass& write_op, IoctxClass& ioctx) {
         m, "OmapIterator",
         "The entries that an operation has read: pairs of a key and a value in bytes.");
     define_init(iterator, py::init([](const py::object& context, const py::object& omap_key_type) {
-                    context_of(context);  // TypeError for anything else
+                    context_of(context);  // raises TypeError for anything else
                     return iterator_of(context, omap_key_type, nullptr);
                 }),
                 "Make an empty one. `Ioctx.get_omap_vals` makes those with entries.",

@@ -12,7 +12,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// What both kinds of operation have.
+// Defines what both kinds of operation have.
 template <class Operation>
 void define_life(py::class_<Operation>& cls, const char* flags_doc) {
     define_init(cls, py::init<>(), "create() or a `with` block makes it usable.");
@@ -51,7 +51,7 @@ InvalidArgumentError
         flags_doc, py::arg("flags") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
 }
 
-// A part that takes the bytes of a buffer.
+// Defines a part that takes the bytes of a buffer.
 template <class Part>
 void with_buffer(const py::object& data, const Part& part) {
     Buffer buffer(data, Buffer::Access::read);
@@ -331,7 +331,7 @@ Implements: rados_release_read_op)",
         ioctx, "operate_write_op",
         [](const IoCtx& self, topics::WriteOperation& write_op, const Name& oid, const I64& mtime,
            const Flags& flags) {
-            // The stock module's 0 stands for the present too.
+            // The stock module uses 0 for the present time too.
             std::optional<std::time_t> modified;
             if (mtime.value != 0) {
                 modified = static_cast<std::time_t>(mtime.value);

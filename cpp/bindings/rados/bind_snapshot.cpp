@@ -8,7 +8,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// The snapshots of a pool, listed when the iterator is made; names are asked for one by one.
+// The snapshots of a pool, listed when the iterator is made. Each step asks for the name of one.
 struct SnapIterator {
     py::object ioctx;
     std::vector<uint64_t> ids;

@@ -26,8 +26,8 @@ using Shared = std::shared_ptr<watch::Watch>;
 
 constexpr uint64_t usual_timeout_ms = 5000;
 
-// The Python callbacks of a watch, for the thread of callbacks, which also destroys this: it is let
-// go of in any thread.
+// The Python callbacks of a watch. Any thread may drop them; they are queued for the thread of
+// callbacks, which destroys them.
 struct Receiver final : engine::Item {
     void deliver() noexcept override { delete this; }
 
@@ -53,9 +53,9 @@ public:
     }
 
 protected:
-    // With the GIL.
+    // Called with the GIL.
     virtual void run(const Receiver& receiver, watch::Watch& watch) noexcept = 0;
-    // Without.
+    // Called without the GIL.
     virtual void end(watch::Watch& /*watch*/) noexcept {}
 
 private:
@@ -63,7 +63,7 @@ private:
     Shared watch_;
 };
 
-// What a callback returned, as the reply.
+// Converts what a callback returned to the reply.
 std::string reply_of(const py::object& returned) {
     if (returned.is_none()) {
         return {};
@@ -100,7 +100,7 @@ private:
             report_current(callback);
         }
     }
-    // Whatever has become of the callback: the notifier waits.
+    // Also if the callback failed, because the notifier waits.
     void end(watch::Watch& on) noexcept override { on.acknowledge(notice_.notify_id, reply_); }
 
     const watch::Notice notice_;
@@ -128,12 +128,12 @@ private:
     const int error_;
 };
 
-// A watch, and what its callbacks refer to, for the collector of cycles.
+// A watch, and the objects that its callbacks refer to, for the garbage collector.
 class PyWatch {
 public:
     PyWatch(const IoCtx& ioctx, const std::string& object, const py::object& callback,
             const py::object& error_callback, uint32_t timeout) {
-        // Lives as long as the process, as its queue does.
+        // The queue and its owner live as long as the process.
         engine::Queue* const queue = Callbacks::get().queue().get();
         receiver_ = std::shared_ptr<Receiver>(new Receiver,
                                               [queue](Receiver* unused) { queue->push(unused); });
@@ -153,7 +153,7 @@ public:
         watch_ = without_gil(
             [&] { return watch::Watch::open(ioctx, object, std::move(hooks), timeout); });
     }
-    // Without the GIL.
+    // Called without the GIL.
     ~PyWatch() {
         if (watch_ != nullptr) {
             watch_->abandon();
@@ -220,7 +220,7 @@ struct NotifyCompletion final : Completion {
     watch::Reply reply;
 };
 
-// A message: text, or the bytes of a buffer.
+// Converts a message: text, or the bytes of a buffer.
 std::string message_of(const py::object& message) {
     if (PyUnicode_Check(message.ptr()) != 0) {
         return message.cast<std::string>();
@@ -259,20 +259,20 @@ bool notify(const IoCtx& self, const Name& object, const py::object& message,
     without_gil([&] { made->submit(sent.data(), sent.size(), timeout_ms); });
     while (!without_gil([&] { return made->wait_for(Callbacks::pause()); })) {
         try {
-            // The callbacks of this program's own watches may be waited for, here.
+            // The notify may wait for callbacks of this program's own watches, so run them here.
             Callbacks::deliver_here();
             check_signals();
         } catch (...) {
             if (made->forked()) {
-                made.release();  // NOLINT(bugprone-unused-return-value): the parent's
+                made.release();  // NOLINT(bugprone-unused-return-value): belongs to the parent
             } else {
                 abandon(std::move(made));
             }
             throw;
         }
         if (made->forked()) {
-            // A signal handler made a child, in which nothing completes this.
-            made.release();  // NOLINT(bugprone-unused-return-value): the parent's
+            // A signal handler forked a child process, in which nothing completes this.
+            made.release();  // NOLINT(bugprone-unused-return-value): belongs to the parent
             throw ForkedError("the notify was sent before fork() and ends in the parent process",
                               ClosedError::Subject::ioctx);
         }

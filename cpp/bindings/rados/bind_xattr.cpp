@@ -9,7 +9,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// The attributes of an object, taken whole when the iterator is made.
+// The attributes of an object, all read when the iterator is made.
 struct XattrIterator {
     py::object ioctx;
     py::object oid;

@@ -1,5 +1,5 @@
 // The contents of rbd._core.rados: one function for each topic of a connection and its objects.
-// Nothing here knows of images.
+// Nothing here depends on images.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -17,7 +17,7 @@ namespace rbdxx::rados {}
 
 namespace rbdxx::python::rados {
 
-// The topics' own namespace, which the name of this one hides.
+// The C++ namespace of the topics, which this namespace's own name hides.
 namespace topics = rbdxx::rados;
 
 using RadosClass = py::class_<Cluster>;
@@ -25,7 +25,7 @@ using IoctxClass = py::class_<IoCtx>;
 using WriteOpClass = py::class_<topics::WriteOperation>;
 using ReadOpClass = py::class_<topics::ReadOperation>;
 
-// The context behind a Python object; TypeError for anything else.
+// Returns the context behind a Python object. Raises TypeError for anything else.
 inline const IoCtx& context_of(const py::object& ioctx) {
     if (!py::isinstance<IoCtx>(ioctx)) {
         throw py::type_error("ioctx must be an rbd.rados.Ioctx, not " +
@@ -54,7 +54,7 @@ void bind_aio(py::module_& m, IoctxClass& ioctx);
 void bind_watch(py::module_& m, IoctxClass& ioctx);
 void bind_log(RadosClass& rados);
 
-// The namespace `rados` of the extension, whose classes call themselves rbd.rados.X.
+// Fills the namespace `rados` of the extension. The names of its classes begin with rbd.rados.
 void contents(py::module_& core);
 
 }  // namespace rbdxx::python::rados

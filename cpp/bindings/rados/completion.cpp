@@ -13,7 +13,7 @@ namespace rbdxx::python::rados {
 
 namespace {
 
-// How long a wait for a completion alone sleeps between two looks.
+// The time that a wait for a completion alone sleeps between two checks, at first and at most.
 constexpr auto first_pause = std::chrono::microseconds(20);
 constexpr auto last_pause = std::chrono::microseconds(1000);
 
@@ -63,21 +63,21 @@ void Completion::hold(const py::object& self) {
     submitted_.store(true);
 }
 
-py::object Completion::let_go() noexcept {
+py::object Completion::drop_hold() noexcept {
     py::object self = std::move(self_);
     try {
         py::object in_flight = in_flight_of(ioctx_);
         if (PySet_Discard(in_flight.ptr(), self.ptr()) < 0) {
             PyErr_Clear();
         }
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): a list for curious eyes
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the set is informative only
     }
     return self;
 }
 
 void Completion::withdraw_hold() noexcept {
     submitted_.store(false);
-    py::object self = let_go();
+    py::object self = drop_hold();
     release();
 }
 
@@ -93,15 +93,15 @@ void Completion::call(const py::object& callback, const py::object& arguments) n
             exception_ = std::move(raised);
             return;
         }
-        // There is room for one.
+        // The completion keeps only one exception.
         PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())), raised.ptr());
         PyErr_WriteUnraisable(callback.ptr());
     }
 }
 
 void Completion::deliver() noexcept {
-    // Dropped last: this may be all that keeps it.
-    const py::object self = let_go();
+    // Dropped last, because this may be the only reference to the completion.
+    const py::object self = drop_hold();
     if (!oncomplete_.is_none() || !onsafe_.is_none()) {
         try {
             py::object more = extras();
@@ -116,7 +116,7 @@ void Completion::deliver() noexcept {
             exception_ = current_exception();
         }
     }
-    // A close that waits for this call is to find that its callbacks have run.
+    // A close that waits for this call must find that the callbacks have run.
     if (handle() != nullptr && handle()->closed()) {
         without_gil([&] { finish(); });
     } else {
@@ -130,7 +130,8 @@ void Completion::deliver() noexcept {
 void Completion::require_submitted() const {
     if (!submitted_.load()) {
         throw RadosArgumentError(
-            "the completion belongs to no call: the aio_* methods of Ioctx return those that do");
+            "the completion does not belong to a call; use one that an aio_* method of Ioctx "
+            "returned");
     }
 }
 
@@ -164,7 +165,7 @@ int Completion::traverse(visitproc visit, void* arg) const {
     Py_VISIT(ioctx_.ptr());
     Py_VISIT(oncomplete_.ptr());
     Py_VISIT(onsafe_.ptr());
-    // A frame of the exception's traceback knows the completion.
+    // A frame of the exception's traceback refers to the completion.
     Py_VISIT(exception_.ptr());
     return 0;
 }

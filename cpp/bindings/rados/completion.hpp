@@ -27,30 +27,32 @@ public:
         }
     }
 
-    // What the callbacks get after the completion: a tuple, or a null object for nothing. Once,
-    // with the GIL, once complete.
+    // Returns the arguments of the callbacks after the completion: a tuple, or a null object for
+    // none. Called once, with the GIL, after the call has completed.
     virtual py::object extras() { return {}; }
-    // What the call is said to have returned, once complete.
+    // Returns what the call is reported to have returned. Only for a completed call.
     virtual ssize_t answer() const { return result(); }
-    // Releases the memory of the call. With the GIL, once complete.
+    // Releases the memory of the call. Called with the GIL, after the call has completed.
     virtual void release() {}
 
     void deliver() noexcept override;
     ssize_t return_value() const { return is_complete() ? answer() : 0; }
-    // Until the call is complete, whatever the thread of callbacks is busy with.
+    // Waits until the call has completed, even if the thread of callbacks is busy.
     void wait_complete();
-    // Until its callbacks have run, too.
+    // Waits until the callbacks have run too.
     void wait();
-    // As wait(); throws what they raised.
+    // As wait(). Throws what the callbacks raised.
     void wait_and_raise();
 
     const py::object& ioctx() const noexcept { return ioctx_; }
     const py::object& oncomplete() const noexcept { return oncomplete_; }
     const py::object& onsafe() const noexcept { return onsafe_; }
 
-    // The owner and the callbacks, each a callable or None; else TypeError.
+    // Sets the owner and the callbacks. Each callback is a callable or None; raises TypeError
+    // otherwise.
     void set(const py::object& ioctx, const py::object& oncomplete, const py::object& onsafe);
-    // Keeps itself from now on, and its owner knows it, until it is delivered or withdrawn.
+    // Keeps itself alive, and in the owner's set of calls under way, until it is delivered or
+    // withdrawn.
     void hold(const py::object& self);
     void withdraw_hold() noexcept;
 
@@ -60,11 +62,11 @@ public:
 private:
     void require_submitted() const;
     void call(const py::object& callback, const py::object& arguments) noexcept;
-    py::object let_go() noexcept;
+    py::object drop_hold() noexcept;
 
     Callbacks* const callbacks_;
     const unsigned generation_ = fork_generation();
-    py::object self_;  // in flight, it keeps itself
+    py::object self_;  // keeps itself alive while in flight
     py::object ioctx_ = py::none();
     py::object oncomplete_ = py::none();
     py::object onsafe_ = py::none();
@@ -73,10 +75,10 @@ private:
     std::atomic<bool> delivered_{false};
 };
 
-// The completions of a context's calls under way, a set.
+// Returns the set of completions of a context's calls under way.
 py::object in_flight_of(const py::object& ioctx);
 
-// Makes the Python Completion of what `call(completion, queue, ioctx)` submits.
+// Makes the Python Completion of the operation that `call(completion, queue, ioctx)` submits.
 template <class Made, class Call>
 py::object submit(std::unique_ptr<Made> completion, const py::object& self,
                   const py::object& oncomplete, const py::object& onsafe, const Call& call) {

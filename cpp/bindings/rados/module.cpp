@@ -2,9 +2,9 @@
 
 namespace rbdxx::python::rados {
 
-// A contents page: what a name of rbd.rados does stands in the file of its topic.
+// A table of contents: each name of rbd.rados is defined and explained in the file of its topic.
 void contents(py::module_& core) {
-    // No module of its own to the import system: rbd.rados is the package that shows these.
+    // The import system does not know this module: the package rbd.rados shows its names.
     auto m = py::reinterpret_steal<py::module_>(PyModule_New("rbd.rados"));
     if (!m) {
         throw py::error_already_set();
@@ -13,7 +13,7 @@ void contents(py::module_& core) {
 
     bind_constants(m);
 
-    // The classes come first, their methods after: signatures name each other's types.
+    // The classes come before their methods, because signatures name each other's types.
     RadosClass rados(
         m, "Rados",
         "A client of a Ceph cluster.\n\n"

@@ -21,7 +21,7 @@ using Queue = engine::QueuePointer;
 
 struct ObjectOperation : LoopOperation {
     ObjectOperation() { never_wait(); }
-    // What the future is to get of a call that succeeded.
+    // Returns the result for the future of a call that succeeded.
     virtual py::object found() { return py::none(); }
     py::object value() final {
         if (result() < 0) {
@@ -30,7 +30,7 @@ struct ObjectOperation : LoopOperation {
         }
         return found();
     }
-    // The context may be closed by now.
+    // The context may have been closed meanwhile.
     std::string described() const {
         try {
             return ioctx->use().state().object(name);
@@ -39,12 +39,12 @@ struct ObjectOperation : LoopOperation {
         }
     }
 
-    const IoCtx* ioctx = nullptr;  // the owner's
+    const IoCtx* ioctx = nullptr;  // belongs to the owner
     const char* doing = "";
     std::string name;
 };
 
-// From or to one buffer.
+// A call that reads into or writes from one buffer.
 struct Transfer final : ObjectOperation {
     py::object found() override {
         if (bytes) {
@@ -112,7 +112,7 @@ py::object ObjectCalls::submit(const CurrentLoop::Here& here, std::unique_ptr<Ma
 }
 
 py::object ObjectCalls::read(std::string name, uint64_t length, uint64_t offset) {
-    // No object is as long.
+    // No object is that long.
     length = length < topics::object::most_bytes ? length : topics::object::most_bytes;
     auto here = current_.here();
     auto made = transfer(*here.queue, true);
@@ -206,7 +206,7 @@ py::object ObjectCalls::operate_read(const topics::ReadOperation& parts, std::st
 
 namespace {
 
-// The calls whose cost would be the binding's: plain CPython methods.
+// Plain CPython methods, for the calls that pybind11's dispatch would make noticeably slower.
 
 constexpr fast::Parameters<3> future_read_parameters{"read", {"key", "length", "offset"}, 3};
 constexpr fast::Parameters<3> future_readinto_parameters{
@@ -258,7 +258,7 @@ PyObject* write_full(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
 
 }  // namespace
 
-// For rbd.aio alone, which documents all.
+// rbd.aio is the only user of these; its own docstrings document them.
 void bind_object_calls(py::module_& m) {
     py::class_<ObjectCalls> calls(m, "_ObjectCalls",
                                   "The calls through an I/O context that give asyncio futures.");

@@ -1,4 +1,4 @@
-// The calls on objects that rbd.aio awaits: each returns an asyncio future of the loop that runs.
+// The calls on objects that rbd.aio awaits. Each one returns an asyncio future of the running loop.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -18,7 +18,7 @@ namespace rbdxx::python::rados {
 // The asynchronous calls through one I/O context, from any loop.
 class ObjectCalls {
 public:
-    // TypeError for what is no Ioctx.
+    // Raises TypeError if `ioctx` is not an Ioctx.
     ObjectCalls(py::object ioctx, py::object queue_of);
 
     py::object read(std::string name, uint64_t length, uint64_t offset);
@@ -33,13 +33,13 @@ public:
     py::object operate_read(const topics::ReadOperation& parts, std::string name, int flags);
 
 private:
-    // `call(operation, queue)`, which submits it.
+    // Submits an operation by `call(operation, queue)`.
     template <class Made, class Call>
     py::object submit(const CurrentLoop::Here& here, std::unique_ptr<Made> operation,
                       const char* doing, std::string name, const Call& call);
 
     const py::object owner_;
-    const IoCtx* const ioctx_;  // the owner's
+    const IoCtx* const ioctx_;  // belongs to the owner
     CurrentLoop current_;
 };
 

@@ -21,12 +21,12 @@ namespace {
 
 using Queue = engine::QueuePointer;
 
-// One stretch of the image, from or to one stretch of memory.
+// Moves one region of the image from or to one region of memory.
 //
-// A write needs the image's size: librbd cuts an asynchronous write at the end of the image without
-// a word. So does a large read: librbd cuts it at the end that the image had before another client
-// made it larger. To ask librbd for it may take as long as the cluster likes, so only a thread does
-// that.
+// A write needs the image's size, because librbd truncates an asynchronous write at the end of the
+// image without reporting it. So does a large read: if another client has grown the image, librbd
+// truncates the read at the former end. librbd may have to ask the cluster for the size, without a
+// limit of time, so a separate thread asks.
 struct Transfer final : LoopOperation {
     void submit(const Queue& queue) {
         without_gil([&] {
@@ -47,7 +47,7 @@ struct Transfer final : LoopOperation {
             }
         });
     }
-    // A read for which the memory may be too much, if the image has less than it asks for.
+    // Submits a read whose length may not fit into memory, if the image has less data than that.
     void submit_huge(const Queue& queue) {
         step = Step::measuring;
         without_gil([&] { ask_size(queue); });
@@ -102,7 +102,7 @@ struct Transfer final : LoopOperation {
         return io::region(writes ? "writing" : "reading", *image, offset, length);
     }
 
-    const Image* image = nullptr;  // the owner's
+    const Image* image = nullptr;  // belongs to the owner
     std::optional<NewBytes> bytes;
     Buffer buffer;
     char* data = nullptr;
@@ -117,7 +117,7 @@ private:
     static constexpr uint64_t large_read = uint64_t{1} << 20;
     enum class Step { moving, measuring, verifying };
 
-    // The first piece, in one C call.
+    // Submits the first piece, in one C call.
     ssize_t call(const ImageState& on, abi::rbd_completion_t made) noexcept {
         const abi::Functions& c = *on.functions;
         const uint64_t part = std::min(length, io::piece);
@@ -166,7 +166,7 @@ private:
         }
         finish();
         step = Step::moving;
-        // Of nothing, librbd would not say that it is beyond the end.
+        // For a length of 0, librbd would not report an offset beyond the end.
         const uint64_t end = image_size.bytes;
         length = std::max(offset >= end ? 0 : std::min(length, end - offset), uint64_t{1});
         data = bytes.emplace(length).data();
@@ -183,7 +183,7 @@ private:
                 ask_size(queue);
             });
         } catch (const std::exception&) {
-            return false;  // closed meanwhile, or no thread to be had
+            return false;  // closed meanwhile, or no thread can be started
         }
         step = Step::verifying;
         return true;
@@ -193,7 +193,7 @@ private:
     Step step = Step::moving;
 };
 
-// A call that answers with nothing but success; the future gets `answer`.
+// A call whose only result is success; the future gets `answer`.
 struct Plain final : LoopOperation {
     void submit(const Queue& queue) {
         without_gil([&] { call(*this, queue, *image); });
@@ -208,7 +208,8 @@ struct Plain final : LoopOperation {
         if (compared == 0 || recovery.result(*this) != -EILSEQ) {
             return false;
         }
-        // Where it differs depends on the image's layout, for which librbd may ask the cluster.
+        // The place of the difference depends on the image's layout. librbd may have to ask the
+        // cluster for that.
         without_gil([&] {
             finish();
             aio::in_thread(*this, queue, *image, [this] {
@@ -231,12 +232,12 @@ struct Plain final : LoopOperation {
     void reset() override {
         first.release();
         second.release();
-        // The connection may go with the last share of it.
+        // The last share of the connection may end it.
         without_gil([&] { finish(); });
         LoopOperation::reset();
     }
 
-    const Image* image = nullptr;  // the owner's
+    const Image* image = nullptr;  // belongs to the owner
     std::function<void(Plain& operation, const Queue& queue, const Image& on)> call;
     bool writes = false;
     Recovery recovery;
@@ -247,7 +248,7 @@ struct Plain final : LoopOperation {
     uint64_t offset = 0;
     uint64_t compared = 0;  // bytes
     uint64_t mismatch = 0;
-    bool placing = false;  // finds out where a comparison found other data
+    bool placing = false;  // looks for the place where a comparison found a difference
 };
 
 struct Opening final : LoopOperation {
@@ -269,7 +270,7 @@ struct Opening final : LoopOperation {
             if (target.closed()) {
                 target.adopt(raw, std::move(cluster));
             }
-            // Closing waits for the cluster, which a loop must not.
+            // Closing waits for the cluster, and a loop must not wait.
             owner.attr("aio_close")(py::none());
         } catch (py::error_already_set& error) {
             error.discard_as_unraisable("closing an image that nobody waited for");
@@ -303,7 +304,7 @@ std::unique_ptr<Transfer> transfer(LoopQueue& queue, const Image& image, uint64_
     return made;
 }
 
-// Submits an operation that knows by itself what it is to do.
+// Submits an operation that knows what to do.
 constexpr auto itself = [](auto& operation, const Queue& queue) { operation.submit(queue); };
 
 std::unique_ptr<Plain> on_region(const char* verb, const Image& image, uint64_t offset,
@@ -331,7 +332,8 @@ AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
 AsyncCalls::Here AsyncCalls::here() {
     Handle& handle = *target_->get().state();
     if (handle.forked()) {
-        // Throws, before a lock that another thread may have held when this process was forked off.
+        // Throws before it takes a lock that another thread may have held when this process was
+        // forked.
         handle.enter();
     }
     return current_.here();
@@ -417,7 +419,7 @@ py::object AsyncCalls::compare_and_write(py::handle compare, py::handle data, ui
     Buffer expected(compare, Buffer::Access::read);
     Buffer buffer(data, Buffer::Access::read);
     if (expected.size() != buffer.size()) {
-        throw py::value_error("compare and data must be of one size");
+        throw py::value_error("compare and data must have the same size");
     }
     auto made = on_region("comparing and writing", target_->get(), offset, buffer.size());
     made->first = std::move(expected);
@@ -446,7 +448,7 @@ py::object AsyncCalls::close() {
     }
     auto made = std::make_unique<Plain>();
     made->message = "error closing " + target_->get().describe();
-    // Several tasks may wait for it: an asyncio future, which asyncio.shield() takes.
+    // Several tasks may wait for it, so this is an asyncio future, which asyncio.shield() accepts.
     const Image& on = target_->get();
     const Here at = here();
     py::object future = current_.future_of(at);

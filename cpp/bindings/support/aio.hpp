@@ -1,4 +1,4 @@
-// What rbd.aio submits: each call returns what its coroutine awaits in the loop that runs.
+// The calls that rbd.aio submits. Each one returns what its coroutine awaits in the running loop.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,7 +16,8 @@ namespace rbdxx::python {
 // The asynchronous calls on one image, from any loop.
 class AsyncCalls {
 public:
-    // `queue_of(loop)` gives the _LoopQueue of a loop, always the same. TypeError for no Image.
+    // `queue_of(loop)` returns the _LoopQueue of a loop, always the same one. Raises TypeError if
+    // `image` is not an Image.
     AsyncCalls(py::object image, py::object queue_of);
 
     // From and to memory, as Image.read, readinto and write.
@@ -27,8 +28,8 @@ public:
     py::object write(py::handle data, uint64_t offset, int flags) {
         return buffered(data, offset, flags, true);
     }
-    // Many operations as one. Returns what to await, and a function that has nothing more
-    // submitted.
+    // Runs many operations as one. Returns what to await, and a function that stops the submission
+    // of further operations.
     py::tuple batch(BatchRequest request);
     py::object discard(uint64_t offset, uint64_t length);
     py::object write_zeroes(uint64_t offset, uint64_t length, int zero_flags);
@@ -39,18 +40,18 @@ public:
 
 private:
     using Here = CurrentLoop::Here;
-    // The running loop and its queue. Raises in a forked child.
+    // Returns the running loop and its queue. Raises in a forked child.
     Here here();
 
-    // From or to the memory of one buffer.
+    // Reads into or writes from the memory of one buffer.
     py::object buffered(py::handle memory, uint64_t offset, int flags, bool writes);
-    // Submits an operation by `call(operation, queue)`; returns its future.
+    // Submits an operation by `call(operation, queue)`. Returns its future.
     template <class Made, class Call>
     py::object submit(const Here& here, std::unique_ptr<Made> operation, const Call& call);
-    // `call(operation, queue, image)` of a call that answers with nothing but success.
+    // Calls `call(operation, queue, image)` for a call whose only result is success.
     template <class Made, class Call>
     py::object plain(std::unique_ptr<Made> operation, Call call);
-    // The future of what needs no I/O.
+    // Returns the future of a result that needs no I/O.
     py::object done(const py::object& value);
 
     py::object image_;
@@ -60,7 +61,7 @@ private:
 
 using AsyncCallsClass = py::class_<AsyncCalls>;
 
-// Starts to open an image in the queue's loop; `future` gives the Image.
+// Starts to open an image in the queue's loop. `future` gets the Image.
 void open_in_loop(LoopQueue& queue, const py::object& future, const IoCtxArgument& ioctx,
                   const OpenOptions& options);
 

@@ -10,7 +10,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// The integer behind an index, as a new reference; raises TypeError for anything else.
+// Returns the integer behind an index, as a new reference. Raises TypeError for anything else.
 py::object index_of(py::handle source) {
     return checked(PyNumber_Index(source.ptr()));
 }
@@ -52,9 +52,9 @@ int convert_flags(py::handle source) {
     if (value == -1 && PyErr_Occurred() != nullptr) {
         throw py::error_already_set();
     }
-    // Masks of 32 bits are taken too.
+    // A mask of 32 bits is accepted too.
     if (value < INT_MIN || value > static_cast<long long>(UINT32_MAX)) {
-        PyErr_Format(PyExc_OverflowError, "flags must fit into 32 bits, unlike %lld", value);
+        PyErr_Format(PyExc_OverflowError, "flags must fit into 32 bits, not be %lld", value);
         throw py::error_already_set();
     }
     return static_cast<int>(value);
@@ -63,7 +63,7 @@ int convert_flags(py::handle source) {
 std::string convert_name(py::handle source) {
     std::string value;
     if (PyUnicode_Check(source.ptr())) {
-        // Read in place: nothing but lone surrogates needs the codec.
+        // The text is read in place: only lone surrogates need the codec.
         Py_ssize_t size = 0;
         if (const char* data = PyUnicode_AsUTF8AndSize(source.ptr(), &size)) {
             value.assign(data, static_cast<size_t>(size));
@@ -88,13 +88,13 @@ std::string convert_name(py::handle source) {
 
 Secret convert_secret(py::handle source, const char* errors) {
     if (PyUnicode_Check(source.ptr())) {
-        // Read in place: the only copy is the one that is wiped.
+        // The text is read in place, so that the only copy is the one that is wiped.
         Py_ssize_t size = 0;
         const char* data = PyUnicode_AsUTF8AndSize(source.ptr(), &size);
         if (data != nullptr) {
             return {data, static_cast<std::size_t>(size)};
         }
-        // Not the error of the codec, which carries the whole text.
+        // The error of the codec is dropped, because it contains the whole text.
         PyErr_Clear();
         auto bytes = py::reinterpret_steal<py::object>(
             PyUnicode_AsEncodedString(source.ptr(), "utf-8", errors));
@@ -104,7 +104,7 @@ Secret convert_secret(py::handle source, const char* errors) {
         }
         Secret secret(PyBytes_AS_STRING(bytes.ptr()),
                       static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
-        // Python shares bytes objects of one byte.
+        // Python shares the bytes objects of length 1.
         if (secret.size() > 1) {
             Secret::wipe(PyBytes_AS_STRING(bytes.ptr()), secret.size());
         }

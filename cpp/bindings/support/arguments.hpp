@@ -1,4 +1,4 @@
-// How Python arguments become plain values: checked here, before any call is made.
+// The conversion of Python arguments to plain values. They are checked here, before any call.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -14,46 +14,47 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// A number of 0 .. 2**64-1: anything that is an index; else TypeError, and OverflowError outside.
+// A number from 0 to 2**64-1. Any index is accepted; anything else is a TypeError, and a number
+// outside the range an OverflowError.
 struct U64 {
     uint64_t value = 0;
-    operator uint64_t() const { return value; }  // NOLINT: stands for its number
+    operator uint64_t() const { return value; }  // NOLINT: converts on purpose
 };
 
-// A number of -2**63 .. 2**63-1, an id; OverflowError outside.
+// An id: a number from -2**63 to 2**63-1; OverflowError outside.
 struct I64 {
     int64_t value = 0;
-    operator int64_t() const { return value; }  // NOLINT: stands for its number
+    operator int64_t() const { return value; }  // NOLINT: converts on purpose
 };
 
-// A number of 0 .. 2**32-1 or 0 .. 255; OverflowError outside.
+// A number from 0 to 2**32-1, or from 0 to 255; OverflowError outside.
 struct U32 {
     uint32_t value = 0;
-    operator uint32_t() const { return value; }  // NOLINT: stands for its number
+    operator uint32_t() const { return value; }  // NOLINT: converts on purpose
 };
 struct U8 {
     uint8_t value = 0;
-    operator uint8_t() const { return value; }  // NOLINT: stands for its number
+    operator uint8_t() const { return value; }  // NOLINT: converts on purpose
 };
 
-// A number of an int's range that the C API takes as int or uint32_t; OverflowError outside.
+// A number that the C API takes as int or uint32_t; OverflowError if it is neither.
 struct Flags {
     int value = 0;
-    operator int() const { return value; }  // NOLINT: stands for its number
+    operator int() const { return value; }  // NOLINT: converts on purpose
 };
 
 // A name or other text for the C API: str (UTF-8, surrogateescape) or bytes, without NUL.
 struct Name {
     std::string value;
-    operator const std::string&() const { return value; }  // NOLINT: stands for its text
+    operator const std::string&() const { return value; }  // NOLINT: converts on purpose
 };
 
-// An I/O context in any of its forms: ours, the stock module's, or ctypes'.
+// An I/O context of any kind: this module's, the stock module's, or that of a ctypes binding.
 struct IoCtxArgument {
     py::object owner;       // keeps a foreign context alive
-    py::object connection;  // the stock Rados behind it, where it is known
+    py::object connection;  // the stock Rados behind it, if it is known
     std::optional<IoCtx> ioctx;
-    operator const IoCtx&() const { return *ioctx; }  // NOLINT: stands for its context
+    operator const IoCtx&() const { return *ioctx; }  // NOLINT: converts on purpose
 };
 
 uint64_t convert_u64(py::handle source);
@@ -69,10 +70,11 @@ inline uint8_t convert_u8(py::handle source) {
 int convert_flags(py::handle source);
 std::string convert_name(py::handle source);
 IoCtxArgument convert_ioctx(py::handle source);
-// str (UTF-8, with that way to treat lone surrogates) or bytes. What is raised tells nothing of it.
+// Converts str (UTF-8; `errors` says how to treat lone surrogates) or bytes. No exception contains
+// any part of it.
 Secret convert_secret(py::handle source, const char* errors);
 
-// Names that come from librbd: UTF-8 with surrogateescape.
+// Decodes a name that librbd returned: UTF-8 with surrogateescape.
 py::str text(const std::string& value);
 py::object text_or_none(const std::optional<std::string>& value);
 

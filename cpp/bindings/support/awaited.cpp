@@ -15,16 +15,16 @@ enum class State : char { pending, done, failed, cancelled };
 
 struct Awaited {
     PyObject_HEAD PyObject* loop;
-    // Whoever waits: nearly always one task. Both null, or neither.
+    // The first waiter, nearly always the only one, and a task. Both are null, or neither is.
     PyObject* callback;
     PyObject* context;
     PyObject* others;  // a list of (callback, context), or null
-    PyObject* value;   // the value, the exception, or what cancel() was given; or null
+    PyObject* value;   // the value, the exception, or the argument of cancel(); or null
     State state;
-    bool blocking;  // a task that is handed this object by something else than `await` sees false
+    bool blocking;  // false for a task that gets this object by other means than `await`
 };
 
-// Takes a member, which is null afterwards.
+// Returns a member and sets it to null.
 PyObject* taken(PyObject*& member) {
     return std::exchange(member, nullptr);
 }
@@ -64,7 +64,7 @@ void destroy(PyObject* object) {
     Py_DECREF(type);
 }
 
-// One of asyncio's exceptions, raised with these arguments.
+// Raises one of asyncio's exceptions with this argument.
 void raise_of_asyncio(const char* name, PyObject* argument) {
     PyObject* module = PyImport_ImportModule("asyncio");
     PyObject* type = module != nullptr ? PyObject_GetAttrString(module, name) : nullptr;
@@ -87,7 +87,7 @@ void raise_invalid(const char* text) {
     }
 }
 
-// A new reference to the value, or the exception set.
+// Returns a new reference to the value, or null with the exception set.
 PyObject* outcome(Awaited* self) {
     switch (self->state) {
         case State::done:
@@ -106,7 +106,8 @@ PyObject* outcome(Awaited* self) {
     return nullptr;
 }
 
-// loop.call_soon(callback, self, context=context); false with the exception set.
+// Calls loop.call_soon(callback, self, context=context). Returns false with the exception set if
+// that fails.
 bool call_soon(Awaited* self, PyObject* callback, PyObject* context) {
     PyObject* method = PyObject_GetAttrString(self->loop, "call_soon");
     PyObject* arguments = PyTuple_Pack(2, callback, reinterpret_cast<PyObject*>(self));
@@ -122,15 +123,15 @@ bool call_soon(Awaited* self, PyObject* callback, PyObject* context) {
     return handle != nullptr;
 }
 
-// What call_soon() raises comes from a closed loop, whose tasks nobody runs any more; what is no
-// Exception stays set.
+// Drops an exception of call_soon(): the loop is closed, so nobody runs its tasks any more. An
+// exception that is not derived from Exception stays set.
 void drop_exception() {
     if (PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_Exception) != 0) {
         PyErr_Clear();
     }
 }
 
-// Has the loop run whatever waits besides the first.
+// Schedules all waiters but the first in the loop.
 void schedule_others(Awaited* self) {
     PyObject* others = taken(self->others);
     if (others == nullptr) {
@@ -145,7 +146,7 @@ void schedule_others(Awaited* self) {
     Py_DECREF(others);
 }
 
-// As asyncio's handles do with what a callback raises.
+// Reports an exception of a callback as asyncio's handles do.
 void report_to_loop(Awaited* self) {
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     PyErr_Fetch(&type, &value, &traceback);
@@ -165,10 +166,11 @@ void report_to_loop(Awaited* self) {
     Py_XDECREF(traceback);
 }
 
-// Runs the callback now, in its context; it is in the loop's thread, and no task runs.
+// Runs the callback now, in its context. The caller is in the loop's thread, and no task is
+// running.
 void run_now(Awaited* self, PyObject* callback, PyObject* context) {
     if (PyContext_Enter(context) != 0) {
-        // Somebody has entered this very context.
+        // The context has been entered already.
         PyErr_Clear();
         if (!call_soon(self, callback, context)) {
             drop_exception();
@@ -182,7 +184,7 @@ void run_now(Awaited* self, PyObject* callback, PyObject* context) {
         report_to_loop(self);
     }
     Py_XDECREF(answer);
-    // With an exception set, as in Context.run().
+    // An exception may be set here, as in Context.run().
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     PyErr_Fetch(&type, &value, &traceback);
     if (PyContext_Exit(context) != 0) {
@@ -267,7 +269,7 @@ PyObject* cancel(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
     const Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
     if (count + named > 1 || (named == 1 && PyUnicode_CompareWithASCIIString(
                                                 PyTuple_GET_ITEM(keywords, 0), "msg") != 0)) {
-        PyErr_SetString(PyExc_TypeError, "cancel() takes msg alone");
+        PyErr_SetString(PyExc_TypeError, "cancel() takes only the argument msg");
         return nullptr;
     }
     if (self->state != State::pending) {
@@ -278,7 +280,8 @@ PyObject* cancel(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
         Py_INCREF(arguments[0]);
         self->value = arguments[0];
     }
-    // Not now: a task cancels another one in the middle of its own step.
+    // The callback does not run now, because a task may cancel another one in the middle of its own
+    // step.
     PyObject* callback = taken(self->callback);
     PyObject* context = taken(self->context);
     const bool scheduled = callback == nullptr || call_soon(self, callback, context);
@@ -321,7 +324,7 @@ PyObject* cancelled(PyObject* object, PyObject*) {
 PyObject* get_loop(PyObject* object, PyObject*) {
     PyObject* loop = self_of(object)->loop;
     if (loop == nullptr) {
-        PyErr_SetString(PyExc_RuntimeError, "the object has no loop any more");
+        PyErr_SetString(PyExc_RuntimeError, "the object does not have an event loop any more");
         return nullptr;
     }
     Py_INCREF(loop);
@@ -345,14 +348,16 @@ int set_blocking(PyObject* object, PyObject* value, void*) {
     return 0;
 }
 
-// Its own iterator: the first step gives the task this object, the second one ends.
+// The object is its own iterator: the first step yields this object to the task, the second step
+// ends.
 
 PyObject* itself(PyObject* object) {
     Py_INCREF(object);
     return object;
 }
 
-// What one step yields, or null: then `*ended` tells a value from an exception that is set.
+// Returns what one step yields, or null. If it is null, `*ended` is the value, or null if an
+// exception is set.
 PyObject* step(PyObject* object, PyObject** ended) {
     Awaited* self = self_of(object);
     *ended = nullptr;
@@ -373,7 +378,7 @@ PyObject* next(PyObject* object) {
     PyObject* ended = nullptr;
     PyObject* yielded = step(object, &ended);
     if (ended != nullptr) {
-        // An instance: of a bare value that is a tuple, CPython takes the parts for arguments.
+        // StopIteration gets an instance: CPython would take a bare tuple for the arguments.
         PyObject* stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, ended, nullptr);
         Py_DECREF(ended);
         if (stop != nullptr) {

@@ -1,5 +1,5 @@
-// What a coroutine of rbd.aio awaits: it follows the protocol of asyncio's futures, and resumes the
-// waiting task from the drain of the loop's queue.
+// The object that a coroutine of rbd.aio awaits. It follows the protocol of asyncio's futures. The
+// drain of the loop's queue resumes the waiting task.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,18 +13,19 @@ void bind_awaited(py::module_& m);
 
 namespace awaited {
 
-// A pending one, of that loop. `type` is the module's `_Awaited`.
+// Makes a pending object of that loop. `type` is the module's `_Awaited`.
 py::object make(const py::object& type, const py::object& loop);
 
-// Whether an object of the loop's queue is one of these, and not an asyncio future.
+// Returns whether an object of the loop's queue is an `_Awaited`; otherwise it is an asyncio
+// future.
 bool is(const py::object& object) noexcept;
 
-// Whether it has neither been resolved nor cancelled.
+// Returns whether it has neither been resolved nor cancelled.
 bool pending(const py::object& object) noexcept;
 
-// Gives it its value, or the exception to raise, and runs at once whatever waits for it: the next
-// step of a task. Does nothing where it was cancelled before. Leaves set what ends the loop: an
-// exception that is no Exception, or one that the loop's handler of exceptions has raised.
+// Sets its value, or the exception to raise, and at once runs what waits for it, which is the next
+// step of a task. Does nothing if it was cancelled before. An exception that ends the loop stays
+// set: one that is not derived from Exception, or one that the loop's exception handler has raised.
 void resolve(const py::object& object, py::object value, bool failed) noexcept;
 
 }  // namespace awaited

@@ -14,7 +14,8 @@ namespace rbdxx::python {
 
 namespace {
 
-// What the loop's thread submits by itself: no more work than a few single calls.
+// The loop's thread submits a batch of up to this many operations itself, because that is no more
+// work than a few single calls.
 constexpr uint64_t small_count = 8;
 constexpr uint64_t small_bytes = uint64_t{256} << 10;
 
@@ -50,7 +51,7 @@ bool AwaitedBatch::is_small() const noexcept {
     return bytes <= small_bytes;
 }
 
-// Where the operation ends that goes farthest, or the last byte that there can be.
+// Returns the highest end of an operation, at most the last possible byte.
 uint64_t AwaitedBatch::end() const noexcept {
     const batch::Plan& plan = *request_.plan;
     uint64_t end = 0;
@@ -84,8 +85,8 @@ void AwaitedBatch::submit(const engine::QueuePointer& queue) {
     }
 }
 
-// In a thread of its own, which ends once as many operations are in flight as may be: librbd copies
-// what is written as it is submitted.
+// Runs in its own thread, because librbd copies the data of a write at submission. The thread ends
+// once the maximum number of operations is in flight.
 void AwaitedBatch::run_in_thread() {
     detail::start_thread(
         [this] {
@@ -95,7 +96,8 @@ void AwaitedBatch::run_in_thread() {
         [this] { return "submit a batch on " + image_.describe(); });
 }
 
-// `code`: that of the image's size. This may be gone when it returns.
+// `code` is the result of the call that asked for the image's size. The object may be gone when
+// this returns.
 void AwaitedBatch::run(int code) noexcept {
     if (code < 0) {
         complete(code);
@@ -110,7 +112,7 @@ py::object AwaitedBatch::value() {
         throw Error(static_cast<int>(-result()),
                     "error " + std::string(request_.plan->verb()) + " " + image_.describe());
     }
-    // What failed was looked at, where that takes I/O, before the batch was complete.
+    // If a failure needed I/O to be examined, that was done before the batch completed.
     batch_->check();
     return request_.answer();
 }

@@ -1,4 +1,4 @@
-// A batch that an event loop awaits: no thread waits for it.
+// A batch that an event loop awaits. No thread waits for it.
 #pragma once
 
 #include <memory>
@@ -15,14 +15,14 @@ namespace rbdxx::python {
 
 class AwaitedBatch final : public LoopOperation {
 public:
-    // Any thread may ask a batch to end, at any time, and more than once.
+    // Asks a batch to stop. Any thread may do so, at any time, and more than once.
     class Stop {
     public:
         void operator()() noexcept;
 
     private:
         friend class AwaitedBatch;
-        // The batch is gone.
+        // Called when the batch is gone.
         void forget() noexcept;
 
         std::mutex mutex_;
@@ -32,9 +32,9 @@ public:
     // Throws ClosedError, MissingFunction.
     AwaitedBatch(const Image& image, BatchRequest request);
 
-    // Once: begins to submit, and returns at once. Throws Error.
+    // Begins to submit, and returns at once. For one call only. Throws Error.
     void submit(const engine::QueuePointer& queue);
-    // Submits nothing more. What is in flight completes.
+    // Stops the submission. Operations in flight complete.
     const std::shared_ptr<Stop>& stop() const noexcept { return stop_; }
 
     py::object value() override;

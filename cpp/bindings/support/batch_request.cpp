@@ -16,7 +16,7 @@ uint64_t checked_depth(uint64_t depth) {
     return depth;
 }
 
-// A memory error for what no memory can hold.
+// Throws a memory error for a size that no memory can hold.
 uint64_t total(uint64_t count, uint64_t length) {
     if (length != 0 && count > static_cast<uint64_t>(PY_SSIZE_T_MAX) / length) {
         PyErr_NoMemory();
@@ -49,7 +49,7 @@ BatchRequest read_blocks_request(const py::object& offsets, uint64_t block_size,
     BatchRequest made;
     made.depth = checked_depth(queue_depth);
     if (block_size == 0) {
-        throw py::value_error("block_size must not be 0");
+        throw py::value_error("block_size must be at least 1 byte, not 0");
     }
     std::vector<uint64_t> places = convert_offsets(offsets);
     uint64_t size = total(places.size(), block_size);
@@ -57,7 +57,7 @@ BatchRequest read_blocks_request(const py::object& offsets, uint64_t block_size,
     const Buffer& buffer = made.buffers.emplace_back(target, Buffer::Access::write);
     if (buffer.size() != size) {
         throw py::value_error("out has " + std::to_string(buffer.size()) + " bytes, but " +
-                              std::to_string(places.size()) + " blocks have " +
+                              std::to_string(places.size()) + " blocks need " +
                               std::to_string(size));
     }
     made.plan = batch::Blocks::read(buffer.data(), std::move(places), block_size);
@@ -73,8 +73,8 @@ BatchRequest write_blocks_request(const py::object& data, const py::object& offs
     const Buffer& buffer = made.buffers.emplace_back(data, Buffer::Access::read);
     uint64_t size = buffer.size();
     if (places.empty() ? size != 0 : size == 0 || size % places.size() != 0) {
-        throw py::value_error(std::to_string(size) + " bytes are not " +
-                              std::to_string(places.size()) + " blocks of one size");
+        throw py::value_error(std::to_string(size) + " bytes cannot be divided into " +
+                              std::to_string(places.size()) + " blocks of the same size");
     }
     uint64_t block = places.empty() ? 0 : size / places.size();
     made.plan = batch::Blocks::write_later(buffer.data(), std::move(places), block);

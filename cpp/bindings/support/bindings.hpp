@@ -7,7 +7,7 @@
 
 namespace rbdxx::python {
 
-// RBD has no state of its own: a place for the calls on a pool.
+// The class RBD has no state: it only holds the calls on a pool.
 struct Rbd {};
 using RbdClass = py::class_<Rbd>;
 

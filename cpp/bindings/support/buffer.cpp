@@ -15,7 +15,7 @@ Buffer::Buffer(py::handle source, Access access) {
         return;
     }
     PyErr_Clear();
-    // Ask again for less, to tell what is wrong with it.
+    // Ask again for less, to find out what is wrong with it.
     if (PyObject_GetBuffer(source.ptr(), &view_, PyBUF_FULL_RO) != 0) {
         if (PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
             PyErr_ExceptionMatches(PyExc_BufferError) != 0) {

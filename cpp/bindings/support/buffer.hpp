@@ -1,4 +1,4 @@
-// Python buffers as plain memory, held until the I/O with them is complete.
+// Python buffers as plain memory, held until the I/O on them has completed.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -14,9 +14,9 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// A C-contiguous Py_buffer, released with it. Checked when made: TypeError for what exposes no
-// buffer (str among them) or a read-only one that is to be written into, BufferError where it is
-// not contiguous.
+// Owns a C-contiguous Py_buffer, and releases it. The constructor raises TypeError for an object
+// without a buffer (as a str), TypeError for a read-only buffer to be written into, and BufferError
+// for a buffer that is not contiguous.
 class Buffer {
 public:
     enum class Access { read, write };
@@ -34,7 +34,7 @@ public:
     char* data() const { return static_cast<char*>(view_.buf); }
     uint64_t size() const { return static_cast<uint64_t>(view_.len); }
     const Py_buffer& view() const { return view_; }
-    // Lets go of the memory; needs the GIL.
+    // Releases the memory. Needs the GIL.
     void release();
 
 private:
@@ -42,21 +42,23 @@ private:
     bool held_ = false;
 };
 
-// The buffers of a sequence; TypeError where it is none.
+// Returns the buffers of a sequence. Raises TypeError if it is not a sequence.
 std::vector<Buffer> all_buffers(const py::object& sources, Buffer::Access access);
-// Their memory, for the C API.
+// Returns the memory of buffers, for the C API.
 std::vector<iovec> vectors_of(const std::vector<Buffer>& buffers);
 
-// How many bytes of memory a read takes: a long one is clipped to the image first. One byte outside
-// of it, so that librbd says what is wrong with that.
+// Returns the number of bytes of memory that a read takes: a long read is clipped to the image
+// first. For a read that begins outside of the image, it is one byte, so that librbd reports the
+// error.
 uint64_t memory_for(const Image& image, uint64_t offset, uint64_t length);
 
-// New bytes objects: memory to read into before anyone else sees it. MemoryError if there is none.
+// Owns a new bytes object, as memory to read into before any other code sees it. Throws
+// MemoryError.
 class NewBytes {
 public:
     explicit NewBytes(uint64_t size);
     char* data() const { return PyBytes_AS_STRING(bytes_.ptr()); }
-    // The object, cut to the first `size` bytes; leaves this empty.
+    // Returns the object, truncated to `size` bytes. This is empty afterwards.
     py::bytes take(uint64_t size);
 
 private:

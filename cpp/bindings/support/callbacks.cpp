@@ -13,20 +13,21 @@ namespace rbdxx::python {
 
 namespace {
 
-// How long the end of the interpreter waits for what is in flight, and for a callback to return.
+// The time that the end of the interpreter waits for operations in flight, and for a callback to
+// return.
 constexpr auto last_deliveries = std::chrono::seconds(1);
 constexpr double last_join_seconds = 5;
-// How often a signal may come while the thread starts for what is abandoned.
+// The number of times that a signal may interrupt the start of the thread for abandoned work.
 constexpr int most_attempts = 100;
 
-// Never freed: librbd's threads may push into a queue until the process is gone.
+// Never freed, because librbd's threads may push into a queue until the process ends.
 std::atomic<Callbacks*> services{nullptr};
 
-// What this thread is delivering, the innermost last.
+// What this thread is delivering; the innermost item is the last one.
 thread_local std::vector<engine::Item*> running;
 
-// Whether a thread was refused because the interpreter is ending. Python 3.12 refuses threads
-// before its flag says that it is.
+// Returns whether a thread was refused because the interpreter is ending. Python 3.12 refuses
+// threads before it sets its flag for that.
 bool refused_at_the_end(const py::error_already_set& error) {
 #if PY_VERSION_HEX >= 0x030D0000
     const bool finalizing = Py_IsFinalizing() != 0;
@@ -88,9 +89,10 @@ Callbacks& Callbacks::find_or_make() {
         return *service;
     }
     auto made = std::unique_ptr<Callbacks>(new Callbacks());
-    // Without a lock, which a child could inherit from a thread that it does not have.
+    // Without a lock: a child process would inherit one that is held by a thread which the child
+    // does not have.
     do {
-        // Another thread may have added this interpreter's since.
+        // Another thread may have added this interpreter's service meanwhile.
         if (Callbacks* service = find(head)) {
             return *service;
         }
@@ -109,11 +111,12 @@ void Callbacks::start_thread() {
         py::dict arguments;
         arguments["target"] = core.attr("_run_callbacks");
         arguments["name"] = "rbd-callbacks";
-        // Not joined by threading's own exit, which comes before the atexit hook that ends it.
+        // threading's own exit must not join it, because that runs before the atexit hook that ends
+        // it.
         arguments["daemon"] = true;
-        // The making of the module registered it for the main interpreter. Before Python 3.12
-        // another one has but a copy of that module (interpreters.cpp), whose making registered
-        // nothing.
+        // The creation of the module registered the hook for the main interpreter. Before Python
+        // 3.12, every other interpreter has a copy of that module (interpreters.cpp), whose
+        // creation registers nothing.
         if (interpreter_ != PyInterpreterState_Main()) {
             py::module_::import("atexit").attr("register")(core.attr("_stop_callbacks"));
         }
@@ -125,8 +128,8 @@ void Callbacks::start_thread() {
         mine = thread.inc_ref().ptr();
         thread.attr("start")();
     } catch (py::error_already_set& error) {
-        // The next call tries again. Where the thread has begun all the same, before a signal
-        // handler raised, a second one finds that and ends.
+        // The next call tries again. The thread may have begun before the signal handler raised:
+        // the second thread finds that, and ends.
         if (mine != nullptr && thread_.compare_exchange_strong(mine, nullptr)) {
             Py_DECREF(mine);
         }
@@ -260,10 +263,11 @@ int Callbacks::close(Handle& handle, bool signals) {
                                                         : signal_interval);
         });
     };
-    // As the wait, the end of it may free the handle.
+    // This end may free the handle too, so it runs without the GIL as the wait does.
     auto end = [&] { without_gil([&] { closing.reset(); }); };
     without_gil([&] {
-        // What is being delivered has completed: it need not keep open what its callback closes.
+        // The operation that is being delivered has completed: it need not keep the handle open
+        // that its callback closes.
         for (engine::Item* item : running) {
             auto* operation = dynamic_cast<engine::Operation*>(item);
             if (operation != nullptr && operation->handle() == &handle) {

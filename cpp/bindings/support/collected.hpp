@@ -1,4 +1,5 @@
-// Classes whose objects may be parts of a circle that Python's garbage collector has to find.
+// Classes whose objects can be part of a reference cycle, which Python's garbage collector must
+// find.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,7 +14,7 @@ pybind11::custom_type_setup collected() {
         type->tp_flags |= Py_TPFLAGS_HAVE_GC;
         type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
             Py_VISIT(Py_TYPE(self));
-            // The collector may come while the object is being made.
+            // The collector may run while the object is being made.
             if (pybind11::detail::is_holder_constructed(self)) {
                 return pybind11::cast<T&>(pybind11::handle(self)).traverse(visit, arg);
             }

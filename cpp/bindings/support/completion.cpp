@@ -23,7 +23,7 @@ void Completion::deliver() noexcept {
     if (again()) {
         return;
     }
-    // Dropped last: this may be all that keeps it.
+    // Dropped last, because this may be the only reference to the completion.
     py::object self = std::move(self_);
     try {
         py::object extra = answer();
@@ -35,13 +35,13 @@ void Completion::deliver() noexcept {
     } catch (...) {
         exception_ = current_exception();
     }
-    // A close that waits for this call is to find that its callback has run.
+    // A close that waits for this call must find that the callback has run.
     if (handle() != nullptr && handle()->closed()) {
         without_gil([&] { finish(); });
     } else {
         finish();
     }
-    // The callback may hold the image, and the image may go with its last owner.
+    // The callback may refer to the image, and dropping the last reference destroys the image.
     py::object callback = std::move(callback_);
     py::object owner = std::move(owner_);
     release();
@@ -59,7 +59,7 @@ void Completion::wait() {
 }
 
 int Completion::traverse(visitproc visit, void* arg) const {
-    // A frame of the exception's traceback knows the completion.
+    // A frame of the exception's traceback refers to the completion.
     Py_VISIT(owner_.ptr());
     Py_VISIT(callback_.ptr());
     Py_VISIT(exception_.ptr());

@@ -20,15 +20,16 @@ public:
 
     Completion();
 
-    // The callback's second argument, and what is to be done before it is called; a null object for
-    // a callback that takes the completion alone. Runs with the GIL, once complete.
+    // Returns the callback's second argument, after any work that must precede the callback. A null
+    // object means that the callback takes only the completion. Runs with the GIL, after the call
+    // has completed.
     virtual py::object answer() { return {}; }
-    // Releases the memory of the call. With the GIL.
+    // Releases the memory of the call. Runs with the GIL.
     virtual void release() {}
 
     void deliver() noexcept override;
     bool complete_for_good() const noexcept {
-        return write_ ? recovery_.settled(*this) : is_complete();
+        return write_ ? recovery_.is_final(*this) : is_complete();
     }
     ssize_t return_value() const noexcept {
         return complete_for_good() ? recovery_.result(*this) : 0;
@@ -50,21 +51,21 @@ private:
     bool again() noexcept;
 
     Callbacks* const callbacks_;
-    py::object self_;   // in flight, it keeps itself
-    py::object owner_;  // the image, or whatever else must live until it is done
+    py::object self_;   // keeps itself alive while in flight
+    py::object owner_;  // the image, or another object that must outlive the call
     py::object callback_;
     py::object exception_;
-    Write write_;  // what submits it, of one that needs the exclusive lock
+    Write write_;  // submits a call that needs the exclusive lock
     Recovery recovery_;
     std::atomic<bool> delivered_{false};
 };
 
-// Makes the Python Completion of what `call()` submits, with Callbacks' queue. `callback`
-// is a callable or None, else TypeError before anything is done.
+// Makes the Python Completion of the operation that `call()` submits, with the queue of Callbacks.
+// `callback` is a callable or None; anything else raises TypeError before anything is done.
 py::object submit(std::unique_ptr<Completion> completion, const py::object& owner,
                   const py::object& callback, const std::function<void()>& call);
 
-// A number that librbd writes, or None.
+// Converts a number that librbd writes, or None.
 template <class Number>
 struct NumberCompletion final : Completion {
     py::object answer() override {
@@ -74,7 +75,7 @@ struct NumberCompletion final : Completion {
     Number number{};
 };
 
-// `call(completion, queue, image)`, of a call on an open image.
+// Submits a call on an open image by `call(completion, queue, image)`.
 template <class Made, class Call>
 py::object submit_on(std::unique_ptr<Made> completion, const py::object& self,
                      const py::object& oncomplete, const Call& call) {
@@ -86,8 +87,8 @@ py::object submit_on(std::unique_ptr<Made> completion, const py::object& self,
     });
 }
 
-// As submit_on(), for a call that needs the exclusive lock: `write(queue, image)` submits it, once
-// more where an outage has left the lock behind.
+// As submit_on(), for a call that needs the exclusive lock. `write(queue, image)` submits it, and
+// once more if an outage has left the lock behind.
 py::object submit_write(std::unique_ptr<Completion> completion, const py::object& self,
                         const py::object& oncomplete, Completion::Write write);
 

@@ -6,7 +6,7 @@ namespace rbdxx::python {
 
 namespace {
 
-// What a weak reference refers to; null if that is gone.
+// Returns what a weak reference refers to; null if that is gone.
 py::object referent(const py::object& weak) {
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject* found = nullptr;
@@ -49,7 +49,7 @@ CurrentLoop::Here CurrentLoop::here() {
         std::swap(last_owner_, owner);
         last_queue_ = found.queue;
     }
-    // The former ones go here, without the lock.
+    // The former references are dropped here, without the lock.
     return found;
 }
 

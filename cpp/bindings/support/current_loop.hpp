@@ -1,4 +1,5 @@
-// The asyncio event loop that runs in this thread, and the queue of what is submitted from it.
+// The asyncio event loop that runs in this thread, and the queue of the operations submitted from
+// it.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,24 +13,26 @@
 
 namespace rbdxx::python {
 
-// Looks it up for one owner of calls, which may be used from any loop.
+// Finds the loop for one owner of calls, which may be used from any loop.
 class CurrentLoop {
 public:
     struct Here {
         py::object loop;
-        py::object owner;  // of the queue
+        py::object owner;  // the owner of the queue
         LoopQueue* queue = nullptr;
     };
 
-    // `queue_of(loop)` returns the _LoopQueue of a loop, always the same.
+    // `queue_of(loop)` returns the _LoopQueue of a loop, always the same one.
     explicit CurrentLoop(py::object queue_of);
 
-    // Raises RuntimeError where no loop runs.
+    // Raises RuntimeError if no loop is running.
     Here here();
-    // A new future of that loop, for what asyncio's functions take or several tasks wait for.
+    // Returns a new future of that loop, for results that asyncio's functions take or that several
+    // tasks await.
     py::object future_of(const Here& here) const;
 
-    // Submits an operation by `call(operation, queue)`; returns what one coroutine is to await.
+    // Submits an operation by `call(operation, queue)`. Returns an object that one coroutine
+    // awaits.
     template <class Made, class Call>
     py::object submit(const Here& here, std::unique_ptr<Made> operation, const py::object& owner,
                       const Call& call) const {
@@ -44,8 +47,9 @@ private:
     const py::object create_future_;
     const py::object awaited_;  // the type
 
-    // Most owners live in one loop: remembered, so that nothing is looked up. Both weakly: an owner
-    // must not keep a loop that has ended, nor its queue.
+    // The loop and the queue of the last call: most owners use one loop, so the lookup is saved.
+    // Both references are weak, because an owner must keep neither a loop that has ended nor its
+    // queue.
     std::mutex mutex_;
     py::object last_loop_;
     py::object last_owner_;

@@ -1,5 +1,6 @@
-// How methods get into classes: with a text signature that inspect can read, and, where the loaded
-// librbd may lack what they need, behind a gate that makes them look absent.
+// Functions that define methods of classes. A method gets a text signature that inspect can read.
+// If the loaded librbd may lack what the method needs, it also gets a gate that makes it look
+// absent.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -34,7 +35,7 @@ void add(std::string&, const Other&) {}
 
 }  // namespace signature
 
-// "name(first, a, b=1)\n--\n\ndoc", from the very arguments that pybind11 gets.
+// Returns "name(first, a, b=1)\n--\n\ndoc", made from the arguments that pybind11 gets.
 template <class... Extra>
 std::string documented(const char* name, const char* first, const char* doc,
                        const Extra&... extra) {
@@ -45,7 +46,7 @@ std::string documented(const char* name, const char* first, const char* doc,
     return std::string(name) + "(" + arguments + ")\n--\n\n" + doc;
 }
 
-// A method. `doc` says meaning, units, errors, and "Implements: rbd_x".
+// Defines a method. `doc` states meaning, units, errors, and "Implements: rbd_x".
 template <class Class, class Function, class... Extra>
 void define(Class& cls, const char* name, Function&& function, const char* doc,
             const Extra&... extra) {
@@ -53,8 +54,8 @@ void define(Class& cls, const char* name, Function&& function, const char* doc,
     cls.def(name, std::forward<Function>(function), text.c_str(), extra...);
 }
 
-// The two methods of a context manager of T that calls `close(self)`. If the body raised, its
-// exception says more than that of a failed close.
+// Defines the two methods of a context manager of T that calls `close(self)`. If the body raises, a
+// failed close does not replace its exception, which says more.
 template <class T, class Class, class Close>
 void define_context(Class& cls, const Close& close, const char* enter_doc, const char* exit_doc) {
     define(
@@ -75,7 +76,8 @@ void define_context(Class& cls, const Close& close, const char* enter_doc, const
         py::arg("traceback") = py::none());
 }
 
-// A method that takes any number of positional arguments; `parameters` is its signature's text.
+// Defines a method that takes any number of positional arguments. `parameters` is the text of its
+// signature.
 template <class Class, class Function>
 void define_variadic(Class& cls, const char* name, Function&& function, const char* parameters,
                      const char* doc) {
@@ -83,14 +85,14 @@ void define_variadic(Class& cls, const char* name, Function&& function, const ch
     cls.def(name, std::forward<Function>(function), text.c_str());
 }
 
-// A constructor: `py::init(...)` with the class's text signature.
+// Defines a constructor: `py::init(...)` with the class's text signature.
 template <class Class, class Init, class... Extra>
 void define_init(Class& cls, Init&& init, const char* doc, const Extra&... extra) {
     std::string text = documented("__init__", "self", doc, extra...);
     cls.def(std::forward<Init>(init), text.c_str(), extra...);
 }
 
-// A constructor that fills `value_and_holder&`, its first argument, itself.
+// Defines a constructor that itself fills `value_and_holder&`, its first argument.
 template <class Class, class Function, class... Extra>
 void define_constructor(Class& cls, Function&& function, const char* doc, const Extra&... extra) {
     std::string text = documented("__init__", "self", doc, extra...);
@@ -98,7 +100,7 @@ void define_constructor(Class& cls, Function&& function, const char* doc, const 
             text.c_str(), extra...);
 }
 
-// A function of the module.
+// Defines a function of the module.
 template <class Function, class... Extra>
 void define_function(py::module_& module, const char* name, Function&& function, const char* doc,
                      const Extra&... extra) {
@@ -106,8 +108,8 @@ void define_function(py::module_& module, const char* name, Function&& function,
     module.def(name, std::forward<Function>(function), text.c_str(), extra...);
 }
 
-// `method` behind a gate on a C function: absent on an instance while the loaded librbd lacks it,
-// there in the class always. `c_function` must be a literal.
+// Puts `method` behind a gate on a C function: the class always has the method, but an instance
+// does not have it while the loaded librbd lacks the function. `c_function` must be a literal.
 py::object gated(py::object method, const char* c_function, const char* name);
 
 // As define(), behind a gate.

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* of_images = "rbd.exceptions";
 constexpr const char* of_rados = "rbd.rados.exceptions";
 
-// What makes the exception of each kind: a class, or a function that chooses one by the errno.
+// Makes the exception of a kind: a class, or a function that chooses a class by the errno.
 struct Maker {
     const char* module;
     const char* name;
@@ -62,13 +62,13 @@ Maker maker(Kind kind) {
         case Kind::library:
             return {of_images, "LibraryNotFound"};
     }
-    throw std::logic_error("an error of no kind");
+    throw std::logic_error("an error of an unknown kind");
 }
 
-// The exception with its message, and with its errno unless that is 0.
+// Makes the exception with its message, and with its errno unless that is 0.
 py::object make(Kind kind, int code, const std::string& message) {
     const Maker chosen = maker(kind);
-    // Looked up at each error, not kept: every interpreter has its own classes.
+    // Looked up for each error and not kept, because every interpreter has its own classes.
     py::object made = py::module_::import(chosen.module).attr(chosen.name);
     return code == 0 ? made(text(message)) : made(text(message), code);
 }
@@ -84,7 +84,7 @@ Kind kind_of(const ClosedError& error) {
         case ClosedError::Subject::connection:
             return Kind::closed_connection;
     }
-    throw std::logic_error("a closed object of no kind");
+    throw std::logic_error("a closed object of an unknown kind");
 }
 
 void translate(std::exception_ptr failure) {

@@ -14,11 +14,12 @@ namespace rbdxx::python {
 
 namespace {
 
-// Iterates by a slot of its own: a method found by name costs more than the tuple it makes.
+// Implements the iteration slot directly, because a method that is found by name costs more than
+// the tuple that it makes.
 struct ExtentsIterator {
     PyObject_HEAD PyObject* owner;
     const Extents* extents;
-    // Threads may share an iterator, and without the GIL nothing else keeps them apart.
+    // Atomic, because threads may share an iterator, and without the GIL nothing else protects it.
     std::atomic<std::size_t> next;
 };
 

@@ -1,4 +1,4 @@
-// The Python Extents: what a diff found, as one array.
+// The Python Extents: the result of a diff, as one array.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,7 +13,7 @@ struct Extents {
     diff::Array items;
 };
 
-// One extent as (offset, length, exists).
+// Returns one extent as (offset, length, exists).
 py::tuple extent_tuple(const diff::Extent& extent);
 
 void bind_extents(py::module_& m);

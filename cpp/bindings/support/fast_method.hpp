@@ -1,4 +1,4 @@
-// What a method needs that bypasses pybind11's dispatch: see fastcall.hpp for why there are some.
+// Helpers for a method that bypasses pybind11's dispatch. fastcall.hpp says why some do.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,7 +13,7 @@
 
 namespace rbdxx::python::fast {
 
-// The parameters of a method, of which the first `required` must be given.
+// The parameters of a method. The first `required` of them must be given.
 template <std::size_t count>
 struct Parameters {
     const char* method;
@@ -44,7 +44,7 @@ bool place_keyword(const Parameters<count>& parameters, PyObject* name, PyObject
     return false;
 }
 
-// Sorts the arguments of a call; sets TypeError for what does not fit.
+// Sorts the arguments of a call. Sets TypeError if they do not fit.
 template <std::size_t count>
 bool parse(const Parameters<count>& parameters, PyObject* const* arguments, Py_ssize_t given,
            PyObject* keywords, PyObject* (&found)[count]) {
@@ -87,7 +87,7 @@ inline uint64_t number_or(PyObject* argument, uint64_t otherwise) {
     return argument != nullptr ? number(argument) : otherwise;
 }
 
-// What is in an instance; its descriptor has seen to it that `self` is a T.
+// Returns the value in an instance. The descriptor has checked that `self` is a T.
 template <class T>
 T& value_of(PyObject* self) {
     auto* instance = reinterpret_cast<py::detail::instance*>(self);
@@ -101,7 +101,7 @@ T& value_of(PyObject* self) {
     return *static_cast<T*>(value);
 }
 
-// Sets the Python exception for whatever `call()` throws.
+// Sets the Python exception for what `call()` throws.
 template <class Call>
 PyObject* guarded(const Call& call) {
     try {
@@ -112,7 +112,7 @@ PyObject* guarded(const Call& call) {
     return nullptr;
 }
 
-// `call(found)` with the sorted arguments.
+// Calls `call(found)` with the sorted arguments.
 template <std::size_t count, class Call>
 PyObject* with_arguments(const Parameters<count>& parameters, PyObject* const* arguments,
                          Py_ssize_t given, PyObject* keywords, const Call& call) {
@@ -129,7 +129,7 @@ inline PyCFunction function(PyObject* (*call)(PyObject*, PyObject* const*, Py_ss
 
 constexpr int with_keywords = METH_FASTCALL | METH_KEYWORDS;
 
-// Descriptors point to the definitions for as long as there are any.
+// The definitions are never freed, because descriptors point to them.
 template <std::size_t count>
 void define(const py::object& type, PyMethodDef (&methods)[count]) {
     for (PyMethodDef& method : methods) {
@@ -138,7 +138,7 @@ void define(const py::object& type, PyMethodDef (&methods)[count]) {
     }
 }
 
-// An iterator's `__next__`: `next(self)` answers null without an exception at the end.
+// Defines an iterator's `__next__`. `next(self)` returns null without an exception at the end.
 template <PyObject* (*next)(PyObject*)>
 void define_next(const py::object& type, const char* doc) {
     static PyMethodDef methods[] = {
@@ -153,8 +153,8 @@ void define_next(const py::object& type, const char* doc) {
          METH_NOARGS, doc},
     };
     define(type, methods);
-    // Loops ask the slot; the attribute, which has just filled it with a call of itself, is for
-    // programs.
+    // A loop calls the slot. Adding the attribute has filled the slot with a call of the attribute,
+    // which is for programs only, so set the slot again.
     reinterpret_cast<PyTypeObject*>(type.ptr())->tp_iternext = next;
 }
 

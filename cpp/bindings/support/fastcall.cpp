@@ -82,7 +82,7 @@ PyObject* size(PyObject* self, PyObject*) {
     });
 }
 
-// The same of rbd.aio: a future in place of the answer.
+// The same calls for rbd.aio, which return a future.
 
 PyObject* start_read(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                      PyObject* keywords) {

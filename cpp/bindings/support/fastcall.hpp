@@ -1,10 +1,11 @@
-// Methods that bypass pybind11's dispatch: for the few calls whose cost is the binding's.
+// Methods that bypass pybind11's dispatch, for the few calls that the dispatch makes noticeably
+// slower.
 //
-// pybind11 finds an overload, converts through casters and boxes the result for each call; librbd's
-// cache answers a small read sooner than that. read, write, readinto and size therefore are plain
-// CPython methods (METH_FASTCALL), and so are the first three's forms in rbd.aio; all are defined
-// in fastcall.cpp and nowhere else. They check the same, raise the same and show the same signature
-// as every other method.
+// For each call, pybind11 finds an overload, converts through casters and boxes the result. A small
+// read from librbd's cache takes less time than that. Therefore read, write, readinto and size are
+// plain CPython methods (METH_FASTCALL), and so are the first three's forms in rbd.aio. All are
+// defined in fastcall.cpp and nowhere else. They check, raise and show the same signature as every
+// other method.
 #pragma once
 
 #include "aio.hpp"

@@ -21,14 +21,14 @@ namespace {
                          std::string(Py_TYPE(source.ptr())->tp_name));
 }
 
-// Whether the object's type is `name` of the stock extension module `rados`.
+// Returns whether the object's type is `name` of the stock extension module `rados`.
 bool is_stock(py::handle source, const char* name) {
     for (PyTypeObject* type = Py_TYPE(source.ptr()); type != nullptr; type = type->tp_base) {
         if (std::string(type->tp_name) == std::string("rados.") + name &&
             (type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
             return true;
         }
-        // Newer releases of the compiler behind the stock module make heap types.
+        // Newer releases of the stock module's compiler make heap types.
         py::object module =
             py::getattr(py::handle(reinterpret_cast<PyObject*>(type)), "__module__", py::none());
         const char* short_name = std::strrchr(type->tp_name, '.');
@@ -48,13 +48,14 @@ bool is_stock(py::handle source, const char* name) {
     return false;
 }
 
-// A heap pointer is aligned and outside the first page; a flag or a count is not.
+// Returns whether it can be a heap pointer: aligned and outside the first page, which a flag or a
+// count is not.
 void* plausible(void* pointer) {
     auto address = reinterpret_cast<std::uintptr_t>(pointer);
     return address >= 4096 && address % alignof(void*) == 0 ? pointer : nullptr;
 }
 
-// What stands in a Cython object after its head.
+// The slots after the head of a Cython object.
 struct Slots {
     explicit Slots(py::handle source)
         : first(reinterpret_cast<void* const*>(reinterpret_cast<const char*>(source.ptr()) +
@@ -65,8 +66,8 @@ struct Slots {
     const std::size_t count;
 };
 
-// The C handle in a Cython object: the first pointer after the head that is not a Python object
-// among its referents; a virtual table, where the type has one, takes the first slot.
+// Returns the C handle in a Cython object: the first pointer after the head that is not a Python
+// object among its referents. If the type has a virtual table, that takes the first slot.
 void* handle_in(py::handle source) {
     PyTypeObject* type = Py_TYPE(source.ptr());
     py::list referents = py::module_::import("gc").attr("get_referents")(source);
@@ -95,7 +96,7 @@ std::string state_of(py::handle source) {
     return PyUnicode_Check(state.ptr()) ? state.cast<std::string>() : std::string();
 }
 
-// The stock module must use the very librados that we use, or its handles mean nothing here.
+// The stock module must use the same librados as this one. Otherwise its handles are invalid here.
 void require_same_rados() {
     py::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "rados");
     if (!module || !py::hasattr(module, "__file__")) {
@@ -108,7 +109,7 @@ void require_same_rados() {
     }
 }
 
-// The stock Rados that has this handle, where one is still there.
+// Returns the stock Rados that has this handle, if one exists.
 py::object connection_with(abi::rados_t cluster) {
     py::object found = py::none();
     py::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "rados");
@@ -121,7 +122,7 @@ py::object connection_with(abi::rados_t cluster) {
         if (PyObject_TypeCheck(object.ptr(), reinterpret_cast<PyTypeObject*>(type.ptr())) != 0 &&
             handle_in(object) == cluster) {
             found = py::reinterpret_borrow<py::object>(object);
-            // One that is shut down may have had the address before.
+            // A Rados that is shut down may have had the same address before.
             if (state_of(found) == "connected") {
                 break;
             }
@@ -130,7 +131,7 @@ py::object connection_with(abi::rados_t cluster) {
     return found;
 }
 
-// The stock Rados that the Ioctx was opened with.
+// Returns the stock Rados that the Ioctx was opened with.
 py::object connection_of(py::handle ioctx, abi::rados_ioctx_t raw) {
     py::list referents = py::module_::import("gc").attr("get_referents")(ioctx);
     for (py::handle referent : referents) {
@@ -138,12 +139,13 @@ py::object connection_of(py::handle ioctx, abi::rados_ioctx_t raw) {
             return py::reinterpret_borrow<py::object>(referent);
         }
     }
-    // Ceph 14's does not refer to it. The question only reads what the context remembers.
+    // An Ioctx of Ceph 14 does not refer to it. This call only reads what the context remembers.
     return connection_with(functions().rados_ioctx_get_cluster(raw));
 }
 
-// The word in a connected Rados that names its state: shutdown() puts another object there, and
-// tells nobody. It is readable while the Rados lives, which what is opened over it keeps.
+// The word in a connected Rados that names its state. shutdown() replaces the object there without
+// any notice. The word is readable while the Rados lives, and what is opened over it keeps it
+// alive.
 class StateWord final : public Guard {
 public:
     StateWord(void* const* place, const void* connected) : place_(place), connected_(connected) {}
@@ -173,7 +175,8 @@ bool mapped(void* pointer) {
     return ::msync(start, page, MS_ASYNC) == 0;
 }
 
-// An object of a ctypes binding: its `io` is a c_void_p. No number is taken for a pointer.
+// Returns the handle in an object of a ctypes binding: its `io` is a c_void_p. A number is not
+// accepted as a pointer.
 void* ctypes_handle(py::handle source) {
     py::object io = py::getattr(source, "io", py::none());
     py::object ctypes = py::reinterpret_borrow<py::object>(

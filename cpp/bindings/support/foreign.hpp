@@ -1,4 +1,4 @@
-// The stock `rados` module's objects, and ctypes', as I/O contexts and clusters.
+// The objects of the stock `rados` module and of ctypes bindings, as I/O contexts and clusters.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,14 +7,15 @@
 
 namespace rbdxx::python {
 
-// A stock rados.Ioctx, or an object with a ctypes `io` attribute; TypeError for anything else or a
-// layout that looks foreign, ClosedError for one that is closed or whose Rados is not connected.
+// Converts a stock rados.Ioctx, or an object with a ctypes `io` attribute. Raises TypeError for
+// anything else or for an unknown layout, ClosedError if it is closed or its Rados is not
+// connected.
 IoCtxArgument foreign_ioctx(py::handle source);
 
-// The rados_t of a stock rados.Rados, connected; TypeError for anything else.
+// Returns the rados_t of a connected stock rados.Rados. Raises TypeError for anything else.
 abi::rados_t foreign_cluster(py::handle source);
 
-// Whether a stock Rados, or None for one that is not known, is still connected.
+// Returns whether a stock Rados is still connected. None stands for a Rados that is not known.
 bool foreign_connected(py::handle connection);
 
 }  // namespace rbdxx::python

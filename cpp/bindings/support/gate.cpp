@@ -16,8 +16,8 @@ struct Gate {
     const char* c_function;
 };
 
-// Whether the method is to be hidden. Where no library can be loaded, everything looks present:
-// the call itself then tells what to install.
+// Returns whether to hide the method. If no library can be loaded, every method looks present: the
+// call itself then says what to install.
 bool absent(const char* c_function) {
     try {
         return !supports(c_function);
@@ -32,7 +32,7 @@ PyObject* get(PyObject* self, PyObject* instance, PyObject*) {
         Py_INCREF(gate->method);
         return gate->method;
     }
-    // CPython calls this: no C++ exception may pass.
+    // CPython calls this, so no C++ exception may leave it.
     try {
         if (!absent(gate->c_function)) {
             return PyMethod_New(gate->method, instance);
@@ -63,9 +63,10 @@ PyType_Slot slots[] = {
 
 PyType_Spec spec = {"rbd._core._Gate", sizeof(Gate), 0, Py_TPFLAGS_DEFAULT, slots};
 
-// One type for each interpreter that imports the module.
+// There is one type for each interpreter that imports the module.
 py::object gate_type() {
-    // Not imported: that would import the package first, which takes this module for whole.
+    // Not by an import: that would import the package first, which would take this module for
+    // complete.
     py::object module = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict())["rbd._core"];
     if (!py::hasattr(module, "_Gate")) {
         module.attr("_Gate") = sealed_type(spec);

@@ -15,23 +15,23 @@ namespace rbdxx::python {
 
 namespace {
 
-// How long the end of the interpreter waits for calls in other threads.
+// The time that the end of the interpreter waits for calls in other threads.
 constexpr auto last_calls = std::chrono::seconds(1);
 constexpr auto look_interval = std::chrono::milliseconds(1);
 
-// How many threads are in calls without the GIL. One that waits for the answer of a callback is
-// not: at the interpreter's end that never comes.
+// The number of threads that are in calls without the GIL. A thread that waits for the answer of a
+// callback does not count, because that answer never comes at the interpreter's end.
 std::atomic<int> under_way{0};
 // A forked child has none of those threads.
 const int fork_watch = pthread_atfork(nullptr, nullptr, [] { under_way.store(0); });
 
-// Whose question this thread is answering.
+// The question that this thread is answering.
 thread_local Question* asked = nullptr;
 
 thread_local std::shared_ptr<Cancellation> heeded;
 
-// Where the interpreter is gone, the thread stays here for ever. What is caught then is nowhere, so
-// that no reference to it satisfies the sanitizer.
+// Takes the GIL. If the interpreter is gone, the thread stays here forever. No object exists behind
+// what this catches, so the sanitizer would reject any reference to it.
 __attribute__((no_sanitize("null"))) void take_gil(PyThreadState* state) {
     try {
         PyEval_RestoreThread(state);
@@ -43,7 +43,7 @@ __attribute__((no_sanitize("null"))) void take_gil(PyThreadState* state) {
 }
 
 #ifdef __GLIBC__
-// An end of the process without the destructors of static objects.
+// Ends the process without the destructors of static objects.
 void leave(int status, void*) {
     std::fflush(nullptr);
     ::_exit(status);
@@ -92,7 +92,7 @@ void let_calls_end() noexcept {
     }
 #ifdef __GLIBC__
     if (handles_remain()) {
-        // Comes before all that has been registered so far.
+        // Runs before everything that has been registered so far.
         ::on_exit(leave, nullptr);
     }
 #endif

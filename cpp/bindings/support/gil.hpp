@@ -1,4 +1,4 @@
-// The interpreter lock: released for the whole of every C call, through these helpers alone.
+// The GIL. Every C call runs without it, by these helpers only.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,13 +16,14 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// What one of librbd's threads waits to be told, by a thread that runs Python code for the answer.
+// A question from a librbd thread, answered by a thread that runs Python code.
 class Question {
 public:
     Question() = default;
     Question(const Question&) = delete;
     Question& operator=(const Question&) = delete;
-    // That code calls librbd, which may need what the waiting thread holds: have it go on.
+    // Lets the waiting thread continue: the Python code calls librbd, which may need what that
+    // thread holds.
     virtual void go_on() noexcept = 0;
 
 protected:
@@ -52,9 +53,9 @@ public:
     static void pause(const std::function<void()>& body);
 };
 
-// Releases the GIL while it lives. Where the interpreter is gone by then, the thread stays here for
-// ever, as Python 3.14 has it: before, Python ends such a thread by unwinding its stack, which
-// would abort the process in the first destructor and let go of Python objects without the GIL.
+// Releases the GIL for its lifetime. If the interpreter is gone at the end, the thread stays there
+// forever, as in Python 3.14. Older Pythons end such a thread by unwinding its stack: that would
+// abort the process in the first destructor, and release Python objects without the GIL.
 class GilRelease {
 public:
     GilRelease();
@@ -66,13 +67,13 @@ private:
     PyThreadState* state_;
 };
 
-// For the interpreter's very end, after which no call begins. The exit of the process takes apart
-// what librbd works with: waits a moment for the calls that daemon threads are in the middle of,
-// and, where handles are left, has the process end without that, by its own status.
+// For the very end of the interpreter, after which no call begins. The exit of the process destroys
+// objects that librbd uses. Therefore this waits a moment for the calls of daemon threads. If
+// handles remain, it makes the process end, with its own status, without those destructors.
 void let_calls_end() noexcept;
 
-// Holds the GIL while it lives, in a thread that has released it: `state` is that thread's own from
-// before. Not pybind11's, which takes a thread for one of the interpreter it began in.
+// Holds the GIL for its lifetime, in a thread that has released it; `state` is what that thread had
+// before. pybind11's class would use the interpreter in which the thread began.
 class GilReacquire {
 public:
     explicit GilReacquire(PyThreadState* state);
@@ -81,23 +82,25 @@ public:
     GilReacquire& operator=(const GilReacquire&) = delete;
 };
 
-// Runs `call` without the GIL. Convert every argument before, every result after.
+// Runs `call` without the GIL. Convert all arguments before, and all results after.
 template <class Call>
 auto without_gil(Call&& call) {
     GilRelease release;
     return std::forward<Call>(call)();
 }
 
-// How long a signal may wait to be seen.
+// The longest time between two checks for signals.
 constexpr auto signal_interval = std::chrono::milliseconds(50);
 
-// A request, from any thread, to end the call of another one. That thread sees it where it would
-// see a signal, as asyncio.CancelledError: once, so that it can clean up.
+// A request, from any thread, to end the call of another thread. That thread gets
+// asyncio.CancelledError at the points where it checks for signals. It gets it only once, so that
+// it can clean up.
 class Cancellation {
 public:
     void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
     bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
-    // Raises CancelledError if that is due. For the thread that the request is made to.
+    // Raises CancelledError if it has been requested and not yet raised. For the thread that the
+    // request is for.
     void check();
 
 private:
@@ -105,22 +108,21 @@ private:
     bool raised_ = false;
 };
 
-// Has the calls of this thread heed the cancellation; null: none any more.
+// Makes the calls of this thread heed the cancellation; null ends that.
 void heed(std::shared_ptr<Cancellation> cancellation) noexcept;
 
-// Whether this thread works for a task of asyncio, which does not wait any more once it is
-// cancelled.
+// Returns whether this thread works for an asyncio task, which stops waiting once it is cancelled.
 bool heeds_cancellation() noexcept;
 
 // Raises CancelledError for a cancellation that this thread heeds.
 void check_cancellation();
 
 // Raises what a signal handler raises, and CancelledError for a cancellation that this thread
-// heeds. A handler may close what the call works on, as a callback may.
+// heeds. A handler may close the object that the call uses, as a callback may.
 void check_signals();
 
-// As check_signals(), in a call without the GIL of the thread that has that state: puts what is
-// raised into `raised`, and tells whether there was something.
+// As check_signals(), inside a call without the GIL; `state` is the calling thread's. Stores what
+// was raised in `raised`. Returns whether anything was raised.
 bool signal_raised(PyThreadState* state, std::optional<py::error_already_set>& raised);
 
 }  // namespace rbdxx::python

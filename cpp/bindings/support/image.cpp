@@ -21,8 +21,7 @@ PyImage::PyImage(Later, const IoCtxArgument& ioctx, const OpenOptions& options)
 PyImage::~PyImage() {
     try {
         close(false);
-    } catch (
-        const std::exception&) {  // NOLINT(bugprone-empty-catch): a destructor has no one to tell
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no caller to raise it in
     }
 }
 

@@ -1,4 +1,4 @@
-// The Python Image: an open image, and the Python objects that must live as long as it.
+// The Python Image: an open image, and the Python objects that must live as long.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,16 +16,16 @@ namespace rbdxx::python {
 
 class PyImage {
 public:
-    // Opens.
+    // Opens an image.
     PyImage(const IoCtxArgument& ioctx, const OpenOptions& options);
-    // Not yet open: every use is that of a closed image, until adopt().
+    // Makes an object that is not open yet. Until adopt(), every use fails as on a closed image.
     struct Later {};
     PyImage(Later, const IoCtxArgument& ioctx, const OpenOptions& options);
     ~PyImage();
     PyImage(const PyImage&) = delete;
     PyImage& operator=(const PyImage&) = delete;
 
-    // Throws ClosedError while it is not yet open.
+    // Throws ClosedError if the image is not open yet.
     const Image& get() const {
         const Image* image = image_.load(std::memory_order_acquire);
         if (image == nullptr) {
@@ -33,19 +33,20 @@ public:
         }
         return *image;
     }
-    operator const Image&() const { return get(); }  // NOLINT: stands for its image
+    operator const Image&() const { return get(); }  // NOLINT: converts on purpose
     const Image* operator->() const { return &get(); }
 
-    // Closed, or not yet open.
+    // Returns true if it is closed, and if it is not open yet.
     bool closed() const noexcept;
-    // Closes, with the GIL released. Over a stock connection that is gone, only lets go. Raises
-    // what a signal handler raises while it waits for calls under way.
+    // Closes with the GIL released. If its stock connection has ended, only abandons the handle.
+    // Raises what a signal handler raises during the wait for calls under way.
     void close();
-    // Becomes open with what the C library opened; closed at once if close() was called meanwhile.
+    // Opens the object with the handle that the C library opened. Closes it at once if close() was
+    // called meanwhile.
     void adopt(abi::rbd_image_t raw, std::shared_ptr<ClusterState> cluster);
-    // Whether it was opened over a stock connection that is gone.
+    // Returns whether it was opened over a stock connection that has ended.
     bool disconnected() const;
-    // Lets go of the C handle where the stock connection under it is gone. Whether it is.
+    // Abandons the C handle if its stock connection has ended. Returns whether it has.
     bool abandon_if_disconnected();
 
     const OpenOptions& options() const { return options_; }
@@ -57,7 +58,7 @@ private:
 
     IoCtxArgument ioctx_;
     OpenOptions options_;
-    // Set once. Read by any thread, while the thread that opens may be another.
+    // Set once. Any thread may read it while another thread opens the image.
     std::atomic<Image*> image_{nullptr};
     std::unique_ptr<Image> owner_;
     std::atomic<bool> close_asked_{false};
@@ -65,11 +66,11 @@ private:
 
 using ImageClass = py::class_<PyImage>;
 
-// What to open, of the arguments of Image and aio_open_image; throws InvalidArgument.
+// Returns what to open, from the arguments of Image and aio_open_image. Throws InvalidArgument.
 OpenOptions open_options(const std::optional<Name>& name, const std::optional<Name>& snapshot,
                          bool read_only, const std::optional<Name>& image_id);
 
-// Starts to open `target`, which is the Python object `image`; gives the Completion.
+// Starts to open `target`, which is the Python object `image`. Returns the Completion.
 py::object open_later(const py::object& image, PyImage& target, const py::object& oncomplete);
 
 }  // namespace rbdxx::python

@@ -8,13 +8,13 @@ namespace rbdxx::python {
 
 namespace {
 
-// What Python keeps of a module without state of its own.
+// The definition that Python keeps for a module without state.
 PyModuleDef definition;
-// The module as it was made, for ever.
+// The first module, which is never freed.
 PyObject* first_module = nullptr;
 
-// Another module of the same names. Later Pythons make it themselves, 3.9 only of a module that the
-// main interpreter has imported.
+// Makes another module with the same names. Newer Pythons do that themselves; Python 3.9 does only
+// if the main interpreter has imported the module.
 PyObject* copy() {
     PyObject* module = PyModule_Create(&definition);
     if (module != nullptr &&
@@ -49,8 +49,8 @@ PyObject* shared_module(const char* name, void (*fill)(py::module_& m)) {
     if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
         return make(name, fill);
     }
-    // pybind11 takes the GIL for this thread's first interpreter, for ever where this one holds it.
-    // A new thread has the main interpreter to itself.
+    // pybind11 takes the GIL for this thread's first interpreter. If this interpreter holds it,
+    // that never ends. A new thread belongs to the main interpreter only.
     PyObject* module = nullptr;
     PyObject* error[3] = {};
     without_gil([&] {

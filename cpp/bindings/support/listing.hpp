@@ -1,5 +1,5 @@
-// The stock module's iterator classes: what librbd listed, taken whole when the iterator is made,
-// so that its memory is freed at once and iterating outlives the image.
+// The stock module's iterator classes. An iterator reads the whole list when it is made. Thus
+// librbd's memory is freed at once, and the iteration does not need the image any more.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -11,13 +11,13 @@
 
 namespace rbdxx::python {
 
-// Base of each iterator class; deriving a type of its own gives it a Python class of its own.
+// The base of each iterator class. Each Python class needs a derived C++ type.
 struct Listing {
     py::list items;
 };
 
-// A class `name` made from Arguments by `list(arguments...)`, which gives the py::list to iterate
-// over, as often as wanted.
+// Defines a class `name` that is made from Arguments by `list(arguments...)`. That returns the
+// py::list to iterate over, any number of times.
 template <class Iterator, class... Arguments, class List, class... Extra>
 py::class_<Iterator> bind_listing(py::module_& m, const char* name, List list, const char* doc,
                                   const Extra&... extra) {

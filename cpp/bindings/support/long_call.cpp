@@ -19,13 +19,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a call may take to end once a signal handler has raised, and once another one has.
+// The time that a call has to end after a signal handler has raised. `last_patience` is the time
+// after a second one.
 constexpr auto patience = std::chrono::seconds(5);
-// The same for a task that was cancelled, which waits no more: only its thread does.
+// The same time for a cancelled task: the task does not wait any more, only its thread does.
 constexpr auto task_patience = std::chrono::milliseconds(750);
 constexpr auto last_patience = std::chrono::milliseconds(250);
 
-// A call under way in a thread of its own, and what that tells the calling thread and is told.
+// A call under way in its own thread, and the messages between that thread and the calling one.
 class LongCall final : public engine::Work, public Question {
 public:
     LongCall(Handles handles, std::function<void(const Progress&)> call, bool reports)
@@ -46,7 +47,7 @@ public:
 
     enum class News { none, question, finished };
 
-    // Whether there is something to do, for which it waits as long. Without the GIL.
+    // Waits at most `time` for something to do. Returns what there is to do. Runs without the GIL.
     News news(Clock::duration time) {
         News found = News::none;
         wait_until(time, [&] {
@@ -56,7 +57,7 @@ public:
         return found;
     }
 
-    // Calls back into Python for one report; a negative integer asks to stop, None goes on.
+    // Calls back into Python for one report. A negative integer asks to stop; None continues.
     int ask(const py::object& on_progress) {
         CallbackScope scope;
         Answering of(*this);
@@ -74,14 +75,14 @@ public:
         changed_.notify_all();
     }
 
-    // An exception waits: nothing more is to be reported.
+    // Stops the reports, because an exception waits to be raised.
     void cancel() {
         std::lock_guard<std::mutex> lock(mutex_);
         cancelled_ = true;
         changed_.notify_all();
     }
 
-    // As Work::abandon(): nobody who closes its handles waits for it any more.
+    // As Work::abandon(). A close of its handles does not wait for it any more.
     bool abandon() noexcept {
         for (const auto& handle : handles_) {
             handle->lend();
@@ -105,7 +106,7 @@ public:
 
     void go_on() noexcept override {
         if (forked()) {
-            return;  // a child's, in which there is no thread that waits
+            return;  // in a forked child, no thread waits
         }
         std::lock_guard<std::mutex> lock(mutex_);
         if (waits()) {
@@ -144,7 +145,8 @@ private:
 
     int report(uint64_t done, uint64_t total) {
         std::unique_lock<std::mutex> lock(mutex_);
-        // librbd may report from several of its threads at once: one question at a time.
+        // librbd may report from several of its threads at once, but only one question is asked at
+        // a time.
         changed_.wait(lock, [this] { return !asked_ || cancelled_ || busy_; });
         if (cancelled_) {
             return -ECANCELED;
@@ -172,31 +174,31 @@ private:
     const bool reports_;
     const unsigned generation_ = fork_generation();
 
-    // Under the lock of Work.
+    // The lock of Work protects these.
     bool asked_ = false;  // a progress report waits for its answer
     uint64_t done_ = 0;
     uint64_t total_ = 0;
     std::optional<int> answer_;
     bool cancelled_ = false;
-    // The callback is in a call of its own, for which librbd goes on; what is reported meanwhile is
-    // left out, and what the callback answers in the end is for the report after that.
+    // The callback is in a call itself, so librbd continues. Reports that come meanwhile are left
+    // out. The callback's late answer goes to the next report.
     bool busy_ = false;
     int late_answer_ = 0;
     std::exception_ptr failure_;
 };
 
-// What has been raised while the call goes on, and how long that may hold it up.
+// The exceptions raised while the call continues, and the time that they may wait for its end.
 class Raised {
 public:
     explicit operator bool() const { return error_.has_value(); }
 
-    // Takes the Python error in the making, the later one where there is one already.
+    // Takes the Python exception that is set. A later exception replaces an earlier one.
     void take(py::error_already_set& error, bool by_signal) {
         if (error_ && !error_->value().is(error.value())) {
             py::object before = error_->value();
             PyException_SetContext(error.value().ptr(), before.release().ptr());
         }
-        // Ctrl-C may come in the middle of the callback's code, too.
+        // Ctrl-C may also come while the callback's code runs.
         if (by_signal || !error.matches(PyExc_Exception)) {
             const Clock::duration most =
                 heeds_cancellation() ? Clock::duration(task_patience) : Clock::duration(patience);
@@ -207,7 +209,8 @@ public:
         expired_ = false;
     }
 
-    // The call has had its time. `error` is raised for that, unless something else was before.
+    // The time of the call is over. `error` is raised for that, unless another exception was raised
+    // before.
     void expire(const py::object& error) {
         until_ = std::min(until_.value_or(Clock::time_point::max()), Clock::now() + last_patience);
         if (!error_) {
@@ -217,19 +220,20 @@ public:
         }
     }
 
-    // Whether it concerns a call that has ended with success after all.
+    // Returns whether to raise it even if the call has succeeded after all.
     bool concerns_success() const { return !expired_; }
 
     bool out_of_patience() const { return until_ && Clock::now() >= *until_; }
 
-    // Where Python has notes, tells that the call did not end.
+    // Adds a note that the call did not end, if this Python has notes.
     void note_that_it_goes_on() {
         try {
             py::object value = error_->value();
             if (py::hasattr(value, "add_note")) {
-                value.attr("add_note")("librbd has not ended the call, which goes on by itself");
+                value.attr("add_note")(
+                    "librbd has not completed the call, which continues in the background");
             }
-        } catch (py::error_already_set&) {  // NOLINT(bugprone-empty-catch): itself says more
+        } catch (py::error_already_set&) {  // NOLINT(bugprone-empty-catch): the error says more
         }
     }
 
@@ -241,7 +245,7 @@ private:
     bool expired_ = false;  // the error is that of expire()
 };
 
-// When a call that starts now is to end, if ever. Raises TypeError, ValueError.
+// Returns the time when a call that starts now must end, if it must. Raises TypeError, ValueError.
 std::optional<Clock::time_point> end_of(const py::object& timeout) {
     if (timeout.is_none()) {
         return std::nullopt;
@@ -258,7 +262,7 @@ std::optional<Clock::time_point> end_of(const py::object& timeout) {
         throw py::value_error("timeout must be more than 0 seconds, or None, not " +
                               std::string(py::str(timeout)));
     }
-    // As good as no end, and no number of nanoseconds too large.
+    // In effect no limit, and its number of nanoseconds does not overflow.
     constexpr double most = 1e9;
     return Clock::now() + std::chrono::duration_cast<Clock::duration>(
                               std::chrono::duration<double>(std::min(seconds, most)));
@@ -270,10 +274,11 @@ void run_long_call(const py::object& on_progress, const py::object& timeout, Han
                    std::function<void(const Progress&)> call) {
     const bool reports = !on_progress.is_none();
     if (reports && PyCallable_Check(on_progress.ptr()) == 0) {
-        throw py::type_error("on_progress must be callable or None");
+        throw py::type_error("on_progress must be callable or None, not " +
+                             std::string(Py_TYPE(on_progress.ptr())->tp_name));
     }
     std::optional<Clock::time_point> end = end_of(timeout);
-    // One short call after the other must see it, too.
+    // A sequence of short calls must see a cancellation too.
     check_cancellation();
     auto work = std::make_unique<LongCall>(std::move(handles), std::move(call), reports);
     work->submit();
@@ -308,7 +313,8 @@ void run_long_call(const py::object& on_progress, const py::object& timeout, Han
             raised.take(error, false);
         }
         if (work->forked()) {
-            // This is a child now, without the other thread, whose mutex may be locked for ever.
+            // This is a forked child, without the other thread, whose mutex may stay locked
+            // forever.
             work.release();  // NOLINT(bugprone-unused-return-value)
             if (raised) {
                 raised.raise();

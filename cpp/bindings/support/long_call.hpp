@@ -1,4 +1,4 @@
-// Long calls: they report how far they are, and a signal ends the wait for them.
+// Long calls: they report their progress, and a signal ends the wait for them.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -20,7 +20,7 @@ namespace py = pybind11;
 
 using Handles = std::vector<std::shared_ptr<Handle>>;
 
-// What of a call's arguments is a handle.
+// Returns the handle in an argument of a call, if it has one.
 template <class Argument>
 void add_handle(Handles&, const Argument&) {}
 inline void add_handle(Handles& handles, const Image& image) {
@@ -30,21 +30,22 @@ inline void add_handle(Handles& handles, const IoCtxArgument& ioctx) {
     handles.push_back(ioctx.ioctx->state());
 }
 
-// long_call() of what uses these handles; `call` owns whatever else it works on.
+// long_call() for a call that uses these handles. `call` owns everything else that it uses.
 void run_long_call(const py::object& on_progress, const py::object& timeout, Handles handles,
                    std::function<void(const Progress&)> call);
 
-// Calls function(arguments..., progress) on a thread of its own, without the GIL, with copies of
-// the arguments, while this one reports progress to `on_progress` (a callable or None) and watches
-// for signals.
+// Calls function(arguments..., progress) on a new thread, without the GIL, with copies of the
+// arguments. Meanwhile this thread reports progress to `on_progress` (a callable or None) and
+// watches for signals.
 //
-// Whatever these raise makes librbd be asked to stop, where it heeds that. What `on_progress`
-// raises is raised here once the call has ended. What a signal handler raises does not wait for
-// that for ever: after five seconds, or at once for a second signal, the call is abandoned. It then
-// goes on alone, and keeps its handles, which nobody waits for in order to close them. So does a
-// call that has not ended after `timeout` (seconds, or None), which raises Timeout.
+// If either raises, librbd is asked to stop; some of its calls ignore that. An exception of
+// `on_progress` is raised here once the call has ended. An exception of a signal handler waits at
+// most five seconds for that, and not at all after a second signal; then the call is abandoned. An
+// abandoned call continues on its own and keeps its handles, but a close of a handle does not wait
+// for it. A call that has not ended after `timeout` (seconds, or None) is abandoned too, and
+// Timeout is raised.
 //
-// A child that a callback forks off gets ForkedError: the call is the parent's.
+// A child process that a callback forks gets ForkedError, because the call belongs to the parent.
 template <class Function, class... Arguments>
 void long_call(const py::object& on_progress, const py::object& timeout, Function function,
                const Arguments&... arguments) {

@@ -8,20 +8,22 @@ namespace rbdxx::python {
 
 namespace {
 
-// As many as a loop usually has in flight; more are made anew.
+// The number of used operations to keep: as many as a loop usually has in flight.
 constexpr std::size_t most_spare = 1024;
-// From so many in flight on, the loop comes back by itself before it sleeps.
+// From this many operations in flight on, the loop returns to the queue before it sleeps.
 constexpr std::size_t busy = 4;
-// How often one call of the reader takes what has completed; then the loop's other handles run.
+// The number of times that one call of the reader takes completed operations, before the loop's
+// other handles run.
 constexpr int rounds = 4;
 
-// future.name(argument); whether it took it. Leaves set what a signal handler raised meanwhile.
+// Calls future.name(argument). Returns whether that succeeded. What a signal handler raised
+// meanwhile stays set.
 bool tell(const py::object& future, const py::object& name, const py::object& argument) noexcept {
     PyObject* arguments[] = {nullptr, future.ptr(), argument.ptr()};
     PyObject* result = PyObject_VectorcallMethod(name.ptr(), arguments + 1,
                                                  2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
     if (result == nullptr) {
-        // Cancelled meanwhile, or its loop is closed.
+        // The future was cancelled meanwhile, or its loop is closed.
         if (PyErr_ExceptionMatches(PyExc_Exception) != 0) {
             PyErr_Clear();
         }
@@ -58,8 +60,9 @@ LoopQueue::~LoopQueue() {
 }
 
 void LoopQueue::drain() {
-    // With much in flight, more completes before the loop would sleep: the descriptor stays
-    // readable, and the loop comes back without being woken, until it finds nothing.
+    // With many operations in flight, more of them complete before the loop would sleep. The
+    // descriptor therefore stays readable, and the loop returns without being woken until it finds
+    // nothing.
     bool rests = in_flight_ < busy;
     if (rests) {
         queue_->acknowledge();
@@ -80,8 +83,8 @@ void LoopQueue::drain() {
 
 void LoopQueue::deliver(engine::Item* completed) {
     while (completed != nullptr) {
-        // Where a handler raises while a future schedules its callbacks, it loses them, and whoever
-        // waits for it waits for ever: better here, between two of them.
+        // If a handler raised while a future schedules its callbacks, the future would lose them,
+        // and its waiters would wait forever. Between two futures a handler does no harm.
         if (PyErr_CheckSignals() != 0) {
             go_on_later(completed);
         }
@@ -94,7 +97,7 @@ void LoopQueue::deliver(engine::Item* completed) {
                 spare_.push_back(std::move(operation));
             }
         } else {
-            operation.release();  // NOLINT(bugprone-unused-return-value): submitted again
+            operation.release();  // NOLINT(bugprone-unused-return-value): it was submitted again
         }
         if (PyErr_Occurred() != nullptr) {
             go_on_later(completed);
@@ -129,8 +132,8 @@ void LoopQueue::conclude(LoopOperation& operation) noexcept {
         if (!awaited::pending(future)) {
             operation.unwanted();
         }
-        // Before the task goes on: what it submits next may use the operation again, and what it
-        // closes must not wait for it.
+        // Before the task continues, because the task may reuse the operation for its next call,
+        // and must not wait for it in a close.
         operation.reset();
         awaited::resolve(future, std::move(value), failed);
         return;

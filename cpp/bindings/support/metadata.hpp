@@ -1,4 +1,4 @@
-// Missing keys as Python tells of them.
+// A missing key as a Python exception.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,7 +12,8 @@
 
 namespace rbdxx::python {
 
-// What `call` gives, run without the GIL; ENOENT is a KeyError with the message.
+// Returns the result of `call`, which runs without the GIL. ENOENT becomes a KeyError with the
+// message.
 template <class Call>
 auto key_or_error(const std::string& message, const Call& call) {
     try {

@@ -1,4 +1,4 @@
-// What librbd tells of mirrored images, in the stock module's shapes.
+// The records of mirrored images as the stock module's dicts.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace rbdxx::python {
 
-// A dict of global_id, state and primary.
+// Returns a dict of global_id, state and primary.
 py::dict to_dict(const mirrored::ImageInfo& info);
 
-// A dict of name, id, info, remote_statuses, and the local site's state, description, last_update
-// and up.
+// Returns a dict of name, id, info, remote_statuses, and the local site's state, description,
+// last_update and up.
 py::dict to_dict(const mirrored::ImageStatus& status, const std::string& image_id);
 
 }  // namespace rbdxx::python

@@ -22,7 +22,7 @@ bool copy(const Py_buffer& view, std::vector<uint64_t>& offsets) {
         if constexpr (std::is_signed_v<Number>) {
             negative |= number < 0;
         }
-        // A negative one is refused by the caller, whatever becomes of its sign here.
+        // The sign may be lost here: the caller refuses negative numbers.
         // NOLINTNEXTLINE(bugprone-signed-char-misuse)
         offsets[static_cast<std::size_t>(i)] = static_cast<uint64_t>(number);
     }
@@ -37,7 +37,7 @@ constexpr char own_order = '<';
 
 enum class Outcome { copied, negative, foreign };
 
-// By the format of the struct module, if it is one integer in the machine's byte order.
+// Reads the integers by the struct format, if that is one integer in the machine's byte order.
 Outcome copy_integers(const Py_buffer& view, std::vector<uint64_t>& offsets) {
     const char* format = view.format != nullptr ? view.format : "B";
     if (*format == '@' || *format == '=' || *format == own_order) {

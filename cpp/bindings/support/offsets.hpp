@@ -1,4 +1,4 @@
-// Offsets from whatever holds integers: a buffer of any integer type, or a sequence.
+// Offsets from any source of integers: a buffer of any integer type, or a sequence.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -10,8 +10,8 @@ namespace rbdxx::python {
 
 namespace py = pybind11;
 
-// OverflowError for a negative one, TypeError for what is no integer, ValueError for more than one
-// dimension.
+// Raises OverflowError for a negative number, TypeError for an item that is not an integer,
+// ValueError for more than one dimension.
 std::vector<uint64_t> convert_offsets(py::handle source);
 
 }  // namespace rbdxx::python

@@ -26,7 +26,7 @@ inline ImageOptions layout_options(const std::optional<U64>& features,
     return options;
 }
 
-// 1 or 2; librbd would take another number for one of them.
+// 1 or 2: librbd would treat any other number as one of them.
 inline std::optional<uint64_t> clone_format_option(const std::optional<U64>& value) {
     if (value && *value != 1 && *value != 2) {
         throw Error(EINVAL, "clone_format must be 1 or 2, not " + std::to_string(*value));

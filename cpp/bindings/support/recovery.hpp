@@ -1,4 +1,5 @@
-// Asynchronous calls that were refused for an exclusive lock that an outage left behind.
+// Recovery of asynchronous calls that were refused because of an exclusive lock that an outage left
+// behind.
 #pragma once
 
 #include <sys/types.h>
@@ -14,20 +15,20 @@
 
 namespace rbdxx::python {
 
-// Of one operation that needs the lock: has the lock released, and the operation submitted once
-// more. All but settled() and result() is for the thread that submits it, or takes it from its
-// queue.
+// Releases the lock for one operation that needs it, and submits the operation once more. Only the
+// thread that submits the operation, or takes it from its queue, may use this; any thread may call
+// is_final() and result().
 class Recovery {
 public:
-    // Before it is submitted.
+    // Called before the operation is submitted.
     void prepare(const Image& image) noexcept {
         released_ = lock::released(image);
         refusal_.store(0);
         step_.store(Step::first);
     }
 
-    // The operation has completed. Whether it is in flight again: there is no result yet.
-    // `submit()` submits it anew.
+    // Called when the operation has completed. Returns true if it is in flight again and has no
+    // result yet. `submit()` submits it again.
     template <class Submit>
     bool again(engine::Operation& operation, const engine::QueuePointer& queue, const Image& image,
                const Submit& submit) noexcept {
@@ -52,23 +53,24 @@ public:
                 refusal_.store(0);
             }
         } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
-            // Closed meanwhile, or no thread to be had: the refusal is the result.
+            // The image was closed meanwhile, or no thread can be started: the refusal is the
+            // result.
         }
         step_.store(Step::last);
         return refusal_.load() == 0;
     }
 
-    // Whether the operation is complete for good. Any thread may ask.
-    bool settled(const engine::Operation& operation) const noexcept {
+    // Returns whether the operation has completed for good. Any thread may ask.
+    bool is_final(const engine::Operation& operation) const noexcept {
         const Step step = step_.load();
         const bool complete = operation.is_complete();
         const bool refused = lock::may_be_left_behind(operation.result());
-        // It may have gone on between these.
+        // The step may have changed between these reads.
         return complete && step_.load() == step &&
                (step == Step::last || (step == Step::first && !refused));
     }
 
-    // The result of one that is settled.
+    // The result of a final operation.
     ssize_t result(const engine::Operation& operation) const noexcept {
         const ssize_t refusal = refusal_.load();
         return refusal != 0 ? refusal : operation.result();

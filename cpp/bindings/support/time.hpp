@@ -1,4 +1,4 @@
-// Values of the C++ side as Python objects.
+// C++ points in time as Python objects.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,8 +12,8 @@
 
 namespace rbdxx::python {
 
-// A point in time as the stock module of the loaded release gives it: a datetime in UTC, to the
-// second, that knows its time zone from Ceph 20 on.
+// Returns a point in time as the stock module of the loaded release does: a datetime in UTC, in
+// whole seconds, which has a time zone from Ceph 20 on.
 inline py::object utc_datetime(time_t seconds) {
     py::module_ datetime = py::module_::import("datetime");
     py::object aware = datetime.attr("datetime")

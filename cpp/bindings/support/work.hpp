@@ -1,4 +1,4 @@
-// Work of the engine over Python buffers, and the one way to abandon any work.
+// The engine's work over Python buffers, and the only way to abandon work.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ struct Buffers {
     std::vector<Buffer> buffers;
 };
 
-// A Batch, Reader or Writer, and the memory that it works on, which is released after it.
+// A Batch, Reader or Writer, and the memory that it uses, which is released after it.
 template <class Base>
 class OnBuffers final : private Buffers, public Base {
 public:
@@ -30,21 +30,21 @@ public:
     }
     void deliver() noexcept override {
         without_gil([this] { Base::close(); });
-        // Runs Python code, which may close images: they look at what is being delivered, so this
-        // is whole until then.
+        // Releasing a buffer runs Python code, which may close images. A close looks at the item
+        // that is being delivered, so this object must be complete until then.
         buffers.clear();
         delete this;
     }
 };
 
-// Stops waiting for `work`, which the thread of callbacks destroys once it is over. False where it
-// is over already. For the time while an exception is on its way.
+// Stops waiting for `work`; the thread of callbacks destroys it once it has ended. Returns false if
+// it has ended already. For use while an exception is being raised.
 template <class Work>
 bool abandon(std::unique_ptr<Work> work) noexcept {
     if (!work->abandon()) {
         return false;
     }
-    work.release();  // NOLINT(bugprone-unused-return-value): the thread's now
+    work.release();  // NOLINT(bugprone-unused-return-value): the callback thread owns it
     Callbacks::serve();
     return true;
 }
