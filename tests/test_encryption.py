@@ -711,7 +711,7 @@ def test_no_copy_of_what_is_stored_loses_its_end(
                 lambda: rbd.RBD().migration_prepare(rbd_ioctx, odd, rbd_ioctx, "copied"),
                 clone.flatten,
             ):
-                with pytest.raises(rbd.OperationNotSupported, match="no multiple of 16"):
+                with pytest.raises(rbd.OperationNotSupported, match="not a multiple of 16"):
                     call()
     assert "copied" not in rbd.RBD().list(rbd_ioctx)
     assert not (tmp_path / "file").exists()

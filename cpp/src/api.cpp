@@ -25,7 +25,8 @@ std::mutex load_mutex;
 // Never freed, because the C library's threads may call back until the process ends.
 std::atomic<const Loaded*> loaded{nullptr};
 
-// A child must not inherit the lock held by a thread that it does not have.
+// Locked across fork(), because a child must not inherit a lock held by a thread that the child
+// does not have.
 const int fork_guard = pthread_atfork([] { load_mutex.lock(); }, [] { load_mutex.unlock(); },
                                       [] { load_mutex.unlock(); });
 

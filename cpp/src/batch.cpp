@@ -15,11 +15,11 @@ namespace rbdxx::batch {
 // Holds one operation in flight.
 class alignas(64) Batch::Slot final : public engine::Call {
 public:
-    // Who goes on after an operation: the thread that submits it, where it completed before the
-    // submission returned; else the thread in which it completes.
+    // Who continues after an operation: the thread that submits it, if it completed before the
+    // submission returned; otherwise the thread in which it completes.
     enum class Phase { submitting, in_flight, complete };
 
-    // Whether the caller goes on with the slot.
+    // Returns whether the caller continues with the slot.
     bool submit(uint64_t index) noexcept {
         index_ = index;
         phase_.store(Phase::submitting, std::memory_order_relaxed);
@@ -103,7 +103,7 @@ bool Batch::run_for(std::chrono::nanoseconds time) noexcept {
 }
 
 void Batch::run_to(engine::Operation& report) noexcept {
-    // Counts this thread, which owns its slots alone.
+    // Counts this thread, to which all slots belong at first.
     begin();
     report_ = &report;
     submit_until(Time::max());
@@ -117,14 +117,14 @@ void Batch::end_one() noexcept {
         return;
     }
     if (failed_index_ != none) {
-        // It asks the cluster, and librbd's threads must not wait for that.
+        // This asks the cluster, and librbd's threads must not wait for that.
         try {
             std::thread([this] { look_at_failure(); }).detach();
             return;
         } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): then check() asks
         }
     }
-    // The last use of the image ends here, except the report's, which keeps the image open.
+    // The last use of the image ends here. Only the report still keeps the image open.
     use_.reset();
     report->complete(0);
 }
@@ -179,8 +179,8 @@ void Batch::check() const {
     throw BatchError(code, message, failed_index_, offset);
 }
 
-// Submits in the slots that are this thread's to go on with: all at first, then those whose
-// operations complete before their submission returns. False where the time is up before that.
+// Submits in the slots that this thread continues with: all at first, then those whose operations
+// complete before their submission returns. Returns false if the time is up before that.
 bool Batch::submit_until(Time end) noexcept {
     while (!mine_.empty()) {
         // In turn, so that all slots are soon in use.
@@ -197,8 +197,8 @@ bool Batch::submit_until(Time end) noexcept {
     return true;
 }
 
-// Whether the caller goes on with the slot: it does not where the operation is in flight, or where
-// none was left. The batch may be gone then.
+// Returns whether the caller continues with the slot. It does not if the operation is in flight, or
+// if no operation was left. The batch may be gone then.
 bool Batch::submit_next(Slot& slot) noexcept {
     const uint64_t index = cancelled_.load(std::memory_order_relaxed)
                                ? plan_->count()

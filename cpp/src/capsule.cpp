@@ -86,9 +86,9 @@ void drop(rbdxx_image_v1* lent) noexcept {
 Image borrow(rbdxx_image_v1* lent) {
     auto share = std::make_shared<Share>(lent);
     const abi::Functions& ours = functions();
-    // Two librbd in one process: each would misread the other's handle.
+    // If the process has two librbd, each would misread the other's handle.
     if (share->function<int(void*)>("rbd_close") != ours.rbd_close.address()) {
-        throw LibraryNotFound("the image was opened by another librbd than " + library_info().path);
+        throw LibraryNotFound("the image was opened by a librbd other than " + library_info().path);
     }
     return Image::borrow(share->get(), share);
 }

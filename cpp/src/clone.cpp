@@ -11,7 +11,7 @@ std::string describe(const IoCtx& parent_ioctx, const std::string& parent,
            parent_ioctx.place() + " to " + quoted(name) + ioctx.place();
 }
 
-// The id of no snapshot: a check in librbd ends the process that passes it.
+// No snapshot has this id. A check in librbd ends the process if it is passed.
 constexpr uint64_t head_id = ~uint64_t{0} - 1;
 
 [[noreturn]] void refuse_head(const std::string& parent, const std::string& name) {

@@ -21,7 +21,7 @@ constexpr std::string_view magic = "LUKS\xba\xbe"sv;
 // All ciphers that librbd offers are AES, in a mode that goes block by block.
 constexpr uint64_t cipher_block = 16;  // bytes
 
-// The first bytes that are stored, or as many as there are.
+// Reads the first bytes that are stored, or as many as there are.
 std::string beginning(const Image& image, uint64_t length) {
     std::string found(std::min(length, image.size()), '\0');
     if (!found.empty()) {
@@ -38,7 +38,8 @@ uint64_t big_endian(std::string_view bytes) {
     return number;
 }
 
-// Where the data begin behind a header of LUKS, in bytes; nothing where no header says so.
+// Returns the offset of the data behind a LUKS header, in bytes. Returns nothing if there is no
+// such header.
 std::optional<uint64_t> start_of_data(const Image& image) {
     const std::string first = beginning(image, 512);
     if (first.size() < 512 || std::string_view(first).substr(0, magic.size()) != magic) {
@@ -48,7 +49,7 @@ std::optional<uint64_t> start_of_data(const Image& image) {
     if (big_endian(bytes.substr(6, 2)) == 1) {
         return big_endian(bytes.substr(104, 4)) * 512;
     }
-    // The second version keeps that as text, in JSON.
+    // Version 2 stores the offset as text, in JSON.
     constexpr uint64_t longest = uint64_t{4} << 20;
     const std::string header = beginning(image, std::min(big_endian(bytes.substr(8, 8)), longest));
     const auto segments = header.find("\"segments\"", std::min<std::size_t>(4096, header.size()));
@@ -65,8 +66,9 @@ std::optional<uint64_t> start_of_data(const Image& image) {
     return number;
 }
 
-// A librbd that knows no layers encrypts what a clone takes from its parent before the first write
-// to an object: once more if it is the header, which nothing can read then.
+// A librbd without layers encrypts the data that a clone takes from its parent before the first
+// write to an object. If that data is the header, it becomes encrypted twice, and nothing can read
+// it.
 void require_header_apart(const Image& image) {
     if (image.use()->rbd_encryption_load2 || image.state()->read_only || image.overlap() == 0) {
         return;
@@ -133,7 +135,7 @@ void require_format(const abi::Functions& functions, int format) {
     }
 }
 
-// Calls `change`, which loads encryption or throws, and notes how much smaller the image became.
+// Calls `change`, which loads encryption or throws, and records how much smaller the image became.
 template <class Call, class Change>
 void note_header(const Image& image, const Call& use, const Change& change) {
     const uint64_t before = image.size();
@@ -162,7 +164,7 @@ int parents(const Image& image) {
         }
     } catch (const ClosedError&) {
         throw;
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): no parent, or one not to be seen
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): no parent, or a hidden one
     }
     return count;
 }
@@ -172,8 +174,9 @@ int parents(const Image& image) {
 void require_no_stripes(const Image& image, const char* doing) {
     if (image.stripe_count() > 1) {
         throw Error(EOPNOTSUPP, std::string("error ") + doing + " " + image.describe() +
-                                    ": it is striped, and librbd would decrypt only what is read "
-                                    "in the requests that wrote it. Use a stripe count of 1");
+                                    ": it is striped, and librbd would decrypt data only if it is "
+                                    "read in requests with the bounds of those that wrote it. "
+                                    "Use a stripe count of 1");
     }
 }
 
@@ -245,11 +248,12 @@ void require_whole_blocks(const Image& image, uint64_t size, const std::string& 
         beginning(image, magic.size()) != magic) {
         return;
     }
-    throw Error(EOPNOTSUPP,
-                what + ": it is encrypted, and the last of its " + std::to_string(size) +
-                    " bytes could not be decrypted again, since they are no multiple of " +
-                    std::to_string(cipher_block) +
-                    ". Resize it to one, or copy its plain data, with its encryption loaded");
+    throw Error(
+        EOPNOTSUPP,
+        what + ": it is encrypted, and the last of its " + std::to_string(size) +
+            " bytes could not be decrypted again, because they are not a multiple of " +
+            std::to_string(cipher_block) +
+            ". Resize the image to a multiple, or copy its plain data, with its encryption loaded");
 }
 
 bool may_be_loaded(const Image& image) {

@@ -262,10 +262,10 @@ void Handle::throw_disconnected() const {
 }
 
 void Handle::throw_forked() const {
-    throw ForkedError(
-        describe() +
-            " was opened before fork() and belongs to the parent process; open it anew here",
-        subject());
+    throw ForkedError(describe() +
+                          " was opened before fork() and belongs to the parent process; open it "
+                          "again in this process",
+                      subject());
 }
 
 }  // namespace rbdxx

@@ -20,7 +20,7 @@ namespace rbdxx {
 
 namespace {
 
-// The C function for these options.
+// Returns the C function for these options.
 const auto& opener(const abi::Functions& functions, const OpenOptions& options) {
     if (options.by_id) {
         return options.read_only ? functions.rbd_open_by_id_read_only : functions.rbd_open_by_id;
@@ -177,7 +177,7 @@ void Image::check_closed(int result) const {
 
 namespace {
 
-// A plain value that `function` writes through a pointer.
+// Returns a plain value that `function` writes through a pointer.
 template <class T, class Call>
 T value_of(const Image& image, const char* what, const Call& call) {
     auto use = image.use();
@@ -301,16 +301,16 @@ timespec Image::modify_timestamp() const {
 namespace {
 
 // Whether the library's rbd_resize2 counts the header of loaded encryption, which rbd_get_size
-// leaves out: 1 or 0, and -1 as long as it is not known.
+// leaves out: 1 if so, 0 if not, -1 if it is not known yet.
 std::atomic<int> resize_counts_header{-1};
 
 // Writes zeroes over the end of an encrypted image that is about to shrink to `size`, from the
-// first object that will be cut. librbd cuts the stored bytes: where nothing is stored yet, the
-// rest would decrypt to noise.
+// first object that will be truncated. librbd truncates the stored bytes. If nothing has been
+// stored there yet, the rest would decrypt to noise.
 void write_last_zeroes(const Image& image, uint64_t size, uint64_t header) {
     constexpr uint64_t piece = uint64_t{1} << 20;
     constexpr uint64_t block = 4096;
-    // One object after the other: a striped image is not encrypted.
+    // By objects in order, because a striped image is not encrypted.
     const uint64_t object = image.info().obj_size;
     const uint64_t cut = (header + size) / object * object;
     std::vector<char> data(piece);

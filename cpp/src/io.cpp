@@ -22,7 +22,7 @@ std::string differs_from(uint64_t offset) {
 
 namespace {
 
-// As Use, for one call on an image that outlives the call: it does not cost a share.
+// As Use, for one call on an image that outlives the call. It does not cost a share.
 class Entry {
 public:
     explicit Entry(const Image& image) : state_(*image.state()) { state_.enter(); }

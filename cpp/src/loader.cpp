@@ -10,12 +10,12 @@ namespace rbdxx::loader {
 Library Library::open(const std::string& name, std::string& error) {
     Library library;
     dlerror();
-    // Local, so that the C library's symbols leak into no other module; never unloaded, because its
-    // threads and thread-local destructors outlive every handle of ours.
+    // Local, so that other modules do not see the C library's symbols. Never unloaded, because its
+    // threads and thread-local destructors outlive every handle of this library.
     library.handle_ = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (library.handle_ == nullptr) {
         const char* text = dlerror();
-        error = text != nullptr ? text : "dlopen gave no reason";
+        error = text != nullptr ? text : "dlopen returned no reason";
     }
     return library;
 }

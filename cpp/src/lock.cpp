@@ -14,14 +14,15 @@ namespace rbdxx::lock {
 
 namespace {
 
-// A buffer of NUL-terminated strings, which may be empty, as a cookie may; and the length that the
-// library has used or needs.
+// A buffer of NUL-terminated strings, and the length that the library has used or needs. A string
+// may be empty, for example a cookie.
 struct Strings {
     std::string buffer;
     std::size_t used = 0;
 
     void prepare() {
-        // At least what the last attempt asked for, and what one plain locker needs.
+        // At least the length that the last attempt asked for, and the length that one plain locker
+        // needs.
         buffer.assign(std::max({used, buffer.size(), std::size_t{256}}), '\0');
         used = buffer.size();
     }

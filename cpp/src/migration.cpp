@@ -20,7 +20,7 @@ namespace rbdxx::migration {
 
 namespace {
 
-// One of the three steps that take an image of the migration and report progress.
+// Runs one of the three steps that take an image of the migration and report progress.
 template <class Function>
 void step(const IoCtx& ioctx, const Use<IoCtxState>& use, const Function& function,
           const char* verb, const std::string& name, const Progress& progress) {
@@ -30,7 +30,7 @@ void step(const IoCtx& ioctx, const Use<IoCtxState>& use, const Function& functi
     });
 }
 
-// What is stored is copied: librbd knows of no encryption there.
+// The stored data is copied, because librbd does not know about encryption in a migration.
 void require_whole_blocks(const IoCtx& ioctx, const std::string& name, const std::string& what) {
     std::optional<Image> image;
     try {
@@ -183,10 +183,11 @@ void require_rollback(const Image& image, const std::string& message) {
     // After execute(), nothing is read from the source. The call does not distinguish the source
     // from the real parent of a clone.
     if (migrating(image) && image.overlap() > 0 && (!imports(image) || imports_snapshots(image))) {
-        throw Error(EOPNOTSUPP,
-                    message +
-                        ": the image is in migration, and librbd would leave what its source "
-                        "got after the snapshot. Execute and commit the migration first");
+        throw Error(
+            EOPNOTSUPP,
+            message +
+                ": the image is in migration, and librbd would keep the data that its "
+                "source received after the snapshot. Execute and commit the migration first");
     }
 }
 
@@ -196,8 +197,8 @@ void require_shrink(const Image& image, uint64_t size, const std::string& messag
     if (migrating(image) && size < image.overlap() + image.state()->encryption_header) {
         throw Error(EOPNOTSUPP,
                     message +
-                        ": the image is in migration, and librbd would bring back the data that "
-                        "is cut off once the image is larger again. Execute and commit the "
+                        ": the image is in migration, and librbd would bring back the truncated "
+                        "data when the image grows again. Execute and commit the "
                         "migration first");
     }
 }

@@ -180,7 +180,7 @@ void Reader::hand_out(Read& read, std::vector<Chunk>& chunks) {
             check(read.result,
                   [&] { return io::region("reading", image_, read.offset, read.length); });
             throw LogicFault(io::region("reading", image_, read.offset, read.length) + ": only " +
-                             std::to_string(done) + " bytes came");
+                             std::to_string(done) + " bytes were read");
         }
         // The image became smaller after the extent was found. The caller decides what that means.
         read.result =

@@ -16,10 +16,11 @@ void Librados::require(const Context& functions) {
 
 namespace {
 
-// Leaves as much for calls that are not counted, as those of other threads.
+// A program's counted calls use one part in `share` of librados' budget. The rest is for calls that
+// are not counted, such as those of other threads.
 constexpr uint64_t share = 4;
 
-// A share of an option's number; 0 if that is none, or 0.
+// Returns a share of an option's number; 0 if the option is 0 or not a number.
 uint64_t share_of(const ClusterState& cluster, const char* option) {
     const abi::Functions& functions = *cluster.functions;
     char text[32] = {};
@@ -40,8 +41,8 @@ const std::shared_ptr<engine::Lane>& lane_of(ClusterState& cluster) {
     return cluster.lane;
 }
 
-// `call(functions, ioctx, completion)`, on a context that `use` keeps open meanwhile, or the
-// operation. It is kept for later, and so refers to nothing but what lives as long as that.
+// Submits `call(functions, ioctx, completion)`. The operation or `use` keeps the context open
+// meanwhile. The call may be stored for later, so it may only refer to what lives as long.
 template <class Call>
 void submit(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
             const Use<IoCtxState>& use, const std::string& object, const char* doing,
@@ -72,7 +73,8 @@ void read(engine::Operation& operation, engine::QueuePointer queue, const IoCtx&
     submit(operation, std::move(queue), ioctx, use, object, "reading", size,
            [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
                if (size == 0) {
-                   // librados takes it for the whole object, and writes that beyond the memory.
+                   // With a size of 0, librados would read the whole object, and write it beyond
+                   // the memory.
                    return functions.rados_aio_stat(io, key, completion, nullptr, nullptr);
                }
                const std::size_t asked = size < object::most_bytes ? size : object::most_bytes;
@@ -215,12 +217,12 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
     operated.operation = held;
     {
         std::lock_guard<std::mutex> lock(held->mutex);
-        held->empty = true;  // librados takes the parts along
+        held->empty = true;  // librados takes the parts
     }
     submit(operation, std::move(queue), ioctx, use, object, "operating on", 0,
            [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
                std::lock_guard<std::mutex> lock(held->mutex);
-               // librados only reads it, and only now.
+               // librados reads the time during this call only.
                std::time_t time = modified.value_or(0);
                return functions.rados_aio_write_op_operate(held->raw, io, completion, key,
                                                            modified ? &time : nullptr, flags);
@@ -234,7 +236,7 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
     operated.operation = held;
     {
         std::lock_guard<std::mutex> lock(held->mutex);
-        // librados takes the parts along: a second run has none of them.
+        // librados takes the parts: a second run does not have them.
         operated.results = std::move(held->results);
         held->results.clear();
         held->empty = true;
@@ -248,7 +250,7 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
 
 namespace {
 
-// rados_aio_flush returns before librados has told of the last writes; this completes after that.
+// rados_aio_flush returns before librados has reported the last writes. This completes after that.
 class Flush final : public engine::Work, private engine::Call {
 public:
     Flush() : Work(nullptr) {}

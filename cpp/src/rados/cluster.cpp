@@ -111,7 +111,7 @@ void Cluster::read_config(const char* path) {
     auto call = use();
     check<RadosError>(call->rados_conf_read_file(call.get(), path), [&] {
         return "error reading configuration file " +
-               (path ? quoted(path) : "of the default places") + section;
+               (path ? quoted(path) : "in the default places") + section;
     });
     // Only one thread configures the client, before it connects.
     const char* searched = std::getenv("CEPH_CONF");

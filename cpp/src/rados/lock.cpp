@@ -14,7 +14,7 @@ std::string lock_of(const std::string& name, const Use<IoCtxState>& call,
     return "lock " + quoted(name) + " on " + call.state().object(object);
 }
 
-// A duration in the form of the C API; null for nothing.
+// Holds a duration in the form of the C API; null means no duration.
 class Duration {
 public:
     explicit Duration(const std::optional<std::chrono::microseconds>& duration)
@@ -96,7 +96,7 @@ Holders list(const IoCtx& ioctx, const std::string& object, const std::string& n
         [&] { return "error listing the holders of " + lock_of(name, call, object); });
     found.tag = tag.c_str();
     found.exclusive = exclusive != 0;
-    // A cookie may be empty, so the count says where the lists end.
+    // A cookie may be empty, so the count determines where the lists end.
     const char* client = clients.c_str();
     const char* cookie = cookies.c_str();
     const char* address = addresses.c_str();

@@ -33,7 +33,7 @@ std::size_t read(const IoCtx& ioctx, const std::string& name, char* data, std::s
                  uint64_t offset) {
     auto call = ioctx.connected();
     if (size == 0) {
-        // librados reads the whole object for a size of 0, which then does not fit.
+        // With a size of 0, librados reads the whole object, which then does not fit.
         checked_call(call->rados_stat(call.get(), name.c_str(), nullptr, nullptr), "reading", call,
                      name);
         return 0;

@@ -97,7 +97,7 @@ std::shared_ptr<Result> get_values_by_keys(ReadOperation& operation,
 void set(WriteOperation& operation, const std::vector<std::string>& keys,
          const std::vector<std::string_view>& values) {
     if (keys.size() != values.size()) {
-        throw RadosArgumentError("keys and values must be as many: there are " +
+        throw RadosArgumentError("there must be as many values as keys, not " +
                                  std::to_string(keys.size()) + " keys and " +
                                  std::to_string(values.size()) + " values");
     }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t most_bytes = 0x7fffffff;
 
-// librados takes more, but cuts the number.
+// librados accepts more, but truncates the number.
 void require_size(std::size_t size) {
     if (size > most_bytes) {
         throw RadosError(E2BIG, "error putting data into an operation: at most " +
@@ -70,7 +70,7 @@ std::shared_ptr<typename Operation<Kind>::State> Operation<Kind>::state() const 
 template <class Kind>
 void Operation<Kind>::throw_empty() {
     throw RadosArgumentError(
-        "flags are those of the part that was put in last, and the operation has no part");
+        "flags apply to the part that was added last, and the operation does not have any part");
 }
 
 template class Operation<WriteKind>;

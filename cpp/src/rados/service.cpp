@@ -5,7 +5,7 @@ namespace rbdxx::rados::service {
 
 namespace {
 
-// The form in which librados takes pairs: each text ends with a NUL, and so does the whole.
+// Returns pairs in the form that librados takes: each text ends with a NUL, and so does the whole.
 std::string flat(const Pairs& pairs, const char* what) {
     std::string text;
     for (const auto& [name, value] : pairs) {
