@@ -127,7 +127,7 @@ def test_what_into_refuses(target: rbd.Image, rbd_ioctx: Any) -> None:
     source = io.BytesIO(b"data")
     for options, error, match in (
         ({"into": "target"}, TypeError, "into must be"),
-        ({"into": target, "ioctx": rbd_ioctx, "name": "x"}, TypeError, "in place of"),
+        ({"into": target, "ioctx": rbd_ioctx, "name": "x"}, TypeError, "which it replaces"),
         ({"into": target, "order": 20}, ValueError, "order"),
         ({"into": target, "features": 0}, ValueError, "features"),
         ({"into": target, "metadata": {"a": "b"}}, ValueError, "metadata"),

@@ -151,7 +151,7 @@ def test_verify(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
                     call(path)
                 assert caught.value.position == length
         path.write_bytes(stream + b"x")
-        with pytest.raises(rbd.StreamError, match="behind the end") as caught:
+        with pytest.raises(rbd.StreamError, match="data after the end") as caught:
             transfer.verify(path)
         assert caught.value.position == len(stream)
     path.write_bytes(make_diff([("w", SIZE - 1, b"xx")], size=SIZE))

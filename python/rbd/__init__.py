@@ -1,8 +1,8 @@
 """Ceph block device images.
 
-A drop-in superset of the `rbd` module that Ceph ships, which installs into any virtual environment
-and works with whatever librbd is there at run time: nothing is loaded before the first call.
-`rbd.rados`, `rbd.aio`, `rbd.transfer` and `rbd.testing` load at their first use.
+A drop-in superset of the `rbd` module that Ceph ships. It can be installed into any virtual
+environment, and works with the librbd that it finds at run time, which it loads at the first call.
+`rbd.rados`, `rbd.aio`, `rbd.transfer` and `rbd.testing` are imported at their first use.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from ._core import (
 )
 from .exceptions import *  # noqa: F403
 
-# Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
+# Type checkers treat the name as true. To import typing would take half of the time of `import
+# rbd`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -57,17 +58,19 @@ if TYPE_CHECKING:
     from .array import ImageArray as ImageArray
     from .files import open as open
 
-# The constants stand in one list in the extension; a program may look for them in this very dict.
+# The extension has the only list of the constants. A program may look for them in this module's
+# dict.
 globals().update(_core.constants)
 
 __version__: str = _core.__version__
 
-#: The number of no pool owner and of the administrator, which RADOS no longer has.
+#: The numbers of "no owner" and of the administrator of a pool. RADOS ignores them now.
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 
 _LAZY = ("aio", "array", "files", "fs", "plot", "rados", "spec", "testing", "transfer", "types")
-# The first two are not in __all__: a star import must not hide the builtin open(), nor need numpy.
+# A star import must not hide the builtin open(), and must not need numpy, so __all__ leaves out the
+# first two.
 _LAZY_NAMES = {"ImageArray": "array", "open": "files", "LibraryInfo": "_library"}
 
 __all__ = [
@@ -190,7 +193,7 @@ def connect(
     return cluster
 
 
-# To a type checker, it would make any name a name of the module.
+# Type checkers must not see it: they would accept any name in the module.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

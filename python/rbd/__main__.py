@@ -1,4 +1,4 @@
-"""``python -m rbd [--connect]``: print what a bug report needs and what a newcomer lacks.
+"""``python -m rbd [--connect]``: print what a bug report needs and what is missing.
 
 The exit status is 0 if librbd was loaded and, with ``--connect``, the cluster has answered.
 """
@@ -23,7 +23,7 @@ def _row(name: str, text: str) -> None:
 
 
 def _libraries() -> bool:
-    """Print the loaded libraries. Returns whether there are any."""
+    """Print the loaded libraries. Return whether there are any."""
     try:
         info = rbd.library_info()
     except rbd.LibraryNotFound as error:
@@ -50,7 +50,7 @@ def _state(path: str) -> str:
 
 
 def _configuration(name: str | None) -> bool:
-    """Print the configuration and keyring files. Returns whether there is a configuration."""
+    """Print the configuration and keyring files. Return whether there is a configuration."""
     source = "CEPH_CONF" if os.environ.get("CEPH_CONF") else "the default places"
     for path in _searched():
         _row("configuration", f"{path} ({source}): {_state(path)}")
@@ -59,7 +59,7 @@ def _configuration(name: str | None) -> bool:
     except rbd.Error as error:
         _row("configuration", f"cannot be used: {error}")
         return False
-    try:  # and not `with`, which connects
+    try:  # not `with`, because that connects
         _row("monitors", cluster.conf_get("mon_host") or "none configured (mon_host)")
         if cluster.conf_get("key"):
             _row("key", "in the configuration itself")
@@ -77,9 +77,9 @@ def _keyrings(cluster: rbd.rados.Rados) -> Iterator[str]:
 
 
 def _connect(name: str | None, seconds: float) -> bool:
-    """Print whether the cluster answers within `seconds`. Returns that."""
+    """Print whether the cluster answers within `seconds`. Return whether it does."""
     begin = time.monotonic()
-    whole = math.ceil(seconds)  # librados takes no parts of a second
+    whole = math.ceil(seconds)  # librados takes whole seconds only
     limit = {"rados_mon_op_timeout": str(whole)}
     try:
         with rbd.connect(name=name, conf=limit, timeout=whole) as cluster:

@@ -1,4 +1,4 @@
-"""What librbd was loaded. Apart from the rest: a named tuple takes long to make."""
+"""The loaded librbd. A separate module, because a named tuple takes long to make."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple, Tuple
 
 
 class LibraryInfo(NamedTuple):
-    """What librbd was loaded."""
+    """Path, version and missing functions of the loaded librbd."""
 
     path: str
     version: Tuple[int, int, int]

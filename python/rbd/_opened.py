@@ -1,4 +1,4 @@
-"""How an image was opened. Apart from the rest: a named tuple takes long to make."""
+"""How an image was opened. A separate module, because a named tuple takes long to make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._core import Image
 
 
 class Opened(NamedTuple):
-    """How an image was opened, and where its handle stands now."""
+    """How an image was opened, and the snapshot that its handle is set to."""
 
     #: Empty if the ioctx that the image was opened with is closed.
     pool: str

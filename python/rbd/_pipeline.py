@@ -1,4 +1,4 @@
-"""An image's data at queue depth: extents read ahead into a ring of memory, or written from it."""
+"""Reads and writes of an image's data with many operations in flight, over a ring of memory."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Generator, Iterable, Iterator, List, Optional, Tuple, Type
 from . import exceptions
 from ._core import Image, _ReadPipeline, _WritePipeline
 
-# What one operation moves at most, in bytes.
+# The most bytes that one operation moves.
 PIECE = 2 << 20
-# Memory for the operations under way, in bytes: this bounds a transfer, whatever the image's size.
-# More of it is no quicker, and librbd takes as much again for its own buffers.
+# The memory for operations in flight, in bytes. It bounds a transfer, for any size of the image.
+# More memory is not faster, and librbd needs as much again for its own buffers.
 MEMORY = 16 << 20
 QUEUE_DEPTH = 32
-# The same for writes, of whose data librbd makes a copy.
+# The same for writes. librbd copies their data.
 WRITE_MEMORY = 10 << 20
-# Extents of an object with no more than so many bytes between them are read by one operation.
+# One operation reads extents of an object that have at most this many bytes between them.
 GAP = 16 << 10
-# How long one wait may keep a signal from being seen, in milliseconds.
+# The longest time that one wait delays a signal, in milliseconds.
 _WAIT = 50
 
 
 def check_queue_depth(queue_depth: int) -> int:
-    """The queue depth as it was given. Raises TypeError, ValueError."""
+    """Return the queue depth. Raises TypeError, ValueError."""
     if not isinstance(queue_depth, int) or isinstance(queue_depth, bool):
         raise TypeError(f"queue_depth must be int, not {type(queue_depth).__name__}")
     if queue_depth < 1:
@@ -33,19 +33,19 @@ def check_queue_depth(queue_depth: int) -> int:
 
 
 def _new_ring(size: int) -> memoryview:
-    # The system's pages: those that nothing is put into take no memory, nor time.
+    # Pages of the system: a page that is never written takes neither memory nor time.
     return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def shrunk(image: Image, wanted: int, end: int) -> exceptions.StreamError:
-    """The error for an image that ended at byte `wanted` or later, and now ends at `end`."""
+    """Return the error for an image that ended at byte `wanted` or later, and now ends at `end`."""
     return exceptions.StreamError(
         f"{image} shrank while it was read: it ends at byte {end}, before byte {wanted}", end
     )
 
 
 class Chunk:
-    """A part of an extent: `view` is its data until the next chunk is asked for; None is zeroes."""
+    """A part of an extent. `view` is its data until the next chunk is read; None means zeroes."""
 
     __slots__ = ("length", "offset", "view")
 
@@ -58,12 +58,11 @@ class Chunk:
 def read_batches(
     image: Image, extents: Iterable[Tuple[int, int, bool]], queue_depth: int, grain: int = 0
 ) -> Iterator[List[Chunk]]:
-    """The data of (offset, length, exists) extents, in their order, in chunks of at most PIECE
-    bytes.
+    """Read (offset, length, exists) extents, in their order, in chunks of at most PIECE bytes.
 
-    What does not exist, or is all zeroes, is a chunk without data; with `grain`, runs of zeroes of
-    that size are chunks of their own. Chunks come in lists; a list's data are there until the next
-    is asked for.
+    An extent that does not exist, or is all zeroes, is a chunk without data. With `grain`, each run
+    of zeroes of at least that size is a separate chunk. Chunks come in lists. The data of a list
+    are valid until the next list is read.
     """
     ring = _new_ring(MEMORY)
     reader = _ReadPipeline(image, ring, queue_depth, PIECE, grain, GAP)
@@ -92,17 +91,17 @@ def read_batches(
 def read_chunks(
     image: Image, extents: Iterable[Tuple[int, int, bool]], queue_depth: int, grain: int = 0
 ) -> Generator[Chunk, None, None]:
-    """As read_batches(), one chunk after the other."""
+    """As read_batches(), chunk by chunk."""
     for batch in read_batches(image, extents, queue_depth, grain):
         yield from batch
 
 
 class ImageWriter:
-    """Writes extents into an image at queue depth, from a ring of memory; a context manager.
+    """Write extents into an image with many writes in flight; a context manager.
 
-    The order of writes that overlap is that in which they were given. Runs of `sparse_size` zero
-    bytes are not written: they are made zero, so that they take no space, or left out where nothing
-    has been written yet to a `fresh` image, which is zero anyhow.
+    Overlapping writes happen in the order in which they are passed. Runs of `sparse_size` zero
+    bytes are not written, but made zero, so that they take no space. They are left out if the image
+    is `fresh` and nothing has been written there, because it reads as zeroes then.
     """
 
     def __init__(
@@ -127,33 +126,33 @@ class ImageWriter:
             self._pipeline.close()
 
     def space(self, length: int) -> memoryview:
-        """Memory of `length` bytes, at most PIECE, for the next write()."""
+        """Return memory of `length` bytes, at most PIECE, for the next write()."""
         while True:
             start = self._pipeline.reserve(length, _WAIT)
             if start >= 0:
                 return self._ring[start : start + length]
 
     def write(self, offset: int, length: int) -> None:
-        """Writes the first `length` bytes of what space() gave last, without its runs of zeroes."""
+        """Write the first `length` bytes of the last space(), without runs of zeroes."""
         if self._pipeline.overlaps(offset):
             self.drain()
         self._pipeline.write(offset, length)
 
     def zero(self, offset: int, length: int) -> None:
-        """Makes an extent read as zeroes."""
+        """Make an extent read as zeroes."""
         if self._pipeline.overlaps(offset):
             self.drain()
         while not self._pipeline.zero(offset, length, _WAIT):
             pass
 
     def take(self, view: memoryview, version: int, limit: int) -> int:
-        """Writes the whole records of a diff with which a view begins; gives their length.
+        """Write the whole records at the beginning of a view. Return their length.
 
-        It ends before one that needs more than a short while, or overlaps what was given before.
+        It stops before a record that would need a longer wait, or that overlaps earlier writes.
         """
         return self._pipeline.take(view, version, limit, _WAIT)
 
     def drain(self) -> None:
-        """Returns when everything that was given has been written."""
+        """Wait until everything has been written."""
         while not self._pipeline.drain(_WAIT):
             pass

@@ -1,4 +1,4 @@
-"""Which bytes of an image a selection from an array is, and how they are read and written."""
+"""The bytes of an image that an index of an array selects, and how to read and write them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ._pipeline import PIECE, QUEUE_DEPTH, ImageWriter, read_batches
 
 Array = np.ndarray[Any, Any]
 
-# Bytes between two wanted stretches that are read over, since another read would cost more.
+# A gap of at most this many bytes between two regions is read too, because another read costs more.
 _GAP_BYTES = 16 << 10
-# A stretch that is read with its gaps is at most so long, in bytes: it needs memory of its own.
+# A region that is read with its gaps needs separate memory, so it has at most this many bytes.
 _SPAN_BYTES = 16 << 20
-# What is read with its gaps at once, in bytes.
+# The memory for regions that are read with their gaps at once, in bytes.
 _MEMORY_BYTES = 64 << 20
-# A cluster of blocks does not go across multiples of this; it is what most objects have.
+# A cluster of blocks does not cross a multiple of this, which is the size of most objects.
 _CLUSTER_BYTES = 4 << 20
-# Blocks of more bytes are not put together with others.
+# A larger block is not joined with others.
 _SMALL_BYTES = 1 << 20
-# Blocks of one batch at most.
+# The most blocks of one batch.
 _BATCH = 1 << 20
-# Blocks of so many bytes are not read or written at once: librbd divides a single one as well.
+# Blocks of this many bytes are not read or written in parallel: librbd divides a single one as
+# well.
 _LONG_BYTES = 256 << 20
 
 
 class Axis(NamedTuple):
-    """Steps through the image: `places` of them, `stride` bytes apart; or, if `points` is not
-    None, to each of those bytes."""
+    """Places in the image: `places` of them, `stride` bytes apart, or the bytes in `points`."""
 
     places: int
     stride: int
@@ -45,12 +45,12 @@ class _Plan(NamedTuple):
     outer: int
     span: int
     exact: bool
-    # An axis that must be gone through in parts of so many places, for the sake of memory.
+    # An axis, and how many of its places to process at a time, because of the memory.
     split: Optional[Tuple[int, int]]
 
 
 class Region:
-    """Elements of `itemsize` bytes, at offset + a place of each axis, for all of them."""
+    """Elements of `itemsize` bytes, at `offset` plus each combination of the axes' places."""
 
     def __init__(self, offset: int, itemsize: int, axes: List[Axis]) -> None:
         self._offset = offset
@@ -80,7 +80,7 @@ class Region:
         return _Plan(outer, span, exact, None)
 
     def _parts(self, axis: int, part: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
-        """The region in parts of `part` places of an axis, each with its place in the whole."""
+        """Divide the region into parts of `part` places of an axis, with their places in it."""
         count, stride, points = self._axes[axis]
         for first in range(0, count, part):
             length = min(part, count - first)
@@ -91,12 +91,12 @@ class Region:
             yield place, Region(self._offset + first * stride, self._itemsize, axes)
 
     def _divided(self, number: int) -> Iterator[Tuple[Tuple[slice, ...], Region]]:
-        """The region in parts along its longest axis, about `number` of them."""
+        """Divide the region into about `number` parts along its longest axis."""
         longest = self.shape.index(max(self.shape))
         return self._parts(longest, max(self.shape[longest] // number, 1))
 
     def _offsets(self, outer: int) -> Array:
-        """Where the blocks begin, in the order of the result."""
+        """Return the offsets of the blocks, in the order of the result."""
         offsets = np.full(1, self._offset, np.int64)
         for places, stride, points in self._axes[:outer]:
             if points is None:
@@ -108,7 +108,7 @@ class Region:
         return math.prod(self.shape[:outer])
 
     def read(self, image: Image, result: Array) -> None:
-        """Reads the region into an array of its shape."""
+        """Read the region into an array of its shape."""
         plan = self._plan(_GAP_BYTES)
         parts = None
         if plan.split is not None:
@@ -133,7 +133,7 @@ class Region:
             result[...] = whole
 
     def _read_spans(self, image: Image, plan: _Plan, offsets: Array) -> Array:
-        """Read the blocks with their gaps. Returns what is wanted of them."""
+        """Read the blocks with their gaps. Return the wanted bytes."""
         memory = np.empty((len(offsets), plan.span), np.uint8)
         _read_blocks(image, offsets, plan.span, memory)
         inner = self._axes[plan.outer :]
@@ -143,8 +143,11 @@ class Region:
         return np.ascontiguousarray(wanted).reshape(-1)
 
     def write(self, image: Image, value: Array, most: int, merge: bool) -> None:
-        """Writes an array of the region's shape; copies `most` bytes. Bytes between are written
-        too, as they were, only with `merge`."""
+        """Write an array of the region's shape.
+
+        Copies `most` bytes at a time. Only with `merge`, the bytes between elements are written
+        too, with their old values.
+        """
         plan = self._plan(-1)
         blocks = self._blocks(plan.outer)
         parts = 1
@@ -160,7 +163,7 @@ class Region:
                 continue
             last = np.unique(axis.points[::-1], return_index=True)[1]
             if len(last) < axis.places:
-                # Of the values for one place the last one counts; blocks of one call have no order.
+                # The last of the values for one place counts. The blocks of one call have no order.
                 chosen = np.sort(axis.places - 1 - last)
                 axes = list(self._axes)
                 axes[at] = Axis(len(chosen), 0, axis.points[chosen])
@@ -172,7 +175,7 @@ class Region:
 
 
 class _Clusters:
-    """Blocks of `span` bytes, of which those near each other are one stretch of the image."""
+    """Blocks of `span` bytes. Blocks that are near each other form one region of the image."""
 
     def __init__(self, offsets: Array, span: int, gap: int, most: int) -> None:
         self.order: Optional[Array] = None
@@ -183,7 +186,7 @@ class _Clusters:
         self._span = span
         steps = np.diff(offsets)
         apart = (steps > span + gap) | (np.diff(offsets // most) != 0)
-        # Whether the clusters are the blocks, next to each other.
+        # Whether each cluster is a row of blocks without gaps, in the order of the result.
         self.exact = self.order is None and bool(np.all(apart | (steps == span)))
         self._first = np.concatenate(([0], np.flatnonzero(apart) + 1, [len(offsets)]))
         self.starts = offsets[self._first[:-1]]
@@ -193,13 +196,16 @@ class _Clusters:
         return len(self.starts)
 
     def worthwhile(self) -> bool:
-        """Whether there are so few clusters that putting blocks together pays."""
+        """Return whether joining the blocks saves enough operations."""
         return self._span <= _SMALL_BYTES and 2 * len(self) <= len(self.offsets)
 
     def groups(self) -> Iterator[Tuple[slice, Array, Array, Array]]:
-        """The clusters in groups of about _MEMORY_BYTES: which they are; where each begins in the
-        group's memory, and its end; the blocks' places in the result; where each block begins in
-        the memory."""
+        """Divide the clusters into groups of about _MEMORY_BYTES.
+
+        Returns for each group: the slice of its clusters; the beginning of each cluster in the
+        group's memory, and the end of the last; the blocks' places in the result; and the beginning
+        of each block in the memory.
+        """
         first = 0
         ends = np.cumsum(self.lengths)
         while first < len(self):
@@ -217,14 +223,14 @@ class _Clusters:
 
 
 def _windows(memory: Array, span: int) -> Array:
-    """The `span` bytes from each byte of the memory on."""
+    """Return a view of the `span` bytes from each byte of the memory on."""
     kind = np.dtype((np.void, span))
     first = memory[:span].view(kind)
     return np.lib.stride_tricks.as_strided(first, (len(memory) - span + 1,), (1,))
 
 
 def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
-    """Reads blocks of `span` bytes into a contiguous array, next to each other."""
+    """Read blocks of `span` bytes into a contiguous array, without gaps."""
     memory = out.reshape(-1).view(np.uint8)
     if len(offsets) == 1 or span >= _LONG_BYTES:
         for at, offset in enumerate(offsets):
@@ -232,7 +238,7 @@ def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
         return
     clusters = _Clusters(offsets, span, _GAP_BYTES, _CLUSTER_BYTES)
     if not clusters.worthwhile():
-        # They all go straight into the result.
+        # All blocks go directly into the result.
         image.read_blocks(offsets, span, memory)
         return
     if clusters.exact:
@@ -246,7 +252,7 @@ def _read_blocks(image: Image, offsets: Array, span: int, out: Array) -> None:
 
 
 def _read_stretches(image: Image, starts: Array, lengths: Array, memory: Array) -> None:
-    """Reads stretches of the image into memory, next to each other."""
+    """Read regions of the image into memory, without gaps."""
     extents = ((int(start), int(length), True) for start, length in zip(starts, lengths))
     position = 0
     for batch in read_batches(image, extents, QUEUE_DEPTH):
@@ -265,17 +271,17 @@ def _read_all(image: Image, memory: Array, offset: int) -> None:
 
 
 def _write_blocks(image: Image, offsets: Array, span: int, value: Array, merge: bool) -> None:
-    """Writes blocks of `span` bytes from a contiguous array; no two overlap.
+    """Write blocks of `span` bytes from a contiguous array. No two blocks overlap.
 
-    With `merge`, blocks near each other in an object are read, changed and written back together
-    with what is between them.
+    With `merge`, blocks near each other in an object are read, changed and written together with
+    the bytes between them.
     """
     memory = value.reshape(-1).view(np.uint8)
     if len(offsets) == 1 or span >= _LONG_BYTES:
         for at, offset in enumerate(offsets):
             image.write(memory[at * span : (at + 1) * span], int(offset))
         return
-    # Reading and writing what is between two blocks costs less than another write.
+    # Reading and writing the bytes between two blocks costs less than another write.
     gap, most = (_GAP_BYTES, image.stripe_unit()) if merge else (0, _CLUSTER_BYTES)
     clusters = _Clusters(offsets, span, gap, most)
     if not clusters.worthwhile():

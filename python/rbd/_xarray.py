@@ -1,4 +1,4 @@
-"""An array on an image as a variable of xarray, read when its values are asked for."""
+"""An array on an image as a variable of xarray, which reads values when they are requested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xarray.core import indexing
 
 
 class Selectable(Protocol):
-    """What an index of numpy selects a part of, such as an `ImageArray`."""
+    """An object that an index of numpy can select from, such as an `ImageArray`."""
 
     @property
     def shape(self) -> Tuple[int, ...]: ...
@@ -33,13 +33,13 @@ class LazyArray(BackendArray):  # type: ignore[misc,unused-ignore]
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         if isinstance(key, indexing.VectorizedIndexer):
             return self._read_points(key.tuple)
-        # One array an index, of which xarray takes what others select.
+        # One array in an index. xarray itself applies the others to the result.
         support = indexing.IndexingSupport.OUTER_1VECTOR
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._read_outer)
 
     def _read_outer(self, key: Tuple[Any, ...]) -> Any:
-        """Read a product of what is selected along each axis."""
-        # numpy takes an integer beside an array for an array, and moves axes.
+        """Read the product of the selections along the axes."""
+        # numpy treats an integer beside an array as an array, and moves axes.
         integers = [isinstance(part, (int, np.integer)) for part in key]
         parts = [
             slice(int(part), int(part) + 1) if single else part
@@ -49,11 +49,11 @@ class LazyArray(BackendArray):  # type: ignore[misc,unused-ignore]
         return found[tuple(0 if single else slice(None) for single in integers)]
 
     def _read_points(self, key: Tuple[Any, ...]) -> Any:
-        """Read along arrays that go with each other, whose axes come first in the result."""
+        """Read along arrays that are broadcast together, whose axes come first in the result."""
         found = self.array[key]
         arrays = [at for at, part in enumerate(key) if not isinstance(part, slice)]
         if arrays and arrays == [*range(arrays[0], arrays[-1] + 1)]:
-            # numpy has left them where the arrays stand in the index.
+            # numpy has left them at the place of the arrays in the index.
             count = np.broadcast(*(key[at] for at in arrays)).ndim
             found = np.moveaxis(found, range(arrays[0], arrays[0] + count), range(count))
         return found
@@ -68,7 +68,7 @@ def data_array(
 ) -> DataArray:
     """Return the array with the names of its axes."""
     variable = Variable(dims, indexing.LazilyIndexedArray(LazyArray(array)), attrs)
-    # The constructor of DataArray would read it all.
+    # The constructor of DataArray would read all of it.
     made = Dataset({"array": variable}, coords)["array"]
     made.name = name
     return made

@@ -32,7 +32,7 @@ from .spec import ImageSpec, open_spec
 
 __all__ = ["ImageArray"]
 
-# Images that were opened by address in this process: arrays of one image share it.
+# Images that this process opened by address. Arrays on the same image share one.
 _images: weakref.WeakValueDictionary[Tuple[int, ImageSpec, bool], Image] = (
     weakref.WeakValueDictionary()
 )
@@ -40,13 +40,13 @@ _images_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    # Whichever thread held it is not in the child.
+    # The thread that held the lock does not exist in the child.
     global _images_lock
     _images_lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-# How much of a long assignment is made at once, in bytes.
+# The most bytes of a long assignment that are copied at once.
 _ASSIGN_BYTES = 32 << 20
 
 
@@ -61,10 +61,10 @@ def _shared_image(spec: ImageSpec, read_only: bool) -> Image:
 
 
 class _Selection(NamedTuple):
-    """What an index selects: a region of the image, and how its array becomes numpy's result."""
+    """What an index selects: a region of the image, and the form of the resulting array."""
 
     region: Region
-    # Turns the axes round that numpy goes through backwards, and keeps an array an array.
+    # An index that reverses the axes with a negative step, and keeps an array an array.
     flips: Tuple[Any, ...]
     shape: Tuple[int, ...]
     scalar: bool
@@ -107,10 +107,10 @@ class ImageArray:
     ImageNotFound
         There is no such image, pool or snapshot.
     ReadOnlyImage
-        The mode is "r+", and the image is open for reading alone.
+        The mode is "r+", and the image is open only for reading.
     """
 
-    # numpy asks others first.
+    # numpy lets other types handle an operation first.
     __array_priority__ = -1.0
     __hash__ = None  # type: ignore[assignment]
 
@@ -133,12 +133,12 @@ class ImageArray:
         lengths = tuple(shape) if isinstance(shape, Sequence) else (shape,)
         lengths = tuple(operator.index(length) for length in lengths) + tuple(inner)
         if any(length < 0 for length in lengths):
-            raise ValueError(f"negative length in shape {lengths}")
+            raise ValueError(f"shape must not have negative lengths, not be {lengths}")
         offset = operator.index(offset)
         if offset < 0:
-            raise ValueError(f"negative offset {offset}")
+            raise ValueError(f"offset must be at least 0 bytes, not {offset}")
         if base.itemsize == 0:
-            raise ValueError(f"elements of {base} have no size")
+            raise ValueError(f"dtype must have elements of at least 1 byte, not be {base}")
         self.dtype = base
         self.shape: Tuple[int, ...] = lengths
         self._template = _template(base.itemsize, lengths)
@@ -222,14 +222,14 @@ class ImageArray:
         self, dtype: Any = None, copy: Optional[bool] = None
     ) -> np.ndarray[Any, np.dtype[Any]]:
         if copy is False:
-            raise ValueError("an array on an image cannot be had without a copy")
+            raise ValueError("an array on an image cannot be converted without a copy")
         array = np.asarray(self[...])
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def __dask_tokenize__(self) -> Tuple[Any, ...]:
         spec = self._spec or ImageSpec.of(self._image)
         what = (str(spec), spec.image_id, spec.conffile, self.dtype.str, self.shape, self.offset)
-        # What is not a snapshot may change: no two arrays of it are the same.
+        # Anything but a snapshot may change, so each token is different.
         return what if spec.snapshot is not None else (*what, uuid.uuid4().hex)
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -294,7 +294,7 @@ class ImageArray:
         region, flips, shape, _ = self._select(key)
         value = np.asarray(value, dtype=self.dtype)
         while value.ndim > len(shape) and value.shape[0] == 1:
-            # As with numpy, additional axes of length 1 do not count.
+            # Additional axes of length 1 are ignored, as in numpy.
             value = value.reshape(value.shape[1:])
         value = np.broadcast_to(value, shape).reshape(region.shape)[flips]
         if value.size:
@@ -303,8 +303,9 @@ class ImageArray:
     def _select(self, key: Any) -> _Selection:
         given = key if isinstance(key, tuple) else (key,)
         parts = [_index(part) for part in given]
-        # numpy applies the basic parts; an index array's axes stay whole for now. The ellipsis
-        # makes it a view where all parts are integers: the element itself is not in memory.
+        # numpy applies the basic parts; the axes of index arrays stay whole for now. The ellipsis
+        # makes the result a view even if all parts are integers, because the element itself is not
+        # in memory.
         basic: List[Any] = []
         for part in parts:
             if isinstance(part, np.ndarray):
@@ -332,7 +333,7 @@ class ImageArray:
             if length == 1:
                 continue
             if stride < 0:
-                # Read upwards, then turned round.
+                # Read in ascending order, and reversed afterwards.
                 offset += (length - 1) * stride
             flips.append(slice(None, None, -1 if stride < 0 else 1))
             axes.append(Axis(length, abs(stride)))
@@ -345,8 +346,10 @@ class ImageArray:
 
 
 def _template(itemsize: int, shape: Tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """An array of that shape over the memory of one element: for views, whose elements nobody
-    reads."""
+    """Return an array of that shape over the memory of one element.
+
+    Only views of it are used; nobody reads their elements.
+    """
     strides = [itemsize] * len(shape)
     for axis in range(len(shape) - 2, -1, -1):
         strides[axis] = strides[axis + 1] * shape[axis + 1]
@@ -359,7 +362,8 @@ def _address(array: np.ndarray[Any, Any]) -> int:
 
 
 def _index(part: Any) -> Any:
-    """A part of an index as a slice, an int, None, the ellipsis, or an array. Raises IndexError."""
+    """Convert a part of an index to a slice, an int, None, the ellipsis, or an array. Raises
+    IndexError."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
     if not isinstance(part, bool):
@@ -384,17 +388,18 @@ def _index(part: Any) -> Any:
 
 
 def _axes_of(chosen: np.ndarray[Any, Any]) -> int:
-    """How many axes an index array is for."""
+    """Return the number of axes that an index array applies to."""
     return chosen.ndim if chosen.dtype == np.bool_ else 1
 
 
 def _apply_arrays(
     view: np.ndarray[Any, Any], parts: List[Any]
 ) -> Tuple[List[int], np.ndarray[Any, Any], int]:
-    """Apply the index arrays among the parts to a view to which the others were applied.
+    """Apply the index arrays among the parts to a view to which the other parts were applied.
 
-    Returns the view's other axes; the byte that each combination of the arrays selects, from the
-    view's first on; and the place among those axes where numpy puts the axes of the combinations.
+    Returns the view's other axes; the offset of each byte that a combination of the arrays selects,
+    from the view's first byte on; and the place among those axes where numpy puts the axes of the
+    combinations.
     """
     widths = [
         _axes_of(part) if isinstance(part, np.ndarray) else 0 if isinstance(part, int) else 1
@@ -415,8 +420,8 @@ def _apply_arrays(
     except ValueError:
         shapes = " ".join(str(shift.shape) for shift in shifts)
         raise IndexError(f"shape mismatch: index arrays of shapes {shapes}") from None
-    # Beside an array, an integer is an array of no axes. The axes of the arrays stand in the place
-    # of the arrays, but come first where something separates those.
+    # Beside an array, an integer is an array without axes. The axes of the arrays replace the
+    # arrays, but come first if another part is between the arrays.
     arrays = [isinstance(part, (int, np.ndarray)) for part in parts]
     first = arrays.index(True)
     last = len(arrays) - 1 - arrays[::-1].index(True)
@@ -424,7 +429,8 @@ def _apply_arrays(
 
 
 def _shifts(view: np.ndarray[Any, Any], axis: int, chosen: np.ndarray[Any, Any]) -> Any:
-    """The bytes by which an index array goes along the view's axes from `axis` on."""
+    """Return the offset in bytes for each item of an index array, along the view's axes from `axis`
+    on."""
     if chosen.dtype == np.bool_:
         lengths = view.shape[axis : axis + chosen.ndim]
         if chosen.shape != lengths:

@@ -2,7 +2,7 @@
 
 Each class derives directly from `rbd.OSError` (itself an `rbd.Error`) and, if Python has a builtin
 exception of the same meaning, from that too: ``except FileNotFoundError`` catches `ImageNotFound`.
-This module imports nothing of the package, so that everything else may import it.
+This module imports nothing from the package, so that every other module can import it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import builtins
 import errno as _errno
 
-# Both type checkers take it for true; typing itself would be half of the time of `import rbd`.
+# Type checkers treat the name as true. To import typing would take half of the time of `import
+# rbd`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Dict, Optional, Tuple, Type
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 
-# The maps from errno to class. The classes enter themselves: see Error.
+# The maps from errno to class. Each class enters itself: see Error.
 errno_to_exception: Dict[int, Any] = {}
 _of_groups: Dict[int, Any] = {}
 _of_renamed_groups: Dict[int, Any] = {}
@@ -59,7 +60,7 @@ class Error(Exception):
     hierarchy: `class NoSpace(OSError, code=errno.ENOSPC)`. `classes` names another map.
     """
 
-    # What the class puts around the message it is given.
+    # The text that the class puts around its message.
     _text = "%s"
     # The errno that the class stands for.
     _code: Optional[int] = None
@@ -88,7 +89,7 @@ class Error(Exception):
         return text if self.errno is None else f"[errno {self.errno}] {text}"
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        # Not by calling the class: its own __init__ may take other arguments.
+        # Does not call the class, because a derived class may take other arguments.
         return _rebuild, (type(self), self.args), self.__dict__
 
 
@@ -248,7 +249,7 @@ class LogicError(OSError):
 
 
 class _NotText(InvalidArgument, TypeError):
-    """A value that is not a name: the stock module raises InvalidArgument for it."""
+    """A value that is not text. The stock module raises InvalidArgument for it."""
 
 
 class CompareMismatch(OSError):
@@ -257,13 +258,13 @@ class CompareMismatch(OSError):
     `offset` is the offset in the image, in bytes, of the first difference.
     """
 
-    # Not in the map: from any other call, EILSEQ means something else.
+    # Not in the map, because EILSEQ means something else in every other call.
     _code = _errno.EILSEQ
     _text = "RBD compare mismatch (%s)"
 
 
 class _Disconnected(ConnectionShutdown, InvalidArgument):
-    """The connection under an open image is shut down, so the image is as good as closed."""
+    """The connection under an open image is shut down, so the image counts as closed."""
 
 
 class LibraryNotFound(ImportError, Error):
@@ -282,11 +283,12 @@ class StreamError(Error, ValueError):
 
 
 class _AbsentFunction(FunctionNotSupported, AttributeError):
-    """Raised by an instance for a method that librbd lacks, so that hasattr() is False."""
+    """An instance raises this for a method that librbd lacks, so that hasattr() returns False."""
 
 
 class _GroupNotFound(ImageNotFound, ObjectNotFound, code=_errno.ENOENT, classes=_of_renamed_groups):
-    """Renaming a group: the stock module raises one of the two and documents the other."""
+    """Raised for the renaming of a group. The stock module raises one of the two and documents the
+    other."""
 
 
 class _GroupExists(ImageExists, ObjectExists, code=_errno.EEXIST, classes=_of_renamed_groups):
@@ -320,11 +322,11 @@ def make_ex(
     return exception_map.get(code, OSError)(msg, errno=code)
 
 
-# The extension makes its errors by these functions and by the classes above:
+# The extension makes its errors by these functions and by the classes above.
 # cpp/bindings/support/errors.cpp names them.
 
 
-#: The sections of the manual that help with an errno, whatever the call was.
+#: The sections of the manual that help with an errno of any call.
 _SECTIONS = {
     _errno.EPERM: '"Permissions" in the manual, docs/errors.md',
     _errno.EACCES: '"Permissions" in the manual, docs/errors.md',
@@ -333,7 +335,7 @@ _SECTIONS = {
 
 
 def _with_section(message: str, errno: int) -> str:
-    """Return a message that names the section of the manual, unless it names one already."""
+    """Return a message that names the section of the manual, unless it names a section already."""
     if errno not in _SECTIONS or " in the manual, " in message:
         return message
     return f"{message}; see {_SECTIONS[errno]}"
@@ -352,7 +354,7 @@ def _group_rename_error(message: str, errno: int) -> OSError:
 
 
 def _name_as_users_do() -> None:
-    """Tracebacks and pickles name the exceptions as programs do, and as the stock module does."""
+    """Make tracebacks and pickles show the module name that programs and the stock module use."""
     for name in __all__:
         if name != "make_ex":
             globals()[name].__module__ = "rbd"

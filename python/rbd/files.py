@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EndOfImage", "ImageFile", "open"]
 
-# How much a buffered file reads at once: little, so that a jump does not waste much.
+# The number of bytes that a buffered file reads at once. It is small, so that a jump wastes little.
 _BUFFER_BYTES = 64 << 10
-# How far a file reads ahead of a program that reads in order.
+# The most bytes that a file reads ahead of a program that reads in order.
 _READAHEAD_BYTES = 4 << 20
 _READAHEAD_START = 256 << 10
-# A write beyond the end of a growing file enlarges the image by the size that it has, within these
+# A write beyond the end of a growing file enlarges the image by its present size, within these
 # bounds in bytes.
 _GROWTH_LEAST = 4 << 20
 _GROWTH_MOST = 1 << 30
@@ -39,7 +39,7 @@ class EndOfImage(exceptions.NoSpace, builtins.OSError):
 
 
 class _Readahead:
-    """A piece of the image that was read before the program has asked for it."""
+    """A piece of the image that was read before the program asked for it."""
 
     def __init__(self) -> None:
         self.start = 0
@@ -102,8 +102,8 @@ class ImageFile(io.RawIOBase):
         self._position = 0
         self._written = False
         self._appends = "a" in mode
-        # The length of a growing file, and the size of the image under it; None if it is the
-        # image's size.
+        # The length of a growing file, which may be less than the size of its image. None means
+        # that the length is the size of the image.
         self._length: Optional[int] = image.size() if growing else None
         self._allocated = self._length or 0
         self._ahead = _Readahead() if readahead and self._readable else None
@@ -230,12 +230,12 @@ class ImageFile(io.RawIOBase):
         at = position - ahead.start
         if not 0 <= at < len(ahead.data):
             if position != ahead.next or len(wanted) >= _READAHEAD_BYTES:
-                # A jump, or a read that is large by itself.
+                # The program has jumped, or the read is large enough already.
                 ahead.forget()
                 done = self.image.readinto(wanted, position)
                 ahead.next = position + done
                 return int(done)
-            # Each time the program reads on, further ahead.
+            # The distance doubles each time that the program reads on.
             ahead.size = min(max(2 * ahead.size, _READAHEAD_START), _READAHEAD_BYTES)
             piece = bytearray(min(max(ahead.size, len(wanted)), there))
             done = self.image.readinto(piece, position)
@@ -370,7 +370,7 @@ class ImageFile(io.RawIOBase):
 
 
 class _ByAddress:
-    """A buffered file that pickles as the address of its image, and its position."""
+    """A buffered file that pickles as the address of its image and its position."""
 
     buffer_size = _BUFFER_BYTES
 
@@ -382,7 +382,7 @@ class _ByAddress:
 class _BufferedReader(_ByAddress, io.BufferedReader):
     @property
     def size(self) -> int:
-        """The length of the file in bytes, by the name that fsspec has for it."""
+        """The length of the file in bytes. fsspec uses this name."""
         raw: Any = self.raw
         return int(raw._end())
 
@@ -391,8 +391,8 @@ class _BufferedReader(_ByAddress, io.BufferedReader):
 class _BufferedWriter(_ByAddress, io.BufferedWriter):
     @property
     def name(self) -> str:
-        # pandas before 3 writes to the local file that a BufferedWriter has the name of.
-        raise AttributeError("a file that is open for writing alone has no name: see file.raw.name")
+        # pandas before 3 writes to the local file that has the name of a BufferedWriter.
+        raise AttributeError("a file that is open only for writing has no name; use file.raw.name")
 
     def flush(self) -> None:
         super().flush()
@@ -407,7 +407,8 @@ class _BufferedRandom(_ByAddress, io.BufferedRandom):
         return super().write(data)
 
     def read1(self, size: int = -1, /) -> bytes:
-        # The standard library's method reads the image's old data while new data is in the buffer.
+        # The standard library's method reads old data from the image while new data is in the
+        # buffer.
         if self._unflushed:
             super().flush()
             self._unflushed = False
@@ -450,7 +451,8 @@ _MODES = {
 
 
 def _check_mode(mode: str, allowed: str) -> str:
-    """The mode as the io module spells it; its first letter must be allowed. Raises ValueError."""
+    """Return the mode as the io module spells it. Its first letter must be allowed. Raises
+    ValueError."""
     if not isinstance(mode, str):
         raise TypeError(f"mode must be str, not {type(mode).__name__}")
     known = _MODES.get("".join(sorted(mode)))
@@ -461,7 +463,7 @@ def _check_mode(mode: str, allowed: str) -> str:
 
 
 def _check_growing(mode: str, growing: Optional[bool], size: Optional[int] = None) -> bool:
-    """Whether a file of that mode grows. Raises ValueError."""
+    """Return whether a file of that mode grows. Raises ValueError."""
     if growing is None:
         return mode[0] in "wa" or (mode[0] == "x" and size is None)
     if growing and mode == "rb":
@@ -469,7 +471,7 @@ def _check_growing(mode: str, growing: Optional[bool], size: Optional[int] = Non
     if not growing and mode[0] in "wa":
         raise ValueError(
             f"mode {mode!r} changes the size of the image, so growing must not be False: "
-            "'r+b' writes over an image and leaves it its size"
+            "use 'r+b' to write without changing the size"
         )
     return bool(growing)
 
@@ -477,7 +479,7 @@ def _check_growing(mode: str, growing: Optional[bool], size: Optional[int] = Non
 def _check_buffering(buffering: int) -> int:
     if not isinstance(buffering, int):
         raise TypeError(f"buffering must be int, not {type(buffering).__name__}")
-    # 1 asks for lines of text; the builtin open() uses the default size for it too.
+    # 1 requests lines of text. The builtin open() uses the default size for it too.
     return _BUFFER_BYTES if buffering < 0 or buffering == 1 else buffering
 
 
@@ -614,7 +616,7 @@ def open_file(
         raise ValueError(f"size must be given with mode {mode!r}, unless the file grows")
     if where.snapshot is not None and mode != "rb":
         if mode[0] == "x":
-            raise ValueError(f"{str(where)!r} is a snapshot, which mode {mode!r} cannot make")
+            raise ValueError(f"{str(where)!r} is a snapshot, which mode {mode!r} cannot create")
         raise exceptions.ReadOnlyImage(f"{where} is a snapshot", errno=errno.EROFS)
     if mode[0] != "r":
         with open_ioctx(where, cluster) as ioctx:

@@ -32,7 +32,7 @@ __all__ = ["RBDFileSystem"]
 # Ranges of an image with at most this many bytes between them are read as one, up to a length.
 _GAP_BYTES = 16 << 10
 _STRETCH_BYTES = 4 << 20
-# How many reads, and how many openings of images, are in flight at once.
+# The most reads, or openings of images, in flight at once.
 _READS = 64
 _OPENINGS = 16
 # Runs of this many zero bytes take no space in an image that put() writes.
@@ -42,7 +42,7 @@ _CREATION_SECONDS = 5.0
 
 
 class _Location(NamedTuple):
-    """A path in its parts: a pool, the directories in it, and a name that may be an image's."""
+    """The parts of a path: a pool, the directories in it, and a name, which may be an image's."""
 
     pool: str
     directory: str
@@ -51,7 +51,7 @@ class _Location(NamedTuple):
 
     @property
     def as_directory(self) -> str:
-        """The namespace that the path would be if it is a directory."""
+        """The namespace that the path stands for if it is a directory."""
         return "/".join(part for part in (self.directory, self.name) if part)
 
 
@@ -66,7 +66,7 @@ def _in_utc(stamp: Callable[[], datetime.datetime]) -> Optional[datetime.datetim
     try:
         return stamp().replace(tzinfo=datetime.timezone.utc)
     except exceptions.Error:
-        # An image of format 1 has none.
+        # An image of format 1 does not have timestamps.
         return None
 
 
@@ -124,8 +124,11 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
     @property
     def cluster(self) -> Any:
-        """The connection. All images that this process opens by address share it, unless the file
-        system has its own `conf`."""
+        """The connection.
+
+        All images that this process opens by address share it, unless the file system has a
+        separate `conf`.
+        """
         if not self._conf:
             return ImageSpec("", None, conffile=self._conffile, client=self._client).connect()
         from . import connect
@@ -227,7 +230,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
     def _remove_directory(self, path: str) -> None:
         location = _locate(path)
         if not location.as_directory:
-            raise PermissionError(f"pool {location.pool!r} is not removed through the file system")
+            raise PermissionError(f"a file system cannot remove a pool, such as {location.pool!r}")
         with self._ioctx(location.pool) as ioctx:
             RBD().namespace_remove(ioctx, location.as_directory)
 
@@ -325,7 +328,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                 try:
                     return await asyncio.to_thread(self._image_info, name)
                 except exceptions.ImageNotFound:
-                    # Removed since it was listed.
+                    # The entry was removed after it was listed.
                     return None
 
         found = await asyncio.gather(*(entry(name) for name in images))
@@ -428,8 +431,8 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
             raise ValueError(
-                f"paths, starts and ends must be of one length, not {len(paths)}, {len(starts)} "
-                f"and {len(ends)}"
+                f"paths, starts and ends must have the same length, not {len(paths)}, "
+                f"{len(starts)} and {len(ends)}"
             )
         gap = _GAP_BYTES if max_gap is None else max_gap
         places: Dict[str, List[int]] = {}
@@ -511,14 +514,14 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         spec = self._new_spec(rpath)
         with Source(os.fspath(lpath)) as source:
             if source.size is None:
-                raise ValueError(f"{lpath!r} is not a file of known size: give its bytes to pipe()")
+                raise ValueError(f"the size of {lpath!r} is not known; pass its bytes to pipe()")
             size = source.size
             callback.set_size(size)
             with (
                 self._emptied(spec, mode, size) as image,
                 ImageWriter(image, QUEUE_DEPTH, _SPARSE_BYTES, fresh=True) as writer,
             ):
-                # The image is zero, so holes are passed over.
+                # The image reads as zeroes, so holes are skipped.
                 while (found := source.find_data(source.position)) is not None:
                     source.position, end = found
                     while source.position < end:
@@ -564,7 +567,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         assert spec.image is not None
         with self._image(path1) as image, open_ioctx(spec, self.cluster) as ioctx:
             there = spec.image in RBD().list(ioctx)
-            # The old image stays until the new one is whole.
+            # The old image stays until the new one is complete.
             name = f"{spec.image}.copy-{os.urandom(4).hex()}" if there else spec.image
             image.copy(ioctx, name)
             if there:
@@ -665,7 +668,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                     await asyncio.to_thread(self._remove, name)
 
         await asyncio.gather(*(remove(name) for name in found))
-        # The innermost first, so that each is empty.
+        # The innermost first, so that each one is empty.
         for name in sorted(directories, key=len, reverse=True):
             await self._rmdir(name)
 
@@ -682,7 +685,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         **_: Any,
     ) -> Any:
         if not autocommit:
-            raise NotImplementedError("an image has no transactions: it is written at once")
+            raise NotImplementedError("an image has no transactions, because it is written at once")
         if growing is None and mode in ("r+b", "rb+"):
             growing = True
         spec = self._spec(path) if mode[0] == "r" else self._new_spec(path)
@@ -734,7 +737,7 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
     def __init__(
         self, fs: RBDFileSystem, path: str, mode: str, opened: Any, **options: Any
     ) -> None:
-        # fsspec knows no other modes of writing.
+        # fsspec does not know any other modes of writing.
         self.closed: bool = False
         self.buffer: io.BytesIO = io.BytesIO()
         super().__init__(fs, path, "wb" if mode == "xb" else mode, cache_type="none", **options)
@@ -772,14 +775,14 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
                 await asyncio.to_thread(self._opened.close)
 
     def __del__(self) -> None:
-        # The image closes itself; fsspec's own method would make a coroutine that nobody awaits.
+        # The image closes itself. fsspec's own method would make a coroutine that nobody awaits.
         if not self.closed and self.mode != "rb" and self.buffer.tell():
             message = f"{self.path!r} was not closed: {self.buffer.tell()} bytes are not written"
             warnings.warn(message, ResourceWarning, stacklevel=2)
 
 
 def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, int]:
-    """Return the ends of a range, as Python's slices count, within a file of that size."""
+    """Return the ends of a range in a file of that size. Negative numbers count from the end."""
     first, last, _ = slice(start, end).indices(size)
     return first, max(first, last)
 
@@ -787,7 +790,7 @@ def _limits(start: Optional[int], end: Optional[int], size: int) -> Tuple[int, i
 def _stretches(
     ranges: List[Tuple[int, int, int]], gap: int
 ) -> Iterable[List[Tuple[int, int, int]]]:
-    """Return sorted ranges in groups, each of which one read covers."""
+    """Divide sorted ranges into groups. One read covers a group."""
     group: List[Tuple[int, int, int]] = []
     reach = 0
     for one in ranges:

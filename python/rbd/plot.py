@@ -1,4 +1,4 @@
-"""Pictures of images: which parts hold data, and which changed since a snapshot."""
+"""Pictures of images: the parts that hold data, and the parts that changed since a snapshot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["usage"]
 
-# One colour for each meaning, apart for eyes that do not tell red from green too.
+# One colour for each meaning. People who cannot distinguish red from green can distinguish these.
 _DATA, _CHANGED, _FREE = "#3b6ea8", "#e0972b", "#e4e7eb"
 _FREED = {"facecolor": "white", "edgecolor": _CHANGED, "hatch": "///"}
-# How many parts a notebook's bar has, and the objects that are asked one by one for it at most.
+# The number of parts in a notebook's bar, and the most objects to ask about one by one for it.
 _PARTS = 240
 _OBJECTS = 4096
 
@@ -85,7 +85,7 @@ def usage(
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_xlabel("offset in the image")
-    # Powers of two, so that the places have round names.
+    # Powers of two, so that the labels are round numbers.
     axes.xaxis.set_major_locator(ticker.MultipleLocator(2 ** max(size - 1, 8).bit_length() / 8))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda place, _: _bytes(int(place))))
     axes.set_title(_name(image), loc="left")
@@ -96,7 +96,7 @@ def usage(
 def _spans(
     image: Image, start: Union[str, bytes, int, None] = None
 ) -> Tuple[List[_Span], List[_Span]]:
-    """The regions of a difference that hold data, and those that hold none any more."""
+    """Return the regions of a difference that hold data, and those that held data before."""
     spans: Tuple[List[_Span], List[_Span]] = ([], [])
     for offset, length, exists in image.diff(0, None, start, whole_object=True, merge=True):
         spans[not exists].append((offset, length))
@@ -110,7 +110,7 @@ def _shown(snapshot: Union[str, bytes, int]) -> str:
 
 
 def _bytes(count: int) -> str:
-    """A number of bytes in the largest binary unit that it has one of."""
+    """Return a number of bytes in the largest binary unit that it reaches."""
     amount, unit = float(count), 0
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
     while amount >= 1024 and unit < len(units) - 1:
@@ -125,7 +125,7 @@ def _name(image: Image) -> str:
 
 
 def _features(bits: int) -> Iterator[str]:
-    """The names of features, by the constants: Ceph 14 has no function for it."""
+    """Return the names of features, from the constants: Ceph 14 has no function for it."""
     prefix = "RBD_FEATURE_"
     for name, bit in _core.constants.items():
         if name.startswith(prefix) and bits & bit:
@@ -133,7 +133,7 @@ def _features(bits: int) -> Iterator[str]:
 
 
 def _rows(image: Image) -> Iterator[Tuple[str, str]]:
-    """What a notebook's table tells of an image. Where the image is of no use, it raises."""
+    """Return the rows of a notebook's table about an image. Raises if the image cannot be used."""
     yield "size", _bytes(image.size())
     stat = image.stat()
     yield "objects", f"{stat['num_objs']} of {_bytes(stat['obj_size'])}"
@@ -147,14 +147,14 @@ def _rows(image: Image) -> Iterator[Tuple[str, str]]:
 
 
 def _is_quick(image: Image) -> bool:
-    """Whether the parts that hold data are known without asking very many objects."""
+    """Return whether few enough objects must be asked to find the parts that hold data."""
     mapped = image.features() & _core.constants["RBD_FEATURE_FAST_DIFF"]
     broken = image.flags() & _core.constants["RBD_FLAG_FAST_DIFF_INVALID"]
     return (bool(mapped) and not broken) or image.stat()["num_objs"] <= _OBJECTS
 
 
 def _bar(image: Image) -> str:
-    """The parts that hold data as a picture of SVG, and how much they are."""
+    """Return an SVG picture of the parts that hold data, and their total size."""
     size = image.size()
     spans, _ = _spans(image)
     used = sum(length for _, length in spans)
@@ -180,7 +180,7 @@ def _bar(image: Image) -> str:
 
 
 def _to_html(image: Image) -> str:
-    """What Image._repr_html_ does; what cannot be told is left out, for a notebook only looks."""
+    """Implement Image._repr_html_. Leaves out what librbd fails to report."""
     name = html.escape(repr(image))
     try:
         rows = [(key, html.escape(value)) for key, value in _rows(image)]

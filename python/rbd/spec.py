@@ -156,7 +156,7 @@ class ImageSpec:
             snapshot=opened.snapshot,
             conffile=opened.conffile or os.environ.get("CEPH_CONF") or None,
             client=opened.client,
-            # A name can pass to another image; the id stays.
+            # Another image may get the name. The id does not change.
             image_id=opened.image_id,
         )
 
@@ -255,7 +255,7 @@ def open_spec(spec: Union[str, ImageSpec], *, read_only: bool = True, cluster: A
         raise exceptions.ReadOnlyImage(f"{spec} is a snapshot", errno=errno.EROFS)
     ioctx = open_ioctx(spec, cluster)
     try:
-        # The image keeps the ioctx: to open the image again, and to report its pool.
+        # The image keeps the ioctx, to open the image again and to report its pool.
         return _open(spec, ioctx, spec.snapshot, read_only)
     except exceptions.ImageNotFound:
         there = spec.snapshot is not None and _is_there(spec, ioctx)

@@ -1,7 +1,7 @@
-"""The types of arguments and results, for annotations. Nothing here is needed to run a program.
+"""The types of arguments and results, for annotations. No program needs them to run.
 
-The dicts that methods return have the keys of the stock module; each is a TypedDict here. Sizes,
-offsets and lengths are bytes; times are datetimes in UTC, naive before Ceph 20.
+The dicts that methods return have the keys of the stock module. Each is a TypedDict here. Sizes,
+offsets and lengths are bytes. Times are datetimes in UTC, naive before Ceph 20.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ._core import Completion, Image
     from .rados import Ioctx
 else:
-    # For those who evaluate annotations: what a buffer is shows when it is asked for one.
+    # For programs that evaluate annotations: whether an object is a buffer is only known when its
+    # memory is requested.
     Buffer = Any
 
 #: A name or other text: str is encoded as UTF-8 with surrogateescape.
@@ -64,7 +65,7 @@ class CtypesIoctx(Protocol):
 
 
 class _NumpyArray(Protocol):
-    # numpy says that its arrays are buffers to a type checker for Python 3.12 and newer only.
+    # numpy declares its arrays as buffers only for type checkers of Python 3.12 and newer.
     @property
     def __array_interface__(self) -> Dict[str, Any]: ...
 

@@ -1,4 +1,4 @@
-"""The module `rados` under that name: everything here is that of `rbd.rados`."""
+"""The module `rados`, with the contents of `rbd.rados`."""
 
 from typing import Any
 

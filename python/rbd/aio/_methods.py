@@ -1,7 +1,7 @@
 """The methods of `rbd`'s classes, awaitable.
 
-What this module makes at run time, its stub _methods.pyi tells type checkers: tools/aio_stubs.py
-writes it, from the stubs of the extension.
+The module makes them at run time. Its stub _methods.pyi describes them to type checkers;
+tools/aio_stubs.py writes the stub from the stubs of the extension.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._twins import Twin, derive
 
 
 class ImageMethods(Twin):
-    """The methods of `rbd.Image` that have no asynchronous form of their own in librbd."""
+    """The methods of `rbd.Image` that have no asynchronous form in librbd."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class GroupMethods(Twin):
 
 
 class RadosMethods(Twin):
-    """The methods of `rbd.rados.Rados` that ask the cluster, but for those that open a pool."""
+    """The methods of `rbd.rados.Rados` that ask the cluster, except those that open a pool."""
 
     __slots__ = ()
 

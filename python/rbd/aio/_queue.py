@@ -1,4 +1,4 @@
-"""The queue of a loop: one for each, for any number of images."""
+"""The queue of a loop: one for each loop, for any number of images."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import weakref
 
 from .. import _core
 
-# Weakly both: a loop keeps the queue that it reads until it is closed. Then the queue is gone, and
-# what was in flight in it is freed once librbd is done with it.
+# Both references are weak: a loop keeps its queue until the loop is closed. Then the queue is
+# destroyed. Operations in flight are freed when librbd has completed them.
 _queues: weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, weakref.ReferenceType[_core._LoopQueue]
 ] = weakref.WeakKeyDictionary()
@@ -18,7 +18,7 @@ _queues_lock = threading.Lock()
 
 
 def _forget_the_lock() -> None:
-    # A child may have inherited it from a thread that it does not have.
+    # A child process may have inherited a lock held by a thread that the child does not have.
     global _queues_lock
     _queues_lock = threading.Lock()
 
@@ -27,7 +27,7 @@ os.register_at_fork(after_in_child=_forget_the_lock)
 
 
 def queue_of(loop: asyncio.AbstractEventLoop) -> _core._LoopQueue:
-    """Return the loop's queue; the first call makes it and has the loop read it."""
+    """Return the loop's queue. The first call makes it, and makes the loop read it."""
     with _queues_lock:
         reference = _queues.get(loop)
         queue = None if reference is None else reference()

@@ -1,4 +1,4 @@
-"""Awaitable forms of methods and functions, made of these: nothing is written twice."""
+"""Awaitable forms of methods and functions, generated from these."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from . import _workers
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Closing")
 
-# Parameters that are called back while the call goes on.
+# Parameters that are called during the call.
 _CALLBACKS = ("on_progress", "iterate_cb", "callback")
 
 
 class Twin:
-    """What is awaited in place of an object of `rbd`, and goes wherever that goes."""
+    """The awaitable form of an object of `rbd`. It is accepted wherever the object is."""
 
     __slots__ = ("__weakref__", "_sync")
 
@@ -26,7 +26,7 @@ class Twin:
         self._sync: Any = sync
 
     def __del__(self) -> None:
-        # The last reference may close it, which waits for the cluster.
+        # Dropping the last reference may close the object, which waits for the cluster.
         sync = getattr(self, "_sync", None)
         if sync is not None and not getattr(sync, "closed", False):
             self._sync = None
@@ -34,7 +34,7 @@ class Twin:
 
 
 class Closing:
-    """A context manager that closes; the body's exception says more than a failed close."""
+    """A context manager that closes. A failed close does not replace the body's exception."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ def unwrap(value: Any) -> Any:
 
 
 class _Gated:
-    """A method that looks absent, as the one that it is made of, if librbd lacks its function."""
+    """A method that looks absent, as its blocking form does, if librbd lacks its function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -84,9 +84,10 @@ def call(
     callbacks: Dict[str, int],
     adapt: Callable[[_workers.Call, Any], Any] = lambda _, value: value,
 ) -> Awaitable[Any]:
-    """Call a blocking function in a thread; `callbacks` are called in the loop.
+    """Call a blocking function in a thread. `callbacks` are called in the loop.
 
-    callbacks: the names of parameters, and their positions. adapt: what else is done to arguments.
+    callbacks: the names of parameters, and their positions. adapt: a further conversion of each
+    argument.
     """
     given = [unwrap(value) for value in args]
     named = {name: unwrap(value) for name, value in kwargs.items()}
@@ -104,7 +105,7 @@ def call(
 
 
 def callbacks_of(function: Callable[..., Any]) -> Dict[str, int]:
-    """The parameters of a function that are called back, with their positions."""
+    """Return the parameters of a function that are callbacks, with their positions."""
     parameters = inspect.signature(function).parameters
     return {name: at for at, name in enumerate(parameters) if name in _CALLBACKS}
 
@@ -131,10 +132,10 @@ def _named(
 
 
 def derive(owner: type, source: type, names: Optional[Iterable[str]] = None) -> None:
-    """Give a class of twins the awaitable forms of the methods of a class.
+    """Add the awaitable forms of a class's methods to a class of twins.
 
-    names: which; None for all public ones but those that call back on completion (`aio_*`), whose
-    awaitable form has the name without the prefix.
+    names: the methods. None means all public ones except `aio_*`, which call back on completion.
+    Their awaitable form has the name without the prefix.
     """
     for name in sorted(vars(source)) if names is None else names:
         if name.startswith(("_", "aio_")) or name in vars(owner):
@@ -159,7 +160,7 @@ def function(source: Callable[..., Any], module: str, adapt: Any) -> Callable[..
 
 
 class Opening(Generic[T]):
-    """What opens something: to be awaited, or entered by `async with`, which closes it again."""
+    """An awaitable that opens something. `async with` enters the result and closes it."""
 
     __slots__ = ("_opened", "_start")
 

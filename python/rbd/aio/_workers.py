@@ -1,7 +1,7 @@
-"""The threads that run what has no asynchronous form in librbd, for any number of loops.
+"""The threads that run calls without an asynchronous form in librbd, for any number of loops.
 
-They are few, start on demand, and end when nothing has come for a while. They are daemons: the exit
-of the interpreter does not wait for them.
+There are few of them. They start on demand, and end when no call has come for a while. They are
+daemons: the exit of the interpreter does not wait for them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .. import _core
 
 #: The most threads. Each may have to wait for the cluster, and does nothing else meanwhile.
 MOST = 64
-# How long a thread waits for another call, in seconds.
+# The time that a thread waits for another call, in seconds.
 _IDLE_SECONDS = 10.0
-# How often a thread that waits for the loop looks whether it is to end, in seconds.
+# The interval in which a thread that waits for the loop checks whether it must end, in seconds.
 _LOOK_SECONDS = 0.05
 
 
@@ -34,7 +34,7 @@ class _Workers:
         self._idle = 0
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Have a thread call `job`, which raises nothing. Raises RuntimeError without threads."""
+        """Make a thread call `job`, which must not raise. Raises RuntimeError without threads."""
         with self._changed:
             self._jobs.append(job)
             if self._idle >= len(self._jobs):
@@ -49,12 +49,12 @@ class _Workers:
             with self._changed:
                 self._threads -= 1
                 if self._threads > 0:
-                    return  # another one takes it
+                    return  # another thread takes it
                 self._jobs.remove(job)
             raise
 
     def withdraw(self, job: Callable[[], object]) -> None:
-        """Forget a job that no thread has begun."""
+        """Remove a job that no thread has begun."""
         with self._changed:
             if job in self._jobs:
                 self._jobs.remove(job)
@@ -71,7 +71,7 @@ class _Workers:
                         return
                 job = self._jobs.popleft()
             job()
-            # What it refers to goes now, not with the next one.
+            # Drop what the job refers to now, and not when the next job comes.
             del job
 
 
@@ -79,7 +79,7 @@ _workers = _Workers()
 
 
 def _start_anew() -> None:
-    # A child has none of the threads, and may have inherited a lock from one.
+    # A child process has none of the threads, and may have inherited a lock that one of them held.
     global _workers
     _workers = _Workers()
 
@@ -88,7 +88,7 @@ os.register_at_fork(after_in_child=_start_anew)
 
 
 def drop(*subjects: object) -> None:
-    """Drop references in a thread: what goes with the last one may have to be closed first."""
+    """Drop references in a thread, because dropping the last reference may close an object."""
     if sys.is_finalizing():
         return
     kept = list(subjects)
@@ -99,7 +99,7 @@ def drop(*subjects: object) -> None:
 
 
 def discard(result: object) -> None:
-    """Close, in a thread, what a call gave that nobody waits for any more."""
+    """Close the result of a call in a thread. Nobody waits for the result any more."""
     if _closer(result) is not None:
         _workers.submit(lambda: _close(result))
 
@@ -110,14 +110,14 @@ def _closer(result: object) -> Any:
 
 def _close(result: object) -> None:
     close = _closer(result)
-    # There is no caller left to tell.
+    # No caller is left to raise an exception in.
     with contextlib.suppress(Exception):
         if close is not None:
             close()
 
 
 class Call:
-    """A call of a function in a thread, whose result a loop waits for."""
+    """A call of a function in a thread. A loop waits for its result."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Call:
     ) -> None:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
-        # A request to end the call, which it sees where it would see a signal.
+        # A request to end the call. The call checks for it whenever it checks for signals.
         self.cancellation = _core._Cancellation()
         self._context = contextvars.copy_context()
         self._function: Any = function
@@ -142,14 +142,14 @@ class Call:
             _core._heed(self.cancellation)
             try:
                 result = self._function(*self._args, **self._kwargs)
-                # A listing may ask the cluster while it is iterated over.
+                # An iteration over a listing may ask the cluster.
                 if type(result).__name__.endswith("Iterator") and hasattr(result, "__iter__"):
                     result = list(result)
             except BaseException as raised:
                 error = raised
             finally:
                 _core._heed(None)
-        # Whatever it used is to go in this thread, not in the loop's.
+        # Objects that the call used must be destroyed in this thread, not in the loop's.
         self._function = self._args = self._kwargs = None
         try:
             self.loop.call_soon_threadsafe(self._deliver, result, error)
@@ -169,7 +169,7 @@ class Call:
             self.future.set_exception(error)
 
     async def result(self) -> Any:
-        """Return what the function returns; raise what it raises. Cancelled, it asks it to end."""
+        """Return the result of the call, or raise its exception. If cancelled, ask it to end."""
         job = self._run
         _workers.submit(job)
         try:
@@ -183,7 +183,7 @@ class Call:
             raise
 
     def in_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, to be called in the thread of this call, runs in the loop."""
+        """Return a function for the thread of this call, which runs `function` in the loop."""
 
         def asked(*arguments: Any) -> Any:
             return ask(self.loop, self._context, self.cancellation, function, arguments)
@@ -198,7 +198,7 @@ def ask(
     function: Callable[..., Any],
     arguments: Sequence[Any],
 ) -> Any:
-    """Call a function or a coroutine function in the loop from another thread; wait for its answer.
+    """Call a function or a coroutine function in the loop from another thread. Wait for its result.
 
     Raises CancelledError if the loop is closed, or if the call of this thread is cancelled.
     """
@@ -231,12 +231,12 @@ def ask(
         loop.call_soon_threadsafe(begin, context=context)
         while not done.wait(_LOOK_SECONDS):
             if cancellation.cancelled:
-                # It is not to be raised once more, while the call cleans up.
+                # Marks the request as seen, so that the call's cleanup does not raise it again.
                 cancellation.check()
                 raise asyncio.CancelledError
             if loop.is_closed():
                 raise asyncio.CancelledError
-            # What the loop does for the answer may need what librbd's waiting thread holds.
+            # The loop's work for the result may need something that librbd's waiting thread holds.
             cancellation.yield_to_library()
     except RuntimeError:
         raise asyncio.CancelledError from None

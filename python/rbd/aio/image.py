@@ -326,7 +326,8 @@ class AsyncImage(Closing, ImageMethods):
         try:
             return await awaited
         except BaseException:
-            # Cancelled, or closed unfinished. One that has failed has nothing to stop.
+            # The batch was cancelled, or closed before its end. A batch that has failed has nothing
+            # to stop.
             stop()
             raise
 

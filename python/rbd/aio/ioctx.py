@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncIoctx"]
 
-#: How many entries of an omap one call reads. The OSDs return no more by default.
+#: The number of omap entries that one call reads. The OSDs return at most this many by default.
 _OMAP_PAGE = 1024
 
 

@@ -5,10 +5,10 @@
     async for data in rbd.aio.transfer.stream_image(image):
         ...
 
-Functions, parameters and errors are those of `rbd.transfer`. Where that takes a file to read, this
-takes an `asyncio.StreamReader` or any asynchronous iterable of bytes as well; where it takes a file
-to write, an `asyncio.StreamWriter`. One piece at a time is on its way between the loop and the
-transfer, so that memory is bounded, however fast the one and slow the other.
+Functions, parameters and errors are those of `rbd.transfer`. A function that takes a file to read
+also takes an `asyncio.StreamReader` or any asynchronous iterable of bytes. A function that takes a
+file to write also takes an `asyncio.StreamWriter`. Only one piece at a time is between the loop and
+the transfer, so the memory is bounded, even if one of them is fast and the other slow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ._twins import function
 from ._workers import Call
 from .image import AsyncImage
 
-# How many pieces of a stream wait for their reader; one has up to 2 MiB.
+# The most pieces of a stream that wait for their reader. A piece has up to 2 MiB.
 _PIECES = 4
 
 __all__ = [*_sync.__all__, "stream_diff", "stream_image"]
@@ -38,7 +38,7 @@ class _Reader(io.RawIOBase):
         self._left = memoryview(b"")
         self._ended = False
         if inspect.iscoroutinefunction(getattr(stream, "read", None)):
-            # No more than asked for: what follows the transfer's stream stays where it is.
+            # Reads no more than requested: what follows the transfer's stream stays in the source.
             self._next = call.in_loop(stream.read)
             self._takes_length = True
         else:
@@ -67,8 +67,8 @@ class _Reader(io.RawIOBase):
                 data = b""
                 self._ended = True
             if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise TypeError(f"the source gave {type(data).__name__}, not bytes")
-            # An empty item of an iterable is not its end.
+                raise TypeError(f"the source returned {type(data).__name__}, not bytes")
+            # An empty item does not end an iterable.
             if len(data) or self._ended or self._takes_length:
                 return data
 
@@ -110,7 +110,7 @@ for _name in _sync.__all__:
 
 
 class _Pieces:
-    """What a transfer writes, one piece after the other."""
+    """The pieces that a transfer writes, in order."""
 
     def __init__(self) -> None:
         self.waiting: asyncio.Queue[Union[bytes, BaseException, None]] = asyncio.Queue(_PIECES)

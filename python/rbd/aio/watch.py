@@ -21,10 +21,10 @@ def in_loop(
 ) -> Optional[Callable[[], object]]:
     """Return a function for other threads that runs a callback in the running loop.
 
-    wait: the other thread waits for the callback and gets the exception that it raises.
+    wait: whether the other thread waits for the callback, and gets the exception that it raises.
     """
     if callback is None or not callable(callback):
-        return callback  # the watch itself says what is wrong with it
+        return callback  # the watch itself reports the error
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
     never = _core._Cancellation()

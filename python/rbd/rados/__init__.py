@@ -20,7 +20,7 @@ from .operation import OpCtx, ReadOpCtx, WriteOpCtx
 from .snapshot import Snap
 from .version import Version
 
-#: The numbers of a pool owner who is nobody, and of the administrator. RADOS ignores them now.
+#: The numbers of "no owner" and of the administrator of a pool. RADOS ignores them now.
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
 ADMIN_AUID = 0
 #: The levels of a monitor's log, the lowest first.

@@ -1,8 +1,8 @@
-"""What the extension binds for `rbd.rados`: its classes and constants, with a stub beside it."""
+"""The classes and constants of the extension for `rbd.rados`. Their stub is _bound.pyi."""
 
 from .. import _core
 
-# The classes call themselves rbd.rados.X; the constants stand in one list in the extension.
+# The names of the classes begin with rbd.rados. The extension has the only list of the constants.
 _names = {name: value for name, value in vars(_core.rados).items() if not name.startswith("_")}
 _names.update(_names.pop("constants"))
 globals().update(_names)

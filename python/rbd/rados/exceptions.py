@@ -1,6 +1,6 @@
-"""The exceptions of `rbd.rados`, and the one map from errno to class.
+"""The exceptions of `rbd.rados`, and the map from errno to class.
 
-Each one is an `rbd.Error` too, and the builtin of the same meaning where Python has one.
+Each class is an `rbd.Error` too, and the builtin exception of the same meaning if Python has one.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _error(message: str, errno: int) -> Error:
 
 
 def _name_as_users_do() -> None:
-    """Tracebacks and pickles name the exceptions as programs do, and as the stock module does."""
+    """Make tracebacks and pickles show the module name that programs use."""
     for name in __all__:
         if name != "MAX_ERRNO":
             globals()[name].__module__ = "rbd.rados"

@@ -1,4 +1,4 @@
-"""The stock module's older way to listen to the cluster's log."""
+"""The stock module's older class for the cluster's log."""
 
 from __future__ import annotations
 

@@ -106,10 +106,11 @@ class Object:
     key: Text
     locator_key: Optional[Text]
     nspace: Optional[Text]
-    # Listings make objects without the constructor. The other attributes begin with these values.
+    # Listings make objects without the constructor. These are the first values of the other
+    # attributes.
     offset: int = 0
     state: str = "exists"
-    # A context with this object's namespace and key, if the given one has others.
+    # A context with this object's namespace and key, if the caller's context has others.
     _place: Optional[Ioctx] = None
 
     def __init__(
@@ -153,7 +154,8 @@ class Object:
         locator = self.locator_key or ""
         if (self.ioctx.nspace, self.ioctx.locator_key) == (self.nspace, locator):
             return self.ioctx
-        # The caller's context keeps its namespace, because other threads may be using it.
+        # The namespace of the caller's context does not change, because other threads may use the
+        # context.
         place = self._place
         if place is None:
             place = self.ioctx.dup()

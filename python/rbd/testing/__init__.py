@@ -1,10 +1,10 @@
-"""A real Ceph cluster on this machine, started and stopped in a moment, for tests.
+"""A real Ceph cluster on this machine, for tests. It starts and stops within seconds.
 
     with rbd.testing.LocalCluster() as cluster, cluster.connect() as rados:
         ...
 
-``python -m rbd.testing -- CMD`` runs a command with such a cluster, and the pytest plugin
-``rbd.testing.plugin`` brings the fixtures rbd_cluster, rbd_ioctx and rbd_image.
+``python -m rbd.testing -- CMD`` runs a command with such a cluster. The pytest plugin
+``rbd.testing.plugin`` provides the fixtures rbd_cluster, rbd_ioctx and rbd_image.
 """
 
 from __future__ import annotations

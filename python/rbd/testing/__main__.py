@@ -1,4 +1,4 @@
-"""``python -m rbd.testing [options] -- CMD ARGS``: run a command with a cluster of its own."""
+"""``python -m rbd.testing [options] -- CMD ARGS``: run a command with a new cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-# What a shell answers when it cannot run a command.
+# The exit statuses of a shell that cannot run a command.
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127
 
 
@@ -66,7 +66,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Start the command, to be killed with us; return its process id."""
+    """Start the command, which the kernel kills when this process ends. Return its process id."""
     libc = ctypes.CDLL(None)
     parent = os.getpid()
     child = os.fork()
@@ -76,7 +76,7 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:
-            # Python's own doing, which the command must not inherit.
+            # Python ignores these signals itself. The command must not inherit that.
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -92,7 +92,7 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command, pass signals on to it, and return its wait status."""
+    """Run the command and pass signals on to it. Return its wait status."""
     awaited = {*_FORWARDED, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     child = _spawn(command, environment)
@@ -108,11 +108,11 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _end_as(status: int) -> int:
-    """Return the command's exit status; if a signal ended it, end by the same signal."""
+    """Return the command's exit status. If a signal ended it, end by the same signal."""
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     number = os.WTERMSIG(status)
-    # It may have left a core; ours would be of no use.
+    # The command may have left a core. A core of this process would be of no use.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_DFL)
@@ -122,7 +122,7 @@ def _end_as(status: int) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``python -m rbd.testing``; return the exit status."""
+    """Run ``python -m rbd.testing``. Return the exit status."""
     options = _parse(arguments)
     try:
         cluster = LocalCluster(

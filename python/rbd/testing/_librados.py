@@ -1,11 +1,11 @@
-"""A few calls of the installed librados, made in a process of their own.
+"""A few calls of the installed librados, in a separate process.
 
-It runs on its own (``python -I -S _librados.py CONFFILE``) and needs nothing but the standard
-library, so that no Ceph library gets into the process under test, and a command to a monitor costs
-some milliseconds instead of the third of a second that the ``ceph`` tool takes to start.
+The program runs without the package (``python -I -S _librados.py CONFFILE``) and needs only the
+standard library. Therefore no Ceph library is loaded into the process under test. A command to a
+monitor takes some milliseconds; the ``ceph`` tool takes a third of a second to start.
 
-A request is one line of JSON on standard input, an answer one on standard output: {"result": ...},
-or {"error": text, "errno": number}. The end of the input ends the process at once.
+A request is one line of JSON on standard input. The answer is one line on standard output:
+{"result": ...}, or {"error": text, "errno": number}. The process ends when its input ends.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def _load(soname: str, variable: str) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(soname)
     except OSError:
-        # A Ceph in a place of its own is named by the variables that the package itself heeds.
+        # The variables that the package itself uses name the libraries of a Ceph in another place.
         if os.environ.get(variable):
             return ctypes.CDLL(os.environ[variable])
         raise
 
 
 class Client:
-    """One connection as client.admin."""
+    """A connection as client.admin."""
 
     def __init__(self, conffile: str) -> None:
         self.conffile = conffile
@@ -56,8 +56,8 @@ class Client:
         self.check(lib.rados_create(ctypes.byref(self.cluster), b"admin"), "rados_create")
         path = os.fsencode(self.conffile)
         self.check(lib.rados_conf_read_file(self.cluster, path), "rados_conf_read_file")
-        # A monitor that has just begun to listen may turn the first attempt away. What waits for
-        # something to come up asks again, so a lost answer must not take long.
+        # A monitor that has just begun to listen may refuse the first attempt. A caller that waits
+        # for a daemon asks again, so a lost answer must not take long.
         settings = {
             "client_mount_timeout": f"{max(1, int(timeout))}",
             "ms_initial_backoff": "0.01",
@@ -98,9 +98,9 @@ class Client:
         return self._command(self.lib.rados_mon_command, **command)
 
     def do_pg_states(self, pool: int, pg_num: int) -> dict[str, str]:
-        """Return the state of each placement group of a pool, as its OSD tells it.
+        """Return the state of each placement group of a pool, as its OSD reports it.
 
-        Without a manager, nobody else knows.
+        Without a manager, nothing else knows it.
         """
         states = {}
         for number in range(pg_num):
@@ -130,7 +130,7 @@ class Client:
 def _read_requests(requests: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         requests.put(line)
-    # The owner is done, or gone; the main thread may be inside librados for long.
+    # The owner is done, or gone. The main thread may be inside librados for a long time.
     os._exit(0)
 
 

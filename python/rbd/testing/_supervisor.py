@@ -1,12 +1,12 @@
-"""The process that starts a local cluster's daemons and outlives their owner by a moment.
+"""The process that starts a local cluster's daemons, and ends shortly after their owner.
 
-It runs on its own (``python -I -S _supervisor.py OWNER_PID [DIRECTORY...]``), with one end of a
-socket pair as its standard input, and needs nothing but the standard library. The kernel kills
-the daemons when the *thread* that started them ends, so they are started here, where there is one
-thread, and not in whatever thread of the owner asked for a cluster. When the owner is gone, by
-whatever signal, the daemons are killed and the directories removed.
+The program runs without the package (``python -I -S _supervisor.py OWNER_PID [DIRECTORY...]``) and
+needs only the standard library. Its standard input is one end of a socket pair. The kernel kills a
+daemon when the *thread* that started it ends. Therefore this process, which has one thread, starts
+the daemons, and not the owner's thread that asked for a cluster. When the owner is gone, for any
+reason, this process kills the daemons and removes the directories.
 
-A request is one JSON packet and has one answer, which repeats its "id".
+A request is one JSON packet. It has one answer, which repeats its "id".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-# Only where the kernel has no pidfd: how often to look whether the owner still lives.
+# For a kernel without pidfd: the interval in which to check whether the owner still lives.
 OWNER_POLL_SECONDS = 0.1
 
 _libc = ctypes.CDLL(None)
@@ -30,7 +30,8 @@ _supervisor_pid = os.getpid()
 
 
 def _die_with_supervisor() -> None:
-    """Run between fork and exec: should even the supervisor be killed, the daemons go too."""
+    """Run between fork and exec. If even the supervisor is killed, the kernel kills the daemons
+    too."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != _supervisor_pid:
         os._exit(1)
@@ -48,7 +49,8 @@ class Supervisor:
         poll.register(self.channel, select.POLLIN)
         timeout = None
         try:
-            # A forked child of the owner keeps the socket open, so its end is not enough.
+            # A forked child of the owner keeps the socket open, so the end of the stream is not
+            # enough.
             poll.register(os.pidfd_open(self.owner), select.POLLIN)
         except (AttributeError, OSError):
             timeout = OWNER_POLL_SECONDS * 1000
@@ -84,12 +86,12 @@ class Supervisor:
         return {"pid": daemon.pid}
 
     def do_signal(self, request: dict[str, Any]) -> dict[str, Any]:
-        # Popen.send_signal() polls first, so a reused process id is never hit.
+        # Popen.send_signal() polls first, so it never signals a reused process id.
         self.daemons[request["name"]].send_signal(request["signal"])
         return {}
 
     def do_status(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Tell the exit status of each daemon started so far, None while it runs."""
+        """Return the exit status of each daemon started so far; None while it runs."""
         return {"status": {name: daemon.poll() for name, daemon in self.daemons.items()}}
 
     def kill_all(self) -> None:
@@ -108,7 +110,7 @@ def main() -> None:
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
         signal.signal(number, _interrupted)
-    # What the owner's thread had blocked, the daemons must not inherit.
+    # The daemons must not inherit the signals that the owner's thread has blocked.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     supervisor = Supervisor(int(sys.argv[1]), socket.socket(fileno=0))
     try:
@@ -118,7 +120,7 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
         supervisor.kill_all()
         if sys.argv[2:]:
-            import shutil  # not needed until here, and slow to load
+            import shutil  # only needed here, and slow to load
 
             for directory in sys.argv[2:]:
                 shutil.rmtree(directory, ignore_errors=True)

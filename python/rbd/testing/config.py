@@ -15,16 +15,16 @@ from .ports import LOOPBACK
 Value = Union[str, int, float, bool]
 Sections = dict[str, dict[str, str]]
 
-# A path in this Unix socket address needs its final NUL.
+# A path in a Unix socket address must end with a NUL.
 _UNIX_PATH_MAX = 107
 _LONGEST_SOCKET = "mgr.x.asok"
-# Comments, expansions and list separators of Ceph's configuration; there is no way to quote them
-# that works in each release and each option.
+# Characters of comments, expansions and lists in Ceph's configuration. No way to quote them works
+# in each release and each option.
 _UNSAFE = set("$#;,=\"'\\[]") | {" ", "\t", "\n", "\r"}
 
-# Options that a release does not know are ignored by its daemons, so one list serves all.
+# Daemons ignore options that their release does not know, so one list is enough for all.
 _GLOBAL = {
-    # Keys are checked as in earnest, but a client of any age may come.
+    # Keys are checked as in production, but clients of any release may connect.
     "auth_cluster_required": "cephx",
     "auth_service_required": "cephx",
     "auth_client_required": "cephx",
@@ -33,11 +33,11 @@ _GLOBAL = {
     "mon_warn_on_insecure_global_id_reclaim_allowed": "false",
     "public_addr": LOOPBACK,
     "cluster_addr": LOOPBACK,
-    # A monitor without company need not wait for more changes to propose together: each snapshot
-    # is one such change.
+    # A single monitor need not wait for more changes to propose together. Each snapshot is such a
+    # change.
     "paxos_propose_interval": "0.02",
     "paxos_min_wait": "0.01",
-    # All OSDs are on one host, and that is no reason to worry.
+    # All OSDs are on one host, which must not be a warning.
     "osd_crush_chooseleaf_type": "0",
     "osd_pool_default_pg_autoscale_mode": "off",
     "osd_pool_default_pg_num": "8",
@@ -48,14 +48,15 @@ _GLOBAL = {
     "mon_max_pg_per_osd": "10000",
     "mon_osd_min_down_reporters": "1",
     "mon_osd_reporter_subtree_level": "osd",
-    # So soon a dead OSD's connections are missed; the grace for a slow one stays as it is.
+    # The connections of a dead OSD are missed after this time. The grace for a slow one stays as it
+    # is.
     "osd_heartbeat_interval": "1",
-    # A monitor ends itself on a disk that is 95 % full; a test machine's often is.
+    # A monitor ends itself if its disk is 95 % full, which is common on a test machine.
     "mon_data_avail_warn": "0",
     "mon_data_avail_crit": "0",
-    # No manager is no fault here.
+    # A cluster without a manager must not be a warning.
     "mon_mgr_mkfs_grace": "1000000000",
-    # Modules beyond those that are always on have ports and dependencies of their own.
+    # Modules beyond those that are always on need ports and dependencies.
     "mgr_initial_modules": "iostat",
     "osd_op_queue": "wpq",
     "osd_mclock_skip_benchmark": "true",
@@ -64,13 +65,13 @@ _GLOBAL = {
     "osd_snap_trim_sleep": "0",
     "osd_recovery_sleep": "0",
     "osd_memory_target": "939524096",
-    # Neither is allocated until it is written.
+    # Neither is allocated before it is written.
     "memstore_device_bytes": str(16 << 30),
     # Without it, memstore copies a whole object for each small write.
     "memstore_page_set": "true",
     "bluestore_block_size": str(16 << 30),
     "bluestore_fsck_on_mount": "false",
-    # Whoever has the port keeps it; another is tried at once.
+    # If another process has the port, do not wait for it: another port is tried at once.
     "ms_bind_retry_count": "1",
 }
 
@@ -84,10 +85,10 @@ _OSD = {
 
 
 class KeyMaker:
-    """Makes cephx keys of the kind that a sample is of.
+    """Makes cephx keys of the same type as a sample.
 
-    The monitors of newer releases refuse the cipher that older ones know, so the installed tool
-    tells by a key of its own which one it is; that tool takes too long to make all of them.
+    The monitors of newer releases refuse the cipher of older ones. The sample comes from the
+    installed tool, so it has the right type. The tool takes too long to make all keys.
     """
 
     _HEADER = struct.Struct("<HIIH")
@@ -99,14 +100,14 @@ class KeyMaker:
             raise ValueError("ceph-authtool printed something that is not a cephx key")
 
     def new(self) -> str:
-        """Return a new key: type, time of creation, length, and that many secret bytes."""
+        """Return a new key: type, time of creation, length, and as many secret bytes."""
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
         header = self._HEADER.pack(self._type, seconds, nanoseconds, self._length)
         return base64.b64encode(header + os.urandom(self._length)).decode()
 
 
 def keyring(entries: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
-    """Return the text of a keyring: for each entity its key, and the caps by kind of daemon."""
+    """Return the text of a keyring: for each entity its key, and caps by kind of daemon."""
     lines = []
     for entity, (key, caps) in entries.items():
         lines.append(f"[{entity}]\n    key = {key}\n")
@@ -122,26 +123,26 @@ def write_private(path: Path, text: str) -> None:
 
 
 def check_directory(directory: Path) -> None:
-    """Raise ValueError for a path that Ceph's configuration file cannot express."""
+    """Raise ValueError for a path that Ceph's configuration file cannot contain."""
     unsafe = sorted(_UNSAFE.intersection(str(directory)))
     if unsafe:
         raise ValueError(f"Ceph's configuration cannot name a directory with {unsafe}: {directory}")
 
 
 def extra_options(options: Mapping[str, Value]) -> dict[str, str]:
-    """Return a user's options as the configuration file has them; ValueError if it cannot."""
+    """Return a user's options as text for the configuration file. Raises ValueError."""
     result = {}
     for name, value in options.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         key = name.strip().replace(" ", "_").replace("-", "_")
         if not key.isidentifier() or "\n" in text:
-            raise ValueError(f"not a configuration option: {name!r} = {value!r}")
+            raise ValueError(f"conf has an option that a file cannot have: {name!r} = {value!r}")
         result[key] = text
     return result
 
 
 def sockets_fit(directory: Path) -> bool:
-    """Tell whether the path is short enough for the daemons' admin sockets."""
+    """Return whether the path is short enough for the daemons' admin sockets."""
     return len(os.fsencode(directory / _LONGEST_SOCKET)) <= _UNIX_PATH_MAX
 
 
@@ -157,7 +158,7 @@ def sections(
 ) -> Sections:
     """Return the configuration of a cluster in `directory`, by section.
 
-    An option in `extra` holds for everything, whatever a section would otherwise say.
+    An option in `extra` overrides that of every section.
     """
     size = min(osds, 2)
     result: Sections = {
@@ -172,7 +173,8 @@ def sections(
             "crash_dir": str(directory / "crash"),
         },
         "client": {
-            # The first that exists; clients other than admin can have a file of their own.
+            # The first file that exists is used. A client other than admin can have a separate
+            # file.
             "keyring": f"{directory}/$cluster.$name.keyring,{directory}/keyring",
             # A client that is a daemon, such as rbd-mirror, would log below /var.
             "log_file": f"{directory}/log/$name.log",
@@ -184,15 +186,17 @@ def sections(
             "log_file": f"{directory}/log/$name.log",
             "admin_socket": f"{run_directory}/$name.asok",
             "debug_ms": "0/0",
-            # Or a death's last words are a database's statistics.
+            # With the default, the last log entries of a daemon that dies are statistics of a
+            # database.
             "debug_rocksdb": "1/1",
         }
     result["mon"]["mon_cluster_log_file"] = f"{directory}/log/cluster.log"
     result["osd"].update(_OSD)
     if objectstore == "memstore":
-        # It is written to disk when the OSD unmounts it, which a fast shutdown skips.
+        # The OSD writes it to disk when it unmounts it, which a fast shutdown skips.
         result["osd"]["osd_fast_shutdown"] = "false"
-        # It counts its bytes without a lock; with less than nothing it would be full for ever.
+        # memstore counts its bytes without a lock. If the count fell below zero, it would be full
+        # forever.
         result["osd"].update(osd_op_num_shards="1", osd_op_num_threads_per_shard="1")
     for options in result.values():
         for name in extra.keys() & options.keys():

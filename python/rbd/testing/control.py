@@ -1,4 +1,4 @@
-"""The owner's side of the short-lived librados client that sets a cluster up and watches it."""
+"""The owner's side of the short-lived librados client that sets up a cluster and watches it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 0.02
 
 
 class Control:
-    """A connection to the cluster, in another process; use as a context manager.
+    """A connection to the cluster, in another process; a context manager.
 
     Each wait ends at the common deadline, `timeout` seconds from now, or as soon as `check` raises.
     """
@@ -42,7 +42,7 @@ class Control:
                 bufsize=0,
                 cwd="/",
                 env=programs.environment(),
-                # Not reached by a terminal's Ctrl-C: it ends when the owner does, or lets go.
+                # A terminal's Ctrl-C does not reach it. It ends when its owner ends or closes it.
                 start_new_session=True,
             )
 
@@ -58,7 +58,7 @@ class Control:
         self.close()
 
     def close(self) -> None:
-        """End the process. It holds no state worth a farewell."""
+        """End the process. It holds no state that must be saved."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -66,7 +66,7 @@ class Control:
                 pipe.close()
 
     def remaining(self) -> float:
-        """Return the seconds left; raise ClusterTimeout when there are none."""
+        """Return the seconds left. Raises ClusterTimeout if there are none."""
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             raise ClusterTimeout(f"{self._state}, after {self._timeout:.3g} s")
@@ -96,7 +96,7 @@ class Control:
         return ClusterError(f"the client that sets up the cluster ended: {said}")
 
     def ask(self, op: str, **arguments: Any) -> Any:
-        """Have one call made; ClusterError says why it failed."""
+        """Make one call. Raises ClusterError, which says why it failed."""
         answer = self._ask(op, **arguments)
         if "error" in answer:
             raise ClusterError(answer["error"])
@@ -107,7 +107,7 @@ class Control:
         self.ask("connect", timeout=self.remaining())
 
     def mon_command(self, prefix: str, **arguments: Any) -> Any:
-        """Run a command on the monitor and return its parsed answer."""
+        """Run a command on the monitor. Return its parsed answer."""
         return self.ask("mon_command", prefix=prefix, **arguments)
 
     def create_pool(self, name: str, pg_num: int, size: int | None) -> None:
@@ -124,18 +124,18 @@ class Control:
                 )
 
     def enable_application(self, pool: str, application: str) -> None:
-        """Say what a pool is for; for images, prepare it as ``rbd pool init`` does."""
+        """Set the application of a pool. For images, prepare the pool as ``rbd pool init`` does."""
         if application == "rbd":
             self.ask("pool_init", pool=pool)
         else:
             self.mon_command("osd pool application enable", pool=pool, app=application)
 
     def osds(self) -> dict[int, dict[str, Any]]:
-        """Return what the monitor knows of each OSD: up, in, up_from and so on."""
+        """Return what the monitor knows about each OSD: up, in, up_from and so on."""
         return {osd["osd"]: osd for osd in self.mon_command("osd dump")["osds"]}
 
     def wait_up(self, later_than: dict[int, int]) -> None:
-        """Wait until each OSD is up and in, since an epoch later than the one given for it."""
+        """Wait until each OSD is up and in, since a later epoch than the one in `later_than`."""
         while True:
             osds = self.osds()
             missing = [
@@ -160,7 +160,7 @@ class Control:
                 waiting.update(
                     (pgid, state)
                     for pgid, state in states.items()
-                    # A scrub adds its word to a placement group that is none the worse for it.
+                    # A scrub adds a word to the state of a placement group that is healthy.
                     if not {"active", "clean"}.issubset(state.split("+"))
                 )
             if not waiting:

@@ -24,10 +24,10 @@ _TAIL_LINES = 20
 
 
 class Daemons:
-    """Processes of one cluster, which end with it.
+    """The processes of one cluster, which end with it.
 
-    `logs` is where they write; the directories in `remove` are deleted once all have ended,
-    whether the owner asks for it or dies.
+    They write to `logs`. When all have ended, the directories in `remove` are deleted, even if the
+    owner dies.
     """
 
     def __init__(self, logs: Path, remove: Sequence[Path] = ()) -> None:
@@ -37,7 +37,7 @@ class Daemons:
         self._lock = threading.Lock()
         self._requests = 0
         self._expected: set[str] = set()
-        # Packets, so that a Ctrl-C between request and answer cannot leave half a line behind.
+        # Packets, so that a Ctrl-C between request and answer cannot leave half a line.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(_ANSWER_SECONDS)
         self._channel = ours
@@ -49,13 +49,13 @@ class Daemons:
                 stderr=output,
                 cwd="/",
                 env=programs.environment(),
-                # A terminal's Ctrl-C is for the owner; it decides when the daemons end.
+                # A terminal's Ctrl-C is for the owner. The owner decides when the daemons end.
                 start_new_session=True,
             )
 
     def _request(self, op: str, **arguments: Any) -> dict[str, Any]:
         if os.getpid() != self._owner:
-            raise ClusterError(f"this cluster belongs to process {self._owner}, not to its fork")
+            raise ClusterError(f"the cluster belongs to process {self._owner}, not to its fork")
         with self._lock:
             self._requests += 1
             request = {"op": op, "id": self._requests, **arguments}
@@ -77,31 +77,31 @@ class Daemons:
         return answer
 
     def output_path(self, name: str) -> Path:
-        """Return the file that takes what the daemon prints."""
+        """Return the file that the daemon's output goes to."""
         return self._logs / f"{name}.out"
 
     def start(self, name: str, argv: Sequence[str], *, job: bool = False) -> int:
-        """Start a daemon under a name and return its process id; a job is one that may end."""
+        """Start a daemon under a name. Return its process id. A `job` may end by itself."""
         answer = self._request("start", name=name, argv=list(argv), log=str(self.output_path(name)))
         if not job:
             self._expected.add(name)
         return int(answer["pid"])
 
     def send(self, name: str, number: int) -> None:
-        """Send a signal; a daemon that has ended is left alone."""
+        """Send a signal to a daemon, unless it has ended."""
         self._request("signal", name=name, signal=int(number))
 
     def status(self) -> dict[str, int | None]:
-        """Return each daemon's exit status, None while it runs."""
+        """Return each daemon's exit status; None while it runs."""
         status: dict[str, int | None] = self._request("status")["status"]
         return status
 
     def running(self, name: str) -> bool:
-        """Tell whether the daemon was started and has not ended."""
+        """Return whether the daemon was started and has not ended."""
         return self.status().get(name, -1) is None
 
     def wait(self, name: str, timeout: float) -> int:
-        """Wait until a daemon or job has ended, and return its exit status."""
+        """Wait until a daemon or job has ended. Return its exit status."""
         deadline = time.monotonic() + timeout
         while True:
             status = self.status()[name]
@@ -113,13 +113,13 @@ class Daemons:
             time.sleep(0.002)
 
     def end(self, name: str, number: signal.Signals, timeout: float) -> int:
-        """End a daemon by a signal, wait for it, and return its exit status."""
+        """End a daemon by a signal and wait for it. Return its exit status."""
         self._expected.discard(name)
         self.send(name, number)
         return self.wait(name, timeout)
 
     def check(self) -> None:
-        """Raise DaemonDied if a daemon has ended that nobody told to."""
+        """Raise DaemonDied if a daemon has ended without a request."""
         for name, status in self.status().items():
             if status is not None and name in self._expected:
                 raise self.died(name, status)
@@ -128,9 +128,7 @@ class Daemons:
         """Return the error for a daemon that ended by itself."""
         how = f"signal {-status}" if status < 0 else f"status {status}"
         log = self.tail(name)
-        return DaemonDied(
-            f"{name} ended with {how}; its last words were:\n{log}", name, status, log
-        )
+        return DaemonDied(f"{name} ended with {how}; the end of its log:\n{log}", name, status, log)
 
     def tail(self, name: str) -> str:
         """Return the last lines of what a daemon printed and logged."""
@@ -144,11 +142,12 @@ class Daemons:
         return "\n".join(lines)
 
     def close(self) -> None:
-        """Kill every daemon, wait until all are gone, remove the directories. Idempotent."""
+        """Kill every daemon, wait until all are gone, and remove the directories. Twice does
+        nothing."""
         if os.getpid() != self._owner:
             return
-        # The end of the stream says "stop" without blocking. A mere close() would not reach the
-        # supervisor while a forked child holds the socket too.
+        # The end of the stream asks the supervisor to stop, without blocking. close() alone would
+        # not reach the supervisor while a forked child holds the socket too.
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         self._channel.close()
@@ -159,6 +158,6 @@ class Daemons:
             self._process.kill()
             self._process.wait()
         for directory in self._remove:
-            # Already done, unless somebody killed the supervisor.
+            # The supervisor has removed it, unless it was killed.
             if directory.exists():
                 shutil.rmtree(directory, ignore_errors=True)

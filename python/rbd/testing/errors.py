@@ -1,4 +1,4 @@
-"""What can go wrong with a local cluster, by type."""
+"""The exceptions of a local cluster."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ class CommandError(ClusterError):
         self.stderr = stderr
 
 
-# The builtin first: it is its memory layout that `__new__` has to make, also when called by name.
+# The builtin class comes first: `__new__` has to make its memory layout, also if called by name.
 class ClusterTimeout(TimeoutError, ClusterError):
     """A local cluster has not reached a state in time."""

@@ -1,4 +1,4 @@
-"""A real Ceph on one machine, for as long as a test needs it."""
+"""A real Ceph cluster on one machine, for the duration of a test."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .errors import ClusterError, DaemonDied
 from .ports import LOOPBACK, PortReservation, listens, taken
 
 _SHARED_MEMORY = Path("/dev/shm")
-# What a monitor's store may grow to, and more; the default in a container is 64 MiB.
+# The size that a monitor's store may reach, with a margin. The default in a container is 64 MiB.
 _SHARED_MEMORY_BYTES = 1 << 30
 _PORT_ATTEMPTS = 3
 _OBJECTSTORES = ("memstore", "bluestore")
 
 
 def _temporary_directory(objectstore: str) -> Path:
-    """Make a private directory; in memory if the data is there anyway and there is room.
+    """Make a private directory, in memory if the data is in memory too and there is room.
 
-    A monitor syncs its store for each change: on a busy disk that can take seconds.
+    A monitor syncs its store for each change, which can take seconds on a busy disk.
     """
     parent = None
     if objectstore == "memstore":
@@ -138,7 +138,7 @@ class LocalCluster(Cluster):
             (path / "crash").mkdir()
             self._run_directory = path
             if not config.sockets_fit(path):
-                # A daemon without its admin socket does not answer all it is asked.
+                # Without its admin socket, a daemon does not answer all requests.
                 self._run_directory = Path(tempfile.mkdtemp(prefix="rbd-testing-", dir="/tmp"))
                 remove.append(self._run_directory)
             self._daemons = Daemons(path / "log", remove)
@@ -146,7 +146,7 @@ class LocalCluster(Cluster):
             for leftover in remove:
                 shutil.rmtree(leftover, ignore_errors=True)
             raise
-        # Also at interpreter exit, when nobody has called stop().
+        # Also at interpreter exit, if nobody has called stop().
         self._finalizer = weakref.finalize(self, self._daemons.close)
         try:
             self._start(objectstore, mgr, list(pools), extra, timeout)
@@ -154,7 +154,7 @@ class LocalCluster(Cluster):
             self.stop()
             raise
 
-    # What it is
+    # Properties
 
     @property
     def directory(self) -> Path:
@@ -211,7 +211,7 @@ class LocalCluster(Cluster):
             except DaemonDied:
                 v2.release()
                 v1.release()
-                # Only somebody who does not reserve can have come in between.
+                # Only a process that does not reserve its ports can have taken it meanwhile.
                 if attempt == _PORT_ATTEMPTS or not (taken(v2.port) or taken(v1.port)):
                     raise
                 shutil.rmtree(self._directory / "mon.a")

@@ -1,6 +1,6 @@
-"""The pytest plugin: the fixtures rbd_cluster, rbd_ioctx and rbd_image.
+"""The pytest plugin, with the fixtures rbd_cluster, rbd_ioctx and rbd_image.
 
-pytest finds it by the package's entry point; there is nothing to import or to list.
+pytest finds it by the package's entry point. It need not be imported or listed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _IMAGE_BYTES = 8 << 20
 _IMAGE_ORDER = 20
-# A test may leave the cluster broken; its end, and what comes after it, must not wait for ever.
+# A test may leave the cluster broken. The end of that test, and later tests, must not wait forever.
 _TIMEOUTS = {"rados_osd_op_timeout": "60", "rados_mon_op_timeout": "60"}
 
 
@@ -54,7 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def rbd_cluster_options() -> dict[str, Any]:
-    """Keyword arguments for the LocalCluster of rbd_cluster; override it to change the cluster."""
+    """Return keyword arguments for the LocalCluster of rbd_cluster. Override it to change the
+    cluster."""
     return {}
 
 
@@ -62,7 +63,7 @@ def rbd_cluster_options() -> dict[str, Any]:
 def rbd_cluster(
     request: pytest.FixtureRequest, rbd_cluster_options: dict[str, Any]
 ) -> Iterator[Cluster]:
-    """A cluster for the whole session: a LocalCluster, or the one that --rbd-conf names."""
+    """Provide a cluster for the whole session: a LocalCluster, or the one that --rbd-conf names."""
     conffile: str | None = request.config.getoption("--rbd-conf")
     if conffile:
         pool = str(request.config.getoption("--rbd-pool"))
@@ -80,10 +81,10 @@ def _rbd_connection(rbd_cluster: Cluster) -> Iterator[rbd.rados.Rados]:
 
 @pytest.fixture(scope="session")
 def _rbd_namespace(rbd_cluster: Cluster) -> Iterator[str]:
-    """The namespace for the session's images.
+    """Provide the namespace for the session's images.
 
-    A local cluster is ours alone, and what is under test may know pools and images only. On a
-    cluster that others use too, a namespace of our own keeps theirs out of reach.
+    A local cluster has no other users, and the code under test may only know pools and images. On a
+    cluster with other users, a separate namespace protects their images.
     """
     if isinstance(rbd_cluster, LocalCluster):
         yield ""
@@ -99,7 +100,7 @@ def _rbd_namespace(rbd_cluster: Cluster) -> Iterator[str]:
 def rbd_ioctx(
     rbd_cluster: Cluster, _rbd_connection: rbd.rados.Rados, _rbd_namespace: str
 ) -> Iterator[rbd.rados.Ioctx]:
-    """An open ioctx of the first pool; images made during the test are removed after it."""
+    """Provide an open ioctx of the first pool. Images made during the test are removed after it."""
     pool = rbd_cluster.pools[0]
     with _rbd_connection.open_ioctx(pool) as ours:
         ours.set_namespace(_rbd_namespace)
@@ -115,7 +116,7 @@ def rbd_ioctx(
 
 @pytest.fixture
 def rbd_image(request: pytest.FixtureRequest, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.Image]:
-    """An open new image: 8 MiB in objects of 1 MiB, or as the mark rbd_image says."""
+    """Provide an open new image: 8 MiB in objects of 1 MiB, or as the mark rbd_image says."""
     import rbd
 
     arguments: dict[str, Any] = {"size": _IMAGE_BYTES, "order": _IMAGE_ORDER}

@@ -1,4 +1,4 @@
-"""TCP ports on loopback for monitors: reserved, so that two clusters never get the same."""
+"""TCP ports on loopback for monitors, reserved so that two clusters never get the same one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-# Above the OSDs' range (6800 to 7568 at most), below the one from which the kernel picks the local
-# port of an outgoing connection (32768 on).
+# Above the ports of OSDs (6800 to 7568 at most), and below those from which the kernel picks the
+# local port of an outgoing connection (32768 on).
 _RANGE = range(10000, 32000)
 _ATTEMPTS = 200
-# The state's number in the kernel's table of TCP sockets.
+# The number of this state in the kernel's table of TCP sockets.
 _LISTEN = "0A"
 
 
 class PortReservation:
     """One port that no other reservation on this machine gets, but that a daemon can listen on.
 
-    The socket is bound alone, so a second reservation fails, and allows reuse only afterwards:
-    the kernel then lets a daemon, which allows reuse too, bind and listen.
+    The socket is bound before it allows reuse, so a second reservation fails. Afterwards the kernel
+    lets a daemon, which allows reuse too, bind and listen.
     """
 
     def __init__(self) -> None:
@@ -35,12 +35,12 @@ class PortReservation:
         raise OSError(f"no free TCP port on {LOOPBACK} after {_ATTEMPTS} attempts")
 
     def release(self) -> None:
-        """Let go of the port; once a daemon listens on it, nobody else can take it."""
+        """Release the port. Once a daemon listens on it, no other process can take it."""
         self._socket.close()
 
 
 def taken(port: int) -> bool:
-    """Tell whether somebody has the port on loopback."""
+    """Return whether a process has the port on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
             probe.bind((LOOPBACK, port))
@@ -50,9 +50,9 @@ def taken(port: int) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether it is this process that listens at the port on loopback.
+    """Return whether this process listens at the port on loopback.
 
-    That anybody accepts connections there would not do: it may be the one who took the port.
+    An accepted connection would not prove that, because another process may have taken the port.
     """
     wanted = f"{socket.htonl(0x7F000001):08X}:{port:04X}"
     inodes = set()

@@ -1,4 +1,4 @@
-"""Finding Ceph's executables, and the environment they run in."""
+"""How to find Ceph's executables, and the environment that they run in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .errors import ClusterTimeout, CommandError, MissingDaemon
 
-# One line per family of distributions: the words of os-release that name it, and the command.
+# One line for each family of distributions: the words of os-release that name it, and the command.
 _INSTALL = (
     (("debian", "ubuntu"), "apt-get install ceph-mon ceph-osd ceph-common librbd1"),
     (("fedora", "rhel", "centos"), "dnf install ceph-mon ceph-osd ceph-common librbd1"),
@@ -18,8 +18,8 @@ _INSTALL = (
     (("arch",), "pacman -S ceph"),
 )
 
-# These would point Ceph's programs at another cluster, another key or another Python, or load
-# what was meant for the calling process alone (a sanitizer's runtime, say).
+# These would direct Ceph's programs to another cluster, key or Python, or load libraries that are
+# meant only for the calling process, such as a sanitizer's runtime.
 _UNWANTED = (
     "CEPH_ARGS",
     "CEPH_CONF",
@@ -32,7 +32,7 @@ _UNWANTED = (
 
 
 def install_hint(executable: str, os_release: str = "/etc/os-release") -> str:
-    """Return what to type to get `executable`, on this distribution when it is a known one."""
+    """Return the command that installs `executable` on this distribution, if it is a known one."""
     words: set[str] = set()
     try:
         with open(os_release, encoding="utf-8", errors="replace") as stream:
@@ -54,7 +54,7 @@ def install_hint(executable: str, os_release: str = "/etc/os-release") -> str:
 def find(executable: str) -> str:
     """Return the path of one of Ceph's executables.
 
-    Raises MissingDaemon, saying what to install, if it is not on PATH.
+    Raises MissingDaemon, which says what to install, if it is not on PATH.
     """
     path = shutil.which(executable)
     if path is None:
@@ -67,20 +67,20 @@ def find(executable: str) -> str:
 
 
 def python() -> list[str]:
-    """Return the command that starts a bare Python: no site, no user's settings, in ~15 ms."""
+    """Return the command that starts Python without site and user's settings, in about 15 ms."""
     executable = sys.executable or shutil.which("python3")
     if not executable:
-        raise MissingDaemon("no python3 was found to look after the daemons", "python3")
+        raise MissingDaemon("python3, which supervises the daemons, was not found", "python3")
     return [executable, "-I", "-S"]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for Ceph's programs: ours, without what would mislead them."""
+    """Return this process's environment for Ceph's programs, without what would mislead them."""
     return {key: value for key, value in os.environ.items() if key not in _UNWANTED}
 
 
 def run(program: str, arguments: Sequence[str], conffile: str, timeout: float) -> str:
-    """Run one of Ceph's command-line tools on a cluster and return what it prints.
+    """Run one of Ceph's command-line tools on a cluster. Return its output.
 
     Raises CommandError if it fails, ClusterTimeout if it takes more than `timeout` seconds.
     """

@@ -1,4 +1,4 @@
-"""Checks of what a transfer was given. They do no I/O."""
+"""Checks of a transfer's arguments, without I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_image(image: Any) -> None:
 
 
 def unwrapped(stream: Any) -> Any:
-    """Return the file in a file object of tempfile's, which passes everything on to it."""
+    """Return the file in a file object of tempfile, which passes all calls on to it."""
     wrapper = getattr(sys.modules.get("tempfile"), "_TemporaryFileWrapper", None)
     return stream.file if wrapper is not None and type(stream) is wrapper else stream
 
@@ -37,26 +37,26 @@ def check_stream(role: str, stream: Any, method: str) -> None:
     if isinstance(stream, (str, bytes)) or hasattr(stream, "__fspath__"):
         return
     if isinstance(stream, int) and not isinstance(stream, bool):
-        os.fstat(stream)  # says that it is no descriptor
+        os.fstat(stream)  # raises if it is not a descriptor
         access = fcntl.fcntl(stream, fcntl.F_GETFL) & os.O_ACCMODE
         if access == (os.O_WRONLY if method == "read" else os.O_RDONLY):
             raise OSError(errno.EBADF, f"{role} is a descriptor that is not open to {method}")
         return
     file = unwrapped(stream)
     if isinstance(file, io.TextIOBase):
-        raise TypeError(f"{role} must be a binary file object, not one of text")
+        raise TypeError(f"{role} must be a binary file object, not a text file")
     if not callable(getattr(file, method, None)):
         raise TypeError(f"{kinds}, not {type(stream).__name__}")
     if getattr(file, "closed", False) is True:
         raise ValueError(f"{role} is a closed file")
-    # Other classes may not know what they are able to do.
+    # Objects of other classes may not have these methods.
     able = "readable" if method == "read" else "writable"
     if type(file).__module__ == "_io" and not getattr(file, able)():
         raise io.UnsupportedOperation(f"{role} is a file that is not open to {method}")
 
 
 def check_choice(name: str, value: Any, choices: Collection[int]) -> None:
-    """Check that a number is one of those that there are. Raises TypeError, ValueError."""
+    """Check that a number is one of the choices. Raises TypeError, ValueError."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be int, not {type(value).__name__}")
     if value not in choices:
@@ -69,7 +69,7 @@ def check_sparse_size(size: Any) -> None:
     if not isinstance(size, int) or isinstance(size, bool):
         raise TypeError(f"sparse_size must be int, not {type(size).__name__}")
     if size < 0:
-        raise ValueError(f"sparse_size must not be negative, but is {size}")
+        raise ValueError(f"sparse_size must be at least 0 bytes, not {size}")
 
 
 def checked_name(argument: str, name: Any) -> str:
@@ -89,7 +89,7 @@ def new_hash(name: Any) -> Any:
         return None
     if not isinstance(name, str):
         raise TypeError(f"checksum must be str or None, not {type(name).__name__}")
-    import hashlib  # takes a while, and most transfers ask for none
+    import hashlib  # takes a while, and most transfers do not need it
 
     made = hashlib.new(name)
     if not made.digest_size:
@@ -98,7 +98,7 @@ def new_hash(name: Any) -> Any:
 
 
 class Digests:
-    """The hashes of a stream: the one that was asked for, and the one that it must have."""
+    """The hashes of a stream: the requested one, and the expected one."""
 
     def __init__(self, checksum: Optional[str], expected: Any = None) -> None:
         self._asked = new_hash(checksum)
@@ -113,7 +113,7 @@ class Digests:
         return self._asked is not None or self._compared is not None
 
     def update(self, data: Any) -> None:
-        """Hash what comes next in the stream."""
+        """Hash the next data of the stream."""
         if self._asked is not None:
             self._asked.update(data)
         if self._compared is not None and self._compared is not self._asked:
@@ -131,12 +131,12 @@ class Digests:
 
     @property
     def checksum(self) -> Optional[str]:
-        """The digest that was asked for, in hexadecimal."""
+        """The requested digest, in hexadecimal."""
         return None if self._asked is None else str(self._asked.hexdigest())
 
     @property
     def expects(self) -> bool:
-        """Whether there is a digest that the stream must have."""
+        """Whether the stream must have a certain digest."""
         return self._compared is not None
 
     def check(self, position: int, what: str = "the stream") -> None:
@@ -171,7 +171,7 @@ def _checked_expected(expected: Any) -> Tuple[str, str]:
 
 
 def check_options(checksum: Optional[str], on_progress: Any, *expected: Any) -> None:
-    """Check what all transfers take. Raises TypeError, ValueError."""
+    """Check the arguments that all transfers take. Raises TypeError, ValueError."""
     new_hash(checksum)
     for pair in expected:
         Digests(None, pair)

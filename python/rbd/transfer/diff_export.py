@@ -1,4 +1,4 @@
-"""What changed in an image, into a stream."""
+"""Exports the changes of an image to a stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .progress import Progress, ProgressFunction
 from .sink import Buffer, Sink
 from .source import StreamArgument
 
-# Small records go to the destination together, up to so many parts.
+# Small records are written together, up to this many parts.
 _PARTS = 256
 
 
@@ -88,10 +88,11 @@ def export_diff(
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     if from_snapshot is not None:
-        # Before a destination is touched; the diff itself would say it too.
+        # This fails before the destination is changed. The diff itself would fail too, but later.
         image.is_protected_snap(from_snapshot)
     at = Opened.of(image).snapshot
-    # A snapshot of a group, say, has no name that an import could give to its own.
+    # The end has no name if, for example, it is the snapshot of a group. An import could not use
+    # its name.
     end = at if isinstance(at, str) else None
     size = image.size()
     told = Progress(on_progress, progress, size, "export-diff")
@@ -125,7 +126,7 @@ def write_diff(
     done: int = 0,
     include_parent: bool = True,
 ) -> None:
-    """Writes one diff of the open image. `done` bytes were done before it, for the progress."""
+    """Write one diff of the open image. `done` bytes were done before it, for the progress."""
     image._require_whole_blocks("exporting")
     size = image.size()
     header = formats.DiffHeader(
@@ -134,7 +135,7 @@ def write_diff(
         size=size,
         protected=protected,
     )
-    # As the command line of the loaded librbd's release has it, to the byte.
+    # As the command of the loaded librbd's release writes it, to the byte.
     old = library_info().version < (1, 18, 0)
     length = formats.OLD_PROTECTION_LENGTH if old else formats.PROTECTION_LENGTH
     sink.write(formats.diff_header(version, header, length))
@@ -152,7 +153,7 @@ def write_diff(
     for batch in _pipeline.read_batches(image, records.noted(extents), queue_depth):
         for chunk in batch:
             records.add(chunk)
-        # The memory of a batch is gone when the next one is asked for.
+        # The memory of a batch is invalid once the next one is read.
         records.flush()
         progress.update(done + batch[-1].offset + batch[-1].length)
     check_size(image, size)
@@ -160,11 +161,11 @@ def write_diff(
 
 
 class _Records:
-    """Writes one record for each extent, of whose data come in chunks, as the command does.
+    """Write one record for each extent, whose data come in chunks, as the command does.
 
-    The record of an extent that is all zeroes has no data. In others, zeroes are data too. What
-    kind of record it is has to be written first, so zeroes at the beginning of an extent are
-    counted until something else follows.
+    The record of an extent that is all zeroes has no data. In other records, zeroes are data too.
+    The kind of a record must be written first, so zeroes at the beginning of an extent are counted
+    until other data follow.
     """
 
     def __init__(self, sink: Sink, describe: Callable[[int, int, bool], bytes]) -> None:
@@ -173,18 +174,19 @@ class _Records:
         self._extents: Deque[Tuple[int, int, bool]] = collections.deque()
         self._parts: List[Buffer] = []
         self._done = 0
-        # Zeroes at the extent's beginning that are not written yet; -1 after its header.
+        # The number of zeroes at the extent's beginning that are not written yet; -1 after its
+        # header.
         self._zeroes = 0
 
     def noted(self, extents: Iterable[Tuple[int, int, bool]]) -> Iterator[Tuple[int, int, bool]]:
-        """Pass the extents on."""
+        """Pass the extents on, and remember them."""
         for extent in extents:
             if extent[1] > 0:
                 self._extents.append(extent)
                 yield extent
 
     def add(self, chunk: _pipeline.Chunk) -> None:
-        """Write a chunk of the next extent, or its next chunk."""
+        """Write a chunk, which begins the next extent or continues the present one."""
         offset, length, _ = self._extents[0]
         parts, view = self._parts, chunk.view
         if view is None:
@@ -213,7 +215,7 @@ class _Records:
         self._sink.hole(length)
 
     def flush(self) -> None:
-        """Hand everything to the destination."""
+        """Pass all records to the destination."""
         if self._parts:
             self._sink.write(*self._parts)
             self._parts.clear()

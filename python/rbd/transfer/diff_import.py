@@ -1,4 +1,4 @@
-"""What changed in an image, from a stream into another image."""
+"""Applies the changes of an image in a stream to another image."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def import_diff(
 
 
 def check_ends(image: Image, header: formats.DiffHeader) -> None:
-    """Whether a diff may be applied to the image. Raises InvalidArgument."""
+    """Check that a diff may be applied to the image. Raises InvalidArgument."""
     names: Set[str] = {entry["name"] for entry in image.list_snaps()}
     start, end = header.from_snapshot, header.to_snapshot
     if start is not None and formats.text(start) not in names:
@@ -110,24 +110,25 @@ def check_ends(image: Image, header: formats.DiffHeader) -> None:
         )
     if end is not None and formats.text(end) in names:
         raise exceptions.InvalidArgument(
-            f"the diff ends with snapshot {formats.text(end)!r}, which {image} has already",
+            f"the diff ends with snapshot {formats.text(end)!r}, which {image} already has",
             errno=errno.EINVAL,
         )
 
 
 def check_unchanged(image: Image, start: str, queue_depth: int) -> None:
-    """Check that the image is what it was at the snapshot. Raises InvalidArgument."""
+    """Check that the image has not changed since the snapshot. Raises InvalidArgument."""
     size = image.size()
     # Writes of this handle may still be in its cache.
     image.flush()
     with image._open_again(start) as before:
         changed_at: Optional[int] = None if before.size() == size else min(before.size(), size)
         if changed_at is None:
-            # An extent that librbd takes for changed may be what it was, as after a rollback.
+            # An extent that librbd reports as changed may be the same as before, for example after
+            # a rollback.
             extents = [(at, length, True) for at, length, _ in changed(image, size, start)]
             now = _pipeline.read_chunks(image, extents, queue_depth)
             then = _pipeline.read_chunks(before, extents, queue_depth)
-            # A read that nobody has taken keeps its image open.
+            # A completed read keeps its image open until it is taken.
             with contextlib.closing(now), contextlib.closing(then):
                 for one, other in zip(now, then):
                     if one.view != other.view:
@@ -152,10 +153,10 @@ def apply_diff(
     allow_changed: bool = True,
     more: bool = False,
 ) -> None:
-    """Applies the diff that comes next in the stream.
+    """Apply the next diff of the stream.
 
-    fresh: the image has never been written, so that zeroes need not be. more: other diffs follow in
-    the stream, so that its digest is not complete.
+    fresh: the image has never been written, so zeroes need not be written. more: other diffs follow
+    in the stream, so its digest is not complete.
     """
     reader = formats.DiffReader(stream)
     header = reader.header
@@ -200,7 +201,7 @@ def apply_diff(
 def copy_extent(
     stream: Source, writer: _pipeline.ImageWriter, offset: int, length: int, progress: Progress
 ) -> None:
-    """Writes what comes next in the stream into the image."""
+    """Write the next data of the stream into the image."""
     while length > 0:
         part = min(length, _pipeline.PIECE - offset % _pipeline.PIECE)
         space = writer.space(part)

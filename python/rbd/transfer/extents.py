@@ -1,4 +1,4 @@
-"""Which parts of an image a transfer looks at, found window by window."""
+"""The parts of an image that a transfer reads, found window by window."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from .. import _pipeline, exceptions
 from .._core import Image, constants
 from .._opened import Opened
 
-# How much of the image one diff covers, in bytes: its extents are few enough to keep, and while
-# they are read the next diff is made.
+# The bytes of the image that one diff covers. Its extents fit into memory, and the next diff is
+# made while they are read.
 WINDOW = 1 << 30
-# And one of the object maps, which tells of whole objects, and reads its maps anew each time.
+# The same for a diff of the object maps. It reports whole objects, and reads its maps again each
+# time.
 MAP_WINDOW = 256 << 30
-# So many unchanged objects, or sets of striped ones, between two changed ones cost less to look at
-# than another diff.
+# This many unchanged objects (or sets of striped objects) between two changed ones cost less to
+# read than another diff.
 _GAP_PERIODS = 4
 
 ExtentTuple = Tuple[int, int, bool]
@@ -24,7 +25,8 @@ Found = Iterable[ExtentTuple]
 
 
 def has_map(image: Image, from_snapshot: Optional[str] = None) -> bool:
-    """Whether object maps tell, quickly and reliably, which objects have changed since then."""
+    """Return whether object maps tell, quickly and reliably, which objects changed since a
+    snapshot."""
     if not image._maps_tell(from_snapshot):
         return False
     invalid = constants["RBD_FLAG_OBJECT_MAP_INVALID"] | constants["RBD_FLAG_FAST_DIFF_INVALID"]
@@ -34,7 +36,7 @@ def has_map(image: Image, from_snapshot: Optional[str] = None) -> bool:
 
 
 class _Differ:
-    """Finds what changed in an image since a snapshot, piece by piece."""
+    """Finds the changes of an image since a snapshot, piece by piece."""
 
     def __init__(
         self, image: Image, from_snapshot: Optional[str], whole_object: bool, ordered: bool
@@ -43,7 +45,8 @@ class _Differ:
         self._from = from_snapshot
         self._whole_object = whole_object
         stripes = image.stripe_count()
-        # Of what is striped over some objects librbd tells object by object, set by set.
+        # In a striped image, librbd reports the extents object by object, for one set of objects
+        # after the other.
         self._period = image.stat()["obj_size"] * stripes
         self._sorts = ordered and stripes > 1
         mapped = has_map(image, from_snapshot)
@@ -53,7 +56,7 @@ class _Differ:
         self._outer = self._whole_periods(MAP_WINDOW) if of_maps else self._window
 
     def _knows_all(self) -> bool:
-        """Whether what is not in a diff of the object maps has surely not changed."""
+        """Return whether everything outside a diff of the object maps is certainly unchanged."""
         image = self._image
         return not image.features() & constants["RBD_FEATURE_MIGRATING"] and image.overlap() == 0
 
@@ -74,7 +77,7 @@ class _Differ:
         return sorted(found) if self._sorts else found
 
     def pieces(self, size: int) -> Iterator[Found]:
-        """The extents of the first `size` bytes."""
+        """Return the extents of the first `size` bytes."""
         for start in range(0, size, self._outer):
             end = min(start + self._outer, size)
             if not self._narrows:
@@ -87,10 +90,10 @@ class _Differ:
 
 
 def check_size(image: Image, size: int) -> None:
-    """Whether the image is not smaller than when its transfer began. Raises StreamError.
+    """Check that the image has not shrunk since its transfer began. Raises StreamError.
 
-    A diff says nothing of what it no longer finds, nor does a handle that is open read-only, and so
-    is told of no change.
+    A diff does not report what it no longer finds. A read-only handle does not learn of changes, so
+    the image is opened again.
     """
     opened = Opened.of(image)
     if opened.snapshot is None and opened.read_only:
@@ -105,8 +108,7 @@ def check_size(image: Image, size: int) -> None:
 def _stretches(
     extents: Iterable[ExtentTuple], start: int, end: int, period: int
 ) -> Iterator[Tuple[int, int]]:
-    """The (start, end) stretches of whole periods within a window that sorted extents touch, and
-    small gaps between them."""
+    """Join sorted extents and small gaps between them to (start, end) regions of periods."""
     first = last = -1
     for offset, length, _ in extents:
         begin = max(offset // period * period, start)
@@ -129,10 +131,11 @@ def changed(
     *,
     ordered: bool = False,
 ) -> Iterator[ExtentTuple]:
-    """The (offset, length, exists) extents of the first `size` bytes that changed since a snapshot.
+    """Return the (offset, length, exists) extents of the first `size` bytes that changed.
 
-    ordered: by their offsets, and not as librbd goes through the objects of a striped image. The
-    diff of a window is made while the one before is in use. Memory is bounded by the windows.
+    from_snapshot: the snapshot since which they changed. ordered: sort by offset; librbd reports
+    the extents of a striped image object by object. The diff of a window is made while the previous
+    one is in use. The windows bound the memory.
     """
     pieces = _Differ(image, from_snapshot, whole_object, ordered).pieces(size)
     if size <= WINDOW:
@@ -172,10 +175,11 @@ def changed(
 
 
 def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
-    """The extents of a clone's first `size` bytes that are not its parent's, window by window.
+    """Return the extents of a clone's first `size` bytes that are not its parent's, window by
+    window.
 
-    They do not exist where the clone has discarded what its parent has. librbd says nothing of what
-    is behind an object's end, and takes an object that was discarded for the parent's.
+    An extent does not exist if the clone has discarded what its parent has there. librbd does not
+    report the region after an object's end. It reports a discarded object as the parent's.
     """
     period = image.stat()["obj_size"] * image.stripe_count()
     window = -(-WINDOW // period) * period
@@ -191,7 +195,7 @@ def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
             hidden += _without(sorted(there), found)
         elif start < shared:
             visible = sorted(image.diff(start, shared - start))
-            # Of an object that ends early, the parent's rest is hidden.
+            # If an object ends early, the rest of the parent's object is hidden.
             periods = sorted(
                 {
                     number
@@ -201,7 +205,7 @@ def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
             )
             touched = [(number * period, period, True) for number in periods]
             hidden += _without(_without(touched, found), visible)
-            # Of what is visible, only its content tells.
+            # Only the content of a visible region tells whether it is the parent's.
             rest = _without(visible, found)
             for chunk in _pipeline.read_chunks(image, rest, queue_depth, period):
                 if chunk.view is None:
@@ -213,7 +217,7 @@ def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
 def _without(
     extents: Iterable[ExtentTuple], others: Iterable[ExtentTuple]
 ) -> Iterator[ExtentTuple]:
-    """What sorted extents have that sorted others have not."""
+    """Return the parts of sorted extents that other sorted extents do not cover."""
     behind = iter(others)
     other = next(behind, None)
     for offset, length, exists in extents:
@@ -230,10 +234,10 @@ def _without(
 
 
 def with_holes(extents: Iterator[ExtentTuple], size: int) -> Iterator[ExtentTuple]:
-    """Sorted extents, and between them what they leave out, as extents that do not exist."""
+    """Return sorted extents, and the gaps between them as extents that do not exist."""
     position = 0
     for offset, length, exists in extents:
-        # With whole objects the last one may reach over the end.
+        # With whole_object, the last extent may reach beyond the end.
         end = min(offset + length, size)
         if offset > position:
             yield position, offset - position, False

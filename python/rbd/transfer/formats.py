@@ -1,6 +1,6 @@
-"""The bytes of the `rbd` command's streams: pure reading and writing, no image in sight.
+"""The format of the `rbd` command's streams. Reads and writes bytes, without any image.
 
-All integers are little-endian; a string is its length as 32 bits, then its bytes.
+All integers are little-endian. A string is its length in 32 bits, followed by its bytes.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ DIFFS_BANNER = b"rbd image diffs v2\n"
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _EXTENT = struct.Struct("<QQ")
-# The longest snapshot name and the longest metadata record that a sound stream has, and then some.
+# More than the longest snapshot name, and the longest metadata record, of an intact stream.
 _NAME_LIMIT = 1 << 16
 _METADATA_LIMIT = 1 << 28
-# The length of the `p` record, and what the command line of Ceph 14 and 16 says it is; its body is
-# one byte all the same.
+# The length of the `p` record. The command of Ceph 14 and 16 writes another number, but the body
+# has one byte as well.
 PROTECTION_LENGTH = 1
 OLD_PROTECTION_LENGTH = 8
 
 
 class Extent(NamedTuple):
-    """A stretch of the image in a diff: data that follows in the stream, or zeroes."""
+    """A region of the image in a diff: data that follows in the stream, or zeroes."""
 
     offset: int
     length: int
     data: bool
-    # Where in the stream the data is, or would be.
+    # The offset in the stream where the data is, or would be.
     position: int
 
 
-# Not data classes: that module takes longer to import than a small diff to export.
+# These are not data classes, because importing that module takes longer than exporting a small
+# diff.
 
 
 class DiffHeader(SimpleNamespace):
-    """What a diff says before its first extent; a snapshot of None is the beginning or the head."""
+    """The header of a diff. A snapshot of None is the beginning of the image, or its head."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class DiffHeader(SimpleNamespace):
 
 
 class ImageHeader(SimpleNamespace):
-    """What a whole image in export format 2 says before its diffs."""
+    """The header of a whole image in export format 2, which comes before its diffs."""
 
     def __init__(
         self,
@@ -77,17 +78,17 @@ class ImageHeader(SimpleNamespace):
 
 
 def damaged(message: str, position: int) -> NoReturn:
-    """Raises the StreamError for what is wrong at a position of a stream."""
+    """Raise the StreamError for a fault at a position of a stream."""
     raise exceptions.StreamError(f"{message} at byte {position} of the stream", position)
 
 
 def text(name: bytes) -> str:
-    """A name of a stream as Python has names."""
+    """Decode a name from a stream."""
     return name.decode("utf-8", "surrogateescape")
 
 
 def raw(name: str) -> bytes:
-    """A name as streams have names."""
+    """Encode a name for a stream."""
     return name.encode("utf-8", "surrogateescape")
 
 
@@ -95,7 +96,7 @@ def raw(name: str) -> bytes:
 
 
 def string(value: bytes) -> bytes:
-    """A string as it stands in a stream."""
+    """Encode a string for a stream."""
     return _U32.pack(len(value)) + value
 
 
@@ -106,7 +107,7 @@ def _record(version: int, tag: bytes, body: bytes) -> bytes:
 def diff_header(
     version: int, header: DiffHeader, protection_length: int = PROTECTION_LENGTH
 ) -> bytes:
-    """Banner and header records of a diff."""
+    """Return the banner and the header records of a diff."""
     parts = [DIFF_BANNERS[version]]
     if header.from_snapshot is not None:
         parts.append(_record(version, b"f", string(header.from_snapshot)))
@@ -120,7 +121,7 @@ def diff_header(
 
 
 def extent_header(version: int) -> Callable[[int, int, bool], bytes]:
-    """A function of (offset, length, data) for what stands before an extent's data, if any."""
+    """Return a function of (offset, length, data) that encodes the header of an extent."""
     if version == 1:
         pack = struct.Struct("<cQQ").pack
         return lambda offset, length, data: pack(b"w" if data else b"z", offset, length)
@@ -132,17 +133,17 @@ def extent_header(version: int) -> Callable[[int, int, bool], bytes]:
 
 
 DIFF_END = b"e"
-# How long the number of an image's diffs is.
+# The length of the number of an image's diffs.
 COUNT_BYTES = _U64.size
 
 
 def diff_count(diffs: int) -> bytes:
-    """The number of an image's diffs, as it stands before them."""
+    """Encode the number of an image's diffs, which comes before them."""
     return _U64.pack(diffs)
 
 
 def image_header(header: ImageHeader, diffs: int) -> bytes:
-    """What stands before the diffs of a whole image, of which there are `diffs`."""
+    """Encode everything before the diffs of a whole image, of which there are `diffs`."""
     parts = [IMAGE_BANNER]
     for tag, value in (
         (b"O", header.order),
@@ -181,9 +182,9 @@ def _expect(source: Source, banner: bytes, what: str) -> None:
 
 
 def kind_of(source: Source) -> str:
-    """What comes next in a source: "diff", "image" or "raw" bytes.
+    """Return what comes next in a source: "diff", "image" or "raw" bytes.
 
-    Raises StreamError if it begins as a diff or an image of a version that does not exist.
+    Raises StreamError for a diff or an image of an unknown version.
     """
     banner = source.peek(len(IMAGE_BANNER))
     if banner == IMAGE_BANNER:
@@ -195,19 +196,20 @@ def kind_of(source: Source) -> str:
     return "raw"
 
 
-# Behind an extent that is longer, in bytes, others are not looked for in what is read ahead: it is
-# quicker to pass over their data, or to read them to where they go.
+# After a longer extent, the data read ahead is not searched for records. It is faster to skip its
+# data, or to read it directly to its destination.
 _SMALL_BYTES = 32 << 10
 
-# Does what is to be done with the whole records of extents with which a view begins, and returns
-# their length: a function of the view, the diff's version, and the limit of their ends.
+# Processes the whole records at the beginning of a view, and returns their length. Takes the view,
+# the diff's version, and the largest possible end of an extent.
 Take = Callable[[memoryview, int, int], int]
 
 
 class DiffReader:
-    """Reads one diff: its header when made, then its extents.
+    """Read one diff: its header at once, then its extents.
 
-    Whoever takes an extent with data must take exactly its bytes from the source before the next.
+    A caller that gets an extent with data must read exactly its bytes from the source before the
+    next extent.
     """
 
     def __init__(self, source: Source) -> None:
@@ -234,7 +236,8 @@ class DiffReader:
             self._header_record(tag, position)
 
     def _length(self, expected: Optional[int], position: int) -> Optional[int]:
-        """The length of the record's body, which version 2 contains; checked if it is known."""
+        """Read the length of the record's body, which version 2 contains. Check it against
+        `expected`."""
         if self.version == 1:
             return None
         length = _u64(self._source)
@@ -257,7 +260,7 @@ class DiffReader:
             self._length(8, position)
             header.size = _u64(source)
         elif tag == b"p" and self.version == 2:
-            # Whatever the length says, the body is one byte.
+            # The body has one byte, whatever the length says.
             self._length(None, position)
             header.protected = source.read_exact(1) != b"\0"
         else:
@@ -290,10 +293,10 @@ class DiffReader:
         return self.extents(None)
 
     def extents(self, take: Optional[Take]) -> Iterator[Extent]:
-        """The extents that `take` leaves.
+        """Return the extents that `take` does not process.
 
-        It gets what can be read ahead of the source, which makes the difference where records are
-        small and many.
+        `take` gets the data that can be read ahead of the source. That is much faster for many
+        small records.
         """
         while True:
             extent, self._pending = self._pending, None
@@ -325,14 +328,14 @@ class DiffReader:
             self._source.consume(taken)
 
     def skim(self) -> None:
-        """Goes through all extents without looking at their data. Raises StreamError."""
+        """Go through all extents without reading their data. Raises StreamError."""
         for extent in self.extents(_skip_records):
             if extent.data:
                 self._source.skip(extent.length)
 
 
 def read_image_header(source: Source) -> Tuple[ImageHeader, int]:
-    """The header of a whole image and the number of its diffs."""
+    """Read the header of a whole image and the number of its diffs."""
     _expect(source, IMAGE_BANNER, "banner of an image")
     header = ImageHeader()
     while True:

@@ -1,4 +1,4 @@
-"""A digest of an image's content that costs no more than its data."""
+"""A digest of an image's content, which reads only data and not holes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .arguments import check_image, check_options, new_hash
 from .extents import ExtentTuple, changed, check_size, has_map
 from .progress import Progress, ProgressFunction
 
-# The content is looked at in blocks of so many bytes. It is part of what the digest means.
+# The size of the blocks that are hashed. It is part of the digest's definition.
 _BLOCK = 64 << 10
 _BANNER = b"rbd extents digest v1\n"
 _U64 = struct.Struct("<Q")
@@ -83,7 +83,7 @@ def digest(
 
 
 def _whole_blocks(extents: Iterator[ExtentTuple], size: int) -> Iterator[ExtentTuple]:
-    """The blocks that sorted extents with data touch, each of them once."""
+    """Return the blocks that sorted extents with data touch, each one once."""
     first = last = 0
     for offset, length, exists in extents:
         if not exists or length == 0 or offset >= size:

@@ -1,4 +1,4 @@
-"""Whole images into streams."""
+"""Exports whole images to streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .progress import Progress, ProgressFunction
 from .sink import Sink
 from .source import StreamArgument
 
-# Zeroes of so many bytes at a multiple of that become a hole, where the destination can have holes.
+# An aligned block of this many zero bytes becomes a hole, if the destination can have holes.
 _HOLE_BYTES = 64 << 10
 
 
@@ -88,7 +88,7 @@ def export_image(
 
 
 def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_depth: int) -> None:
-    # Where the object map tells which objects there are, that is quicker than to ask each one.
+    # If the object map tells which objects exist, that is faster than asking each object.
     extents = changed(image, size, whole_object=has_map(image), ordered=True)
     extents = with_holes(extents, size)
     for chunk in _pipeline.read_chunks(image, extents, queue_depth, _HOLE_BYTES):
@@ -106,7 +106,7 @@ def _metadata(image: Image) -> List[Tuple[bytes, bytes]]:
 
 
 def _snapshots(image: Image) -> Iterator[Tuple[str, int]]:
-    """The user's snapshots, oldest first; those of groups and of the trash are none of his."""
+    """Return the user's snapshots, oldest first, without those of groups and of the trash."""
     for snapshot in sorted(image.list_snaps(), key=lambda entry: int(entry["id"])):
         if snapshot.get("namespace", 0) == 0:
             yield snapshot["name"], snapshot["size"]
@@ -114,7 +114,8 @@ def _snapshots(image: Image) -> Iterator[Tuple[str, int]]:
 
 def _export_all(image: Image, sink: Sink, progress: Progress, queue_depth: int) -> None:
     if Opened.of(image).writable:
-        # Other handles see what is in the cluster; with the lock at another client, that is all.
+        # Other handles see only flushed data. If another client has the lock, the flush is refused,
+        # and this handle has no data to flush.
         with contextlib.suppress(exceptions.ReadOnlyImage):
             image.flush()
     with image._open_again(None) as head:

@@ -1,4 +1,4 @@
-"""Whole images from streams."""
+"""Imports whole images from streams."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from .diff_import import apply_diff, copy_extent
 from .progress import Progress, ProgressFunction
 from .source import Source, StreamArgument
 
-# What is compared as one where equal data are not to be written again, in bytes.
+# Blocks of this size are compared if equal data is not to be written again, in bytes.
 _COMPARED_BYTES = 64 << 10
 _ZEROES = bytes(_COMPARED_BYTES)
 _MIRROR_MODES = (
     constants["RBD_MIRROR_IMAGE_MODE_JOURNAL"],
     constants["RBD_MIRROR_IMAGE_MODE_SNAPSHOT"],
 )
-# The files of virtual disks: where each has what in its beginning, and what it is called.
+# The files of virtual disks: the mark, its offset in the file's beginning, and the name of the
+# format.
 _BEGINNING = 128
 _DISK_FORMATS = (
     (0, b"QFI\xfb", "qcow2"),
@@ -35,7 +36,7 @@ _DISK_FORMATS = (
     (0, b"conectix", "vhd"),
     (64, b"\x7f\x10\xda\xbe", "vdi"),
 )
-# An image from a pipe, whose length nobody knows, grows by at least this many objects at a time.
+# An image from a pipe, whose length is not known, grows by at least this many objects at a time.
 _GROWTH_OBJECTS = 64
 
 
@@ -177,7 +178,7 @@ def import_image(
     else:
         new_name = checked_name("name", name)
         if skip_equal:
-            raise ValueError("skip_equal is for an image that is there: it needs into")
+            raise ValueError("skip_equal needs into, because it compares with an existing image")
     with Source(source, checksum, expected) as stream:
         if into is None and new_name in RBD().list(ioctx):
             raise exceptions.ImageExists(f"error importing image {new_name!r}", errno=errno.EEXIST)
@@ -191,7 +192,7 @@ def import_image(
             if into is not None:
                 if export_format == 2:
                     raise exceptions.InvalidArgument(
-                        f"a stream of format 2 makes a new image: {into} cannot get it",
+                        f"a stream of format 2 creates an image; it cannot be imported into {into}",
                         errno=errno.EINVAL,
                     )
                 _check_digest_first(stream)
@@ -220,7 +221,7 @@ def _checked_order(order: Optional[int], object_size: Any) -> Optional[int]:
     if object_size is None:
         return order
     if order is not None:
-        raise ValueError("order and object_size are the same: pass one of them")
+        raise ValueError("order and object_size mean the same; pass only one of them")
     if not isinstance(object_size, int) or isinstance(object_size, bool):
         raise TypeError(f"object_size must be int, not {type(object_size).__name__}")
     if object_size < 1 or object_size & (object_size - 1):
@@ -229,16 +230,17 @@ def _checked_order(order: Optional[int], object_size: Any) -> Optional[int]:
 
 
 def _check_into(into: Any, ioctx: Any, name: Any, options: Dict[str, Any], pairs: Any) -> None:
-    """Check that nothing is said of a new image as well. Raises TypeError, ValueError."""
+    """Check that no argument applies to a new image as well. Raises TypeError, ValueError."""
     if not isinstance(into, Image):
         raise TypeError(f"into must be an rbd.Image, not {type(into).__name__}")
     if ioctx is not None or name is not None:
-        raise TypeError("into goes in place of ioctx and name")
+        raise TypeError("into must not be passed with ioctx or name, which it replaces")
     given = [
         option for option, value in options.items() if value is not None and value is not False
     ]
     if given or pairs:
-        raise ValueError(f"{given[0] if given else 'metadata'} is for a new image, not for into")
+        refused = given[0] if given else "metadata"
+        raise ValueError(f"{refused} must not be passed with into: it is for a new image")
     into.require_not_closed()
 
 
@@ -275,7 +277,7 @@ def _restore(
     progress: Progress,
     queue_depth: int,
 ) -> None:
-    """Make an image that is there the same as a stream of bytes."""
+    """Make an existing image equal to a stream of bytes."""
     known = stream.size if stream.seekable else None
     if known is not None and known != image.size():
         image.resize(known)
@@ -309,10 +311,10 @@ def _copy_differing(
     progress: Progress,
     queue_depth: int,
 ) -> None:
-    """Write what comes next in the stream, if the image has something else."""
+    """Write the next data of the stream, if the image has other data there."""
     extents = [(start, end - start, True)] if end > start else []
     space = memoryview(bytearray(_pipeline.PIECE))
-    # It is read ahead of what is written, never behind it.
+    # The reads of the image are ahead of the writes, never behind them.
     for chunk in _pipeline.read_chunks(image, extents, queue_depth):
         new = space[: chunk.length]
         stream.readinto_exact(new)
@@ -323,7 +325,7 @@ def _copy_differing(
 def _write_differing(
     writer: _pipeline.ImageWriter, offset: int, new: memoryview, old: Optional[memoryview]
 ) -> None:
-    """Write the blocks that are not what was there before; None is zeroes."""
+    """Write the blocks that differ from the old data. None as the old data means zeroes."""
     for at in range(0, len(new), _COMPARED_BYTES):
         block = new[at : at + _COMPARED_BYTES]
         before = _ZEROES[: len(block)] if old is None else bytes(old[at : at + len(block)])
@@ -334,7 +336,7 @@ def _write_differing(
 
 @contextlib.contextmanager
 def _new_image(ioctx: Any, name: str, size: int, options: Dict[str, Any]) -> Iterator[Image]:
-    """A new image, which gets its name when the body has ended, and is removed if that fails."""
+    """Create an image, which gets its name when the body ends. Remove it if the body fails."""
     temporary = f"{name}.import-{os.urandom(4).hex()}"
     mirror_mode = options.pop("mirror_image_mode")
     RBD().create(ioctx, temporary, size, **options)
@@ -344,14 +346,14 @@ def _new_image(ioctx: Any, name: str, size: int, options: Dict[str, Any]) -> Ite
                 yield image
                 image.flush()
                 if mirror_mode is not None:
-                    # Now, so that the first state that is mirrored is a whole one.
+                    # Mirroring begins now, so that the first mirrored state is a complete one.
                     image.mirror_image_enable(mirror_mode)
             except BaseException:
                 _remove_snapshots(image)
                 raise
         RBD().rename(ioctx, temporary, name)
     except BaseException:
-        # What happened first says more than what happens now.
+        # The first exception says more than one raised here.
         with contextlib.suppress(exceptions.Error):
             RBD().remove(ioctx, temporary)
         raise
@@ -376,7 +378,7 @@ def _import_all(
     queue_depth: int,
 ) -> None:
     if stream.seekable:
-        # A file is looked through before anything is made of it.
+        # A file is checked to its end before anything is created from it.
         mark = stream.mark()
         for _ in range(formats.read_image_header(stream)[1]):
             formats.DiffReader(stream).skim()
@@ -391,7 +393,7 @@ def _import_all(
             image.metadata_set(formats.text(key), formats.text(value))
         _set_metadata(image, metadata)
         for number in range(diffs):
-            # What no diff has written yet is zero anyhow.
+            # Regions that no diff has written yet read as zeroes.
             apply_diff(
                 stream,
                 image,
@@ -442,7 +444,7 @@ def _copy_all(
     progress: Progress,
     skip_equal: bool = False,
 ) -> int:
-    """Copy a stream of unknown length. Returns the length. The image grows on the way."""
+    """Copy a stream of unknown length, and enlarge the image meanwhile. Return the length."""
     size = image.size()
     object_size = image.stat()["obj_size"]
     position = 0
@@ -453,7 +455,8 @@ def _copy_all(
         if position + done > size:
             size = position + done
             if done == _pipeline.PIECE:
-                # More may come. Objects that it turns out not to need have to be looked for.
+                # More may follow. Objects that turn out not to be needed cost a search for them
+                # later.
                 size = max(size, 2 * position, position + _GROWTH_OBJECTS * object_size)
             image.resize(size)
         if skip_equal and done > 0:
@@ -468,7 +471,7 @@ def _copy_all(
 
 
 def _data(stream: Source, size: int, sparse_size: int) -> Iterator[Tuple[int, int]]:
-    """The (start, end) stretches of a file that may hold anything but zeroes."""
+    """Return the (start, end) regions of a file that may hold other data than zeroes."""
     if stream.digests or sparse_size == 0:
         yield 0, size
         return

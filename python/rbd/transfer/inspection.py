@@ -1,4 +1,4 @@
-"""What a stream holds, without a cluster."""
+"""Describes and checks a stream, without a cluster."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def verify(
         with Progress(on_progress, progress, total, "verify") as reporting:
             _look(stream, reporting)
             if stream.owned and stream.read(1):
-                formats.damaged("something behind the end", stream.position - 1)
+                formats.damaged("more data after the end", stream.position - 1)
             stream.check_digest()
             reporting.update(stream.position, last=True)
         return stream.checksum
@@ -174,7 +174,7 @@ def _diff(stream: Source, progress: Optional[Progress]) -> DiffDescription:
     )
 
 
-# How much is passed over between two reports of progress, in bytes.
+# The number of bytes that are skipped between two reports of progress.
 _STEP_BYTES = 16 << 20
 
 

@@ -1,4 +1,4 @@
-"""Differences applied to files on this machine, without a cluster."""
+"""Applies differences to files on this machine, without a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .source import Source, StreamArgument
 _COPY_BYTES = 1 << 20
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
-# What the system says of files that can have no holes.
+# The errors of the system for files that cannot have holes.
 _NO_HOLES = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -138,23 +138,24 @@ class _RawFile:
         self._fallocate = function
 
     def resize(self, size: int) -> None:
-        """Give the file its size; a device only has to be large enough."""
+        """Set the size of the file. A device only has to be large enough."""
         if not self._is_device:
             os.ftruncate(self._fd, size)
             self.size = size
         elif self.size < size:
             raise exceptions.InvalidArgument(
-                f"the device has {self.size} bytes, and the image {size}", errno=errno.EINVAL
+                f"the device has {self.size} bytes, the image {size}",
+                errno=errno.EINVAL,
             )
 
     def write(self, offset: int, data: memoryview) -> None:
-        """Write data, and leave out its runs of zeroes."""
+        """Write data without its runs of zeroes."""
         if self._sparse == 0:
             self._write(offset, data)
             return
         begun = at = 0
         while at < len(data):
-            # As an image's blocks of that size lie.
+            # Aligned to blocks of that size in the image.
             end = min(at + self._sparse - (offset + at) % self._sparse, len(data))
             is_hole = end - at == self._sparse and bytes(data[at:end]) == self._zeroes
             if is_hole:
@@ -177,7 +178,7 @@ class _RawFile:
             data = data[done:]
 
     def zero(self, offset: int, length: int) -> None:
-        """Make a stretch zero, as a hole if the file can have holes."""
+        """Make a region zero, as a hole if the file can have holes."""
         if length == 0 or self._punch(offset, length):
             return
         zeroes = memoryview(bytes(min(length, _COPY_BYTES)))

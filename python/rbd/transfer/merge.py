@@ -1,4 +1,4 @@
-"""Two diffs that follow each other, or a whole image and a diff, made one."""
+"""Merges two consecutive diffs, or a whole image and a diff."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sink import Sink
 from .source import Source, StreamArgument
 
 _COPY_BYTES = 1 << 20
-# Memory for the records that are written at once, in bytes.
+# The memory for records that are written at once, in bytes.
 _RECORDS_BYTES = 1 << 20
 _NO_LIMIT = (1 << 64) - 1
 
@@ -117,7 +117,8 @@ def merge_diff(
             )
         size = start.size if end.size is None else end.size
         if size is not None and start.size is not None and size > start.size:
-            # The image may have been larger before the first diff: what was there is gone.
+            # The image may have been larger before the first diff. Its data beyond that size is
+            # gone.
             merged.add_below(start.size, size - start.size)
         with (
             Sink(dest, checksum, fsync, expected) as sink,
@@ -134,7 +135,7 @@ def _shown(snapshot: Optional[bytes]) -> str:
 
 
 def _pass_over(source: Source) -> None:
-    """Pass over the stream that comes next. Raises StreamError."""
+    """Skip the next stream. Raises StreamError."""
     kind = formats.kind_of(source)
     if kind == "diff":
         formats.DiffReader(source).skim()
@@ -148,7 +149,7 @@ def _pass_over(source: Source) -> None:
 
 
 def _seekable(argument: StreamArgument, expected: Optional[Tuple[str, str]]) -> Source:
-    """The source, by way of a temporary file if it cannot be sought, with its digest checked."""
+    """Return the source with its digest checked, as a temporary file if it cannot be sought."""
     source = Source(argument, expected=expected)
     try:
         if source.seekable:
@@ -159,9 +160,9 @@ def _seekable(argument: StreamArgument, expected: Optional[Tuple[str, str]]) -> 
                 source.rewind(mark)
                 source.digests = Digests(None)
             return source
-        import tempfile  # takes a while, and few sources need one
+        import tempfile  # takes a while, and few sources need it
 
-        # This stream alone: what follows it in a pipe is not ours.
+        # Copies only this stream: what follows it in a pipe belongs to the caller.
         source.copy = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             _pass_over(source)
@@ -187,7 +188,7 @@ class _Owning(Source):
 
 
 def _index(source: Source, stream: int, merged: _Merge) -> formats.DiffHeader:
-    """Add the extents of a diff to the others."""
+    """Add the extents of a diff to the merged ones."""
 
     def take(view: memoryview, version: int, limit: int) -> int:
         return merged.take(view, version, limit, stream, source.position)
@@ -208,7 +209,7 @@ def _write_records(
     sink: Sink,
     progress: Progress,
 ) -> None:
-    """Write a record for each stretch of what was merged, and the end of the diff."""
+    """Write a record for each merged region, and the end of the diff."""
     limit = _NO_LIMIT if size is None else size
     first, second = ((source.fd, source.base) for source in sources)
     with memoryview(bytearray(_RECORDS_BYTES)) as space:
@@ -225,7 +226,7 @@ def _write_records(
 
 
 def _copy_bytes(source: Source, start: int, end: int, sink: Sink) -> None:
-    """Copy a stretch of an image's bytes with its holes; behind their end there are zeroes."""
+    """Copy a region of an image's bytes with its holes. After the end of the bytes come zeroes."""
     position = start
     there = min(end, source.size or 0)
     while position < there:
@@ -242,12 +243,12 @@ def _copy_bytes(source: Source, start: int, end: int, sink: Sink) -> None:
 
 
 def _merge_into_bytes(one: Source, two: Source, sink: Sink, progress: Progress) -> None:
-    """Write the bytes of an image as a diff leaves them."""
+    """Write the bytes of an image to which a diff is applied."""
     merged = _Merge()
     header = _index(two, 1, merged)
     size = one.size or 0 if header.size is None else header.size
     progress.total = size
-    # A file of the caller's is left behind its stream.
+    # The caller's file is left at the end of its stream.
     one.position = one.size or 0
     position = 0
     for offset, stop, _, data in iter(lambda: merged.next(size), None):
@@ -263,9 +264,9 @@ def _merge_into_bytes(one: Source, two: Source, sink: Sink, progress: Progress) 
 
 
 def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) -> None:
-    """Write an image of export format 2 with what a diff changes in it."""
+    """Write an image of export format 2 with the changes of a diff."""
     _, count = formats.read_image_header(one)
-    # Without the number of diffs.
+    # The header without the number of diffs.
     header_end = one.position - formats.COUNT_BYTES
     headers = []
     head_at = one.position
@@ -288,7 +289,7 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
     end = change.to_snapshot
     if end is not None and end in names:
         raise exceptions.InvalidArgument(
-            f"the diff ends at {_shown(end)}, which the image has already", errno=errno.EINVAL
+            f"the diff ends at {_shown(end)}, which the image already has", errno=errno.EINVAL
         )
     size = head.size if change.size is None else change.size
     progress.total = size or 0
@@ -302,5 +303,5 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
     )
     _write_records(merged, (one, two), size, 2, sink, progress)
     if end is not None:
-        # The head is what the new snapshot is.
+        # The head equals the new snapshot.
         sink.write(formats.diff_header(2, formats.DiffHeader(end, None, size)), formats.DIFF_END)

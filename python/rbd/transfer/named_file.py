@@ -1,4 +1,4 @@
-"""A destination that is given by its name."""
+"""A destination that is given by its path."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import stat
 import threading
 from typing import Any, Optional, Tuple
 
-# As many symbolic links as Linux follows.
+# The number of symbolic links that Linux follows.
 _LINKS = 40
-# How long one wait may keep a signal from being seen, in seconds.
+# The longest time that one wait delays a signal, in seconds.
 _WAIT = 0.05
-# What fsync() says of files that cannot be synchronized.
+# The errors of fsync() for files that cannot be synchronized.
 _NOT_SYNCHRONIZED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def synchronize(fd: int) -> None:
-    """Return when the file is on its disk.
+    """Wait until the file is on its disk.
 
-    fsync() may take minutes and cannot be interrupted. It runs in a thread with a descriptor of its
-    own, so that a signal handler can end the wait.
+    fsync() may take minutes and cannot be interrupted. It runs in a thread with a duplicate
+    descriptor, so that a signal handler can end the wait.
     """
     own = os.dup(fd)
     errors = []
@@ -40,7 +40,7 @@ def synchronize(fd: int) -> None:
     thread = threading.Thread(target=work, name="rbd-fsync", daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # no more threads
+    except RuntimeError:  # no thread can be started
         work()
     else:
         while thread.is_alive():
@@ -50,14 +50,14 @@ def synchronize(fd: int) -> None:
 
 
 def _is_made_by_kernel(path: Any, link: Any) -> bool:
-    """Whether the kernel takes another way from this symbolic link than its text."""
+    """Return whether the kernel follows this symbolic link to another place than its text names."""
     with contextlib.suppress(FileNotFoundError):
         if os.lstat(path).st_dev == os.stat("/proc/self").st_dev:
             return True
     try:
         there = os.stat(path)
     except FileNotFoundError:
-        return False  # the file that the link names is yet to be made
+        return False  # the file that the link names does not exist yet
     try:
         by_text = os.stat(os.path.join(os.path.dirname(path), link))
     except OSError:
@@ -66,10 +66,11 @@ def _is_made_by_kernel(path: Any, link: Any) -> bool:
 
 
 def _follow(path: Any) -> Tuple[Any, bool]:
-    """Return where a path's last symbolic links lead, and whether that is a path at all.
+    """Return the target of a path's last symbolic links, and whether the target is a path at all.
 
-    The links in /proc that stand for open files, as /dev/stdout and /dev/fd/N do, have a text that
-    looks like a path: "pipe:[7]", "/tmp/x (deleted)", or a path whose file is the shell's.
+    Links in /proc stand for open files; /dev/stdout and /dev/fd/N lead to them. Their text only
+    looks like a path: "pipe:[7]", "/tmp/x (deleted)", or the path of a file that the shell has
+    opened.
     """
     for _ in range(_LINKS):
         try:
@@ -83,7 +84,7 @@ def _follow(path: Any) -> Tuple[Any, bool]:
 
 
 def own_descriptor(path: Any) -> Optional[int]:
-    """Return N where the path is this process's /proc/self/fd/N by any name, else None."""
+    """Return N if the path leads to this process's /proc/self/fd/N, else None."""
     target, is_path = _follow(path)
     if is_path:
         return None
@@ -95,17 +96,16 @@ def own_descriptor(path: Any) -> Optional[int]:
 
 
 class NamedFile:
-    """A file that is open for writing under its name, or under another one that it has meanwhile.
+    """A file that is open for writing under its name, or under a temporary name.
 
-    A regular file, or one that is not there yet, is replaced by `finish()`, and left as it was by
-    `discard()`. Everything else is written as it is: devices, FIFOs, and whatever is open already
-    and has a name in /proc only. A name of an open descriptor of this process stands for that
-    descriptor, at its position.
+    `finish()` replaces a regular file, or creates one. `discard()` leaves the old file as it was.
+    All other files are written in place: devices, FIFOs, and open files that only have a name in
+    /proc. A name of an open descriptor of this process stands for that descriptor, at its position.
     """
 
     def __init__(self, path: Any) -> None:
         self.fd = -1
-        # Where the file is a descriptor of this process already.
+        # Whether the file is a descriptor that this process has open already.
         self.shared = False
         self._directory = -1
         self._temporary: Any = None
@@ -128,7 +128,7 @@ class NamedFile:
         self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | truncate)
 
     def _make(self, path: Any, target: Any, mode: Optional[int]) -> None:
-        """Make the file under another name, in the directory of the one that it will replace."""
+        """Create the file under another name, in the directory of the file that it will replace."""
         if mode is not None and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         directory, self._name = os.path.split(target)
@@ -139,13 +139,13 @@ class NamedFile:
         if isinstance(self._name, bytes):
             temporary = b"." + self._name[:200] + suffix.encode()
         else:
-            # A name of 255 bytes at most.
+            # The name has at most 255 bytes.
             short = os.fsdecode(os.fsencode(self._name)[:200])
             temporary = "." + short + suffix
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            # The directory stays the same one, whatever becomes of its name and of the working
-            # directory.
+            # The descriptor refers to the same directory, even if it is renamed or the working
+            # directory changes.
             self._directory = os.open(
                 directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
             )
@@ -159,11 +159,11 @@ class NamedFile:
                 os.fchmod(self.fd, stat.S_IMODE(mode))
 
     def finish(self, fsync: bool) -> None:
-        """Close the file and give it its name; with `fsync`, return when both are on the disk."""
+        """Close the file and give it its name. With `fsync`, wait until both are on the disk."""
         if fsync and stat.S_IFMT(os.fstat(self.fd).st_mode) in (stat.S_IFREG, stat.S_IFBLK):
             synchronize(self.fd)
         fd, self.fd = self.fd, -1
-        # Some file systems tell of a full disk only now.
+        # Some file systems report a full disk only now.
         os.close(fd)
         if self._temporary is not None:
             os.replace(
@@ -182,7 +182,7 @@ class NamedFile:
         try:
             fd = os.open(os.curdir, flags, dir_fd=self._directory)
         except PermissionError:
-            # A directory that may be written but not read.
+            # The directory can be written, but not read.
             os.sync()
             return
         try:
@@ -191,7 +191,7 @@ class NamedFile:
             os.close(fd)
 
     def discard(self) -> None:
-        """Close the file; one that is not finished goes."""
+        """Close the file. Remove it if it is not finished."""
         if self._temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary, dir_fd=self._directory)

@@ -1,4 +1,4 @@
-"""Progress of a transfer: the caller's function, and a bar if tqdm is installed."""
+"""The progress of a transfer: the caller's function, and a bar if tqdm is installed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .._core import _call_back
 
 ProgressFunction = Callable[[int, int], Optional[int]]
 
-# Reports closer together than this, in seconds, tell nobody anything.
+# The shortest time between two reports, in seconds.
 _INTERVAL = 0.02
 
 
 class Progress:
-    """Report bytes done and the total (0 if it is not known), as a context manager.
+    """Report bytes done and the total (0 if it is not known); a context manager.
 
-    A negative answer of the function ends the transfer with OperationCanceled; what it raises is
-    raised.
+    If the function returns a negative number, the transfer ends with OperationCanceled. An
+    exception of the function is raised.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Progress:
                     raise
 
     def update(self, done: int, *, last: bool = False) -> None:
-        """Says that `done` bytes are done; now and then this reaches the caller."""
+        """Report that `done` bytes are done. Only some of these reports reach the caller."""
         if self._function is None and self._bar is None:
             return
         now = time.monotonic()

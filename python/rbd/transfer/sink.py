@@ -1,4 +1,4 @@
-"""Where a stream goes: a path, a descriptor or a binary file object."""
+"""The destination of a stream: a path, a descriptor or a binary file object."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .named_file import NamedFile
 from .source import Source, StreamArgument, real_file
 
 _ZEROES = memoryview(bytes(1 << 20))
-# How many buffers the system takes in one call.
+# The most buffers that the system takes in one call.
 _VECTORS = 512
-# How much the system copies from file to file in one call, in bytes, and how much we do.
+# The most bytes that the system copies from file to file in one call, and that this module does.
 _SYSTEM_COPY_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
 
@@ -27,9 +27,10 @@ Buffer = Union[bytes, memoryview]
 class Sink:
     """Writes a stream, counts its bytes, and hashes them on request.
 
-    A path gets a file under another name, which replaces what was there when the stream is whole,
-    and goes when it is not. A path to what is no regular file is written as it is. Holes are left
-    out of a file where nothing was before. An error of writing names the position.
+    A stream to a path is written to a file under another name. That file replaces the old one when
+    the stream is complete, and is removed if it is not. A path to another kind of file is written
+    in place. Holes are left only in a file that had no data there. An error of writing contains the
+    position.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Sink:
         appends = bool(flags & os.O_APPEND)
         if appends:
             self._base = os.lseek(self._fd, 0, os.SEEK_END)
-        # Only beyond the end of the file is a hole sure to be one.
+        # A hole is only certain to read as zeroes after the end of the file.
         self._sparse = not appends and os.fstat(self._fd).st_size <= base
         if not appends:
             os.lseek(self._fd, base, os.SEEK_SET)
@@ -104,18 +105,18 @@ class Sink:
 
     @property
     def checksum(self) -> Optional[str]:
-        """The digest of what was written, in hexadecimal, if it was asked for."""
+        """The digest of the written data, in hexadecimal, if it was requested."""
         return self.digests.checksum
 
     def _fail(self, error: OSError) -> NoReturn:
-        """Raises an error of writing again, with the position in its text."""
+        """Raise an error of writing again, with the position in its text."""
         reason = error.strerror or str(error)
         told = OSError(error.errno, f"{reason} (writing at byte {self.position} of the stream)")
         told.position = self.position  # type: ignore[attr-defined]
         raise told from error
 
     def write(self, *parts: Buffer) -> None:
-        """Writes the parts one after the other. They are the caller's again on return."""
+        """Write the parts in order. The caller may reuse their memory on return."""
         if self.digests:
             for part in parts:
                 self.digests.update(part)
@@ -143,8 +144,7 @@ class Sink:
 
     def _write_object(self, parts: Any) -> None:
         for part in parts:
-            # Not the view: a file object may keep what it is given, and the memory will be used
-            # again.
+            # Not the view, because a file object may keep it, and the memory will be reused.
             data = part if isinstance(part, bytes) else bytes(part)
             done = 0
             while done < len(data):
@@ -154,20 +154,20 @@ class Sink:
                     self._fail(error)
                 if count is None and isinstance(self._object, io.RawIOBase):
                     self._fail(BlockingIOError(errno.EAGAIN, "the destination would block"))
-                # Some writers say nothing: then all of it was taken.
+                # Some writers return None, which means that all data was written.
                 count = len(data) - done if count is None else int(count)
                 if not 0 < count <= len(data) - done:
                     self._fail(
                         OSError(
                             errno.EIO,
-                            f"the destination took {count} of {len(data) - done} bytes",
+                            f"the destination reports {count} bytes written of {len(data) - done}",
                         )
                     )
                 done += count
                 self.position += count
 
     def copy(self, source: Source, position: int, length: int) -> None:
-        """Writes what a source that can be sought has from a position on; it stays where it is."""
+        """Write data of a source that can be sought. The source keeps its position."""
         done = self._copy_by_system(source, position, length)
         if done == length:
             return
@@ -181,7 +181,7 @@ class Sink:
         source.position = before
 
     def _copy_by_system(self, source: Source, position: int, length: int) -> int:
-        """Copies as much from file to file as the system is able to; gives how much that is."""
+        """Copy as much as the system can copy from file to file. Return the number of bytes."""
         done = 0
         if self._is_file and not self.digests and not source.digests:
             self._fill_hole()
@@ -191,7 +191,8 @@ class Sink:
                 try:
                     count = os.copy_file_range(source.fd, self._fd, step, start)
                 except (OSError, AttributeError):
-                    # Between two file systems, say. What is really wrong is told by a write.
+                    # For example between two file systems. If there is a real fault, a write
+                    # reports it.
                     break
                 if count == 0:
                     break
@@ -200,7 +201,7 @@ class Sink:
         return done
 
     def hole(self, length: int) -> None:
-        """Write `length` zeroes, as a hole if that is possible."""
+        """Write `length` zeroes, as a hole if possible."""
         if self._sparse:
             if self.digests:
                 left = length

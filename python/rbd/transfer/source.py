@@ -1,4 +1,4 @@
-"""Where a stream comes from: a path, a descriptor or a binary file object."""
+"""The source of a stream: a path, a descriptor or a binary file object."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from .arguments import Digests, check_stream, unwrapped
 from .named_file import own_descriptor
 
 _BUFFER_BYTES = 256 << 10
-# As much is read ahead where what was read ahead before was passed over.
+# The number of bytes to read ahead after data that was read ahead has been skipped.
 _SHORT_BYTES = 4 << 10
-# How much a pipe should hold, in bytes, and Linux' name for that: fewer switches between processes.
+# The capacity of a pipe in bytes, and Linux's number of the call that sets it: fewer switches
+# between processes.
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _F_GETPIPE_SZ = 1032
@@ -30,10 +31,11 @@ StreamArgument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]", int
 
 
 def real_file(obj: Any) -> Optional[int]:
-    """Return the descriptor of a file object that has a regular file and nothing else behind it.
+    """Return the descriptor of a file object that stands for a regular file and nothing else.
 
     A class that wraps or derives from a file may change what is read and written: a GzipFile in a
-    BufferedReader has the descriptor of the compressed file. Only the very classes of files do not.
+    BufferedReader has the descriptor of the compressed file. Only the exact classes of files do
+    not.
     """
     try:
         raw = obj.raw if type(obj) in _BUFFERED else obj
@@ -41,7 +43,7 @@ def real_file(obj: Any) -> Optional[int]:
             return None
         fd = raw.fileno()
         return fd if stat.S_ISREG(os.fstat(fd).st_mode) else None
-    except (OSError, ValueError):  # closed, or detached
+    except (OSError, ValueError):  # closed or detached
         return None
 
 
@@ -49,7 +51,7 @@ def _open(path: Any) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        # The name of a socket in /proc, which cannot be opened once more.
+        # The path is that of a socket in /proc, which cannot be opened again.
         shared = own_descriptor(path) if error.errno == errno.ENXIO else None
         if shared is None:
             raise
@@ -59,9 +61,9 @@ def _open(path: Any) -> int:
 class Source:
     """Reads a stream, counts its bytes, and hashes them on request.
 
-    `position` counts from where the stream began. What cannot be sought is never read further than
-    the stream goes, so that whatever follows it is still there. A stream that ends too soon is a
-    StreamError.
+    `position` counts from the stream's beginning. A source that cannot be sought is never read
+    beyond the end of the stream, so that what follows it is still there. A stream that ends too
+    early raises a StreamError.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Source:
         check_stream("source", source, "read")
         self.digests = Digests(checksum, expected)
         self.position = 0
-        # A file that gets what is read, too.
+        # A file that gets a copy of what is read.
         self.copy: Any = None
         self._object: Any = None
         self._fd = -1
@@ -78,7 +80,7 @@ class Source:
         self._buffer = memoryview(b"")
         self._buffer_at = 0
         self._space: Optional[memoryview] = None
-        # Whether bytes can be had from any place, as from a regular file.
+        # Whether bytes can be read from any position, as from a regular file.
         self.seekable = False
         self.base = 0
         self.size: Optional[int] = None
@@ -131,7 +133,7 @@ class Source:
                 raise
 
     def close(self) -> None:
-        """Leaves a descriptor or file that is the caller's right behind the stream."""
+        """Close the source. The caller's descriptor or file is left at the end of the stream."""
         fd, self._fd = self._fd, -1
         if fd < 0:
             return
@@ -149,12 +151,12 @@ class Source:
 
     @property
     def fd(self) -> int:
-        """The descriptor, for a source that is seekable."""
+        """The descriptor of a source that is seekable."""
         return self._fd
 
     @property
     def checksum(self) -> Optional[str]:
-        """The digest of what was read, in hexadecimal, if it was asked for."""
+        """The digest of what was read, in hexadecimal, if it was requested."""
         return self.digests.checksum
 
     def check_digest(self) -> None:
@@ -162,7 +164,8 @@ class Source:
         self.digests.check(self.position)
 
     def _read_some(self, view: memoryview) -> int:
-        """Reads what comes next into the view; 0 at the end. Keeps no account of it."""
+        """Read the next data into the view. Return the number of bytes, 0 at the end. Counts and
+        hashes nothing."""
         if self.seekable:
             return os.preadv(self._fd, [view], self.base + self.position)
         if self._fd >= 0:
@@ -180,11 +183,11 @@ class Source:
             raise BlockingIOError(errno.EAGAIN, "the source is in non-blocking mode")
         done = int(done)
         if not 0 <= done <= len(view):
-            raise ValueError(f"the source returned {done} bytes where {len(view)} were asked for")
+            raise ValueError(f"the source returned {done} bytes, not at most {len(view)}")
         return done
 
     def readinto(self, view: memoryview) -> int:
-        """Read into the view until it is full or the stream ends. Returns how many bytes."""
+        """Read into the view until it is full or the stream ends. Return the number of bytes."""
         done = 0
         while done < len(view):
             at = self.position - self._buffer_at
@@ -210,7 +213,7 @@ class Source:
         return done
 
     def _read_ahead(self, kept: int) -> None:
-        """Read on behind the next `kept` bytes, which are in the buffer."""
+        """Read ahead after the next `kept` bytes, which are in the buffer."""
         if self._space is None:
             self._space = memoryview(bytearray(_BUFFER_BYTES))
         at = self.position - self._buffer_at
@@ -224,9 +227,9 @@ class Source:
         self._buffer, self._buffer_at = self._space[: kept + count], start
 
     def ahead(self) -> memoryview:
-        """Return what comes next, as far as it may be read ahead; see consume().
+        """Return the next data, as far as it may be read ahead; see consume().
 
-        That is nothing of a pipe or an object: what follows the stream in it must stay there.
+        It is empty for a pipe or an object, because what follows the stream must stay there.
         """
         at = self.position - self._buffer_at
         kept = len(self._buffer) - at if 0 <= at <= len(self._buffer) else 0
@@ -236,7 +239,7 @@ class Source:
         return self._buffer[at : at + kept]
 
     def consume(self, length: int) -> None:
-        """Pass over the first `length` bytes of what ahead() returned, which have been used."""
+        """Skip the first `length` bytes of what ahead() returned, which have been used."""
         at = self.position - self._buffer_at
         if self.digests:
             self.digests.update(self._buffer[at : at + length])
@@ -245,31 +248,31 @@ class Source:
         self.position += length
 
     def read(self, length: int) -> bytes:
-        """Up to `length` bytes, fewer only at the end of the stream."""
+        """Return up to `length` bytes, fewer only at the end of the stream."""
         space = bytearray(length)
         with memoryview(space) as view:
             done = self.readinto(view)
         return bytes(space[:done])
 
     def truncated(self) -> exceptions.StreamError:
-        """The error for a stream that ends here, too soon."""
+        """Return the error for a stream that ends here, too early."""
         return exceptions.StreamError(
             f"the stream is truncated: it ends at byte {self.position}", self.position
         )
 
     def readinto_exact(self, view: memoryview) -> None:
-        """Fills the view, or raises StreamError."""
+        """Fill the view. Raises StreamError if the stream ends before."""
         if self.readinto(view) != len(view):
             raise self.truncated()
 
     def read_exact(self, length: int) -> bytes:
-        """Exactly `length` bytes, or StreamError."""
+        """Return exactly `length` bytes. Raises StreamError if the stream ends before."""
         if length <= _SKIP_BYTES:
             data = self.read(length)
             if len(data) != length:
                 raise self.truncated()
             return data
-        # A length that is a lie must not cost memory.
+        # A false length must not cost memory.
         parts = []
         while length > 0:
             parts.append(self.read_exact(min(length, _SKIP_BYTES)))
@@ -277,7 +280,7 @@ class Source:
         return b"".join(parts)
 
     def skip(self, length: int) -> None:
-        """Passes over `length` bytes, or raises StreamError."""
+        """Skip `length` bytes. Raises StreamError if the stream ends before."""
         if self.seekable and not self.digests and self.size is not None:
             if length > self.size - self.position:
                 self.position = max(self.position, self.size)
@@ -291,7 +294,7 @@ class Source:
                 length -= part
 
     def peek(self, length: int) -> bytes:
-        """What comes next, up to `length` bytes; it comes again when it is read."""
+        """Return the next data, up to `length` bytes, without consuming it."""
         space = memoryview(bytearray(length))
         start, at = self.position, self.position - self._buffer_at
         found = self._buffer[at : at + length] if at >= 0 else self._buffer[:0]
@@ -309,26 +312,27 @@ class Source:
         return bytes(space[:done])
 
     def find_data(self, position: int) -> Optional[Tuple[int, int]]:
-        """The next (start, end) of a seekable source, from a position on, that is no hole."""
+        """Return the next (start, end) from a position on that is not a hole. The source is
+        seekable."""
         if self.size is None or position >= self.size:
             return None
         try:
             start = os.lseek(self._fd, self.base + position, os.SEEK_DATA)
             end = os.lseek(self._fd, start, os.SEEK_HOLE)
         except OSError as error:
-            # ENXIO is a hole up to the end; a device knows of no holes.
+            # ENXIO means a hole up to the end. A device does not know holes.
             return None if error.errno == errno.ENXIO else (position, self.size)
         return max(start - self.base, position), min(end - self.base, self.size)
 
     def mark(self) -> Tuple[int, Digests]:
-        """Return where a seekable source is, for rewind().
+        """Return the state of a seekable source, for rewind().
 
-        What is read until then is hashed only if a digest is expected.
+        Data read until then is hashed only if a digest is expected.
         """
         digests = self.digests
         self.digests = digests.copy() if digests.expects else Digests(None)
         return self.position, digests
 
     def rewind(self, mark: Tuple[int, Digests]) -> None:
-        """Go back to where mark() was called, and forget what has been hashed since."""
+        """Return to the state of mark(), and forget what has been hashed since."""
         self.position, self.digests = mark
