@@ -1,4 +1,4 @@
-"""What all tests share: the mark for newer C functions, and a header that tells what is tested."""
+"""The fixtures and marks of all tests, and the header that describes the tested versions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from rbd.testing import Cluster
 from rbd.testing.leftovers import remove_images
 from support import fakerbd, isolated
 
-# Each process that a test starts inherits what this one ignores and blocks: a background job of a
-# shell ignores the one, a job under nohup the other, and what starts a job may have blocked any.
+# A process that a test starts inherits the signals that this process ignores and blocks. A shell
+# makes a background job ignore one signal, and nohup makes a job ignore another. The program that
+# starts a job may have blocked any signal.
 for _number, _usual in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),
@@ -27,7 +28,7 @@ for _number, _usual in (
         signal.signal(_number, _usual)
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
-# How long an example takes is the machine's affair.
+# The time of an example depends on the machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
@@ -50,14 +51,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def where(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any) -> Iterator[Tuple[str, str, str, str]]:
-    """Where an image is, for a process of its own; see place.py."""
+    """Provide the location of an image, for a separate process; see location.py."""
     rbd_image.write(b"A" * 4096, 0)
     rbd_image.create_snap("snap")
     name = rbd_image.get_name()
     rbd_image.close()
     yield rbd_cluster.conffile, rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), name
-    # Who ended in the middle of a call is taken for a watcher for another half minute, during which
-    # the image cannot be removed.
+    # For half a minute, the cluster takes a client that died during a call for a watcher. The image
+    # cannot be removed during that time.
     with contextlib.suppress(rbd.ImageNotFound):
         image = rbd.Image(rbd_ioctx, name, read_only=True)
         with image, rbd_cluster.connect() as cluster:
@@ -67,13 +68,13 @@ def where(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any) -> Iterator[Tuple[st
 
 @pytest.fixture(scope="session")
 def shim_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The failing librbd of fakerbd, built."""
+    """Build the failing librbd of fakerbd."""
     return fakerbd.build(tmp_path_factory.mktemp("fakerbd"))
 
 
 @pytest.fixture
 def shimmed(shim_library: Path, where: Tuple[str, str, str, str]) -> Callable[..., Any]:
-    """Runs a function of a test in a process of its own, over the shim; `where` comes first.
+    """Run a function of a test in a separate process over the shim; `where` is its first argument.
 
     `rados`: over the shim's librados too.
     """
@@ -101,7 +102,7 @@ def shimmed(shim_library: Path, where: Tuple[str, str, str, str]) -> Callable[..
 
 @pytest.fixture(scope="session")
 def second_pool(rbd_cluster: Cluster) -> Iterator[str]:
-    """The name of a pool beside the first, ready for images."""
+    """Provide the name of a second pool, prepared for images."""
     name = f"second-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(name)
@@ -113,7 +114,7 @@ def second_pool(rbd_cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def second_ioctx(rbd_cluster: Cluster, second_pool: str) -> Iterator[rbd.rados.Ioctx]:
-    """An open ioctx of the second pool; images made during the test are removed after it."""
+    """Provide an open ioctx of the second pool. The images of the test are removed after it."""
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(second_pool) as ours:
         ioctx = cluster.open_ioctx(second_pool)
         with remove_images(ours), ioctx:
@@ -122,7 +123,7 @@ def second_ioctx(rbd_cluster: Cluster, second_pool: str) -> Iterator[rbd.rados.I
 
 @pytest.fixture
 def new_pool(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """An ioctx of a pool that no application has, which goes with everything in it."""
+    """Provide an ioctx of a pool without an application. The pool is removed after the test."""
     name = f"new-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(name)
@@ -133,7 +134,8 @@ def new_pool(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
 
 @pytest.fixture
 def namespace_ioctx(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """An ioctx of another namespace in the first pool, which goes with its images."""
+    """Provide an ioctx of another namespace in the first pool. Its images are removed after the
+    test."""
     name = f"space-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as pool:
         rbd.RBD().namespace_create(pool, name)
@@ -146,7 +148,7 @@ def namespace_ioctx(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterato
 
 @pytest.fixture
 def object_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """An open ioctx of a namespace of its own, for objects, which are removed after the test."""
+    """Provide an open ioctx of a new namespace for objects, which are removed after the test."""
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ours:
         name = f"objects-{secrets.token_hex(4)}"
         ours.set_namespace(name)
@@ -160,7 +162,7 @@ def object_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
 
 @pytest.fixture
 def snapshot_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """An open ioctx of a pool of its own, which may have snapshots."""
+    """Provide an open ioctx of a new pool, which may have snapshots."""
     name = f"snapshots-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(name)

@@ -40,7 +40,7 @@ def compiles(directory: Path, header: abi.Header, table: Path = abi.ABI) -> Tupl
     source = directory / "check.cpp"
     source.write_text(abi.generate(abi.read_table(table), header))
     command = [COMPILER, "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
-    # Offsets are asked of plain structs only; deprecated functions are in the table too.
+    # Only plain structs have defined offsets. The table also has deprecated functions.
     command += ["-Wno-deprecated-declarations", "-Wno-unused-function"]
     # The compiler's own search path stays; another release's headers go before it.
     if header.include != Path("/usr/include"):
@@ -63,7 +63,7 @@ def test_generator_reads_the_whole_table() -> None:
     table = abi.read_table()
     rows = [(function.name, function.release) for function in table.functions]
     assert sorted(rows) == sorted((name, release) for name, release, _ in _core.table())
-    # ECANCELED is the system's, not librbd's.
+    # ECANCELED is a constant of the system, not of librbd.
     ours = {*_core.constants, *_core.rados.constants} - {"ECANCELED"}
     assert {constant.name for constant in table.constants} == ours
     assert all(table.structs.values())
@@ -71,7 +71,7 @@ def test_generator_reads_the_whole_table() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the table that a test may spoil."""
+    """Return a copy of the table that a test may change."""
     return Path(shutil.copytree(abi.ABI, tmp_path / "include" / "rbdxx" / "abi"))
 
 
@@ -142,12 +142,12 @@ def loaded_release() -> int:
 def test_loaded_library_has_what_the_release_column_says() -> None:
     release = loaded_release()
     missing = {name for name, since, _ in _core.table() if since > release}
-    # The older name went away when the newer came.
+    # The newer name replaced the older one.
     renamed = {"rados_blacklist_add", "rados_blocklist_add"}
     assert set(rbd.library_info().missing) - renamed == missing - renamed
 
 
-def test_exports_of_the_loaded_library() -> None:
+def test_the_loaded_library_exports_what_the_table_says() -> None:
     if shutil.which("nm") is None:
         pytest.skip("no nm: install binutils")
     release = loaded_release()

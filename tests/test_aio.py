@@ -25,7 +25,7 @@ Run = Callable[[Body], Any]
 def run(
     request: pytest.FixtureRequest, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> Iterator[Run]:
-    """Runs a coroutine function on a fresh loop with the image opened in it."""
+    """Run a coroutine function in a new loop, with the image opened in it."""
     if request.param == "uvloop":
         uvloop = proof("uvloop")
         new_loop = uvloop.new_event_loop
@@ -48,7 +48,7 @@ def run(
     gc.collect()
 
 
-def test_write_and_read(run: Run, rbd_image: rbd.Image) -> None:
+def test_written_data_is_read_back(run: Run, rbd_image: rbd.Image) -> None:
     data = os.urandom(10000)
 
     async def body(image: rbd.aio.AsyncImage) -> None:
@@ -63,7 +63,7 @@ def test_write_and_read(run: Run, rbd_image: rbd.Image) -> None:
     assert rbd_image.read(100, 10000) == data
 
 
-def test_every_call(run: Run, rbd_image: rbd.Image) -> None:
+def test_every_data_call_works_awaited(run: Run, rbd_image: rbd.Image) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         assert await image.writev([b"abc", b"", b"defg"], 10) == 7
         parts = [bytearray(2), bytearray(5)]
@@ -73,9 +73,9 @@ def test_every_call(run: Run, rbd_image: rbd.Image) -> None:
         assert await image.write_same(b"xy" * 256, 1024, 2048) == 2048
         assert await image.read(1024, 2049) == b"xy" * 1024 + b"\0"
         assert await image.compare_and_write(b"xy" * 256, b"zz" * 256, 2048) == 512
-        # Through another handle: Ceph 14's cache goes on with what it read before.
+        # Read through another handle: Ceph 14's cache returns what it read before.
         assert rbd_image.read(2048, 512) == b"zz" * 256
-        # librbd discards in units of 64 KiB, or of objects.
+        # librbd discards whole units of 64 KiB, or whole objects.
         assert await image.discard(0, 1 << 20) == 1 << 20
         assert await image.read(0, 4096) == bytes(4096)
 
@@ -83,7 +83,7 @@ def test_every_call(run: Run, rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_aio_write_zeroes")
-def test_write_zeroes(run: Run) -> None:
+def test_written_zeroes_are_read_back(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         await image.write(b"x" * 8192, 0)
         assert await image.write_zeroes(4096, 4096) == 4096
@@ -92,7 +92,7 @@ def test_write_zeroes(run: Run) -> None:
     run(body)
 
 
-def test_compare_and_write_that_finds_other_data(run: Run, rbd_image: rbd.Image) -> None:
+def test_a_failed_comparison_names_the_first_difference(run: Run, rbd_image: rbd.Image) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         await image.write(b"a" * 512, 0)
         with pytest.raises(rbd.CompareMismatch) as caught:
@@ -107,7 +107,7 @@ def test_compare_and_write_that_finds_other_data(run: Run, rbd_image: rbd.Image)
     run(body)
 
 
-def test_many_in_flight(run: Run) -> None:
+def test_many_awaited_calls_overlap(run: Run) -> None:
     content = random.Random(3).randbytes(SIZE)
 
     async def body(image: rbd.aio.AsyncImage) -> None:
@@ -122,7 +122,7 @@ def test_many_in_flight(run: Run) -> None:
     run(body)
 
 
-def test_the_end_of_the_image(run: Run, rbd_image: rbd.Image) -> None:
+def test_calls_at_the_end_of_the_image_are_short_or_refused(run: Run, rbd_image: rbd.Image) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         assert await image.read(SIZE - 50, 100) == bytes(50)
         assert await image.read(SIZE - 5, 1 << 62) == bytes(5)
@@ -149,7 +149,7 @@ def test_the_end_of_the_image(run: Run, rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_bad_arguments(run: Run) -> None:
+def test_bad_arguments_are_refused(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         for call, error in (
             (lambda: image.read(-1, 1), OverflowError),
@@ -171,7 +171,7 @@ def test_bad_arguments(run: Run) -> None:
     run(body)
 
 
-def test_an_error_harms_no_other_call(run: Run) -> None:
+def test_an_error_does_not_affect_other_calls(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         offsets = [i * BLOCK if i % 3 else SIZE + i for i in range(60)]
         results = await asyncio.gather(
@@ -187,7 +187,7 @@ def test_an_error_harms_no_other_call(run: Run) -> None:
     run(body)
 
 
-def test_cancelling_frees_no_buffer_in_use(run: Run) -> None:
+def test_cancelling_keeps_buffers_in_use(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         buffers = [bytearray(1 << 16) for _ in range(32)]
         tasks = [
@@ -218,7 +218,7 @@ def test_cancelling_frees_no_buffer_in_use(run: Run) -> None:
     run(body)
 
 
-def test_wait_for_and_timeouts(run: Run) -> None:
+def test_timeouts_of_asyncio_end_a_wait(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(image.read(0, 1 << 20), 0)
@@ -227,7 +227,7 @@ def test_wait_for_and_timeouts(run: Run) -> None:
     run(body)
 
 
-def test_coroutines_make_tasks(run: Run) -> None:
+def test_calls_are_coroutines_for_tasks(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         task = asyncio.create_task(image.write(b"abc", 0))
         assert await task == 3
@@ -237,7 +237,7 @@ def test_coroutines_make_tasks(run: Run) -> None:
     run(body)
 
 
-def test_closing_waits_for_what_is_in_flight(run: Run, rbd_image: rbd.Image) -> None:
+def test_closing_waits_for_calls_in_flight(run: Run, rbd_image: rbd.Image) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         tasks = [asyncio.ensure_future(image.write(b"q" * BLOCK, i * BLOCK)) for i in range(64)]
         await asyncio.sleep(0)
@@ -254,7 +254,7 @@ def test_closing_waits_for_what_is_in_flight(run: Run, rbd_image: rbd.Image) -> 
     assert rbd_image.read(0, 64 * BLOCK) == b"q" * (64 * BLOCK)
 
 
-def test_closing_twice_at_once_and_cancelled(run: Run) -> None:
+def test_closing_may_be_repeated_and_cancelled(run: Run) -> None:
     async def body(image: rbd.aio.AsyncImage) -> None:
         first = asyncio.ensure_future(image.close())
         await asyncio.sleep(0)
@@ -268,7 +268,9 @@ def test_closing_twice_at_once_and_cancelled(run: Run) -> None:
     run(body)
 
 
-def test_open(run: Run, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_open_takes_names_snapshots_and_ids(
+    run: Run, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     rbd_image.write(b"abc", 0)
     rbd_image.create_snap("s")
     rbd_image.write(b"xyz", 0)
@@ -305,7 +307,9 @@ def test_open(run: Run, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Non
     rbd_image.remove_snap("s")
 
 
-def test_the_body_s_exception_is_raised(run: Run, rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_the_exception_of_the_body_is_raised(
+    run: Run, rbd_ioctx: Any, rbd_image: rbd.Image
+) -> None:
     async def body(_: rbd.aio.AsyncImage) -> None:
         with pytest.raises(ZeroDivisionError):
             async with rbd.aio.open(rbd_ioctx, rbd_image.get_name()) as image:
@@ -315,7 +319,7 @@ def test_the_body_s_exception_is_raised(run: Run, rbd_ioctx: Any, rbd_image: rbd
     run(body)
 
 
-def test_an_opening_that_is_cancelled_closes(run: Run, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_cancelled_opening_closes_the_image(run: Run, rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "cancelled", SIZE)
 
     async def body(_: rbd.aio.AsyncImage) -> None:
@@ -335,7 +339,7 @@ def test_an_opening_that_is_cancelled_closes(run: Run, rbd_ioctx: rbd.rados.Ioct
     run(body)
 
 
-def test_without_a_running_loop(rbd_image: rbd.Image) -> None:
+def test_a_call_without_a_running_loop_is_refused(rbd_image: rbd.Image) -> None:
     coroutine = rbd.aio.AsyncImage(rbd_image).read(0, 1)
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
@@ -349,8 +353,8 @@ def test_only_images_are_wrapped(image: Any) -> None:
         rbd.aio.AsyncImage(image)
 
 
-def test_one_image_in_one_loop_after_another(rbd_image: rbd.Image) -> None:
-    """Also where a later loop lies where one that has ended was."""
+def test_one_image_works_in_consecutive_loops(rbd_image: rbd.Image) -> None:
+    """Also if a later loop has the address of one that has ended."""
     wrapped = rbd.aio.AsyncImage(rbd_image)
     rbd_image.write(b"x" * 10, 0)
 

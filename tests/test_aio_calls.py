@@ -33,7 +33,7 @@ def run(body: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(bounded())
 
 
-def test_a_whole_program(rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_whole_program_runs_in_asyncio(rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> None:
     pool = rbd_ioctx.get_pool_name()
 
     async def body() -> None:
@@ -67,7 +67,7 @@ def test_a_whole_program(rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> None:
     run(body)
 
 
-def test_errors_are_those_of_the_synchronous_form(rbd_image: rbd.Image) -> None:
+def test_errors_equal_those_of_the_synchronous_form(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         for call, error in (
@@ -108,7 +108,8 @@ def test_progress_runs_in_the_loop(rbd_image: rbd.Image) -> None:
         await image.resize(256 << 20)
         with pytest.raises(ZeroDivisionError):
             await image.resize(SIZE, on_progress=refuse)
-        # That may have ended before it was refused. This one has more to do than a loop is late.
+        # The resize may have ended before it was refused. This one takes longer than a loop is
+        # late.
         await image.resize(4 << 30)
         with pytest.raises(rbd.OperationCanceled):
             await image.resize(SIZE, on_progress=lambda *_: -rbd.ECANCELED)
@@ -135,7 +136,7 @@ def test_cancelling_stops_a_long_call(rbd_image: rbd.Image) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        # librbd has been told: it gives the image back, and did not end what it was at.
+        # librbd has stopped the call: it releases the image, and has not completed its work.
         assert await image.size() > 0
         await image.resize(SIZE)
 
@@ -149,7 +150,7 @@ ORDER = 16  # many small objects, for many reports
 
 @pytest.fixture
 def full(rbd_ioctx: Any) -> Any:
-    """The ioctx of an image "full" of data, and of a clone of it that is to be flattened."""
+    """Provide the ioctx of an image "full" of data, and of a clone of it to flatten."""
     rbd.RBD().create(rbd_ioctx, "full", FULL, order=ORDER)
     with rbd.Image(rbd_ioctx, "full") as image:
         image.write_blocks(b"d" * FULL, range(0, FULL, 1 << ORDER), queue_depth=16)
@@ -165,7 +166,7 @@ def full(rbd_ioctx: Any) -> Any:
 
 
 async def cancel(call: Awaitable[Any], after: float = 0.05) -> None:
-    """Begin a call and cancel it: the task must end at once."""
+    """Begin a call and cancel it. The task must end at once."""
     task = asyncio.ensure_future(call)
     await asyncio.sleep(after)
     assert not task.done(), "it was over too soon to be cancelled"
@@ -177,7 +178,7 @@ async def cancel(call: Awaitable[Any], after: float = 0.05) -> None:
 
 
 async def idle() -> None:
-    """Return when no thread is in a call any more."""
+    """Wait until no thread is in a call any more."""
     workers = rbd.aio._workers._workers  # type: ignore[attr-defined]
     for _ in range(600):
         if workers._idle == workers._threads:
@@ -186,12 +187,12 @@ async def idle() -> None:
     pytest.fail("a thread is still in a call")
 
 
-def test_cancelling_stops_what_heeds_it_without_a_callback(full: Any) -> None:
+def test_cancelling_stops_a_call_that_heeds_it_without_a_callback(full: Any) -> None:
     async def body() -> None:
         async with rbd.aio.open(full, "clone") as image:
             await cancel(image.flatten())
             await idle()
-            # It is a clone still: librbd has ended before it was done.
+            # It is still a clone: librbd stopped before the end.
             assert await image.overlap() == FULL
         async with rbd.aio.open(full, "full") as image:
             await cancel(image.sparsify(4096))
@@ -200,8 +201,8 @@ def test_cancelling_stops_what_heeds_it_without_a_callback(full: Any) -> None:
     run(body)
 
 
-def test_cancelling_abandons_what_does_not_heed_it(full: Any) -> None:
-    """The thread is free in a second, and no close waits for the call, which goes on."""
+def test_cancelling_abandons_a_call_that_does_not_heed_it(full: Any) -> None:
+    """The thread is free within a second, and no close waits for the call, which continues."""
 
     async def body() -> None:
         async with rbd.aio.open(full, "full") as image:
@@ -232,7 +233,7 @@ def test_a_cancelled_transfer_cleans_up(full: Any, tmp_path: Path) -> None:
             await cancel(rbd.aio.transfer.digest(image), 0.02)
         await cancel(rbd.aio.transfer.import_image(target, full, "imported", order=ORDER), 0.1)
         await idle()
-        # Removing what there was of it takes longer than a cancelled call may.
+        # Removing the partial image takes longer than a cancelled call may.
         assert "imported" not in await rbd.aio.RBD().list(full)
 
         async def endless() -> Any:
@@ -251,8 +252,8 @@ def test_a_cancelled_transfer_cleans_up(full: Any, tmp_path: Path) -> None:
     run(body)
 
 
-def test_cancelling_once_is_seen_once(rbd_image: rbd.Image) -> None:
-    """What a cancelled call does to clean up is not cancelled too."""
+def test_one_cancellation_is_raised_once(rbd_image: rbd.Image) -> None:
+    """The clean-up of a cancelled call is not cancelled too."""
     done: List[str] = []
 
     def blocking(image: rbd.Image) -> None:
@@ -276,7 +277,9 @@ def test_cancelling_once_is_seen_once(rbd_image: rbd.Image) -> None:
     assert rbd_image.size() == SIZE
 
 
-def test_what_is_opened_for_nobody_is_closed(rbd_cluster: Any, rbd_image: rbd.Image) -> None:
+def test_an_image_opened_for_a_cancelled_task_is_closed(
+    rbd_cluster: Any, rbd_image: rbd.Image
+) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         for _ in range(10):
@@ -297,7 +300,7 @@ def test_what_is_opened_for_nobody_is_closed(rbd_cluster: Any, rbd_image: rbd.Im
             ):
                 break
             await asyncio.sleep(0.05)
-        # Every thread that had the calls is idle or gone.
+        # Every thread of the calls is idle or has ended.
         assert await image.size() == SIZE
 
     run(body)
@@ -329,7 +332,7 @@ def test_a_failing_group_of_tasks_leaves_nothing_open(rbd_ioctx: Any) -> None:
     run(body)
 
 
-def test_updates_are_iterated_over(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_updates_can_be_iterated(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = await rbd.aio.open(rbd_ioctx, rbd_image.get_name())
         heard = 0
@@ -352,7 +355,7 @@ def test_updates_are_iterated_over(rbd_ioctx: Any, rbd_image: rbd.Image) -> None
 
 
 @pytest.mark.needs("rbd_quiesce_watch")
-def test_quiesce_is_a_coroutine(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_a_quiesce_callback_can_be_a_coroutine(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
     async def body() -> None:
         calls: List[str] = []
 
@@ -376,7 +379,7 @@ def test_quiesce_is_a_coroutine(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_more_calls_than_threads(rbd_image: rbd.Image) -> None:
+def test_more_calls_than_threads_all_complete(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         assert await asyncio.gather(*(image.size() for _ in range(1000))) == [SIZE] * 1000
@@ -386,7 +389,7 @@ def test_more_calls_than_threads(rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_the_interpreter_ends_with_calls_in_threads(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+def test_the_interpreter_exits_with_calls_in_threads(rbd_cluster: Any, rbd_ioctx: Any) -> None:
     rbd.RBD().create(rbd_ioctx, "left", 1 << 30)
     head = isolated.connecting(rbd_cluster, rbd_ioctx)
     text = """
@@ -413,7 +416,7 @@ def test_the_interpreter_ends_with_calls_in_threads(rbd_cluster: Any, rbd_ioctx:
     assert (ended.returncode, ended.stdout) == (0, "end\n"), ended.stderr
 
 
-def test_batches(rbd_image: rbd.Image) -> None:
+def test_awaited_batches_move_all_blocks(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         data = os.urandom(256 * 4096)
@@ -445,7 +448,7 @@ def test_batches(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("writes", [False, True], ids=["read", "write"])
-def test_a_cancelled_batch_stops_and_lets_go_of_its_memory(
+def test_a_cancelled_batch_stops_and_releases_its_memory(
     writes: bool, rbd_image: rbd.Image
 ) -> None:
     async def body() -> None:
@@ -472,7 +475,7 @@ def test_a_cancelled_batch_stops_and_lets_go_of_its_memory(
     run(body)
 
 
-def test_batches_take_no_thread_of_the_pool(rbd_image: rbd.Image) -> None:
+def test_batches_do_not_use_threads_of_the_pool(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         calls = []
@@ -494,12 +497,12 @@ def test_batches_take_no_thread_of_the_pool(rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_a_batch_on_a_closed_image(rbd_image: rbd.Image) -> None:
+def test_a_batch_on_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         left = asyncio.ensure_future(image.write_blocks(bytes(1 << 20), range(0, 1 << 20, 512)))
         await asyncio.sleep(0)
-        # It waits for the batch.
+        # The close waits for the batch.
         await image.close()
         assert await left == 1 << 20
         for call in (
@@ -515,7 +518,9 @@ def test_a_batch_on_a_closed_image(rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_a_batch_on_a_read_only_image(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_a_write_batch_on_a_read_only_image_is_refused(
+    rbd_ioctx: Any, rbd_image: rbd.Image
+) -> None:
     async def body() -> None:
         async with rbd.aio.open(rbd_ioctx, rbd_image.get_name(), read_only=True) as image:
             for call in (
@@ -530,7 +535,7 @@ def test_a_batch_on_a_read_only_image(rbd_ioctx: Any, rbd_image: rbd.Image) -> N
     run(body)
 
 
-def test_a_loop_that_is_closed_during_a_batch(rbd_image: rbd.Image) -> None:
+def test_a_loop_can_be_closed_during_a_batch(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         tasks.append(asyncio.ensure_future(image.read_blocks([0] * 5000, 4096)))
@@ -542,14 +547,14 @@ def test_a_loop_that_is_closed_during_a_batch(rbd_image: rbd.Image) -> None:
     loop.run_until_complete(body())
     loop.close()
     for task in tasks:
-        # Nobody awaits it any more, which asyncio would report.
+        # Nobody awaits the task any more, which asyncio would report.
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     tasks.clear()
     gc.collect()
     assert rbd_image.size() == SIZE
 
 
-def test_four_loops_in_four_threads(rbd_image: rbd.Image) -> None:
+def test_four_loops_in_four_threads_share_an_image(rbd_image: rbd.Image) -> None:
     image = rbd.aio.AsyncImage(rbd_image)
     failures: List[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""The loop goes on while the cluster does not answer."""
+"""The loop runs while the cluster does not answer."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ CALLS: Dict[str, Call] = {
     "list": lambda _, ioctx: rbd.aio.RBD().list(ioctx),
     "create": lambda _, ioctx: rbd.aio.RBD().create(ioctx, "other", SIZE),
     "group": lambda _, ioctx: rbd.aio.Group(ioctx, "none").list_images(),
-    # More than librados lets be in flight over a connection, in number and in bytes.
+    # More than librados allows in flight on a connection, in number and in bytes.
     "many objects": lambda _, ioctx: write_objects(ioctx, 3000, 64),
     "large objects": lambda _, ioctx: write_objects(ioctx, 40, 4 << 20),
     "read an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).read("object"),
@@ -80,7 +80,7 @@ CALLS: Dict[str, Call] = {
 
 
 async def written(objects: rbd.aio.AsyncIoctx, name: str, size: int) -> None:
-    """Wait until an object is there in its whole size."""
+    """Wait until an object has its whole size."""
     for _ in range(600):
         with contextlib.suppress(rbd.rados.ObjectNotFound):
             if (await objects.stat(name))[0] == size:
@@ -96,7 +96,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 async def ticks(calls: Dict[str, Call], image: rbd.aio.AsyncImage, ioctx: Any) -> None:
-    """Begin each call; the ticker must go on ticking, and each time limit must be kept."""
+    """Begin each call. The ticker must keep ticking, and each time limit must be kept."""
     loop = asyncio.get_running_loop()
     for name, call in calls.items():
         start = last = loop.time()
@@ -112,7 +112,7 @@ async def ticks(calls: Dict[str, Call], image: rbd.aio.AsyncImage, ioctx: Any) -
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("changed", [False, True], ids=["same header", "changed header"])
-def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, changed: bool) -> None:
+def test_the_loop_runs_while_the_osd_is_stopped(cluster: LocalCluster, changed: bool) -> None:
     async def body() -> None:
         connection = cluster.connect()
         other_connection = cluster.connect()
@@ -124,7 +124,7 @@ def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, change
                 made.create_snap("s")
         image = await rbd.aio.open(ioctx, "frozen")
         try:
-            # From now on its size is known, until the header changes.
+            # From now on the size is known, until the header changes.
             await image.write(b"x" * 4096, 0)
             if changed:
                 with rbd.Image(other, "frozen") as elsewhere:
@@ -134,14 +134,14 @@ def test_the_loop_goes_on_while_the_osd_is_stopped(cluster: LocalCluster, change
             try:
                 threads = len(os.listdir("/proc/self/task"))
                 await ticks(CALLS, image, ioctx)
-                # No call but those of the pool has a thread of its own.
+                # Only the calls of the pool have separate threads.
                 assert len(os.listdir("/proc/self/task")) - threads < MOST + 16
             finally:
                 cluster.resume_osd(0)
-            # All goes on afterwards.
+            # Everything continues afterwards.
             await asyncio.wait_for(image.read(0, 4096), 60)
             assert await asyncio.wait_for(image.size(), 60) >= SIZE
-            # Those whose waiting task was cancelled were made all the same.
+            # The writes of cancelled tasks were made nevertheless.
             objects = rbd.aio.AsyncIoctx(ioctx)
             for name, size in (("64.2999", 64), (f"{4 << 20}.39", 4 << 20)):
                 await written(objects, name, size)

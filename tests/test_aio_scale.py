@@ -26,7 +26,7 @@ LONG, SHORT = (600.0, 60.0) if SOAK else (6.0, 2.0)
 async def mixed(
     images: List[rbd.aio.AsyncImage], coroutines: int, seconds: float, waits: List[float]
 ) -> float:
-    """Calls in so many coroutines; returns how many a second there were."""
+    """Make calls in this many coroutines. Return how many calls a second there were."""
     end = time.monotonic() + seconds
     counts = [0]
 
@@ -34,7 +34,7 @@ async def mixed(
         choice = random.Random(number)
         image = images[number % len(images)]
         data = bytes([number % 256]) * BLOCK
-        # Each once at least, however slow the machine.
+        # At least one each, even on a slow machine.
         first = True
         while first or time.monotonic() < end:
             first = False
@@ -53,7 +53,7 @@ async def mixed(
 
 
 @pytest.mark.timeout(1500 if SOAK else 280)
-def test_many_coroutines_on_many_images(rbd_ioctx: Any) -> None:
+def test_many_coroutines_on_many_images_need_little_memory(rbd_ioctx: Any) -> None:
     names = [f"scale-{number}" for number in range(IMAGES)]
 
     async def body() -> None:
@@ -73,7 +73,7 @@ def test_many_coroutines_on_many_images(rbd_ioctx: Any) -> None:
             longest, median = waits[-1], statistics.median(waits)
             figures.note("calls of 10,000 coroutines on 32 images", len(waits))
             print(f"{few:.0f} and {many:.0f} calls a second, {longest / median:.1f}, {growth} KiB")
-            # The list of waits grows by itself: 40 bytes for each call.
+            # The list of waiting times grows itself: 40 bytes for each call.
             assert growth < (64 << 10) * memory_usage.LEEWAY + 48 * len(waits) // 1024
             if SOAK:
                 assert many >= 0.9 * few

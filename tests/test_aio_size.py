@@ -28,7 +28,7 @@ def run(body: Callable[[], Awaitable[Any]]) -> Any:
 
 @pytest.fixture
 def elsewhere(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: rbd.Image) -> Iterator[rbd.Image]:
-    """The same image in another client."""
+    """Provide the same image, opened by another client."""
     pool = rbd_ioctx.get_pool_name()
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(pool) as ioctx:
         ioctx.set_namespace(rbd_ioctx.get_namespace())
@@ -37,7 +37,7 @@ def elsewhere(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: rbd.Image) -> Iterato
 
 
 async def written(image: rbd.aio.AsyncImage, size: int) -> None:
-    """What a write at the end of an image of so many bytes has to say."""
+    """Return what a write at the end of an image of this size must report."""
     assert await image.write(b"w" * BLOCK, size - BLOCK) == BLOCK
     assert await image.write_blocks(b"b" * 2 * BLOCK, [0, size - BLOCK]) == 2 * BLOCK
     assert await image.writev([b"v" * BLOCK, b"v" * BLOCK], size - 2 * BLOCK) == 2 * BLOCK
@@ -58,7 +58,7 @@ async def written(image: rbd.aio.AsyncImage, size: int) -> None:
             await call()
 
 
-def test_an_image_that_others_resize(elsewhere: rbd.Image, rbd_image: rbd.Image) -> None:
+def test_writes_see_the_size_that_others_set(elsewhere: rbd.Image, rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         await written(image, SIZE)
@@ -69,7 +69,7 @@ def test_an_image_that_others_resize(elsewhere: rbd.Image, rbd_image: rbd.Image)
     run(body)
 
 
-def test_an_image_that_this_handle_resizes(rbd_image: rbd.Image) -> None:
+def test_writes_see_the_size_that_this_handle_sets(rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         for size in (SIZE * 2, SIZE // 2, SIZE, SIZE // 4, SIZE * 3):
@@ -82,7 +82,7 @@ def test_an_image_that_this_handle_resizes(rbd_image: rbd.Image) -> None:
         await written(image, SIZE * 3)
         await image.resize(SIZE)
         await written(image, SIZE)
-        # Nothing can be written to a snapshot; afterwards all is as it was.
+        # Nothing can be written to a snapshot. Afterwards the handle works as before.
         await image.set_snap("large")
         with pytest.raises(rbd.ReadOnlyImage):
             await image.write(b"x", 0)
@@ -93,7 +93,7 @@ def test_an_image_that_this_handle_resizes(rbd_image: rbd.Image) -> None:
     run(body)
 
 
-def test_large_reads(elsewhere: rbd.Image, rbd_image: rbd.Image) -> None:
+def test_large_reads_end_at_the_present_size(elsewhere: rbd.Image, rbd_image: rbd.Image) -> None:
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         for size in (SIZE, SIZE * 2, SIZE // 2):
@@ -116,7 +116,7 @@ def write_while_it_shrinks(conffile: str, pool: str, namespace: str, name: str) 
             while not ended:
                 with contextlib.suppress(rbd.IncompleteWriteError, rbd.InvalidArgument):
                     assert await image.write(b"x" * 2 * BLOCK, SIZE - BLOCK - number * 512)
-                # On a busy machine, writes with hardly a pause keep a resize waiting for minutes.
+                # On a busy machine, writes with short pauses delay a resize for minutes.
                 await asyncio.sleep(0.05)
 
         tasks = [asyncio.ensure_future(write(number)) for number in range(16)]
@@ -135,12 +135,13 @@ def write_while_it_shrinks(conffile: str, pool: str, namespace: str, name: str) 
         run(lambda: body(rbd.aio.AsyncImage(images[0]), images[1]))
 
 
-# With an object map, librbd would end the process: it cuts the write before it learns the new size.
+# With an object map, librbd would end the process, because it truncates the write before it learns
+# the new size.
 @pytest.mark.rbd_image(features=rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK)
-def test_an_image_that_shrinks_while_it_is_written(
+def test_writes_to_a_shrinking_image_are_whole_or_refused(
     rbd_cluster: Any, rbd_ioctx: Any, rbd_image: rbd.Image
 ) -> None:
-    """Each write is whole, incomplete or refused, and afterwards each is what it has to be."""
+    """Each write is complete, incomplete or refused, and the data of each is as expected."""
     place = (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace(), rbd_image.get_name())
     rbd_image.close()
     outcome = isolated.finish(
@@ -149,8 +150,8 @@ def test_an_image_that_shrinks_while_it_is_written(
     assert outcome.status == 0, str(outcome)
 
 
-def test_the_first_writes_all_at_once(rbd_ioctx: Any) -> None:
-    """None of them knows the size."""
+def test_concurrent_first_writes_find_the_size(rbd_ioctx: Any) -> None:
+    """None of the writes knows the size."""
     rbd.RBD().create(rbd_ioctx, "first", SIZE, order=20)
 
     async def body() -> None:
@@ -166,7 +167,7 @@ def test_the_first_writes_all_at_once(rbd_ioctx: Any) -> None:
                 )
             ]
             await asyncio.sleep(0)
-            # They complete before it closes.
+            # They complete before the close does.
             await image.close()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert results[0::3] == results[1::3] == [512] * 100
@@ -179,8 +180,8 @@ def test_the_first_writes_all_at_once(rbd_ioctx: Any) -> None:
     rbd.RBD().remove(rbd_ioctx, "first")
 
 
-def test_cancelled_before_the_size_is_known(rbd_ioctx: Any) -> None:
-    """The memory is free once librbd is done with it."""
+def test_a_write_cancelled_before_the_size_is_known_frees_its_memory(rbd_ioctx: Any) -> None:
+    """The memory is free once librbd has completed the write."""
     rbd.RBD().create(rbd_ioctx, "cancelled", SIZE, order=20)
     buffers = [bytearray(BLOCK) for _ in range(64)]
 
@@ -213,7 +214,7 @@ def test_cancelled_before_the_size_is_known(rbd_ioctx: Any) -> None:
 
 
 @pytest.mark.needs("rbd_encryption_load")
-def test_encryption_that_is_loaded_meanwhile(rbd_ioctx: Any) -> None:
+def test_writes_see_the_size_after_encryption_is_loaded(rbd_ioctx: Any) -> None:
     secret = os.urandom(8).hex()
     rbd.RBD().create(rbd_ioctx, "encrypted", 64 << 20)
 
@@ -233,8 +234,8 @@ def test_encryption_that_is_loaded_meanwhile(rbd_ioctx: Any) -> None:
     rbd.RBD().remove(rbd_ioctx, "encrypted")
 
 
-def test_a_handle_that_another_module_has(rbd_image: rbd.Image) -> None:
-    """What that does to it, nobody tells."""
+def test_writes_see_changes_by_another_user_of_the_handle(rbd_image: rbd.Image) -> None:
+    """Nothing reports what the other module does to the handle."""
 
     async def body() -> None:
         image = rbd.aio.AsyncImage(rbd_image)

@@ -25,7 +25,7 @@ def run(body: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(bounded())
 
 
-def test_an_iterator_becomes_an_image_and_an_image_an_iterator(rbd_ioctx: Any) -> None:
+def test_images_are_imported_from_and_exported_to_iterators(rbd_ioctx: Any) -> None:
     async def body() -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for at in range(0, len(CONTENT), 100_000):
@@ -58,7 +58,7 @@ def test_an_iterator_becomes_an_image_and_an_image_an_iterator(rbd_ioctx: Any) -
     run(body)
 
 
-def test_stream_readers_and_writers(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_images_go_through_stream_readers_and_writers(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
     rbd_image.write(CONTENT, 4096)
     received = bytearray()
 
@@ -124,7 +124,9 @@ def test_a_cancelled_import_leaves_no_image(rbd_ioctx: Any) -> None:
     run(body)
 
 
-def test_files_as_ever(rbd_image: rbd.Image, tmp_path: Path) -> None:
+def test_files_are_transferred_as_in_the_synchronous_form(
+    rbd_image: rbd.Image, tmp_path: Path
+) -> None:
     rbd_image.write(CONTENT, 0)
 
     async def body() -> None:

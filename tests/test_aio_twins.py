@@ -59,7 +59,7 @@ def parameters(function: Callable[..., Any]) -> List[Tuple[str, Any, Any]]:
     ]
 
 
-def test_the_table_has_all_topics() -> None:
+def test_the_table_has_every_topic() -> None:
     assert len(METHODS) >= 180
     assert len(TRANSFERS) == 9
 
@@ -96,7 +96,7 @@ def test_a_call_with_callbacks_has_an_awaitable_form(cls: type) -> None:
         assert hasattr(home, RENAMED.get(name, name)), name
 
 
-def test_the_properties_of_an_image_and_a_group_are_there() -> None:
+def test_images_and_groups_have_their_properties() -> None:
     for source, twin in PAIRS:
         for name, value in vars(source).items():
             if isinstance(value, property) and not name.startswith("_"):
@@ -110,7 +110,7 @@ def test_a_call_of_a_connection_has_its_awaitable_form(name: str) -> None:
     assert inspect.iscoroutinefunction(method)
 
 
-def test_connect_and_open_take_what_the_others_take() -> None:
+def test_connect_and_open_take_the_same_arguments() -> None:
     assert parameters(rbd.aio.connect) == parameters(rbd.connect)
     wanted = [one[0] for one in parameters(rbd.Image.__init__)]
     assert [one[0] for one in parameters(rbd.aio.open)] == [
@@ -118,7 +118,7 @@ def test_connect_and_open_take_what_the_others_take() -> None:
     ]
 
 
-def test_the_stubs_are_as_they_would_be_written() -> None:
+def test_the_stubs_are_up_to_date() -> None:
     tool = Path(__file__).parents[1] / "tools" / "aio_stubs.py"
     if not tool.exists():
         pytest.skip("the tools are not beside the tests")
@@ -128,7 +128,7 @@ def test_the_stubs_are_as_they_would_be_written() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_stubs_name_what_there_is() -> None:
+def test_the_stubs_name_only_existing_methods() -> None:
     package = Path(rbd.aio.__file__).parent
     stub = ast.parse((package / "_methods.pyi").read_text())
     for cls in stub.body:

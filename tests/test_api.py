@@ -23,7 +23,7 @@ METHODS = [
 
 
 def parameters(signature: str) -> List[Tuple[str, Optional[str]]]:
-    """'(a, b=1)' as [('a', None), ('b', '1')]."""
+    """Return '(a, b=1)' as [('a', None), ('b', '1')]."""
     inside = signature.strip()[1:-1].strip()
     parts = re.split(r",\s*", inside) if inside else []
     return [(part.partition("=")[0], part.partition("=")[2] or None) for part in parts]
@@ -34,7 +34,7 @@ def default_value(text: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["exceptions"]))
-def test_exception(name: str) -> None:
+def test_each_stock_exception_has_its_bases(name: str) -> None:
     cls = getattr(rbd, name)
     names = [base.__name__ for base in cls.__mro__]
     for base in TABLE["exceptions"][name]["bases"]:
@@ -42,12 +42,12 @@ def test_exception(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["classes"]))
-def test_class(name: str) -> None:
+def test_each_stock_class_exists(name: str) -> None:
     assert inspect.isclass(getattr(rbd, name))
 
 
 @pytest.mark.parametrize(("cls", "method", "signature"), METHODS)
-def test_method(cls: str, method: str, signature: str) -> None:
+def test_each_stock_method_has_its_signature(cls: str, method: str, signature: str) -> None:
     function = getattr(getattr(rbd, cls), method)
     assert inspect.getdoc(function), "help() must say what it does"
     wanted = parameters(signature)

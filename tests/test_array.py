@@ -1,4 +1,4 @@
-"""Images as arrays: everything numpy selects, without reading more than that."""
+"""Images as arrays: every index of numpy works, and reads only what it selects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ relaxed = settings(
 
 @pytest.fixture
 def model(rbd_image: rbd.Image) -> Any:
-    """A numpy array, whose bytes are in the image from byte 100 on."""
+    """Return a numpy array. The image has its bytes from byte 100 on."""
     model = np.arange(np.prod(SHAPE), dtype="<i4").reshape(SHAPE)
     rbd_image.write(model.tobytes(), 100)
     return model
@@ -49,7 +49,7 @@ TYPES = [
 
 @st.composite
 def models(draw: Any) -> Any:
-    """An array of any type and shape, of arbitrary bytes that mean something in the type."""
+    """Draw an array of any type and shape, from bytes that are valid in the type."""
     kind = np.dtype(draw(st.sampled_from(TYPES)))
     shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 3, 7]), max_size=4)))
     random = np.random.default_rng(draw(st.integers(0, 99)))
@@ -87,7 +87,7 @@ def basic(length: int) -> Any:
 
 @st.composite
 def keys(draw: Any, shape: Tuple[int, ...], arrays: bool = True) -> Any:
-    """An index for that shape: for all of its axes, or for some."""
+    """Draw an index for that shape: for all of its axes, or for some."""
     parts: List[Any] = []
     combined = draw(st.sampled_from([(1,), (4,), (0,), (2, 2), (3, 1)]))
     axis = 0
@@ -126,7 +126,7 @@ def keys(draw: Any, shape: Tuple[int, ...], arrays: bool = True) -> Any:
 
 
 def selected(model: Any, key: Any) -> Any:
-    """What numpy selects, or the IndexError."""
+    """Return what numpy selects, or the IndexError."""
     try:
         return model[key]
     except IndexError as error:
@@ -134,7 +134,7 @@ def selected(model: Any, key: Any) -> Any:
 
 
 def same(got: Any, expected: Any) -> bool:
-    """Whether type, shape and bytes are the same, but for the padding of structures."""
+    """Return whether type, shape and bytes are the same, except the padding of structures."""
     if type(got) is not type(expected) or np.shape(got) != np.shape(expected):
         return False
     ours, numpys = np.asarray(got), np.asarray(expected)
@@ -149,7 +149,7 @@ def same(got: Any, expected: Any) -> bool:
 
 @relaxed
 @given(st.data())
-def test_selections_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
+def test_selections_equal_those_of_numpy(rbd_image: rbd.Image, data: Any) -> None:
     model = data.draw(models())
     key = data.draw(keys(model.shape))
     rbd_image.write(model.tobytes(), 100)
@@ -164,7 +164,7 @@ def test_selections_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
 
 @relaxed
 @given(st.data())
-def test_assignments_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
+def test_assignments_equal_those_of_numpy(rbd_image: rbd.Image, data: Any) -> None:
     model = data.draw(models())
     key = data.draw(keys(model.shape))
     around = b"\xee" * 100
@@ -182,7 +182,7 @@ def test_assignments_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
         with pytest.raises(IndexError):
             array[key] = 0
         return
-    # Of the result's shape, or of one that is broadcast to it.
+    # Of the result's shape, or of one that can be broadcast to it.
     shape = np.shape(expected)
     shape = shape[data.draw(st.integers(0, len(shape))) :]
     shape = tuple(data.draw(st.sampled_from([1, length])) for length in shape)
@@ -192,13 +192,13 @@ def test_assignments_are_numpys(rbd_image: rbd.Image, data: Any) -> None:
     model[key] = value
     array[key] = value
     assert same(array[...], model)
-    # Nothing around it was touched.
+    # The bytes around the array have not changed.
     assert rbd_image.read(0, 100) == around
     assert rbd_image.read(100 + model.nbytes, 100) == around
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-def test_arrays_of_no_axes(rbd_image: rbd.Image, kind: Any) -> None:
+def test_arrays_without_axes_work(rbd_image: rbd.Image, kind: Any) -> None:
     model = values(np.random.default_rng(5), np.dtype(kind), (1,))
     array = rbd.ImageArray(rbd_image, kind, (), mode="r+")
     for key in (..., (), (Ellipsis, None), True):
@@ -217,14 +217,14 @@ def test_arrays_of_no_axes(rbd_image: rbd.Image, kind: Any) -> None:
         ([1, 5, 1], np.arange(105).reshape(3, 7, 5)),
         ((Ellipsis, 0), np.arange(12)[:, None]),
         (slice(None, None, -3), np.arange(35.0).reshape(7, 5)),
-        # None of these fits.
+        # None of these values fits.
         (0, np.ones((2, 7, 5))),
         (..., [1, 2, 3]),
         ((3, 2, 1), "x"),
         (0, 1 << 40),
     ],
 )
-def test_values_are_broadcast_as_numpys(
+def test_values_are_broadcast_as_in_numpy(
     rbd_image: rbd.Image, model: Any, key: Any, value: Any
 ) -> None:
     array = rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100, mode="r+")
@@ -241,7 +241,7 @@ def test_values_are_broadcast_as_numpys(
     assert np.array_equal(array[...], model)
 
 
-def test_attributes(rbd_image: rbd.Image, model: Any) -> None:
+def test_attributes_describe_the_array(rbd_image: rbd.Image, model: Any) -> None:
     array = rbd.ImageArray(rbd_image, "<i4", SHAPE, offset=100)
     assert (array.shape, array.ndim, array.size) == (SHAPE, 3, model.size)
     assert (array.dtype, array.itemsize, array.nbytes) == (model.dtype, 4, model.nbytes)
@@ -271,7 +271,7 @@ def test_attributes(rbd_image: rbd.Image, model: Any) -> None:
         bool(array)
 
 
-def test_types(rbd_image: rbd.Image) -> None:
+def test_structured_and_fixed_types_work(rbd_image: rbd.Image) -> None:
     structured = np.zeros(10, dtype=[("a", "<i2"), ("b", ">f8"), ("c", "S3")])
     structured["b"] = np.arange(10)
     array = rbd.ImageArray(rbd_image, structured.dtype, 10, mode="r+")
@@ -285,7 +285,7 @@ def test_types(rbd_image: rbd.Image) -> None:
     assert times[2] == np.datetime64("2024-01-01")
 
 
-def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
+def test_wrong_arguments_are_refused(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
     for arguments, keywords in (
         (("i4", -1), {}),
         (("i4", 3), {"offset": -1}),
@@ -340,7 +340,7 @@ def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
 
 
 class Counting:
-    """An image that counts what it is asked to read."""
+    """An image that records what is read from it."""
 
     def __init__(self, image: rbd.Image) -> None:
         self._image = image
@@ -397,7 +397,7 @@ def counting(rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch) -> Counting:
         ((500_000,), 5, 1, 4),
     ],
 )
-def test_only_what_is_selected_is_read(
+def test_only_selected_bytes_are_read(
     rbd_image: rbd.Image,
     counting: Counting,
     shape: Tuple[int, ...],
@@ -418,13 +418,13 @@ def test_only_what_is_selected_is_read(
         ((slice(None), 0), 1, 2000),
         ((slice(None, None, -2), slice(1, None)), 1, 1000),
         ((np.arange(2000)[::-3], 1), 1, 667),
-        # Contiguous, if in another order: nothing is between.
+        # Contiguous, but in another order: there is nothing between.
         ((slice(None), [1, 0]), 1, 1),
-        # Too far apart.
+        # The elements are too far apart.
         ((slice(None, None, 1500), 1), 2, 2),
     ],
 )
-def test_merged_writes(
+def test_merged_writes_join_near_elements(
     rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, key: Any, merged: int, apart: int
 ) -> None:
     from rbd import _regions
@@ -470,8 +470,8 @@ def test_merged_writes(
 
 
 @pytest.mark.rbd_image(size=64 << 20, order=22)
-def test_long_selections(rbd_image: rbd.Image) -> None:
-    """Those that are read in parts, for the sake of memory."""
+def test_long_selections_are_read_in_parts(rbd_image: rbd.Image) -> None:
+    """Long selections are read in parts, to limit the memory."""
     model = np.random.default_rng(3).integers(0, 2**62, (8 << 20) - 5)
     array = rbd.ImageArray(rbd_image, model.dtype, model.shape, offset=8, mode="r+")
     array[...] = model
@@ -488,7 +488,7 @@ def test_long_selections(rbd_image: rbd.Image) -> None:
     assert np.array_equal(table[chosen], expected[chosen])
     assert np.array_equal(table[chosen % 2 == 0, 3:900:2], expected[chosen % 2 == 0, 3:900:2])
     assert np.array_equal(table[:, 5], expected[:, 5])
-    # More than is read at once, in an order of its own, with the gaps between.
+    # More than is read at once, in random order, with the gaps between.
     far = np.random.default_rng(5).integers(0, len(model), 300_000)
     assert np.array_equal(array[far], model[far])
     assert np.array_equal(table[:, [1000, 3, 3, 500]], expected[:, [1000, 3, 3, 500]])
@@ -512,7 +512,7 @@ def address(
     gc.collect()
 
 
-def test_by_address(address: str, rbd_image: rbd.Image, model: Any) -> None:
+def test_an_array_opens_by_address(address: str, rbd_image: rbd.Image, model: Any) -> None:
     rbd_image.create_snap("s")
     array = rbd.ImageArray(address, "<i4", SHAPE, offset=100, mode="r+")
     array[0] = -1
@@ -526,7 +526,7 @@ def test_by_address(address: str, rbd_image: rbd.Image, model: Any) -> None:
         rbd.ImageArray(f"{address}@s", "<i4", SHAPE, mode="r+")
 
 
-def test_pickles(
+def test_an_array_pickles_as_its_address(
     address: str,
     rbd_cluster: Any,
     rbd_image: rbd.Image,
@@ -555,7 +555,7 @@ def test_pickles(
         "arrays = [pickle.loads(bytes.fromhex(text)) for text in sys.argv[1:]]\n"
         "print([int(array[...].sum()) for array in arrays])\n"
     )
-    # The address holds the configuration file: nothing in the environment is needed.
+    # The address contains the configuration file, so the environment need not.
     environment = {key: value for key, value in os.environ.items() if key != "CEPH_CONF"}
     output = subprocess.run(
         [sys.executable, "-c", script, *(text.hex() for text in texts)],
@@ -573,7 +573,9 @@ def total(array: Any) -> Tuple[int, int]:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_multiprocessing(address: str, rbd_image: rbd.Image, model: Any, method: str) -> None:
+def test_an_array_goes_to_other_processes(
+    address: str, rbd_image: rbd.Image, model: Any, method: str
+) -> None:
     rbd_image.flush()
     array = rbd.ImageArray(address, "<i4", SHAPE, offset=100)
     assert total(array)[1] == int(model.sum())
@@ -592,7 +594,7 @@ def inherit(where: Where) -> None:
     if child == 0:
         status = 1
         try:
-            # A loader forks its workers with the data set in memory, and pickles nothing.
+            # A data loader forks its workers with the data set in memory, and pickles nothing.
             assert array[:].tolist() == [65] * 4096
             assert array.image is not image
             status = 0
@@ -603,18 +605,18 @@ def inherit(where: Where) -> None:
     assert array[-1] == 65
 
 
-def test_a_forked_child_opens_the_image_anew(where: Where) -> None:
+def test_a_forked_child_opens_the_image_again(where: Where) -> None:
     isolated.run(inherit, where)
 
 
 @pytest.mark.slow
 @pytest.mark.rbd_image(size=4 << 30)
-def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
+def test_dask_works_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
     da = proof("dask.array")
     distributed = proof("distributed")
     shape = (4096, 131_072)
     array = rbd.ImageArray(address, "<f8", shape, mode="r+")
-    # Sparse: a few rows have something in them.
+    # The image is sparse: only a few rows have data.
     for row in range(0, 4096, 512):
         array[row] = float(row)
     array.flush()
@@ -629,10 +631,10 @@ def test_dask_over_four_gib(address: str, rbd_image: rbd.Image) -> None:
         assert float(lazy.mean().compute(scheduler=client)) == pytest.approx(expected)
 
 
-def test_the_snapshot_that_is_set(
+def test_an_array_pickles_the_snapshot_that_is_set(
     address: str, rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
-    """An array of an open image pickles as what it reads now, not as what was opened once."""
+    """An array of an open image pickles as what it reads now, not as what was opened."""
     rbd_image.write(b"before", 0)
     rbd_image.create_snap("s")
     (entry,) = rbd_image.list_snaps()
@@ -654,7 +656,7 @@ def test_the_snapshot_that_is_set(
     rbd_image.set_snap(None)
 
 
-def test_dask_tokens(address: str, rbd_image: rbd.Image) -> None:
+def test_dask_tokens_of_snapshots_are_stable(address: str, rbd_image: rbd.Image) -> None:
     base = proof("dask.base")
     rbd_image.create_snap("s")
     snapshot = rbd.ImageArray(f"{address}@s", "u1", 100)
@@ -669,7 +671,7 @@ def test_dask_tokens(address: str, rbd_image: rbd.Image) -> None:
 
 @pytest.fixture
 def lazily(rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An array of an image for xarray, its model, and what was read of it."""
+    """Return an array of an image for xarray, its model, and a record of what was read from it."""
     proof("xarray")
     model = np.random.default_rng(5).integers(0, 1 << 30, (20, 30, 40), np.int32)
     rbd_image.write(model, 512)
@@ -686,7 +688,7 @@ def lazily(rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch) -> Any:
     return array.to_xarray(("t", "y", "x"), {"t": np.arange(20) * 10}, name="n"), model, reads
 
 
-def test_xarray_reads_what_is_selected(lazily: Any) -> None:
+def test_xarray_reads_only_selected_values(lazily: Any) -> None:
     lazy, model, reads = lazily
     assert lazy.name == "n"
     assert lazy.shape == model.shape
@@ -696,7 +698,7 @@ def test_xarray_reads_what_is_selected(lazily: Any) -> None:
     assert reads == []
     assert np.array_equal(part.values, model[7, 3:9, ::-2])
     assert sum(reads) <= 6 * 40 * 4
-    # Only load() keeps them.
+    # Only load() keeps the values.
     part.load()
     del reads[:]
     assert np.array_equal(part.values, model[7, 3:9, ::-2])
@@ -712,7 +714,7 @@ def test_xarray_selects_by_arrays(lazily: Any) -> None:
     lazy, model, reads = lazily
     chance = np.random.default_rng(6)
     t, y, x = (chance.integers(0, n, 5) for n in model.shape)
-    # Each along its own axis.
+    # Each array along its own axis.
     for key, expected in (
         ({"t": t}, model[t]),
         ({"y": y, "t": 3}, model[3][y]),
@@ -723,7 +725,7 @@ def test_xarray_selects_by_arrays(lazily: Any) -> None:
         ({"t": []}, model[[]]),
     ):
         assert np.array_equal(lazy.isel(key).values, expected), key
-    # Together, point by point.
+    # All arrays together, point by point.
     points = {name: xarray.DataArray(at, dims="p") for name, at in (("t", t), ("y", y), ("x", x))}
     del reads[:]
     assert np.array_equal(lazy.isel(points).values, model[t, y, x])
@@ -739,8 +741,8 @@ def test_xarray_selects_by_arrays(lazily: Any) -> None:
     assert np.array_equal(lazy.isel(y=grid, t=slice(2, 5)).values, eager.values)
 
 
-def test_xarray_by_address(address: str, rbd_image: rbd.Image) -> None:
-    """What was made from an address goes to other processes; dask takes parts of it."""
+def test_xarray_objects_go_to_other_processes(address: str, rbd_image: rbd.Image) -> None:
+    """Objects made from an address can be sent to other processes. dask reads parts of them."""
     xarray = proof("xarray")
     model = np.arange(6000, dtype=np.float64).reshape(60, 100)
     rbd_image.write(model, 0)

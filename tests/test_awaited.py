@@ -1,4 +1,4 @@
-"""What a coroutine of rbd.aio awaits: tasks of every kind go on, each in its own context."""
+"""The object that a coroutine of rbd.aio awaits resumes tasks of every kind in their context."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=-
 
 
 class _Step:
-    """The object that a coroutine of rbd.aio gives to whoever drives it."""
+    """The object that a coroutine of rbd.aio yields to its caller."""
 
     def __init__(self, coroutine: Any) -> None:
         self.coroutine = coroutine
@@ -42,7 +42,7 @@ async def done(awaited: Any) -> None:
     pytest.fail("it never completes")
 
 
-def test_it_follows_the_protocol_of_futures(rbd_image: rbd.Image) -> None:
+def test_the_awaited_object_follows_the_protocol_of_futures(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         step = _Step(rbd.aio.AsyncImage(rbd_image).write(b"x" * BLOCK, 0))
         given = step.given
@@ -80,7 +80,7 @@ def test_it_follows_the_protocol_of_futures(rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
-def test_an_error_is_kept_until_it_is_asked_for(rbd_image: rbd.Image) -> None:
+def test_an_error_is_kept_until_it_is_requested(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         beyond = rbd_image.size() + BLOCK
         coroutine = rbd.aio.AsyncImage(rbd_image).write(b"x", beyond)
@@ -97,7 +97,7 @@ def test_an_error_is_kept_until_it_is_asked_for(rbd_image: rbd.Image) -> None:
 
 
 def test_a_tuple_is_one_result(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
-    """However the await is driven: by a coroutine, by hand, or by `next`."""
+    """However the coroutine is driven: by a coroutine, by hand, or by `next`."""
     rbd_ioctx.write_full("object", b"12345")
 
     async def main() -> None:
@@ -115,7 +115,7 @@ def test_a_tuple_is_one_result(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image)
     rbd_ioctx.remove_object("object")
 
 
-def test_wrong_arguments(rbd_image: rbd.Image) -> None:
+def test_wrong_arguments_are_refused(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         coroutine = rbd.aio.AsyncImage(rbd_image).read(0, 1)
         given = coroutine.send(None)
@@ -137,7 +137,7 @@ def test_wrong_arguments(rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
-def test_cancelling(rbd_image: rbd.Image) -> None:
+def test_cancelling_resumes_waiters_later(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         coroutine = rbd.aio.AsyncImage(rbd_image).read(0, BLOCK)
         given = coroutine.send(None)
@@ -145,7 +145,7 @@ def test_cancelling(rbd_image: rbd.Image) -> None:
         given.add_done_callback(told.append)
         given.add_done_callback(told.append)
         assert given.cancel(msg="why")
-        # As with a future, nothing runs within cancel().
+        # As with a future, no callback runs within cancel().
         assert told == []
         assert given.cancelled()
         assert given.done()
@@ -161,7 +161,7 @@ def test_cancelling(rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
-def test_each_task_goes_on_in_its_own_context(rbd_image: rbd.Image) -> None:
+def test_each_task_resumes_in_its_own_context(rbd_image: rbd.Image) -> None:
     async def work(image: rbd.aio.AsyncImage, own: int) -> None:
         number.set(own)
         for i in range(20):
@@ -193,7 +193,7 @@ def factories() -> List[Any]:
 
 
 @pytest.mark.parametrize("factory", factories())
-def test_tasks_of_other_kinds(factory: Any, rbd_image: rbd.Image) -> None:
+def test_tasks_of_other_kinds_can_await(factory: Any, rbd_image: rbd.Image) -> None:
     async def work(image: rbd.aio.AsyncImage, own: int) -> int:
         assert await image.write(bytes([own]) * BLOCK, own * BLOCK) == BLOCK
         with pytest.raises(rbd.InvalidArgument):
@@ -215,7 +215,7 @@ def test_tasks_of_other_kinds(factory: Any, rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
-def test_a_task_that_cancels_another_one(rbd_image: rbd.Image) -> None:
+def test_a_task_may_cancel_another_one(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         ends: List[str] = []
@@ -227,7 +227,7 @@ def test_a_task_that_cancels_another_one(rbd_image: rbd.Image) -> None:
                     await image.read(0, BLOCK)
             except asyncio.CancelledError:
                 ends.append("cancelled")
-                # It may await more while it is cancelled.
+                # A cancelled task may still await.
                 assert len(await image.read(0, BLOCK)) == BLOCK
                 ends.append("cleaned up")
                 raise
@@ -246,7 +246,7 @@ def test_a_task_that_cancels_another_one(rbd_image: rbd.Image) -> None:
     asyncio.run(main())
 
 
-def test_shield_wait_and_as_completed(rbd_image: rbd.Image) -> None:
+def test_shield_wait_and_as_completed_work(rbd_image: rbd.Image) -> None:
     async def main() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
         assert await asyncio.shield(image.write(b"abc", 0)) == 3
@@ -261,7 +261,7 @@ def test_shield_wait_and_as_completed(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
-def test_what_ends_the_loop_comes_out_of_it(raised: Any, rbd_image: rbd.Image) -> None:
+def test_an_exception_that_ends_the_loop_leaves_it(raised: Any, rbd_image: rbd.Image) -> None:
     loop = asyncio.new_event_loop()
     image = rbd.aio.AsyncImage(rbd_image)
 
@@ -277,7 +277,7 @@ def test_what_ends_the_loop_comes_out_of_it(raised: Any, rbd_image: rbd.Image) -
         last = loop.create_task(ends())
         with pytest.raises(raised):
             loop.run_until_complete(asyncio.wait([*others, last]))
-        # The others are not lost.
+        # The other tasks are not lost.
         results = loop.run_until_complete(asyncio.wait_for(asyncio.gather(*others), 60))
         assert [len(result) for result in results] == [BLOCK] * 16
         with pytest.raises(raised):
@@ -286,7 +286,7 @@ def test_what_ends_the_loop_comes_out_of_it(raised: Any, rbd_image: rbd.Image) -
         loop.close()
 
 
-def test_a_callback_that_fails_is_told_to_the_loop(rbd_image: rbd.Image) -> None:
+def test_a_failing_callback_is_reported_to_the_loop(rbd_image: rbd.Image) -> None:
     told: List[Any] = []
 
     def fail(_: Any) -> None:
@@ -305,7 +305,7 @@ def test_a_callback_that_fails_is_told_to_the_loop(rbd_image: rbd.Image) -> None
     assert [type(one["exception"]) for one in told] == [ZeroDivisionError]
 
 
-def test_nothing_is_left_of_a_task_that_nobody_waits_for(rbd_image: rbd.Image) -> None:
+def test_a_task_that_nobody_awaits_is_freed(rbd_image: rbd.Image) -> None:
     gone: List[weakref.ref[Any]] = []
 
     class Local:
@@ -334,8 +334,8 @@ def test_nothing_is_left_of_a_task_that_nobody_waits_for(rbd_image: rbd.Image) -
 
 
 @pytest.mark.parametrize("flight", [1, 2, 3, 4, 5, 33, 200])
-def test_no_wake_up_is_lost(flight: int, rbd_image: rbd.Image) -> None:
-    """Each loop sleeps without a limit whenever it has nothing to do: a lost one hangs."""
+def test_every_wake_up_reaches_its_loop(flight: int, rbd_image: rbd.Image) -> None:
+    """Each loop sleeps without a limit when it has nothing to do, so a lost wake-up hangs."""
     size = rbd_image.size() // BLOCK
     operations = 3000 // flight + 5
     failures: List[BaseException] = []
@@ -348,7 +348,7 @@ def test_no_wake_up_is_lost(flight: int, rbd_image: rbd.Image) -> None:
             else:
                 await image.read(at, 512)
             if i % 50 == own % 50:
-                # The loop goes to sleep at other moments, too.
+                # The loop also goes to sleep at other moments.
                 await asyncio.sleep(0.0001)
 
     async def main(image: rbd.aio.AsyncImage) -> None:
@@ -369,8 +369,8 @@ def test_no_wake_up_is_lost(flight: int, rbd_image: rbd.Image) -> None:
     assert failures == []
 
 
-def test_other_handles_of_the_loop_have_their_turn(rbd_image: rbd.Image) -> None:
-    """However much completes meanwhile."""
+def test_other_handles_of_the_loop_also_run(rbd_image: rbd.Image) -> None:
+    """Even if many operations complete meanwhile."""
 
     async def main() -> None:
         image = rbd.aio.AsyncImage(rbd_image)
@@ -400,7 +400,7 @@ def test_other_handles_of_the_loop_have_their_turn(rbd_image: rbd.Image) -> None
     asyncio.run(main())
 
 
-def test_a_program_may_drive_it_itself(rbd_image: rbd.Image) -> None:
+def test_a_program_may_drive_the_coroutine_itself(rbd_image: rbd.Image) -> None:
     """As a generator-based awaitable does, in the middle of a task."""
 
     class Through:
@@ -434,7 +434,7 @@ def test_the_descriptors_of_the_loops_are_closed(rbd_image: rbd.Image) -> None:
 
 if sys.version_info >= (3, 11):
 
-    def test_a_timeout_and_a_group_of_tasks(rbd_image: rbd.Image) -> None:
+    def test_timeouts_and_groups_of_tasks_work(rbd_image: rbd.Image) -> None:
         async def reads(image: rbd.aio.AsyncImage) -> None:
             while True:
                 await image.read(0, BLOCK)

@@ -33,7 +33,7 @@ def steps(rbd_cluster: Any, rbd_ioctx: Any, rbd_image: rbd.Image, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_backup_that_is_killed_at_any_step(steps: Any) -> None:
+def test_a_backup_killed_at_any_step_stays_usable(steps: Any) -> None:
     said = steps("kill")
     killed = dict(re.findall(r"killed (\d+) (\w+)", said))
     assert {kind: int(number) >= 5 for number, kind in killed.items()} == dict.fromkeys(
@@ -42,5 +42,5 @@ def test_a_backup_that_is_killed_at_any_step(steps: Any) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_backup_whose_power_is_cut_at_any_line(steps: Any) -> None:
+def test_a_backup_survives_a_power_cut_at_any_line(steps: Any) -> None:
     steps("power")

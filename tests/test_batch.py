@@ -37,7 +37,9 @@ def shuffled(count: int) -> List[int]:
 
 
 @pytest.mark.parametrize("queue_depth", [1, 2, 7, 64, 1000])
-def test_read_blocks(rbd_image: rbd.Image, filled: bytes, queue_depth: int) -> None:
+def test_read_blocks_returns_the_blocks_in_order(
+    rbd_image: rbd.Image, filled: bytes, queue_depth: int
+) -> None:
     offsets = shuffled(300)
     data = rbd_image.read_blocks(offsets, BLOCK, queue_depth=queue_depth)
     assert type(data) is bytearray
@@ -45,7 +47,7 @@ def test_read_blocks(rbd_image: rbd.Image, filled: bytes, queue_depth: int) -> N
 
 
 @pytest.mark.parametrize("queue_depth", [1, 2, 7, 64, 1000])
-def test_write_blocks(rbd_image: rbd.Image, queue_depth: int) -> None:
+def test_write_blocks_writes_only_its_blocks(rbd_image: rbd.Image, queue_depth: int) -> None:
     offsets = shuffled(300)
     data = os.urandom(300 * BLOCK)
     assert rbd_image.write_blocks(data, offsets, queue_depth=queue_depth) == len(data)
@@ -70,7 +72,7 @@ def test_write_blocks(rbd_image: rbd.Image, queue_depth: int) -> None:
     ],
     ids=["list", "tuple", "iterator", "int64", "uint64", "uint32", "memoryview", "strided"],
 )
-def test_kinds_of_offsets(
+def test_offsets_may_be_of_any_kind(
     rbd_image: rbd.Image, filled: bytes, kind: Callable[[List[int]], Any]
 ) -> None:
     offsets = shuffled(20)
@@ -78,13 +80,13 @@ def test_kinds_of_offsets(
     assert data == b"".join(filled[at : at + BLOCK] for at in offsets)
 
 
-def test_offsets_of_small_integers(rbd_image: rbd.Image, filled: bytes) -> None:
+def test_arrays_of_small_integers_are_offsets(rbd_image: rbd.Image, filled: bytes) -> None:
     for offsets in (b"\x00\x05\xff", array.array("b", [0, 5]), range(0, 60, 20), (True, False)):
         expected = b"".join(filled[at : at + 3] for at in offsets)
         assert rbd_image.read_blocks(offsets, 3) == expected
 
 
-def test_numpy(rbd_image: rbd.Image, filled: bytes) -> None:
+def test_numpy_arrays_are_offsets_and_buffers(rbd_image: rbd.Image, filled: bytes) -> None:
     numpy = pytest.importorskip("numpy")
     for dtype in ("int64", "uint64", "int32", "uint16", ">i8", "<u4"):
         offsets = numpy.arange(8, dtype=dtype) * 1024
@@ -103,7 +105,7 @@ def test_numpy(rbd_image: rbd.Image, filled: bytes) -> None:
 
 
 @pytest.mark.parametrize("make", [bytearray, lambda size: mmap.mmap(-1, size)])
-def test_out_is_filled_and_given_back(
+def test_out_is_filled_and_returned(
     rbd_image: rbd.Image, filled: bytes, make: Callable[[int], Any]
 ) -> None:
     out = make(2 * BLOCK)
@@ -111,7 +113,7 @@ def test_out_is_filled_and_given_back(
     assert out[:] == filled[BLOCK : 2 * BLOCK] + filled[:BLOCK]
 
 
-def test_nothing_to_do(rbd_image: rbd.Image) -> None:
+def test_empty_batches_do_nothing(rbd_image: rbd.Image) -> None:
     assert rbd_image.read_blocks([], BLOCK) == bytearray()
     assert rbd_image.write_blocks(b"", []) == 0
     assert rbd_image.readv([], 0) == rbd_image.writev([], 0) == 0
@@ -149,7 +151,7 @@ def test_nothing_to_do(rbd_image: rbd.Image) -> None:
         (lambda image: image.readv([bytearray(1), b"x"], 0), TypeError),
     ],
 )
-def test_all_is_checked_before_any_io(
+def test_arguments_are_checked_before_any_io(
     rbd_image: rbd.Image, call: Callable[[rbd.Image], Any], error: type
 ) -> None:
     with pytest.raises(error):
@@ -157,7 +159,7 @@ def test_all_is_checked_before_any_io(
     assert rbd_image.read(0, 4096) == bytes(4096)
 
 
-def test_the_failed_block_of_the_lowest_index_is_named(rbd_image: rbd.Image) -> None:
+def test_the_failed_block_with_the_lowest_index_is_named(rbd_image: rbd.Image) -> None:
     offsets = [0, 3 * BLOCK, SIZE + BLOCK, BLOCK, SIZE, 2 * BLOCK]
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.read_blocks(offsets, BLOCK)
@@ -166,12 +168,12 @@ def test_the_failed_block_of_the_lowest_index_is_named(rbd_image: rbd.Image) -> 
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.write_blocks(b"".join(bytes([i]) * BLOCK for i in range(1, 7)), offsets)
     assert (caught.value.errno, caught.value.index, caught.value.offset) == (22, 2, SIZE + BLOCK)
-    # All others have completed, and are there.
+    # All other blocks have been written.
     expected = b"".join(bytes([i]) * BLOCK for i in (1, 4, 6, 2))
     assert rbd_image.read(0, 4 * BLOCK) == expected
 
 
-def test_across_the_end(rbd_image: rbd.Image) -> None:
+def test_a_block_across_the_end_is_an_error(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.read_blocks([0, SIZE - 100], BLOCK)
     assert (caught.value.index, caught.value.offset) == (1, SIZE - 100)
@@ -184,7 +186,9 @@ def test_across_the_end(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(0, BLOCK) == b"x" * BLOCK
 
 
-def test_a_read_only_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_a_read_only_image_refuses_write_batches(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.get_name(), read_only=True) as image:
         with pytest.raises(rbd.ReadOnlyImage) as caught:
             image.write_blocks(b"xx", [0, 1])
@@ -193,7 +197,7 @@ def test_a_read_only_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> 
             image.writev([b"xx"], 0)
 
 
-def test_a_closed_image(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_refuses_batches(rbd_image: rbd.Image) -> None:
     rbd_image.close()
     for call in (
         lambda: rbd_image.read_blocks([], 1),
@@ -206,7 +210,7 @@ def test_a_closed_image(rbd_image: rbd.Image) -> None:
         assert caught.value.errno is None
 
 
-def test_readv_and_writev(rbd_image: rbd.Image) -> None:
+def test_vectors_are_written_and_read_in_order(rbd_image: rbd.Image) -> None:
     parts = [os.urandom(n) for n in (1, 0, 4095, 70000, 3)]
     whole = b"".join(parts)
     assert rbd_image.writev([parts[0], memoryview(parts[1]), *parts[2:]], 500) == len(whole)
@@ -216,7 +220,7 @@ def test_readv_and_writev(rbd_image: rbd.Image) -> None:
     assert b"".join(into) == whole
 
 
-def test_more_vectors_than_one_call_takes(rbd_image: rbd.Image) -> None:
+def test_more_vectors_than_one_call_takes_are_split(rbd_image: rbd.Image) -> None:
     parts = [bytes([i % 251]) * 3 for i in range(5000)]
     assert rbd_image.writev(parts, 100) == 15000
     into = [bytearray(7) for _ in range(2143)]
@@ -224,7 +228,7 @@ def test_more_vectors_than_one_call_takes(rbd_image: rbd.Image) -> None:
     assert b"".join(into) == b"".join(parts) + b"\0"
 
 
-def test_vectors_at_the_end(rbd_image: rbd.Image) -> None:
+def test_vectors_at_the_end_are_short_or_incomplete(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"x" * 100, SIZE - 100)
     into = [bytearray(60), bytearray(60)]
     assert rbd_image.readv(into, SIZE - 100) == 100
@@ -240,7 +244,7 @@ def test_vectors_at_the_end(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(SIZE - 100, 100) == b"y" * 60 + b"z" * 40
 
 
-def test_threads_side_by_side(rbd_image: rbd.Image, filled: bytes) -> None:
+def test_several_threads_run_batches(rbd_image: rbd.Image, filled: bytes) -> None:
     failures: List[BaseException] = []
 
     def read() -> None:
@@ -260,7 +264,7 @@ def test_threads_side_by_side(rbd_image: rbd.Image, filled: bytes) -> None:
     assert failures == []
 
 
-def test_the_interpreter_goes_on_meanwhile(rbd_image: rbd.Image) -> None:
+def test_other_threads_run_during_a_batch(rbd_image: rbd.Image) -> None:
     ticks = 0
     done = threading.Event()
 
@@ -285,7 +289,7 @@ def interrupt(where: Where) -> None:
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
     error = raised_by(lambda: image.read_blocks(offsets, 1, out))
     assert isinstance(error, KeyboardInterrupt), repr(error)
-    out.append(1)  # nobody holds it any more
+    out.append(1)  # the memory is not held any more
     assert image.read_blocks([0], 1) == b"A"
     image.close()
 
@@ -294,7 +298,7 @@ def test_control_c_stops_a_batch(where: Where) -> None:
     isolated.run(interrupt, where)
 
 
-# The C functions behind the calls, and what is called where they are missing.
+# The C functions behind the calls, and the calls that are made if they are missing.
 FUNCTIONS = ("rbd_aio_read", "rbd_aio_write", "rbd_aio_readv", "rbd_aio_writev")
 
 
@@ -330,7 +334,7 @@ def without_functions(where: Where) -> None:
     image.close()
 
 
-def test_a_missing_function_is_named_even_where_there_is_nothing_to_do(
+def test_a_missing_function_is_named_even_for_an_empty_batch(
     shimmed: Callable[..., Any],
 ) -> None:
     shimmed(without_functions, missing=",".join(FUNCTIONS))

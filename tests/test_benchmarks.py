@@ -1,4 +1,4 @@
-"""Each benchmark, as small as it can be: that it runs and answers; how fast is not asked."""
+"""Each benchmark runs in its smallest form. Its speed is not checked."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ def place() -> Iterator[Place]:
         for contender in row.contenders
     ],
 )
-def test_row(place: Place, row: Row, contender: Contender) -> None:
+def test_each_row_can_be_measured(place: Place, row: Row, contender: Contender) -> None:
     why = contender.lacking()
     if why:
         pytest.skip(why)
-    # The processor time of a run is that of a longer one less a shorter one's: tiny ones are noise.
+    # The processor time of a run is the difference of a longer and a shorter run, so that of a tiny
+    # run is noise.
     assert contender.measure(place) > 0 or row.name.endswith("-processor")
 
 
@@ -50,7 +51,7 @@ def test_row(place: Place, row: Row, contender: Contender) -> None:
         for line in curve.lines
     ],
 )
-def test_curve(place: Place, curve: Curve, line: Line) -> None:
+def test_each_curve_can_be_measured(place: Place, curve: Curve, line: Line) -> None:
     why = line.lacking()
     if why:
         pytest.skip(why)
@@ -61,7 +62,7 @@ def test_curve(place: Place, curve: Curve, line: Line) -> None:
 def test_memory_stays_bounded(place: Place, op: str) -> None:
     block, depth, total = 64 << 10, 32, 128 << 20
     answer = blocks(place, op, block=block, depth=depth, seconds=0, total=total)
-    # As the documentation has it.
+    # The bound of the documentation.
     assert answer["grown"] <= 2 * depth * block + (32 << 20) + 8 * total // block
 
 
@@ -71,7 +72,7 @@ def test_memory_of_asyncio_stays_bounded(place: Place) -> None:
     assert answer["grown"] <= 2 * flight * block + (32 << 20)
 
 
-def test_names_are_told_apart() -> None:
+def test_ambiguous_names_are_refused() -> None:
     names = [row.name for row in ROWS] + [curve.name for curve in CURVES]
     assert len({*names}) == len(names)
 
@@ -99,7 +100,7 @@ def row(unit: str, ours: float, peer: float, goal: float) -> Row:
         ("blocks/s", 1.9, 1.0, 2.0, False),
     ],
 )
-def test_a_goal_is_met_or_not(
+def test_a_goal_is_compared_with_the_result(
     place: Place, unit: str, ours: float, peer: float, goal: float, met: bool
 ) -> None:
     result = measure_row(place, row(unit, ours, peer, goal), lambda text: None)
@@ -111,7 +112,7 @@ def test_a_goal_is_met_or_not(
     assert "not here" in missing
 
 
-def test_some_rows_measured_anew_leave_the_others() -> None:
+def test_measuring_some_rows_keeps_the_others() -> None:
     def run(date: str, *names: str) -> Dict[str, Any]:
         about = {**results()["about"], "date": date}
         row = {k: v for k, v in results()["rows"][0].items() if k not in ("about", "rounds")}
@@ -134,7 +135,7 @@ def results() -> Dict[str, Any]:
     return json.loads((ROOT / "docs" / "_data" / "benchmarks.json").read_text())  # type: ignore
 
 
-def test_the_table_in_the_docs_is_that_of_the_results() -> None:
+def test_the_table_in_the_docs_shows_the_results() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     assert page == report.embed(page, results())
 
@@ -149,7 +150,7 @@ def test_every_row_and_curve_is_in_the_docs() -> None:
         assert (ROOT / "docs" / "pictures" / f"benchmarks-{name}.png").exists()
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_command_writes_results_and_table(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--tiny", "call-size"]
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}old\n{report.END}after\n")
@@ -164,7 +165,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert written.endswith("after\n")
 
 
-def test_an_unknown_name(tmp_path: Path) -> None:
+def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "nothing"]
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode != 0

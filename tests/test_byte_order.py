@@ -1,7 +1,7 @@
-"""Streams on a machine of the other byte order: their integers are little-endian everywhere.
+"""Streams on a machine of the other byte order: their integers are always little-endian.
 
-The records are read and written by a program that a cross compiler makes for s390x and that qemu
-runs. `./dev matrix --part architectures` runs the whole package on that processor.
+A program that a cross compiler makes for s390x reads and writes the records in qemu. `./dev matrix
+--part architectures` runs the whole package on that processor.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def streams() -> Iterator[bytes]:
 
 
 def by_this_package(stream: bytes, version: int) -> List[Tuple[int, int, int]]:
-    """The records at every place of the stream, as the extension of this machine reads them."""
+    """Return the records at every offset of the stream, as the extension of this machine reads
+    them."""
     places = []
     for at in range(len(stream)):
         found: List[Tuple[int, int, bool]] = []
@@ -68,7 +69,7 @@ def test_records_are_the_same_on_every_machine(machine: str, tmp_path: Path) -> 
     assert seen > 20
 
 
-def test_no_format_of_a_stream_has_the_machine_s_order() -> None:
+def test_stream_formats_name_their_byte_order() -> None:
     formats = []
     for path in Path(transfer.__file__).parent.glob("*.py"):
         formats += re.findall(r"struct\.\w+\(\s*[\"'](.*?)[\"']", path.read_text())

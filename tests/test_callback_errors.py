@@ -1,4 +1,4 @@
-"""What any kind of callback raises reaches the caller, and the image goes on."""
+"""An exception of any kind of callback reaches the caller, and the image stays usable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUNDS = {
 
 
 class Interruption(BaseException):
-    """Not an Exception: code that catches those must not swallow it."""
+    """Not derived from Exception, so code that catches Exception must not swallow it."""
 
 
 def raises(*_: Any) -> int:
@@ -72,7 +72,7 @@ class Made:
         return self.names[-1]
 
     def gone(self, name: str) -> str:
-        """A name that is free, whatever a call before has left there."""
+        """Return an unused name, even if an earlier call has left an image there."""
         name = f"{self.base}-{name}"
         self.remove(name)
         if name not in self.names:
@@ -80,10 +80,10 @@ class Made:
         return name
 
     def remove(self, name: str) -> None:
-        """Takes away an image that may be there, with its snapshots."""
+        """Remove an image that may exist, with its snapshots."""
         if name not in rbd.RBD().list(self.ioctx):
             return
-        # What a removal has left that was stopped can be removed, not opened.
+        # An image whose removal was stopped can be removed, but not opened.
         with contextlib.suppress(rbd.ImageNotFound), rbd.Image(self.ioctx, name) as image:
             for snap in list(image.list_snaps()):
                 image.remove_snap(snap["name"])
@@ -104,7 +104,7 @@ class Made:
 
 
 def with_progress(made: Made) -> Dict[str, Callable[[Any], Any]]:
-    """Calls that report progress; what the callback raises is raised by the call."""
+    """Calls that report progress. They raise what the callback raises."""
     image, ioctx = made.image, made.ioctx
     return {
         "resize": lambda callback: shrink(image, callback),
@@ -126,7 +126,7 @@ def victim(made: Made) -> str:
 
 
 def streaming(made: Made) -> Dict[str, Callable[[Any], Any]]:
-    """Calls on streams: the same, but that they care for nothing that the callback answers."""
+    """Calls on streams. They do the same, but ignore the callback's return value."""
     image, ioctx = made.image, made.ioctx
     return {
         "export_image": lambda callback: transfer.export_image(
@@ -146,7 +146,7 @@ def streaming(made: Made) -> Dict[str, Callable[[Any], Any]]:
 
 
 def import_diff(made: Made, callback: Any) -> None:
-    """A difference to an image that has not got it yet."""
+    """Import a difference to an image that does not have it yet."""
     name = made.gone("brought")
     rbd.RBD().create(made.ioctx, name, SIZE, 20)
     with rbd.Image(made.ioctx, name) as image:
@@ -154,7 +154,7 @@ def import_diff(made: Made, callback: Any) -> None:
 
 
 def completing(made: Made) -> Dict[str, Callable[[Any], rbd.Completion]]:
-    """Calls that complete later; what the callback raises is raised by whoever waits."""
+    """Calls that complete later. Their wait raises what the callback raises."""
     image = made.image
     return {
         "aio_write": lambda callback: image.aio_write(b"w" * 512, 0, callback),
@@ -176,7 +176,7 @@ def raise_in_callbacks(where: Where) -> int:
     tried = 0
     for name, call in {**progress, **iterating, **streams}.items():
         assert isinstance(raised_by(partial(call, raises)), Interruption), name
-        # Whatever it stopped, the image goes on.
+        # Whatever was stopped, the image stays usable.
         image.resize(SIZE)
         assert image.write(b"D" * 512, 4096) == 512
         tried += 1
@@ -196,7 +196,7 @@ def raise_in_callbacks(where: Where) -> int:
     return tried
 
 
-# Callbacks that no call waits for: what they raise is reported, and the next one comes as ever.
+# Callbacks that no call waits for: their exceptions are reported, and the next call comes as usual.
 
 
 def raise_in_watches(where: Where) -> int:
@@ -214,7 +214,7 @@ def raise_in_watches(where: Where) -> int:
     if quiesces:
         watches += [image.on_quiesce(raises), image.on_quiesce(None, raises)]
         for number in range(5):
-            # A snapshot that somebody has refused is not made.
+            # A snapshot that a callback has refused is not taken.
             with pytest.raises(rbd.Error):
                 other.create_snap(f"refused-{number}")
             assert not other.snap_exists(f"refused-{number}")
@@ -229,5 +229,7 @@ def raise_in_watches(where: Where) -> int:
 
 
 @pytest.mark.parametrize("scenario", [raise_in_callbacks, raise_in_watches])
-def test_exceptions_in_callbacks(where: Where, scenario: Callable[..., int]) -> None:
+def test_exceptions_in_callbacks_reach_the_caller(
+    where: Where, scenario: Callable[..., int]
+) -> None:
     isolated.repeat(scenario, where, rounds=ROUNDS[scenario.__name__], timeout=LIMIT)

@@ -1,4 +1,4 @@
-"""The callbacks of asynchronous calls: their thread, what they may do, and how they end."""
+"""The callbacks of asynchronous calls: their thread, what they may do, and their end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.location import Where, open_all
 SIZE = 8 << 20
 
 
-def test_callbacks_run_in_one_thread_that_is_not_librbds(rbd_image: rbd.Image) -> None:
+def test_callbacks_run_in_one_python_thread(rbd_image: rbd.Image) -> None:
     threads = set()
     completions = [
         rbd_image.aio_write(b"x", i, lambda _: threads.add(threading.current_thread()))
@@ -51,7 +51,7 @@ def test_a_callback_starts_the_next_call(rbd_image: rbd.Image) -> None:
 
 
 def start_again(where: Where) -> None:
-    """A thread that cannot be started now can be later: nothing is disabled for good."""
+    """If a thread cannot be started now, a later call starts it."""
     cluster, _ioctx, image = open_all(where)
 
     def fails(_: threading.Thread) -> None:
@@ -82,7 +82,7 @@ def test_a_thread_that_cannot_be_started_is_started_later(where: Where) -> None:
 
 
 def wait_at_the_end(where: Where) -> None:
-    """Python starts no threads while it ends: then whoever waits runs the callbacks."""
+    """Python starts no threads while it ends. Then the waiting thread runs the callbacks."""
     cluster, _ioctx, image = open_all(where)
 
     def fails(_: threading.Thread) -> None:
@@ -98,15 +98,15 @@ def wait_at_the_end(where: Where) -> None:
     cluster.shutdown()
 
 
-def test_the_end_of_the_interpreter_starts_no_thread(where: Where) -> None:
+def test_waiting_at_the_end_of_the_interpreter_delivers_callbacks(where: Where) -> None:
     isolated.run(wait_at_the_end, where)
 
 
-def test_waiting_inside_a_callback(rbd_image: rbd.Image) -> None:
+def test_waiting_inside_a_callback_returns(rbd_image: rbd.Image) -> None:
     order: List[str] = []
 
     def outer(completion: rbd.Completion) -> None:
-        completion.wait_for_complete_and_cb()  # of the call itself: returns at once
+        completion.wait_for_complete_and_cb()  # the call itself: returns at once
         inner = rbd_image.aio_read(0, 4, lambda _, data: order.append(data.decode()))
         inner.wait_for_complete_and_cb()
         order.append("outer")
@@ -148,7 +148,7 @@ def test_closing_inside_a_callback_waits_for_the_other_calls(rbd_ioctx: rbd.rado
         image.size()
 
 
-def test_closing_waits_for_what_is_in_flight_and_its_callbacks(
+def test_closing_waits_for_calls_in_flight_and_their_callbacks(
     rbd_ioctx: rbd.rados.Ioctx,
 ) -> None:
     rbd.RBD().create(rbd_ioctx, "closing", SIZE)
@@ -175,7 +175,7 @@ def test_a_dropped_image_is_closed_and_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx)
         completions[0].wait_for_complete_and_cb()
     gone = weakref.ref(image)
     del image
-    # What another thread let go of, a free-threaded interpreter counts a moment later.
+    # In a free-threaded interpreter, another thread's release counts a moment later.
     assert eventually(lambda: gone() is None), "a completion that is done keeps the image"
     rbd.RBD().remove(rbd_ioctx, "dropped")  # would be busy while a watcher is left
     del completions
@@ -204,11 +204,11 @@ def test_completions_do_not_leak(rbd_image: rbd.Image) -> None:
     for _ in range(50):
         once()
     kept = None
-    assert alive() <= before + 1  # the thread may not have let go of the last one yet
+    assert alive() <= before + 1  # the thread may still hold the last one
 
 
 def script(cluster: Any, ioctx: Any, text: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program whose way to end is what is tested; a hang ends the test."""
+    """Run a program whose way to end is tested. A hang ends the test."""
     head = "import os, sys, time\n" + isolated.connecting(cluster, ioctx)
     return subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", "-c", head + textwrap.dedent(text)],
@@ -219,7 +219,7 @@ def script(cluster: Any, ioctx: Any, text: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_the_interpreter_ends_with_calls_in_flight(
+def test_the_interpreter_exits_with_calls_in_flight(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     ended = script(
@@ -254,7 +254,7 @@ def test_calls_in_flight_at_the_end_are_delivered(
     assert rbd_image.read(0, 65536) == b"x" * 65536
 
 
-def test_callbacks_after_a_fork(
+def test_a_forked_child_runs_its_own_callbacks(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     ended = script(
@@ -295,7 +295,7 @@ def test_callbacks_after_a_fork(
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "end\n", "")
 
 
-def test_waiting_sees_signals(
+def test_a_signal_ends_the_wait_for_a_callback(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     ended = script(
@@ -319,7 +319,7 @@ def test_waiting_sees_signals(
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\n", "")
 
 
-def test_the_interpreter_ends_beside_threads_in_calls(
+def test_the_interpreter_exits_beside_threads_in_calls(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     ended = script(

@@ -53,7 +53,7 @@ def size_of(lent: Any) -> int:
     return size.value
 
 
-def test_table_is_the_whole_table(rbd_image: rbd.Image) -> None:
+def test_the_capsule_has_the_whole_table(rbd_image: rbd.Image) -> None:
     capsule = rbd_image.__rbdxx_image__()
     lent = lent_by(capsule)
     assert lent.contents.size == ctypes.sizeof(Lent)
@@ -115,7 +115,7 @@ def test_close_does_not_wait_for_a_share(rbd_image: rbd.Image) -> None:
     del capsule
 
 
-def test_unused_capsules_leave_the_image_alone(rbd_image: rbd.Image) -> None:
+def test_unused_capsules_do_not_affect_the_image(rbd_image: rbd.Image) -> None:
     for _ in range(100):
         rbd_image.__rbdxx_image__()
     assert rbd_image.size() > 0

@@ -1,4 +1,4 @@
-"""Each static check finds what it is there for: broken on purpose, once for each rule."""
+"""Each static check finds its faults: a small tree is broken once for each rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import topics
 
 CHECK = Path(run.__file__).parent
 
-# A tree in miniature that every check likes.
+# A small tree that passes every check.
 GOOD: Dict[str, str] = {
     "cpp/include/rbdxx/abi/types.hpp": "#pragma once\nusing handle = void*;\n",
     "cpp/include/rbdxx/api.hpp": "#pragma once\n#include <rbdxx/abi/types.hpp>\n",
@@ -88,7 +88,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("what", LAYERS)
-def test_layers(what: str, tree: Path) -> None:
+def test_layers_find_a_forbidden_dependency(what: str, tree: Path) -> None:
     name, line = LAYERS[what]
     with (tree / name).open("a") as file:
         file.write(line)
@@ -97,7 +97,7 @@ def test_layers(what: str, tree: Path) -> None:
     assert all(finding.startswith(name.split("lock")[0][:12]) for finding in found)
 
 
-def test_layers_find_a_circle(tree: Path) -> None:
+def test_layers_find_a_cycle(tree: Path) -> None:
     header = tree / "cpp/include/rbdxx/lock.hpp"
     header.write_text(header.read_text() + "#include <rbdxx/watch.hpp>\n")
     (tree / "cpp/include/rbdxx/watch.hpp").write_text("#pragma once\n#include <rbdxx/lock.hpp>\n")
@@ -119,7 +119,7 @@ def test_layers_ignore_comments(tree: Path) -> None:
         "cpp/bindings/module.cpp",
     ],
 )
-def test_topics_miss_a_file(lost: str, tree: Path) -> None:
+def test_topics_find_a_missing_file(lost: str, tree: Path) -> None:
     (tree / lost).unlink()
     found = topics.findings(tree)
     assert len(found) == 1
@@ -135,7 +135,7 @@ def test_topics_miss_a_file(lost: str, tree: Path) -> None:
         "cpp/bindings/rados/module.cpp",
     ],
 )
-def test_topics_of_rados_miss_a_file(lost: str, tree: Path) -> None:
+def test_topics_of_rados_find_a_missing_file(lost: str, tree: Path) -> None:
     (tree / lost).unlink()
     found = topics.findings(tree)
     assert len(found) == 1
@@ -143,7 +143,7 @@ def test_topics_of_rados_miss_a_file(lost: str, tree: Path) -> None:
     assert "pool" in found[0]
 
 
-def test_topics_miss_the_function(tree: Path) -> None:
+def test_topics_find_a_missing_function(tree: Path) -> None:
     (tree / "cpp/bindings/bind_lock.cpp").write_text("void bind_locks() {}\n")
     assert topics.findings(tree) == ["cpp/bindings/bind_lock.cpp: defines no bind_lock"]
 
@@ -163,7 +163,7 @@ CONSTANTS = {
 
 
 @pytest.mark.parametrize("stale", ["nothing", *CONSTANTS])
-def test_constants(stale: str, tree: Path) -> None:
+def test_constants_find_a_stale_list(stale: str, tree: Path) -> None:
     for name, text in CONSTANTS.items():
         (tree / name).write_text(text.replace("MODE", "MODES") if name == stale else text)
     assert len(constants.findings(tree)) == (stale != "nothing")
@@ -173,7 +173,7 @@ def test_constants(stale: str, tree: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["std::string text();\n", "#include <no/such/header.hpp>\n", "int twice = 1;\n"]
 )
-def test_headers(line: str, tree: Path) -> None:
+def test_headers_find_a_private_include(line: str, tree: Path) -> None:
     assert headers.findings(tree) == []
     header = tree / "cpp/include/rbdxx/lock.hpp"
     text = header.read_text() + line
@@ -195,7 +195,7 @@ TOOLS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
-def test_tools(tool: str, tree: Path) -> None:
+def test_each_tool_finds_a_fault(tool: str, tree: Path) -> None:
     try:
         run.program(tool)
     except SystemExit:
@@ -223,7 +223,7 @@ def test_the_runner_fails_when_a_check_does(tree: Path) -> None:
     assert "FAIL topics" in bad.stdout
 
 
-def test_the_runner_leaves_a_check_out(tree: Path) -> None:
+def test_the_runner_can_skip_a_check(tree: Path) -> None:
     checks = [*run.checks()]
     without = [word for name in checks if name != "layers" for word in ("--without", name)]
     command = [sys.executable, str(CHECK / "run.py"), "--root", str(tree), *without]

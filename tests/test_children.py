@@ -17,7 +17,7 @@ def family(
     namespace_ioctx: rbd.rados.Ioctx,
     rbd_image: rbd.Image,
 ) -> Dict[str, rbd.rados.Ioctx]:
-    """rbd_image with clones, and a clone of a clone; where each is.
+    """Provide rbd_image with clones, and a clone of a clone, with the ioctx of each.
 
     a: near, far, spaced; b: late. near@c: grandchild, in the second pool.
     """
@@ -59,7 +59,9 @@ def by_name(children: Any) -> List[Dict[str, Any]]:
     return sorted(children, key=lambda child: str(child["image"]))
 
 
-def test_children(rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]) -> None:
+def test_children_are_listed_over_pools_and_namespaces(
+    rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]
+) -> None:
     children = rbd_image.list_children2()
     assert isinstance(children, rbd.ChildIterator)
     assert by_name(children) == expected(family, "near", "far", "spaced", "late")
@@ -70,7 +72,7 @@ def test_children(rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]) -> N
     )
 
 
-def test_children_of_the_snapshot_that_is_set(
+def test_children_are_those_of_the_snapshot_that_is_set(
     rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]
 ) -> None:
     rbd_image.set_snap("b")
@@ -80,7 +82,9 @@ def test_children_of_the_snapshot_that_is_set(
     assert len(rbd_image.list_children()) == 4
 
 
-def test_descendants(rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]) -> None:
+def test_descendants_include_clones_of_clones(
+    rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]
+) -> None:
     everyone = expected(family, *family)
     assert by_name(rbd_image.list_descendants()) == everyone
     assert by_name(rbd.ChildIterator(rbd_image, True)) == everyone
@@ -88,7 +92,9 @@ def test_descendants(rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]) -
     assert len(rbd.ChildIterator(image=rbd_image, descendants=False)) == len(everyone) - 1
 
 
-def test_a_clone_in_the_trash(rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]) -> None:
+def test_a_clone_in_the_trash_is_listed(
+    rbd_image: rbd.Image, family: Dict[str, rbd.rados.Ioctx]
+) -> None:
     with rbd.Image(family["far"], "far") as far:
         number = far.id()
     rbd.RBD().trash_move(family["far"], "far")
@@ -101,7 +107,9 @@ def test_a_clone_in_the_trash(rbd_image: rbd.Image, family: Dict[str, rbd.rados.
         rbd.RBD().trash_restore(family["far"], number, "far")
 
 
-def test_more_clones_than_one_call_lists(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_more_clones_than_one_call_lists_are_all_listed(
+    rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd_image.create_snap("a")
     names = [f"clone-{i:02}" for i in range(35)]
     for name in names:
@@ -109,7 +117,7 @@ def test_more_clones_than_one_call_lists(rbd_image: rbd.Image, rbd_ioctx: rbd.ra
     assert sorted(name for _, name in rbd_image.list_children()) == names
 
 
-def test_no_children(rbd_image: rbd.Image) -> None:
+def test_an_image_without_clones_has_empty_lists(rbd_image: rbd.Image) -> None:
     assert rbd_image.list_children() == []
     assert list(rbd_image.list_children2()) == []
     assert list(rbd_image.list_descendants()) == []
@@ -128,7 +136,7 @@ def test_listing_outlives_its_image(
         rbd.ChildIterator(rbd_image)
 
 
-def test_wrong_types(rbd_image: rbd.Image) -> None:
+def test_wrong_types_are_refused(rbd_image: rbd.Image) -> None:
     for wrong in (None, "image", 5):
         with pytest.raises(TypeError):
             rbd.ChildIterator(wrong)

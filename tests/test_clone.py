@@ -21,7 +21,9 @@ def is_second_format(image: rbd.Image) -> bool:
     return bool(image.op_features() & rbd.RBD_OPERATION_FEATURE_CLONE_CHILD)
 
 
-def test_first_format_needs_protection(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_first_format_needs_a_protected_snapshot(
+    parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     with pytest.raises(rbd.InvalidArgument):
         rbd.RBD().clone(rbd_ioctx, parent.name, "a", rbd_ioctx, "clone", clone_format=1)
     parent.protect_snap("a")
@@ -34,7 +36,9 @@ def test_first_format_needs_protection(parent: rbd.Image, rbd_ioctx: rbd.rados.I
         parent.unprotect_snap("a")
 
 
-def test_second_format(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_second_format_needs_no_protection(
+    parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd.RBD().clone(rbd_ioctx, parent.name, "a", rbd_ioctx, "clone", clone_format=2)
     with rbd.Image(rbd_ioctx, "clone") as clone:
         assert is_second_format(clone)
@@ -45,8 +49,10 @@ def test_second_format(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
 
 
 @pytest.mark.parametrize("snapshot", ["", b"", 2**64 - 2])
-def test_no_snapshot_is_no_parent(parent: rbd.Image, rbd_ioctx: Any, snapshot: Any) -> None:
-    """librbd's own check of it ends the process."""
+def test_a_missing_snapshot_cannot_be_the_parent(
+    parent: rbd.Image, rbd_ioctx: Any, snapshot: Any
+) -> None:
+    """librbd's own check ends the process."""
     error = rbd.InvalidArgument
     if isinstance(snapshot, int) and not rbd.supports("rbd_clone4"):
         error = rbd.FunctionNotSupported
@@ -55,7 +61,7 @@ def test_no_snapshot_is_no_parent(parent: rbd.Image, rbd_ioctx: Any, snapshot: A
     assert rbd.RBD().list(rbd_ioctx) == [parent.name]
 
 
-def test_every_option(
+def test_every_option_is_honoured(
     parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     pool = second_ioctx.get_pool_name()
@@ -88,7 +94,7 @@ def test_every_option(
 
 
 def test_zeros_mean_the_default(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    # The first module of this name had this form: the snapshot's parameter, and an order of 0.
+    # The ctypes module had this form, with its name of the snapshot's parameter, and an order of 0.
     parent.protect_snap("a")
     rbd.RBD().clone(
         p_ioctx=rbd_ioctx,
@@ -104,7 +110,7 @@ def test_zeros_mean_the_default(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -
 
 
 @pytest.mark.needs("rbd_clone4")
-def test_by_snapshot_id(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_snapshot_id_names_the_parent(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     (snapshot,) = parent.list_snaps()
     rbd.RBD().clone(rbd_ioctx, parent.name, snapshot["id"], rbd_ioctx, "clone", clone_format=2)
     with rbd.Image(rbd_ioctx, "clone") as clone:
@@ -133,7 +139,7 @@ def test_by_snapshot_id(parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
         ({"features": "layering"}, TypeError),
     ],
 )
-def test_errors(
+def test_invalid_clones_are_refused(
     parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, changed: Dict[str, Any], error: type
 ) -> None:
     rbd.RBD().create(rbd_ioctx, "exists", 1 << 20)
@@ -150,7 +156,7 @@ def test_errors(
     assert "clone" not in rbd.RBD().list(rbd_ioctx)
 
 
-def test_closed_ioctx(
+def test_a_closed_ioctx_is_refused(
     parent: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     second_ioctx.close()

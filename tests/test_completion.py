@@ -17,7 +17,7 @@ SIZE = 8 << 20
 
 
 def run(start: Callable[[Callable[..., None]], rbd.Completion]) -> Tuple[int, Tuple[Any, ...]]:
-    """The return value of a call, and what its callback got beside the completion."""
+    """Return the return value of a call, and its callback's arguments after the completion."""
     got: List[Tuple[Any, ...]] = []
     completion = start(lambda *arguments: got.append(arguments))
     assert completion.wait_for_complete_and_cb() is None
@@ -27,14 +27,14 @@ def run(start: Callable[[Callable[..., None]], rbd.Completion]) -> Tuple[int, Tu
     return completion.get_return_value(), got[0][1:]
 
 
-def test_write_and_read(rbd_image: rbd.Image) -> None:
+def test_written_data_is_read_back(rbd_image: rbd.Image) -> None:
     data = os.urandom(5000)
     assert run(lambda cb: rbd_image.aio_write(data, 100, cb)) == (0, ())
     assert run(lambda cb: rbd_image.aio_read(100, 5000, cb)) == (5000, (data,))
     assert rbd_image.read(100, 5000) == data
 
 
-def test_by_keyword(rbd_image: rbd.Image) -> None:
+def test_arguments_may_be_keywords(rbd_image: rbd.Image) -> None:
     flags = 4  # LIBRADOS_OP_FLAG_FADVISE_RANDOM
     run(lambda cb: rbd_image.aio_write(data=b"abc", offset=7, oncomplete=cb, fadvise_flags=flags))
     answer = run(
@@ -49,7 +49,7 @@ def test_any_buffer_can_be_written(rbd_image: rbd.Image, make: Callable[[bytes],
     assert rbd_image.read(0, 10) == b"some bytes"
 
 
-def test_a_written_buffer_is_held_until_it_is_done(rbd_image: rbd.Image) -> None:
+def test_a_written_buffer_is_held_until_the_write_completes(rbd_image: rbd.Image) -> None:
     data = bytearray(b"x" * (1 << 20))
     for _ in range(100):
         completion = rbd_image.aio_write(data, 0, None)
@@ -57,7 +57,7 @@ def test_a_written_buffer_is_held_until_it_is_done(rbd_image: rbd.Image) -> None
             data.append(1)
         except BufferError:
             break
-        # The write was quicker than this thread.
+        # The write completed before this check.
         completion.wait_for_complete_and_cb()
         del data[-1]
     else:
@@ -67,17 +67,17 @@ def test_a_written_buffer_is_held_until_it_is_done(rbd_image: rbd.Image) -> None
     assert rbd_image.read(0, 1 << 20) == b"x" * (1 << 20)
 
 
-def test_the_end_of_the_image(rbd_image: rbd.Image) -> None:
+def test_calls_at_the_end_of_the_image_are_short_or_refused(rbd_image: rbd.Image) -> None:
     assert run(lambda cb: rbd_image.aio_read(SIZE - 50, 100, cb)) == (50, (bytes(50),))
     assert run(lambda cb: rbd_image.aio_read(SIZE + 10, 100, cb)) == (-22, (None,))
     assert run(lambda cb: rbd_image.aio_write(b"x" * 100, SIZE + 10, cb)) == (-22, ())
     assert run(lambda cb: rbd_image.aio_read(0, 0, cb)) == (0, (b"",))
-    # Longer than any memory: clipped to the image first.
+    # Longer than any memory, so it must be clipped to the image first.
     assert run(lambda cb: rbd_image.aio_read(SIZE - 5, 1 << 62, cb)) == (5, (bytes(5),))
 
 
-def test_discard_zeroes_and_flush(rbd_image: rbd.Image) -> None:
-    # librbd discards in units of 64 KiB, or of objects.
+def test_discard_reads_as_zeroes_and_flush_completes(rbd_image: rbd.Image) -> None:
+    # librbd discards whole units of 64 KiB, or whole objects.
     rbd_image.write(b"x" * (2 << 20), 0)
     assert run(lambda cb: rbd_image.aio_discard(0, 1 << 20, cb)) == (0, ())
     assert rbd_image.read((1 << 20) - 1, 2) == b"\0x"
@@ -85,14 +85,14 @@ def test_discard_zeroes_and_flush(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_aio_write_zeroes")
-def test_write_zeroes(rbd_image: rbd.Image) -> None:
+def test_written_zeroes_are_read_back(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"x" * 8192, 0)
     assert run(lambda cb: rbd_image.aio_write_zeroes(4096, 4096, cb)) == (0, ())
     assert rbd_image.read(4000, 200) == b"x" * 96 + bytes(104)
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_zero_flags(rbd_image: rbd.Image, wait: bool) -> None:
+def test_zero_flags_are_honoured_or_refused_by_name(rbd_image: rbd.Image, wait: bool) -> None:
     rbd_image.write(b"x" * 8192, 0)
     flags = rbd.RBD_WRITE_ZEROES_FLAG_THICK_PROVISION
 
@@ -111,13 +111,13 @@ def test_zero_flags(rbd_image: rbd.Image, wait: bool) -> None:
         write_zeroes()
         assert rbd_image.read(0, 8192) == bytes(100) + b"x" * 8092
     else:
-        # Ceph 14 has the call without the flags, and ends the process for one.
+        # Ceph 14 has the call without the flags, and ends the process if they are used.
         with pytest.raises(rbd.FunctionNotSupported, match="zero_flags"):
             write_zeroes()
         assert rbd_image.read(0, 100) == b"x" * 100
 
 
-def test_without_a_callback(rbd_image: rbd.Image) -> None:
+def test_a_callback_is_optional(rbd_image: rbd.Image) -> None:
     rbd_image.aio_write(b"abc", 0, None).wait_for_complete_and_cb()
     completion = rbd_image.aio_read(0, 3, None)
     completion.wait_for_complete_and_cb()
@@ -140,7 +140,9 @@ def test_without_a_callback(rbd_image: rbd.Image) -> None:
         (lambda image: rbd.RBD().aio_open_image(print, 5, "name"), TypeError),
     ],
 )
-def test_bad_arguments(rbd_image: rbd.Image, call: Callable[[rbd.Image], Any], error: type) -> None:
+def test_bad_arguments_are_refused(
+    rbd_image: rbd.Image, call: Callable[[rbd.Image], Any], error: type
+) -> None:
     with pytest.raises(error):
         call(rbd_image)
 
@@ -156,7 +158,9 @@ def test_an_exception_of_the_callback_is_raised_by_each_wait(rbd_image: rbd.Imag
     assert completion.get_return_value() == 10
 
 
-def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_a_closed_image_refuses_every_call(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     rbd_image.close()
     for call in (
         lambda: rbd_image.aio_read(0, 1, print),
@@ -171,7 +175,7 @@ def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Non
         assert caught.value.errno is None
 
 
-def test_aio_close(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_aio_close_completes_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "closing", SIZE)
     image = rbd.Image(rbd_ioctx, "closing")
     written: List[int] = []
@@ -185,7 +189,7 @@ def test_aio_close(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().remove(rbd_ioctx, "closing")
 
 
-def test_aio_close_of_an_image_that_is_dropped(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_aio_close_completes_for_a_dropped_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "closing", SIZE)
     rbd.Image(rbd_ioctx, "closing").aio_close(None).wait_for_complete_and_cb()
     rbd.RBD().remove(rbd_ioctx, "closing")
@@ -200,7 +204,9 @@ def open_later(ioctx: rbd.rados.Ioctx, *arguments: Any, **keywords: Any) -> Tupl
     return completion.get_return_value(), got[0]
 
 
-def test_aio_open_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_aio_open_image_takes_names_snapshots_and_ids(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     rbd_image.write(b"abc", 0)
     rbd_image.create_snap("s")
     rbd_image.write(b"xyz", 0)
@@ -225,7 +231,7 @@ def test_aio_open_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Non
     rbd_image.remove_snap("s")
 
 
-def test_aio_open_image_that_is_not_there(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_aio_open_image_of_a_missing_image_fails(rbd_ioctx: rbd.rados.Ioctx) -> None:
     result, image = open_later(rbd_ioctx, "no such image")
     assert result == -2
     assert image.closed
@@ -237,13 +243,15 @@ def test_aio_open_image_that_is_not_there(rbd_ioctx: rbd.rados.Ioctx) -> None:
     image.close()
 
 
-def test_aio_open_image_names_one_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_aio_open_image_needs_one_name(rbd_ioctx: rbd.rados.Ioctx) -> None:
     for keywords in ({}, {"name": "a", "image_id": "b"}):
         with pytest.raises(rbd.InvalidArgument):
             rbd.RBD().aio_open_image(print, rbd_ioctx, **keywords)
 
 
-def test_oncomplete_of_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_the_constructor_may_open_with_a_callback(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     class Derived(rbd.Image):
         pass
 
@@ -260,7 +268,7 @@ def test_oncomplete_of_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -
     image.close()
 
 
-def test_mirror_calls(rbd_image: rbd.Image) -> None:
+def test_the_mirror_info_call_completes(rbd_image: rbd.Image) -> None:
     result, (info,) = run(rbd_image.aio_mirror_image_get_info)
     assert result == 0
     assert info == {
@@ -271,7 +279,7 @@ def test_mirror_calls(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_aio_compare_and_writev")
-def test_compare_and_writev(rbd_image: rbd.Image) -> None:
+def test_compare_and_writev_writes_only_equal_data(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"A" * 1024, 4096)
     pieces = [b"A" * 1000, bytearray(b"A" * 24)]
 
@@ -289,9 +297,9 @@ def test_compare_and_writev(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_aio_write_with_crc32c")
-def test_write_with_crc32c(rbd_image: rbd.Image) -> None:
+def test_a_write_with_crc32c_checks_its_checksum(rbd_image: rbd.Image) -> None:
     data = bytes(4096)
-    # Of zeroes, begun with all bits set: what RFC 3720 gives for them, not inverted.
+    # The checksum of zeroes, begun with all bits set: the value of RFC 3720, but not inverted.
     crc = crc32c(data)
     assert run(lambda cb: rbd_image.aio_write_with_crc32c(data, 0, crc, cb)) == (0, ())
     assert rbd_image.read(0, 4096) == data
@@ -300,8 +308,10 @@ def test_write_with_crc32c(rbd_image: rbd.Image) -> None:
             rbd_image.aio_write_with_crc32c(data, 0, wrong, print)
 
 
-def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
-    """librbd signals a descriptor for every asynchronous call, and tells how many there were."""
+def test_notifications_count_every_asynchronous_call(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    """librbd signals a descriptor for every asynchronous call, and reports how many there were."""
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.set_image_notification(0, 99)
     reader, writer = os.pipe()
@@ -313,7 +323,7 @@ def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) ->
         for completion in made:
             completion.wait_for_complete_and_cb()
         assert run(lambda cb: rbd_image.aio_read(0, 512, cb)) == (512, (b"x" * 512,))
-        # Every kind of call is told of, also those that wait by themselves.
+        # Every kind of call counts, also those that wait by themselves.
         rbd_image.read_blocks([0, 4096], 512)
         expected = len(made) + 3
         assert select.select([reader], [], [], 30)[0] == [reader]
@@ -324,7 +334,7 @@ def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) ->
         assert rbd_image.poll_io_events() == 0
         with pytest.raises(ValueError, match="limit must be at least 1"):
             rbd_image.poll_io_events(0)
-        # What nobody asked about is no hindrance.
+        # Calls without a notification do no harm.
         rbd_image.aio_flush(None)
         rbd_image.close()
     finally:
@@ -337,11 +347,11 @@ def test_image_notification(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) ->
 
 
 @pytest.mark.needs("rbd_aio_mirror_image_get_mode", "rbd_aio_mirror_image_create_snapshot")
-def test_mirror_snapshot_calls(rbd_image: rbd.Image) -> None:
-    # Of an image that is not mirrored, Ceph 20 tells no mode; before, it is the first.
+def test_mirror_snapshot_calls_complete(rbd_image: rbd.Image) -> None:
+    # For an image that is not mirrored, Ceph 20 reports no mode; older releases report the first.
     told = (-22, (None,)) if rbd.supports("rbd_clone4") else (0, (0,))
     assert run(rbd_image.aio_mirror_image_get_mode) == told
-    # Not mirrored by snapshots.
+    # The image is not mirrored by snapshots.
     assert run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(0, cb)) == (-22, (None,))
     answer = run(lambda cb: rbd_image.aio_mirror_image_create_snapshot(flags=0, oncomplete=cb))
     assert answer == (-22, (None,))

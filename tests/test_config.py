@@ -14,7 +14,7 @@ OPTION = "rbd_cache_max_dirty_object"
 
 @pytest.fixture
 def pool(second_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """The second pool, without overrides afterwards."""
+    """Provide the second pool, and remove its overrides afterwards."""
     yield second_ioctx
     if second_ioctx.state == "open":
         for option in rbd.RBD().config_list(second_ioctx):
@@ -26,7 +26,7 @@ def by_name(options: Any) -> Dict[str, Dict[str, Any]]:
     return {option["name"]: option for option in options}
 
 
-def test_of_an_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_an_image_overrides_an_option(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
     place = f"in pool {rbd_ioctx.get_pool_name()!r}"
     with pytest.raises(KeyError) as missing:
         rbd_image.config_get(OPTION)
@@ -43,7 +43,7 @@ def test_of_an_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
             call(key=OPTION)
 
 
-def test_of_a_pool(pool: rbd.rados.Ioctx) -> None:
+def test_a_pool_overrides_an_option(pool: rbd.rados.Ioctx) -> None:
     name = pool.get_pool_name()
     with pytest.raises(KeyError) as missing:
         rbd.RBD().config_get(pool, OPTION)
@@ -64,7 +64,7 @@ def test_of_a_pool(pool: rbd.rados.Ioctx) -> None:
     assert by_name(rbd.RBD().config_list(pool))[OPTION]["source"] == rbd.RBD_CONFIG_SOURCE_CONFIG
 
 
-def test_lists(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
+def test_lists_hold_every_option(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
     lists = [
         (rbd_image.config_list(), rbd.ConfigImageIterator(image=rbd_image)),
         (rbd.RBD().config_list(ioctx=pool), rbd.ConfigPoolIterator(ioctx=pool)),
@@ -80,7 +80,9 @@ def test_lists(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
         assert by_name(options)["rbd_cache"]["value"] in ("true", "false")
 
 
-def test_unknown_options_and_values(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
+def test_unknown_options_and_values_are_refused(
+    rbd_image: rbd.Image, pool: rbd.rados.Ioctx
+) -> None:
     for key, value in (("nonsense", "1"), (OPTION, "many")):
         with pytest.raises(rbd.InvalidArgument, match=f"option '{key}' of image") as of_image:
             rbd_image.config_set(key, value)
@@ -93,7 +95,7 @@ def test_unknown_options_and_values(rbd_image: rbd.Image, pool: rbd.rados.Ioctx)
         rbd.RBD().config_get(pool, "nonsense")
 
 
-def test_wrong_types(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
+def test_wrong_types_are_refused(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
     for wrong in (None, 5, ["rbd_cache"]):
         for call in (rbd_image.config_get, rbd_image.config_remove):
             with pytest.raises(TypeError):
@@ -113,7 +115,7 @@ def test_wrong_types(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
             rbd.ConfigPoolIterator(wrong)
 
 
-def test_closed(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
+def test_closed_handles_are_refused(rbd_image: rbd.Image, pool: rbd.rados.Ioctx) -> None:
     of_image, of_pool = rbd_image.config_list(), rbd.RBD().config_list(pool)
     rbd_image.close()
     pool.close()

@@ -1,4 +1,4 @@
-"""Programs of others that use rbdxx: each is configured, built and run as its own project."""
+"""Projects that use rbdxx: each is configured, built and run on its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cmake(*arguments: object) -> None:
     program = str(own) if own.exists() else shutil.which("cmake")
     if program is None or shutil.which("c++") is None:
         pytest.skip("no cmake or no C++ compiler: pip install cmake, apt-get install g++")
-    # Not the Python environment's own settings: these are projects of somebody else.
+    # Without the settings of the Python environment, because these are foreign projects.
     settings = {name: value for name, value in os.environ.items() if name != "CXXFLAGS"}
     command = [program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
@@ -40,7 +40,7 @@ def build(source: Path, directory: Path, *options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An install tree of the C++ library alone, built without Python."""
+    """Provide an install tree of only the C++ library, built without Python."""
     directory = tmp_path_factory.mktemp("cpp-only")
     build(ROOT, directory / "build", "-DRBDXX_PYTHON=OFF", "-DRBDXX_TESTS=OFF")
     cmake("--install", directory / "build", "--prefix", directory / "install")
@@ -61,14 +61,14 @@ def run_downstream(program: Path, rbd_cluster: rbd.testing.Cluster, image: str) 
     assert b"no-such-pool" in failed.stderr
 
 
-def test_downstream_with_the_python_package(
+def test_a_project_builds_with_the_python_package(
     tmp_path: Path, rbd_cluster: rbd.testing.Cluster
 ) -> None:
     built = build(ROOT / "cpp/examples/downstream", tmp_path, f"-Drbdxx_DIR={rbd.get_cmake_dir()}")
     run_downstream(built / "downstream", rbd_cluster, "downstream-package")
 
 
-def test_downstream_with_an_install_tree(
+def test_a_project_builds_with_an_install_tree(
     tmp_path: Path, installed: Path, rbd_cluster: rbd.testing.Cluster
 ) -> None:
     option = f"-DCMAKE_PREFIX_PATH={installed}"
@@ -90,7 +90,7 @@ def run_tutorial(program: Path, rbd_cluster: rbd.testing.Cluster, image: str) ->
     assert done.stdout.startswith("16384 bytes changed\n")
 
 
-def test_the_tutorial_by_cmake(
+def test_the_tutorial_builds_with_cmake(
     tmp_path: Path, installed: Path, rbd_cluster: rbd.testing.Cluster
 ) -> None:
     option = f"-DCMAKE_PREFIX_PATH={installed}"
@@ -105,7 +105,7 @@ def pkg_config(directory: Path) -> Dict[str, str]:
 
 
 def by_hand(directory: Path, program: Path) -> None:
-    """What the manual says to type."""
+    """Return the commands that the manual says to type."""
     line = "c++ -std=c++17 main.cpp $(pkg-config --cflags --libs rbdxx) -o"
     assert f"$ {line} tutorial\n" in (ROOT / "docs/cpp.md").read_text()
     source = ROOT / "cpp/examples/tutorial"
@@ -116,14 +116,14 @@ def by_hand(directory: Path, program: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_tutorial_by_hand_with_the_python_package(
+def test_the_tutorial_builds_by_hand_with_the_python_package(
     tmp_path: Path, rbd_cluster: rbd.testing.Cluster
 ) -> None:
     by_hand(Path(rbd.get_pkgconfig_dir()), tmp_path / "tutorial")
     run_tutorial(tmp_path / "tutorial", rbd_cluster, "tutorial-by-hand")
 
 
-def test_a_tree_that_was_moved_is_found_by_pkg_config(tmp_path: Path, installed: Path) -> None:
+def test_pkg_config_finds_a_moved_tree(tmp_path: Path, installed: Path) -> None:
     shutil.copytree(installed, tmp_path / "moved")
     (file,) = (tmp_path / "moved").rglob("rbdxx.pc")
     by_hand(file.parent, tmp_path / "tutorial")
@@ -138,7 +138,7 @@ def test_a_tree_that_was_moved_is_found_by_pkg_config(tmp_path: Path, installed:
     assert told.stdout.strip() == rbd.__version__
 
 
-def test_the_tutorial_by_meson(tmp_path: Path, rbd_cluster: rbd.testing.Cluster) -> None:
+def test_the_tutorial_builds_with_meson(tmp_path: Path, rbd_cluster: rbd.testing.Cluster) -> None:
     meson, ninja = shutil.which("meson"), shutil.which("ninja")
     if meson is None or ninja is None:
         pytest.skip("no meson or no ninja: apt-get install meson")
@@ -152,7 +152,7 @@ def test_the_tutorial_by_meson(tmp_path: Path, rbd_cluster: rbd.testing.Cluster)
     run_tutorial(tmp_path / "tutorial", rbd_cluster, "tutorial-meson")
 
 
-def test_the_package_has_what_it_says() -> None:
+def test_the_package_has_the_directories_that_it_returns() -> None:
     assert Path(rbd.get_include(), "rbdxx", "rbdxx.hpp").exists()
     assert Path(rbd.get_include(), "rbdxx", "abi", "librbd.def").exists()
     assert Path(rbd.get_cmake_dir(), "rbdxxConfig.cmake").exists()
@@ -182,7 +182,7 @@ def numpy_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
-def test_numpy_module_reads(numpy_module: ModuleType, rbd_image: rbd.Image) -> None:
+def test_the_numpy_module_reads_an_image(numpy_module: ModuleType, rbd_image: rbd.Image) -> None:
     import numpy as np
 
     data = np.random.default_rng(1).integers(0, 256, 3 << 20, dtype=np.uint8)
@@ -195,7 +195,7 @@ def test_numpy_module_reads(numpy_module: ModuleType, rbd_image: rbd.Image) -> N
     assert np.array_equal(reader.histogram(), counts)
 
 
-def test_numpy_module_outlives_the_image(
+def test_the_numpy_module_outlives_the_image(
     numpy_module: ModuleType, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     rbd_image.write(b"lent", 0)
@@ -207,7 +207,9 @@ def test_numpy_module_outlives_the_image(
     assert bytes(collected.read(0, 4)) == b"lent"
 
 
-def test_numpy_module_refuses(numpy_module: ModuleType, rbd_image: rbd.Image) -> None:
+def test_the_numpy_module_refuses_closed_and_foreign_objects(
+    numpy_module: ModuleType, rbd_image: rbd.Image
+) -> None:
     with pytest.raises(AttributeError):
         numpy_module.Reader(object())
     rbd_image.close()

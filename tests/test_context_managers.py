@@ -1,4 +1,4 @@
-"""A context manager whose end fails never hides what its body raised, and tells of it otherwise."""
+"""If the end of a context manager fails, it raises, but never replaces the body's exception."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.location import Where, open_all, raised_by
 
 
 class Body(Exception):
-    """What the body raises."""
+    """The body's exception."""
 
 
 def entered(manager: Any, error: bool) -> None:
@@ -38,7 +38,7 @@ def entered_async(manager: Any, error: bool) -> None:
     asyncio.run(run())
 
 
-# Which function of librbd fails at the end of which manager.
+# The function of librbd that fails at the end of each manager.
 ENDS: Dict[str, str] = {
     "image": "rbd_close",
     "watch": "rbd_update_unwatch",
@@ -57,7 +57,7 @@ def failing_end(where: Where, kind: str) -> None:
         ),
     }
     for error in (False, True):
-        # An asynchronous call that fails after all would be one that librbd completes as well.
+        # An asynchronous call that fails afterwards would be one that librbd also completes.
         fails = Kind.ERROR if "aio" in ENDS[kind] else Kind.AFTER
         with shim.fault(ENDS[kind], fails, errno.EIO):
             raised = raised_by(lambda error=error: enter[kind](error))  # type: ignore[misc]
@@ -67,12 +67,14 @@ def failing_end(where: Where, kind: str) -> None:
 
 @fakerbd.needs_compiler
 @pytest.mark.parametrize("kind", ENDS)
-def test_of_librbd(shimmed: Callable[..., Any], kind: str) -> None:
+def test_a_failing_end_of_a_handle_keeps_the_body_s_exception(
+    shimmed: Callable[..., Any], kind: str
+) -> None:
     shimmed(failing_end, kind)
 
 
 def inherited(where: Where) -> None:
-    """The ends of what came through fork() are refused there."""
+    """The end of an inherited object is refused after fork()."""
     cluster, ioctx, image = open_all(where)
     watch = image.on_update(print)
     child = os.fork()
@@ -87,19 +89,21 @@ def inherited(where: Where) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_after_fork(where: Where) -> None:
+def test_a_refused_end_after_fork_keeps_the_body_s_exception(where: Where) -> None:
     isolated.run(inherited, where)
 
 
 class Bar:
-    """A progress bar on a terminal that is gone."""
+    """A progress bar on a terminal that is closed."""
 
     def close(self) -> None:
         raise BrokenPipeError
 
 
 @pytest.mark.parametrize("error", [False, True])
-def test_of_a_source(error: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_end_of_a_source_keeps_the_body_s_exception(
+    error: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def close(_: Any) -> None:
         raise BrokenPipeError
 
@@ -109,7 +113,7 @@ def test_of_a_source(error: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("error", [False, True])
-def test_of_progress(error: bool) -> None:
+def test_a_failing_end_of_a_bar_keeps_the_body_s_exception(error: bool) -> None:
     shown = progress.Progress(None, False, 0, "")
     shown._bar = Bar()
     raised = raised_by(lambda: entered(shown, error))

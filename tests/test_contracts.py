@@ -1,4 +1,4 @@
-"""What programs written for the stock module rely on, beyond single calls."""
+"""What programs for the stock module depend on, beyond single calls."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from support.location import in_thread
 FEATURES = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK
 
 
-def test_a_value_of_a_newer_release(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
-    """Done where the release knows it, refused by its name where it does not."""
+def test_a_value_of_a_newer_release_is_refused_by_name(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
+    """The value works if the release knows it. Otherwise it is refused by its name."""
     rbd_image.create_snap("s")
     rbd_image.protect_snap("s")
     (snapshot,) = rbd_image.list_snaps()
@@ -33,7 +35,7 @@ def test_a_value_of_a_newer_release(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.I
     assert rbd.RBD().list(rbd_ioctx) == [rbd_image.name]
 
 
-def test_everything_by_position(
+def test_all_arguments_may_be_positional(
     rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     data = second_ioctx.get_pool_name()
@@ -42,11 +44,11 @@ def test_everything_by_position(
     rbd_image.write(b"content", 0)
     rbd_image.create_snap("s")
     rbd_image.protect_snap("s")
-    # Ten, of which the last is the data pool.
+    # Ten arguments; the last is the data pool.
     rbd.RBD().clone(rbd_ioctx, rbd_image.name, "s", rbd_ioctx, "clone", *layout)
-    # Seven.
+    # Seven arguments.
     rbd_image.copy(rbd_ioctx, "copy", *layout)
-    # Nine.
+    # Nine arguments.
     rbd_image.deep_copy(rbd_ioctx, "deep", *layout, None, False)
     rbd.RBD().create(rbd_ioctx, "new", 1 << 20, 21, False, striped, 65536, 4, data)
     for name in ("clone", "copy", "deep", "new"):

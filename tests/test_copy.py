@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def source(rbd_image: rbd.Image) -> rbd.Image:
-    """rbd_image with 'one' at 0 in snapshot 'a', 'two' in its head, and data in each MiB."""
+    """Provide rbd_image with 'one' at 0 in snapshot 'a', 'two' in the head, and more data."""
     for offset in range(0, rbd_image.size(), MIB):
         rbd_image.write(b"data", offset)
     rbd_image.write(b"one", 0)
@@ -26,7 +26,7 @@ def source(rbd_image: rbd.Image) -> rbd.Image:
 
 @pytest.fixture
 def clone(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> Any:
-    """A clone of source@a with a byte of its own and the snapshot 'b'."""
+    """Provide a clone of source@a with another byte and the snapshot 'b'."""
     rbd.RBD().clone(rbd_ioctx, source.name, "a", rbd_ioctx, "clone", clone_format=2)
     with rbd.Image(rbd_ioctx, "clone") as image:
         image.write(b"C", MIB)
@@ -38,7 +38,7 @@ def names(image: rbd.Image) -> List[str]:
     return [snapshot["name"] for snapshot in image.list_snaps()]
 
 
-def test_copy(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_copy_has_the_data_and_layout(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert source.copy(rbd_ioctx, "copy") is None
     with rbd.Image(rbd_ioctx, "copy") as copy:
         assert copy.size() == source.size()
@@ -48,7 +48,7 @@ def test_copy(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert names(copy) == []
 
 
-def test_copy_of_a_snapshot(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_copy_of_a_snapshot_has_its_data(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     source.set_snap("a")
     source.copy(dest_ioctx=rbd_ioctx, dest_name="copy")
     with rbd.Image(rbd_ioctx, "copy") as copy:
@@ -65,7 +65,7 @@ def check_layout(image: rbd.Image, data_pool: rbd.rados.Ioctx) -> None:
     assert image.read(0, 3) == b"two"
 
 
-def test_every_option(
+def test_every_option_is_honoured(
     source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     pool = second_ioctx.get_pool_name()
@@ -90,10 +90,10 @@ def test_every_option(
             assert names(image) == (["a"] if "deep" in name else [])
 
 
-def test_copy_of_a_clone_has_no_parent(
+def test_a_copy_of_a_clone_does_not_have_a_parent(
     clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
-    # librbd passes over what a clone has from its parent where it holds the clone's object map.
+    # librbd skips the data of a clone's parent if it holds the clone's object map.
     with rbd.Image(rbd_ioctx, "clone", read_only=True) as unlocked:
         unlocked.copy(second_ioctx, "copy")
     with rbd.Image(second_ioctx, "copy") as copy:
@@ -102,8 +102,10 @@ def test_copy_of_a_clone_has_no_parent(
             copy.parent_info()
 
 
-def test_copy_of_a_clone_that_is_locked(clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """What the clone has from its parent is in the copy, whoever holds the clone's object map."""
+def test_a_copy_of_a_locked_clone_has_the_parent_s_data(
+    clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """The copy has the parent's data, whichever client holds the clone's object map."""
     content = clone.read(0, clone.size())
     assert content[:3] == b"one"
     assert clone.features() & rbd.RBD_FEATURE_OBJECT_MAP
@@ -117,7 +119,7 @@ def test_copy_of_a_clone_that_is_locked(clone: rbd.Image, rbd_ioctx: rbd.rados.I
     assert progress[-1][0] > clone.size()
     with rbd.Image(rbd_ioctx, "locked") as copy:
         assert copy.read(0, copy.size()) == content
-    # At a snapshot librbd has that one's object map, even where it cannot lock.
+    # At a snapshot librbd has that snapshot's object map, even if it cannot lock.
     for number, image in enumerate((clone, rbd.Image(rbd_ioctx, "clone", read_only=True))):
         image.set_snap("b")
         before = image.read(0, image.size())
@@ -129,7 +131,7 @@ def test_copy_of_a_clone_that_is_locked(clone: rbd.Image, rbd_ioctx: rbd.rados.I
 
 
 def test_a_copy_of_a_clone_can_be_stopped(clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """In the part that reads what librbd has left out."""
+    """The copy is stopped in the part that reads what librbd has left out."""
     clone.write(b"locked", 0)
 
     def stop(done: int, total: int) -> int:
@@ -140,7 +142,7 @@ def test_a_copy_of_a_clone_can_be_stopped(clone: rbd.Image, rbd_ioctx: rbd.rados
 
 
 @pytest.mark.parametrize("features", [rbd.RBD_FEATURE_LAYERING, None])
-def test_copy_into_what_has_data(
+def test_copy_into_replaces_old_data(
     clone: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, features: Optional[int]
 ) -> None:
     clone.write(b"locked", 0)
@@ -158,7 +160,7 @@ def test_copy_into_what_has_data(
         assert small.read(0, 4) == b"kept"
 
 
-def test_deep_copy_at_a_snapshot_in_the_trash(
+def test_a_deep_copy_at_a_snapshot_in_the_trash_is_refused(
     source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
     rbd.RBD().clone(rbd_ioctx, source.name, "a", rbd_ioctx, "clone", clone_format=2)
@@ -176,7 +178,7 @@ def test_deep_copy_at_a_snapshot_in_the_trash(
     source.deep_copy(rbd_ioctx, "deep")
 
 
-def test_deep_copy(source: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_deep_copy_has_the_snapshots(source: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
     assert source.deep_copy(second_ioctx, "deep") is None
     with rbd.Image(second_ioctx, "deep") as deep:
         assert names(deep) == ["a"]
@@ -186,7 +188,7 @@ def test_deep_copy(source: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
 
 
 @pytest.mark.parametrize("clone_format", [None, 1, 2])
-def test_deep_copy_of_a_clone_is_one(
+def test_a_deep_copy_of_a_clone_is_a_clone(
     clone: rbd.Image, source: rbd.Image, second_ioctx: rbd.rados.Ioctx, clone_format: Any
 ) -> None:
     if clone_format != 2:
@@ -205,7 +207,9 @@ def test_deep_copy_of_a_clone_is_one(
     rbd.RBD().remove(second_ioctx, "deep")
 
 
-def test_deep_copy_flattened(clone: rbd.Image, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_flattened_deep_copy_has_no_parent(
+    clone: rbd.Image, second_ioctx: rbd.rados.Ioctx
+) -> None:
     clone.deep_copy(second_ioctx, "deep", flatten=True)
     with rbd.Image(second_ioctx, "deep") as deep:
         assert deep.overlap() == 0
@@ -214,7 +218,9 @@ def test_deep_copy_flattened(clone: rbd.Image, second_ioctx: rbd.rados.Ioctx) ->
             deep.parent_info()
 
 
-def test_copy_into(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_copy_into_writes_into_an_existing_image(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd.RBD().create(rbd_ioctx, "large", source.size() + MIB)
     rbd.RBD().create(rbd_ioctx, "small", MIB)
     progress: List[Tuple[int, int]] = []
@@ -233,7 +239,9 @@ def test_copy_into(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
-def test_progress(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+def test_copies_report_increasing_progress(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str
+) -> None:
     progress: List[Tuple[int, int]] = []
     getattr(source, call)(rbd_ioctx, "copy", on_progress=lambda *now: progress.append(now))
     assert progress
@@ -242,7 +250,9 @@ def test_progress(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> N
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
-def test_a_callback_that_raises(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+def test_an_exception_of_a_callback_is_raised(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str
+) -> None:
     calls = []
 
     def fail(done: int, total: int) -> int:
@@ -258,10 +268,10 @@ def test_a_callback_that_raises(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, c
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
-def test_objects_smaller_than_the_stripe_unit(
+def test_objects_smaller_than_the_stripe_unit_are_refused(
     source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str
 ) -> None:
-    """The error names the parameters that librbd's EINVAL is about, and they help."""
+    """The error names the parameters that librbd's EINVAL is about. They help."""
     unit = source.stripe_unit()
     order = unit.bit_length() - 2
     with pytest.raises(rbd.InvalidArgument, match=f"order {order} .*stripe_unit") as error:
@@ -274,7 +284,9 @@ def test_objects_smaller_than_the_stripe_unit(
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
-def test_errors(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> None:
+def test_invalid_copies_are_refused(
+    source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str
+) -> None:
     copy = getattr(source, call)
     with pytest.raises(rbd.ImageExists) as exists:
         copy(rbd_ioctx, source.name)
@@ -306,10 +318,10 @@ def test_errors(source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str) -> Non
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
 @pytest.mark.parametrize("name", ["stripe_unit", "stripe_count"])
 @pytest.mark.parametrize("value", [1 << 32, (1 << 64) - 1])
-def test_stripes_that_are_too_many(
+def test_too_many_stripes_are_refused(
     source: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, call: str, name: str, value: int
 ) -> None:
-    """librbd takes the lower half of the number, and divides by that."""
+    """librbd uses the lower half of the number, and divides by it."""
     with pytest.raises(rbd.InvalidArgument, match=f"{name} must be at most 4294967295") as error:
         getattr(source, call)(rbd_ioctx, "copy", **{name: value})
     assert error.value.errno == 22
@@ -317,7 +329,9 @@ def test_stripes_that_are_too_many(
 
 
 @pytest.mark.parametrize("call", ["copy", "deep_copy"])
-def test_closed_ioctx(source: rbd.Image, second_ioctx: rbd.rados.Ioctx, call: str) -> None:
+def test_a_closed_ioctx_is_refused(
+    source: rbd.Image, second_ioctx: rbd.rados.Ioctx, call: str
+) -> None:
     second_ioctx.close()
     with pytest.raises(rbd.rados.Error):
         getattr(source, call)(second_ioctx, "copy")

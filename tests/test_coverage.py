@@ -1,4 +1,4 @@
-"""The coverage page: its generator refuses what the code contradicts."""
+"""The coverage page: its generator refuses claims that the code contradicts."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def test_claims_are_read_from_docstrings() -> None:
     assert coverage.claims(text) == {"rbd_read", "rbd_read2"}
 
 
-def test_calls_are_found_in_code_alone(tmp_path: Path) -> None:
+def test_calls_are_found_only_in_code(tmp_path: Path) -> None:
     (tmp_path / "cpp/src").mkdir(parents=True)
     code = '// rbd_a\nuse->rbd_b(1); "rbd_c";\n'
     (tmp_path / "cpp/src/io.cpp").write_text(code)
     assert coverage.callers(tmp_path) == {"rbd_b": {"io"}}
 
 
-def test_a_page_out_of_date_is_found(
+def test_an_outdated_page_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parsed = SimpleNamespace(check=True, gaps=False)

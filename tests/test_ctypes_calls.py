@@ -32,13 +32,13 @@ def image(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.Image]:
         yield opened
 
 
-def test_version(tool: rbd.RBD) -> None:
+def test_version_is_three_integers(tool: rbd.RBD) -> None:
     version = tool.version()
     assert isinstance(version, tuple)
     assert [type(part) for part in version] == [int, int, int]
 
 
-def test_create_positionally(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_create_takes_positional_arguments(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
     striped = NEEDED | rbd.RBD_FEATURE_STRIPINGV2
     assert tool.create(rbd_ioctx, "p", SIZE, 20, False, striped, 65536, 8) is None
     with rbd.Image(rbd_ioctx, "p") as opened:
@@ -50,7 +50,7 @@ def test_create_positionally(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert opened.features() & striped == striped
 
 
-def test_create_by_keyword(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_create_takes_keywords(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
     tool.create(
         ioctx=rbd_ioctx,
         name="k",
@@ -66,28 +66,34 @@ def test_create_by_keyword(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert opened.stat()["order"] == 22
 
 
-def test_create_zeroes_mean_default(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_zeroes_in_create_mean_the_default(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
     tool.create(rbd_ioctx, "z", SIZE, 0, False, 0, 0, 0)
     with rbd.Image(rbd_ioctx, "z") as opened:
         assert opened.stat()["order"] == 22
         assert opened.features() == 0
 
 
-def test_create_old_format(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_create_refuses_options_of_the_old_format(
+    tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     for refused in ({"features": 1}, {"stripe_unit": 65536}, {"stripe_count": 2}):
         with pytest.raises(rbd.InvalidArgument):
             tool.create(rbd_ioctx, "old", SIZE, old_format=True, **refused)
     assert tool.list(rbd_ioctx) == []
 
 
-def test_create_errors(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_create_refuses_existing_names_and_wrong_types(
+    tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image
+) -> None:
     with pytest.raises(rbd.ImageExists):
         tool.create(rbd_ioctx, "image", SIZE)
     with pytest.raises(TypeError):
         tool.create(rbd_ioctx, 5, SIZE)
 
 
-def test_clone(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_clone_takes_both_names_of_the_snapshot(
+    tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image
+) -> None:
     image.create_snap("s")
     image.protect_snap("s")
     assert tool.clone(rbd_ioctx, "image", "s", rbd_ioctx, "c1", NEEDED, 22) is None
@@ -114,7 +120,9 @@ def test_clone(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> N
         tool.clone(rbd_ioctx, "image", p_snapname=None, c_ioctx=rbd_ioctx, c_name="c4")
 
 
-def test_list_remove_rename(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_images_are_listed_removed_and_renamed(
+    tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image
+) -> None:
     assert tool.list(rbd_ioctx) == tool.list(ioctx=rbd_ioctx) == ["image"]
     with pytest.raises(rbd.ImageBusy):
         tool.remove(rbd_ioctx, "image")
@@ -137,7 +145,9 @@ def test_list_remove_rename(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rb
         tool.remove(rbd_ioctx, "image")
 
 
-def test_open(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_an_image_opens_by_position_and_keyword(
+    rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image
+) -> None:
     image.create_snap("s")
     with rbd.Image(rbd_ioctx, "image", "s", True) as positional:
         assert positional.name == "image"
@@ -151,7 +161,7 @@ def test_open(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
         rbd.Image(rbd_ioctx, "none")
 
 
-def test_stat_and_getters(image: rbd.Image) -> None:
+def test_stat_and_getters_describe_the_image(image: rbd.Image) -> None:
     stat = image.stat()
     for key in ("size", "obj_size", "num_objs", "order", "block_name_prefix"):
         assert key in stat
@@ -173,7 +183,7 @@ def test_getters_of_a_closed_image_raise_their_own_error(image: rbd.Image) -> No
             getattr(image, name)()
 
 
-def test_long_parent_names(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_long_names_of_parents_are_whole(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
     name, snapshot = "n" * 90, "s" * 90
     tool.create(rbd_ioctx, name, SIZE)
     with rbd.Image(rbd_ioctx, name) as parent:
@@ -184,13 +194,13 @@ def test_long_parent_names(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert child.parent_info()[1:] == (name, snapshot)
 
 
-def test_resize(image: rbd.Image) -> None:
+def test_resize_takes_position_and_keyword(image: rbd.Image) -> None:
     image.resize(2 * SIZE)
     image.resize(size=SIZE)
     assert image.size() == SIZE
 
 
-def test_copy(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_copy_takes_position_and_keyword(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
     image.write(b"data", 0)
     image.copy(rbd_ioctx, "copy1")
     image.copy(dest_ioctx=rbd_ioctx, dest_name="copy2")
@@ -201,7 +211,7 @@ def test_copy(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
         image.copy(rbd_ioctx, "copy1")
 
 
-def test_snapshots(image: rbd.Image) -> None:
+def test_snapshots_are_created_listed_and_removed(image: rbd.Image) -> None:
     image.create_snap("a")
     image.create_snap(name="b")
     listed = image.list_snaps()
@@ -231,7 +241,7 @@ def test_snapshots(image: rbd.Image) -> None:
     image.remove_snap(name="b")
 
 
-def test_set_snap(image: rbd.Image) -> None:
+def test_set_snap_changes_what_is_read(image: rbd.Image) -> None:
     image.write(b"old", 0)
     image.create_snap("s")
     image.write(b"new", 0)
@@ -243,13 +253,13 @@ def test_set_snap(image: rbd.Image) -> None:
     assert image.read(0, 3) == b"new"
 
 
-def test_a_snap_iterator_of_a_closed_image(image: rbd.Image) -> None:
+def test_a_snap_iterator_of_a_closed_image_is_refused(image: rbd.Image) -> None:
     image.close()
     with pytest.raises(rbd.InvalidArgument):
         rbd.SnapIterator(image)
 
 
-def test_diff_iterate(image: rbd.Image) -> None:
+def test_diff_iterate_reports_changes(image: rbd.Image) -> None:
     image.write(b"a" * 4096, 0)
     image.create_snap("s")
     image.write(b"b" * 4096, 1 << 20)
@@ -265,7 +275,7 @@ def test_diff_iterate(image: rbd.Image) -> None:
         image.diff_iterate(0, SIZE, "none", lambda *extent: None)
 
 
-def test_a_diff_from_a_later_snapshot(image: rbd.Image) -> None:
+def test_a_diff_from_a_later_snapshot_is_refused(image: rbd.Image) -> None:
     image.create_snap("one")
     image.create_snap("two")
     image.set_snap("one")
@@ -273,7 +283,7 @@ def test_a_diff_from_a_later_snapshot(image: rbd.Image) -> None:
         image.diff_iterate(0, SIZE, "two", lambda *extent: None)
 
 
-def test_a_callback_s_exception_arrives(image: rbd.Image) -> None:
+def test_an_exception_of_a_callback_is_raised(image: rbd.Image) -> None:
     image.write(b"a", 0)
 
     def fail(*extent: Any) -> None:
@@ -283,7 +293,9 @@ def test_a_callback_s_exception_arrives(image: rbd.Image) -> None:
         image.diff_iterate(0, SIZE, None, fail)
 
 
-def test_flatten_and_children(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_flattened_clones_are_no_longer_children(
+    tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image
+) -> None:
     image.create_snap("s")
     image.protect_snap("s")
     names = [f"child{i}" for i in range(20)]
@@ -298,7 +310,7 @@ def test_flatten_and_children(tool: rbd.RBD, rbd_ioctx: rbd.rados.Ioctx, image: 
     image.set_snap(None)
 
 
-def test_locks(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
+def test_advisory_locks_are_taken_and_broken(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
     assert image.list_lockers() == []
     image.lock_exclusive("cookie")
     locked = image.list_lockers()
@@ -325,7 +337,7 @@ def test_locks(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image) -> None:
         image.break_lock(client="client.1", cookie="none")
 
 
-def test_flush(image: rbd.Image) -> None:
+def test_flush_returns_none(image: rbd.Image) -> None:
     image.write(b"x", 0)
     assert image.flush() is None
 
@@ -348,7 +360,7 @@ def test_flush(image: rbd.Image) -> None:
         (errno.EXDEV, rbd.OSError),
     ],
 )
-def test_make_ex(code: int, cls: Any) -> None:
+def test_make_ex_maps_an_errno_to_its_class(code: int, cls: Any) -> None:
     for ret in (code, -code):
         error = rbd.make_ex(ret, "m")
         assert type(error) is cls
@@ -356,7 +368,7 @@ def test_make_ex(code: int, cls: Any) -> None:
     assert list(inspect.signature(rbd.make_ex).parameters)[:2] == ["ret", "msg"]
 
 
-def test_constants() -> None:
+def test_constants_have_their_values() -> None:
     assert rbd.RBD_FEATURE_LAYERING == 1
     assert rbd.RBD_FEATURE_STRIPINGV2 == 2
     assert rbd.ANONYMOUS_AUID == 0xFFFFFFFFFFFFFFFF

@@ -19,7 +19,7 @@ Extent = Tuple[int, int, bool]
 
 @pytest.fixture
 def changed(rbd_image: rbd.Image) -> rbd.Image:
-    """Data in objects 0 and 2, then a snapshot, then more in 2 and 5, and 0 discarded."""
+    """Provide data in objects 0 and 2, a snapshot, then more in 2 and 5, and a discard of 0."""
     rbd_image.write(b"a" * 4096, 0)
     rbd_image.write(b"b" * 4096, 2 * OBJECT + 8192)
     rbd_image.create_snap("s")
@@ -38,7 +38,7 @@ def without_snapshots(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Any:
 
 
 def gone() -> int:
-    """How many objects Ceph 14 tells of that are gone, where nothing was at the beginning."""
+    """Return how many deleted objects Ceph 14 reports where nothing was at first."""
     return 0 if rbd.supports("rbd_snap_create2") else 1
 
 
@@ -58,7 +58,7 @@ def test_diff_is_what_diff_iterate_reports(changed: rbd.Image) -> None:
             assert changed.diff(from_snapshot=from_snapshot, whole_object=whole) == extents
 
 
-def test_types_and_order(changed: rbd.Image) -> None:
+def test_extents_are_sorted_tuples(changed: rbd.Image) -> None:
     found = iterated(changed, 0, SIZE, "s")
     assert [tuple(map(type, extent)) for extent in found] == [(int, int, bool)] * len(found)
     assert found == sorted(found)
@@ -66,7 +66,7 @@ def test_types_and_order(changed: rbd.Image) -> None:
     assert (0, False) in [(offset, exists) for offset, _, exists in found]
 
 
-def test_by_keyword(changed: rbd.Image) -> None:
+def test_arguments_may_be_keywords(changed: rbd.Image) -> None:
     found: List[Extent] = []
     changed.diff_iterate(
         offset=0,
@@ -83,14 +83,14 @@ def test_by_keyword(changed: rbd.Image) -> None:
     )
 
 
-def test_from_a_snapshot_id(changed: rbd.Image) -> None:
+def test_a_diff_may_start_at_a_snapshot_id(changed: rbd.Image) -> None:
     (snapshot,) = changed.list_snaps()
     assert changed.diff(from_snapshot=snapshot["id"]) == changed.diff(from_snapshot="s")
     with pytest.raises((rbd.ImageNotFound, rbd.InvalidArgument)):
         changed.diff(from_snapshot=123456)
 
 
-def test_a_region(changed: rbd.Image) -> None:
+def test_a_diff_may_cover_a_region(changed: rbd.Image) -> None:
     assert list(changed.diff(3 * OBJECT, OBJECT)) == []
     assert [extent[0] for extent in changed.diff(4 * OBJECT, None, "s")] == [5 * OBJECT]
     assert list(changed.diff(SIZE - OBJECT)) == []
@@ -98,25 +98,25 @@ def test_a_region(changed: rbd.Image) -> None:
         changed.diff(SIZE + 1)
 
 
-def test_a_region_of_whole_objects(changed: rbd.Image) -> None:
+def test_a_region_of_whole_objects_ends_with_the_image(changed: rbd.Image) -> None:
     region = (5 * OBJECT + 1000, OBJECT)
     expected = [(5 * OBJECT + 1000, OBJECT - 1000, True)]
     assert list(changed.diff(*region, "s", whole_object=True)) == expected
     assert iterated(changed, *region, "s", whole_object=True) == expected
-    # Beyond the image, though in an object of it.
+    # Beyond the image, but in one of its objects.
     changed.resize(SIZE + 100)
     with pytest.raises(rbd.InvalidArgument):
         changed.diff(SIZE + 200, whole_object=True)
 
 
-def test_merge(rbd_image: rbd.Image) -> None:
+def test_merge_joins_adjacent_extents(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"x" * (3 * OBJECT), OBJECT)
     apart = rbd_image.diff(whole_object=True)
     assert len(apart) == 3
     assert list(rbd_image.diff(whole_object=True, merge=True)) == [(OBJECT, 3 * OBJECT, True)]
 
 
-def test_merge_keeps_what_differs_apart(changed: rbd.Image) -> None:
+def test_merge_does_not_join_different_extents(changed: rbd.Image) -> None:
     changed.write(b"e" * OBJECT, OBJECT)
     merged = list(changed.diff(from_snapshot="s", whole_object=True, merge=True))
     assert merged == [
@@ -163,7 +163,7 @@ def test_extents_are_a_sequence(changed: rbd.Image) -> None:
 
 
 def test_threads_may_share_an_iterator_of_extents(changed: rbd.Image) -> None:
-    """Each extent comes once, and nothing after the last."""
+    """Each extent comes once, and nothing comes after the last."""
     extents = changed.diff()
     threads, rounds = 8, 200
     iterators = [iter(extents) for _ in range(rounds)]
@@ -208,7 +208,7 @@ def test_numpy_sees_extents_without_a_copy(changed: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, 0, 5, True, False])
-def test_what_a_callback_may_return(changed: rbd.Image, answer: Any) -> None:
+def test_a_callback_may_return_an_int_or_none(changed: rbd.Image, answer: Any) -> None:
     calls: List[Extent] = []
 
     def callback(*extent: Any) -> Any:
@@ -223,7 +223,7 @@ def test_what_a_callback_may_return(changed: rbd.Image, answer: Any) -> None:
     ("answer", "error"),
     [(-5, rbd.IOError), (-rbd.ECANCELED, rbd.OperationCanceled), (-22, rbd.InvalidArgument)],
 )
-def test_a_negative_answer_ends_it(changed: rbd.Image, answer: int, error: type) -> None:
+def test_a_negative_answer_ends_the_iteration(changed: rbd.Image, answer: int, error: type) -> None:
     calls: List[Extent] = []
 
     def callback(*extent: Any) -> int:
@@ -236,7 +236,7 @@ def test_a_negative_answer_ends_it(changed: rbd.Image, answer: int, error: type)
     assert len(calls) == 1
 
 
-def test_what_a_callback_raises_ends_it(changed: rbd.Image) -> None:
+def test_an_exception_of_a_callback_ends_the_iteration(changed: rbd.Image) -> None:
     calls: List[Extent] = []
 
     def callback(*extent: Any) -> None:
@@ -275,12 +275,14 @@ def test_a_callback_may_use_the_image(changed: rbd.Image) -> None:
         (lambda image: image.diff(0, SIZE, None, True), TypeError),
     ],
 )
-def test_bad_arguments(changed: rbd.Image, call: Callable[[rbd.Image], Any], error: type) -> None:
+def test_bad_arguments_are_refused(
+    changed: rbd.Image, call: Callable[[rbd.Image], Any], error: type
+) -> None:
     with pytest.raises(error):
         call(changed)
 
 
-def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, changed: rbd.Image) -> None:
+def test_a_closed_image_is_refused(rbd_ioctx: rbd.rados.Ioctx, changed: rbd.Image) -> None:
     with rbd.Image(rbd_ioctx, changed.get_name()) as image:
         pass
     for call in (image.diff, lambda: image.diff_iterate(0, SIZE, None, print)):
@@ -289,14 +291,14 @@ def test_a_closed_image(rbd_ioctx: rbd.rados.Ioctx, changed: rbd.Image) -> None:
         assert caught.value.errno is None
 
 
-def test_extents_do_not_pretend_to_pickle(changed: rbd.Image) -> None:
+def test_extents_cannot_be_pickled(changed: rbd.Image) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(changed.diff())
 
 
 @pytest.fixture
 def regrown(rbd_image: rbd.Image) -> rbd.Image:
-    """Data in all objects at snapshot 's1', then only in 0 and 1, and at 's2' in 6 as well."""
+    """Provide data in all objects at snapshot 's1', then only in 0 and 1, at 's2' also in 6."""
     for number in range(8):
         rbd_image.write(b"a" * OBJECT, number * OBJECT)
     rbd_image.create_snap("s1")
@@ -310,7 +312,7 @@ def regrown(rbd_image: rbd.Image) -> rbd.Image:
 
 @pytest.mark.parametrize("start", ["s1", "small", None])
 @pytest.mark.parametrize("end", ["s2", None])
-def test_whole_objects_that_were_cut_off_meanwhile(
+def test_a_diff_of_whole_objects_finds_truncated_ones(
     regrown: rbd.Image, start: Optional[str], end: Optional[str]
 ) -> None:
     regrown.set_snap(start)
@@ -333,7 +335,7 @@ def test_whole_objects_that_were_cut_off_meanwhile(
             assert restored == after, list(extents)
 
 
-def test_whole_objects_of_an_image_that_kept_its_size(regrown: rbd.Image) -> None:
-    # The maps tell of it, though it had another size before.
+def test_a_diff_of_whole_objects_uses_the_maps_at_constant_size(regrown: rbd.Image) -> None:
+    # The maps are used, although the image had another size before.
     regrown.write(b"c" * 4096, 4 * OBJECT)
     assert list(regrown.diff(from_snapshot="s2", whole_object=True)) == [(4 * OBJECT, OBJECT, True)]

@@ -1,6 +1,8 @@
-"""The same calls through the stock module and through ours, on clusters of their own: equal
-results, types, exception classes, error numbers and shapes of messages, but for the deviations we
-chose."""
+"""The same calls through the stock module and through this one, each on a separate cluster.
+
+Results, types, exception classes, error numbers and forms of messages must be equal, except for the
+chosen deviations.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ Outcome = Tuple[str, Any]
 
 
 def stock_interpreter() -> str:
-    """The distribution's interpreter, where it has the stock module of the librbd that we use."""
+    """Return the distribution's interpreter, if it has the stock module of the librbd in use."""
     code = "import os, rados, rbd; print(rbd.RBD().version(), os.path.dirname(rbd.__file__))"
     try:
         done = subprocess.run(
@@ -46,10 +48,10 @@ def stock_interpreter() -> str:
 
 
 def outcomes(python: List[str], which: str) -> Tuple[List[Outcome], Set[str]]:
-    """What each step came to, on a fresh cluster, and what of the module `rados` they used.
+    """Return the outcome of each step on a new cluster, and the names of the module `rados` used.
 
-    Some librbd end a process that asks for what they do not know, and the stock module lets it: it
-    starts again, without that step.
+    Some librbd end the process for arguments that they do not know, and the stock module lets them.
+    Then this starts again without that step.
     """
     ended: List[int] = []
     while True:
@@ -71,9 +73,9 @@ def outcomes(python: List[str], which: str) -> Tuple[List[Outcome], Set[str]]:
 
 
 def lacking(theirs: Dict[str, Any]) -> bool:
-    """Whether it failed for a name that this release's stock module does not have yet.
+    """Return whether a step failed because this release's stock module does not have a name yet.
 
-    Nobody relies on that.
+    No program depends on that.
     """
     return theirs.get("error") in NOT_THERE or (
         theirs.get("error") == "TypeError"
@@ -83,7 +85,7 @@ def lacking(theirs: Dict[str, Any]) -> bool:
 
 
 def contained(theirs: Any, mine: Any) -> bool:
-    """Whether they are equal; with Ceph 14, dictionaries may have more keys."""
+    """Return whether two outcomes are equal. With Ceph 14, dictionaries may have more keys."""
     if isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
         return all(map(contained, theirs, mine))
     if isinstance(theirs, dict) and isinstance(mine, dict):
@@ -95,13 +97,13 @@ def contained(theirs: Any, mine: Any) -> bool:
 
 
 def too_new(theirs: Dict[str, Any]) -> bool:
-    """Whether it may be a parameter that Ceph 14's module does not know."""
+    """Return whether it may be a parameter that Ceph 14's module does not know."""
     refused = theirs.get("error") in ("TypeError", "ValueError")
     return refused and not rbd.supports("rbd_snap_create2")
 
 
 def alike(theirs: Dict[str, Any], mine: Dict[str, Any]) -> bool:
-    """Whether a program that knows the stock module sees no difference."""
+    """Return whether a program for the stock module sees no difference."""
     if lacking(theirs):
         return True
     if "error" in theirs and not rbd.supports("rbd_snap_create2"):
@@ -110,13 +112,13 @@ def alike(theirs: Dict[str, Any], mine: Dict[str, Any]) -> bool:
     if "error" not in theirs or "error" not in mine:
         return contained(theirs, mine)
     if theirs["error"] != mine["error"] and theirs["error"] in mine["also"]:
-        # A class of ours that is also the stock one: its own text may say more.
+        # The class is also the stock one. Its own text may contain more.
         return theirs["errno"] in ("none", mine["errno"])
     return all(theirs[key] == mine[key] for key in ("error", "errno", "message"))
 
 
 def deviations() -> Dict[str, str]:
-    """The steps that differ on purpose with the loaded release, and why."""
+    """Return the steps that differ on purpose with the loaded release, and the reasons."""
     older = {} if rbd.supports("rbd_snap_create2") else LISTED["steps_of_ceph_14"]
     return {**LISTED["steps"], **older}
 
@@ -135,7 +137,7 @@ def compared(ours: Tuple[List[Outcome], Set[str]]) -> List[Tuple[str, Any, Any]]
 
 
 @pytest.mark.timeout(300)
-def test_same_outcomes(compared: List[Tuple[str, Any, Any]]) -> None:
+def test_both_modules_have_the_same_outcomes(compared: List[Tuple[str, Any, Any]]) -> None:
     different = [
         f"{step}\n    stock: {theirs}\n    ours:  {mine}"
         for step, theirs, mine in compared
@@ -145,8 +147,8 @@ def test_same_outcomes(compared: List[Tuple[str, Any, Any]]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_all_of_rados_is_compared(ours: Tuple[List[Outcome], Set[str]]) -> None:
-    """Each method and attribute of the stock module `rados` is in a step, or there is a reason."""
+def test_every_name_of_rados_is_compared(ours: Tuple[List[Outcome], Set[str]]) -> None:
+    """Each method and attribute of the stock module `rados` is in a step, or has a reason."""
     if rbd.RBD().version()[:2] != (1, 16):
         pytest.skip("some of the steps are made with Ceph 16 alone")
     reasons = LISTED["not_compared"]
@@ -162,7 +164,7 @@ def test_all_of_rados_is_compared(ours: Tuple[List[Outcome], Set[str]]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_every_deviation_is_still_one(compared: List[Tuple[str, Any, Any]]) -> None:
+def test_every_deviation_still_exists(compared: List[Tuple[str, Any, Any]]) -> None:
     there = {step for step, theirs, _ in compared if not lacking(theirs)}
     different = {step for step, theirs, mine in compared if not alike(theirs, mine)}
     assert set(deviations()) & there <= different

@@ -10,7 +10,7 @@ import pytest
 from rbd.testing import LocalCluster
 from support import isolated, manual_pages
 
-# A key derivation takes its time on a busy machine, and a page may start several clusters.
+# A key derivation takes long on a busy machine, and a page may start several clusters.
 SECONDS = 180
 
 
@@ -20,14 +20,16 @@ def page_id(page: Path) -> str:
 
 def run(page: Path, cluster: Any, directory: Path) -> isolated.Outcome:
     arguments = (str(page), cluster.conffile, str(directory))
-    # Not in Python's development mode: pages start programs and threads of their own.
+    # Without Python's development mode, because pages start programs and threads.
     process = isolated.start(manual_pages.run_page, *arguments, timeout=SECONDS, development=False)
     return isolated.finish(process, SECONDS)
 
 
 @pytest.mark.timeout(SECONDS + 30)
 @pytest.mark.parametrize("page", manual_pages.pages(), ids=page_id)
-def test_page(page: Path, rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_each_page_does_what_it_says(
+    page: Path, rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     if not isinstance(rbd_cluster, LocalCluster):
         pytest.skip("the pages use the pools of a cluster as if they were alone on it")
     lacking = [need for need in manual_pages.needs(page) if manual_pages.missing(need)]
@@ -75,7 +77,7 @@ def test_a_good_page_passes(rbd_cluster: Any, tmp_path: Path) -> None:
     assert (outcome.status, outcome.answer) == (0, 2), str(outcome)
 
 
-# What is broken, and the line that the report must name.
+# A broken block, and the line that the report must name.
 BROKEN = {
     "an exception": ("print(answer", "print(answr", "page.md:6"),
     "no syntax": ("print(answer", "print(", "page.md"),
@@ -90,7 +92,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_block_fails(what: str, rbd_cluster: Any, tmp_path: Path) -> None:
+def test_a_broken_block_fails_with_its_line(what: str, rbd_cluster: Any, tmp_path: Path) -> None:
     before, after, named = BROKEN[what]
     assert before in GOOD
     page = tmp_path / "page.md"
@@ -110,7 +112,7 @@ def test_a_broken_block_fails(what: str, rbd_cluster: Any, tmp_path: Path) -> No
         ("```python\nraise", "```text\nraise", "needs no reason"),
     ],
 )
-def test_a_page_must_say_what_it_does_not_run(
+def test_a_page_must_say_why_a_block_is_not_run(
     before: str, after: str, message: str, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.md"
@@ -119,7 +121,7 @@ def test_a_page_must_say_what_it_does_not_run(
         manual_pages.blocks(page)
 
 
-def test_needs(tmp_path: Path) -> None:
+def test_needs_of_a_page_are_checked(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- needs: rbd_open, sh, module json -->\n<!-- needs: module no_such -->\n")
     needs = manual_pages.needs(page)

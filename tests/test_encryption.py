@@ -24,7 +24,7 @@ LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
 LUKS2 = rbd.RBD_ENCRYPTION_FORMAT_LUKS2
 LUKS = rbd.RBD_ENCRYPTION_FORMAT_LUKS
 
-# The default key derivation of LUKS2 takes its time on a small machine.
+# The default key derivation of LUKS2 takes long on a small machine.
 pytestmark = [
     pytest.mark.needs("rbd_encryption_format"),
     pytest.mark.rbd_image(size=SIZE),
@@ -40,7 +40,7 @@ PASSPHRASE = "correct horse " + secrets.token_hex(4)
         (LUKS2, rbd.RBD_ENCRYPTION_ALGORITHM_AES256),
     ],
 )
-def test_format_and_load(
+def test_encrypted_data_is_read_back(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, version: int, cipher: int
 ) -> None:
     rbd_image.encryption_format(version, PASSPHRASE, cipher)
@@ -51,7 +51,7 @@ def test_format_and_load(
     rbd_image.write(data, size - len(data))
     rbd_image.close()
     with rbd.Image(rbd_ioctx, rbd_image.name) as raw:
-        # Without the passphrase it is noise after a header.
+        # Without the passphrase, the image is noise after a header.
         assert raw.size() == SIZE
         assert raw.read(0, 4) == b"LUKS"
         assert b"plain text" not in raw.read(0, SIZE)
@@ -64,7 +64,9 @@ def test_format_and_load(
             image.encryption_load(version, PASSPHRASE)
 
 
-def test_by_keyword_and_bytes(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_arguments_may_be_keywords_and_bytes(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     secret = b"\xff\0binary"
     rbd_image.encryption_format(
         format=LUKS1, passphrase=secret, cipher_alg=rbd.RBD_ENCRYPTION_ALGORITHM_AES256
@@ -76,7 +78,7 @@ def test_by_keyword_and_bytes(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) 
         assert image.read(0, 1) == b"x"
 
 
-def test_wrong_passphrase_and_wrong_format(
+def test_a_wrong_passphrase_or_format_is_refused(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     rbd_image.encryption_format(LUKS1, PASSPHRASE)
@@ -90,7 +92,7 @@ def test_wrong_passphrase_and_wrong_format(
         image.encryption_load(LUKS1, PASSPHRASE)
 
 
-def test_image_that_is_not_encrypted(rbd_image: rbd.Image) -> None:
+def test_loading_a_plain_image_is_refused(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument) as error:
         rbd_image.encryption_load(LUKS1, PASSPHRASE)
     assert error.value.errno == 22
@@ -98,7 +100,7 @@ def test_image_that_is_not_encrypted(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 99])
-def test_format_that_is_none(rbd_image: rbd.Image, number: int) -> None:
+def test_an_unknown_format_is_refused(rbd_image: rbd.Image, number: int) -> None:
     for call in (rbd_image.encryption_format, rbd_image.encryption_load):
         with pytest.raises(rbd.OperationNotSupported) as error:
             call(number, PASSPHRASE)
@@ -107,17 +109,17 @@ def test_format_that_is_none(rbd_image: rbd.Image, number: int) -> None:
     assert rbd_image.size() == SIZE
 
 
-def test_algorithm_that_is_none(rbd_image: rbd.Image) -> None:
+def test_an_unknown_algorithm_is_refused(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.encryption_format(LUKS1, PASSPHRASE, 77)
 
 
-def test_any_luks_is_nothing_to_format_with(rbd_image: rbd.Image) -> None:
+def test_any_luks_cannot_be_used_to_format(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.OperationNotSupported):
         rbd_image.encryption_format(LUKS, PASSPHRASE)
 
 
-def test_any_luks_needs_a_librbd_that_knows_it(
+def test_any_luks_needs_a_librbd_with_layers(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     rbd_image.encryption_format(LUKS1, PASSPHRASE)
@@ -134,19 +136,21 @@ def test_any_luks_needs_a_librbd_that_knows_it(
 
 @pytest.fixture(params=[LUKS1, LUKS2], ids=["LUKS1", "LUKS2"])
 def encrypted(request: Any, rbd_image: rbd.Image) -> rbd.Image:
-    """An image of noise, but for its last 4 KiB, with its encryption loaded."""
+    """Provide an image of noise, except its last 4 KiB, with its encryption loaded."""
     rbd_image.encryption_format(request.param, PASSPHRASE)
     rbd_image.write(b"first" * 1000, 0)
     rbd_image.write(b"E" * 4096, rbd_image.size() - 4096)
     return rbd_image
 
 
-def test_a_resize_counts_as_size_does(rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd.Image) -> None:
+def test_resize_and_size_count_the_same_bytes(
+    rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd.Image
+) -> None:
     size = encrypted.size()
     header = SIZE - size
     reports: List[Tuple[int, int]] = []
     for wanted in (
-        # Nothing, more, by less than the header and by more, and less.
+        # The same size; larger by less and by more than the header; smaller.
         size,
         size + 4096,
         size + header,
@@ -175,7 +179,7 @@ def test_a_resize_counts_as_size_does(rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd
 
 
 def first_resize(where: Where, passphrase: str) -> None:
-    """Of its process: what librbd counts is found out by it."""
+    """The first resize of the process finds out what librbd counts."""
     _, _, image = open_all(where)
     image.encryption_load(LUKS1, passphrase)
     size = image.size()
@@ -184,7 +188,7 @@ def first_resize(where: Where, passphrase: str) -> None:
     assert image.read(size - 8192, 4096) == b"E" * 4096
 
 
-def test_the_first_resize_of_a_process(where: Where) -> None:
+def test_the_first_resize_of_a_process_counts_right(where: Where) -> None:
     _, _, image = open_all(where)
     image.resize(SIZE)
     image.encryption_format(LUKS1, PASSPHRASE)
@@ -193,7 +197,7 @@ def test_the_first_resize_of_a_process(where: Where) -> None:
     isolated.run(first_resize, where, PASSPHRASE)
 
 
-def test_a_file_is_truncated_as_long_as_it_says(encrypted: rbd.Image) -> None:
+def test_a_file_is_truncated_to_the_plain_size(encrypted: rbd.Image) -> None:
     size = encrypted.size()
     with encrypted.open_file("r+b") as file:
         assert file.seek(0, 2) == size
@@ -205,10 +209,10 @@ def test_a_file_is_truncated_as_long_as_it_says(encrypted: rbd.Image) -> None:
             assert encrypted.size() == wanted
 
 
-def test_a_diff_is_as_long_as_it_says(
+def test_a_diff_sets_the_plain_size(
     rbd_ioctx: rbd.rados.Ioctx, encrypted: rbd.Image, tmp_path: Path
 ) -> None:
-    """That of a plain image, applied to an encrypted one."""
+    """A diff of a plain image, applied to an encrypted one."""
     source = f"{encrypted.name}-source"
     for size in (SIZE + (6 << 20), encrypted.size(), 5 << 20):
         rbd.RBD().create(rbd_ioctx, source, size)
@@ -222,7 +226,9 @@ def test_a_diff_is_as_long_as_it_says(
 
 
 @pytest.mark.needs("rbd_encryption_load2")
-def test_layers_of_a_clone(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_each_layer_of_a_clone_has_its_encryption(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     rbd_image.encryption_format(LUKS1, "of the parent")
     rbd_image.write(b"from the parent", 0)
     rbd_image.create_snap("snap")
@@ -233,7 +239,7 @@ def test_layers_of_a_clone(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> 
         with rbd.Image(rbd_ioctx, clone) as child:
             size = child.size()
             child.encryption_format(LUKS2, "of the child")
-            # Not loaded, as the manual says: the handle still has the whole of what is stored.
+            # If it is not loaded, as the manual says, the handle still has the whole stored size.
             assert child.size() == size
         for wrong in (
             [(LUKS2, "wrong"), (LUKS1, "of the parent")],
@@ -243,7 +249,7 @@ def test_layers_of_a_clone(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> 
                 child.encryption_load2(wrong)
         with rbd.Image(rbd_ioctx, clone) as child:
             child.encryption_load2(specs=[(LUKS2, "of the child"), (LUKS, b"of the parent")])
-            # Only what is loaded keeps clear of the header.
+            # Only loaded encryption protects the header.
             child.write(b"From", 0)
             assert child.read(0, 15) == b"From the parent"
         with rbd.Image(rbd_ioctx, clone) as child, pytest.raises(rbd.OperationNotSupported):
@@ -254,19 +260,19 @@ def test_layers_of_a_clone(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> 
 
 @pytest.mark.needs("rbd_encryption_load2")
 @pytest.mark.parametrize("specs", [None, 3, [3], [(LUKS1, 3)], [("a", "b")], [(None, "b")]])
-def test_layers_of_a_wrong_type(rbd_image: rbd.Image, specs: Any) -> None:
+def test_layers_of_a_wrong_type_are_refused(rbd_image: rbd.Image, specs: Any) -> None:
     with pytest.raises(TypeError):
         rbd_image.encryption_load2(specs)
 
 
 @pytest.mark.needs("rbd_encryption_load2")
 @pytest.mark.parametrize("specs", [[()], [(LUKS1,)], [(LUKS1, "a", "b")]])
-def test_layers_that_are_no_pairs(rbd_image: rbd.Image, specs: Any) -> None:
+def test_layers_must_be_pairs(rbd_image: rbd.Image, specs: Any) -> None:
     with pytest.raises(ValueError, match="pair"):
         rbd_image.encryption_load2(specs)
 
 
-def test_wrong_types(rbd_image: rbd.Image) -> None:
+def test_wrong_types_are_refused(rbd_image: rbd.Image) -> None:
     wrong: Any = object()
     for call in (
         lambda: rbd_image.encryption_format(wrong, PASSPHRASE),
@@ -281,7 +287,7 @@ def test_wrong_types(rbd_image: rbd.Image) -> None:
     assert rbd_image.size() == SIZE
 
 
-def test_closed_image(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
     rbd_image.close()
     for call in (rbd_image.encryption_format, rbd_image.encryption_load):
         with pytest.raises(rbd.InvalidArgument) as error:
@@ -315,12 +321,13 @@ def plain(image: rbd.Image, snapshot: Optional[str] = None) -> bytes:
 
 @pytest.fixture
 def formatted(request: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Encrypted]:
-    """An image with object maps, a snapshot 's' of objects 0, 3, 9 and the last, and later data."""
+    """Return an image with object maps, a snapshot 's' of objects 0, 3, 9 and the last, and later
+    data."""
     version = getattr(request, "param", LUKS1)
     rbd.RBD().create(rbd_ioctx, "encrypted", 32 * OBJECT, order=20)
     with rbd.Image(rbd_ioctx, "encrypted") as image:
         image.encryption_format(version, PASSPHRASE)
-        # In the map of what is stored, the header comes first, and the last object is elsewhere.
+        # In the map of the stored data, the header comes first, and the last object is elsewhere.
         last = image.size() // OBJECT - 1
         for number in (0, 3, 9, last):
             image.write(noise(number), number * OBJECT)
@@ -331,7 +338,7 @@ def formatted(request: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Encrypted]:
 
 
 def objects(extents: Iterable[Tuple[int, int, bool]]) -> Set[int]:
-    """Those that have data of the extents in them."""
+    """Return the objects in which the extents have data."""
     return {
         number
         for offset, length, exists in extents
@@ -341,7 +348,7 @@ def objects(extents: Iterable[Tuple[int, int, bool]]) -> Set[int]:
 
 
 def restored(ioctx: rbd.rados.Ioctx, name: str, stream: io.BytesIO) -> bytes:
-    """What comes of a diff from the beginning."""
+    """Return the result of a diff from the beginning."""
     rbd.RBD().create(ioctx, name, OBJECT, order=20)
     stream.seek(0)
     with rbd.Image(ioctx, name) as image:
@@ -351,7 +358,7 @@ def restored(ioctx: rbd.rados.Ioctx, name: str, stream: io.BytesIO) -> bytes:
 
 @pytest.mark.parametrize("formatted", [LUKS1, LUKS2], indirect=True, ids=["luks1", "luks2"])
 @pytest.mark.parametrize("whole_object", [False, True])
-def test_diffs_are_of_plain_data(formatted: Encrypted, whole_object: bool) -> None:
+def test_diffs_have_plain_data(formatted: Encrypted, whole_object: bool) -> None:
     image, _, last = formatted
     found = image.diff(whole_object=whole_object)
     assert objects(found) == {0, 3, 9, 11, last}
@@ -369,7 +376,7 @@ def test_diffs_are_of_plain_data(formatted: Encrypted, whole_object: bool) -> No
 
 
 @pytest.mark.parametrize("whole_object", [False, True])
-def test_exported_diffs_are_of_plain_data(
+def test_exported_diffs_have_plain_data(
     formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx, whole_object: bool
 ) -> None:
     image = formatted.image
@@ -390,9 +397,7 @@ def test_exported_diffs_are_of_plain_data(
 
 
 @pytest.mark.parametrize("formatted", [LUKS1, LUKS2], indirect=True, ids=["luks1", "luks2"])
-def test_an_exported_image_is_of_plain_data(
-    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
-) -> None:
+def test_an_exported_image_has_plain_data(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
     image = formatted.image
     for snapshot in ("s", None):
         image.set_snap(snapshot)
@@ -401,7 +406,7 @@ def test_an_exported_image_is_of_plain_data(
         assert stream.getvalue() == plain(image, snapshot)
 
 
-def test_exports_without_a_snapshot(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_exports_need_no_snapshot(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
     rbd_image.encryption_format(LUKS1, PASSPHRASE)
     rbd_image.write(b"data", 10 << 20)
     expected = plain(rbd_image)
@@ -413,7 +418,7 @@ def test_exports_without_a_snapshot(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.I
     assert restored(rbd_ioctx, "copy", diff) == expected
 
 
-def test_a_stream_of_all_snapshots_is_of_what_is_stored(
+def test_a_stream_of_all_snapshots_has_the_stored_data(
     formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
     image, version, _ = formatted
@@ -428,7 +433,9 @@ def test_a_stream_of_all_snapshots_is_of_what_is_stored(
         assert plain(copy, "s") == plain(image, "s")
 
 
-def test_copies_are_refused(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_copies_of_decrypted_images_are_refused(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     image, version, _ = formatted
     rbd.RBD().create(rbd_ioctx, "target", image.size())
     with rbd.Image(rbd_ioctx, "target") as target:
@@ -443,7 +450,7 @@ def test_copies_are_refused(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) ->
             assert caught.value.errno == 95
         assert not any(plain(target))
     assert sorted(rbd.RBD().list(rbd_ioctx)) == ["encrypted", "target"]
-    # Once it was formatted, another load says that it is loaded already.
+    # After it was formatted, another load reports that it is loaded already.
     with pytest.raises(rbd.ImageExists):
         image.encryption_load(version, PASSPHRASE)
     with pytest.raises(rbd.OperationNotSupported):
@@ -457,7 +464,9 @@ def test_copies_are_refused(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) ->
             assert plain(copy) == plain(image)
 
 
-def test_a_copy_into_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_copy_into_an_encrypted_image_is_encrypted(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     image, _, last = formatted
     before, size = plain(image), image.size()
     rbd.RBD().create(rbd_ioctx, "source", size + 4096, order=20)
@@ -474,7 +483,9 @@ def test_a_copy_into_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rad
         assert plain(image)[there] == noise(7 if number == 5 else 8)
 
 
-def test_a_clone_of_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_clone_of_an_encrypted_image_reads_plain_data(
+    formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     image, version, last = formatted
     image.protect_snap("s")
     rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
@@ -500,7 +511,7 @@ def test_a_clone_of_an_encrypted_image(formatted: Encrypted, rbd_ioctx: rbd.rado
             clone.deep_copy(rbd_ioctx, "copy")
 
 
-def test_flattening_a_clone_of_an_encrypted_image(
+def test_flattening_a_clone_of_an_encrypted_image_keeps_its_data(
     formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
     image, version, _ = formatted
@@ -528,7 +539,7 @@ def test_flattening_a_clone_of_an_encrypted_image(
 def open_a_grandchild(
     conffile: str, pool: str, namespace: str, name: str, version: int, passphrase: str
 ) -> str:
-    """The digest of a clone of a clone, which is closed again and again; or what is raised."""
+    """Return the digest of a clone of a clone, which is closed repeatedly, or the exception."""
     with rbd.connect(conffile) as cluster, cluster.open_ioctx(pool) as ioctx:
         ioctx.set_namespace(namespace)
         for _ in range(3):
@@ -541,10 +552,10 @@ def open_a_grandchild(
         return hashlib.sha256(content).hexdigest()
 
 
-def test_a_clone_of_a_clone(
+def test_a_clone_of_a_clone_closes_or_is_refused(
     formatted: Encrypted, rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
-    """A librbd that knows no layers ends the process when such an image is closed."""
+    """A librbd without layers ends the process when such an image is closed."""
     image, version, _ = formatted
     image.protect_snap("s")
     expected = plain(image, "s")
@@ -595,7 +606,7 @@ def test_a_clone_that_cannot_be_written_says_so_first(
 def test_a_clone_does_not_grow_into_its_parent(
     formatted: Encrypted, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
-    """What a clone has lost is not the parent's when it is large again."""
+    """Data that a clone has lost is not read from its parent when the clone grows again."""
     image, version, _ = formatted
     image.protect_snap("s")
     rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
@@ -617,7 +628,7 @@ def test_a_clone_does_not_grow_into_its_parent(
         with file, pytest.raises(rbd.OperationNotSupported, match="data of the parent"):
             file.truncate(size)
         clone.resize(0)
-        # As much as the header has is the parent's still.
+        # As many bytes as the header has still belong to the parent.
         with pytest.raises(rbd.OperationNotSupported, match="data of the parent"):
             clone.resize(size)
     with rbd.Image(rbd_ioctx, "clone") as clone:
@@ -629,8 +640,10 @@ def test_a_clone_does_not_grow_into_its_parent(
 
 @pytest.mark.parametrize("version", [LUKS1, LUKS2])
 @pytest.mark.parametrize("order", [16, 20])
-def test_a_new_end_in_a_hole(rbd_ioctx: rbd.rados.Ioctx, version: int, order: int) -> None:
-    """librbd alone cuts at the stored bytes, and what was a hole would be noise."""
+def test_shrinking_into_a_hole_leaves_zeroes(
+    rbd_ioctx: rbd.rados.Ioctx, version: int, order: int
+) -> None:
+    """librbd alone truncates the stored bytes, and a hole would become noise."""
     mib = 1 << 20
     rbd.RBD().create(rbd_ioctx, "thin", 24 * mib, order=order)
     with rbd.Image(rbd_ioctx, "thin") as image:
@@ -642,7 +655,7 @@ def test_a_new_end_in_a_hole(rbd_ioctx: rbd.rados.Ioctx, version: int, order: in
         for end in (size - 512, 5 * mib + 5000, 3 * mib + 512, 2 * mib + 4096, mib + 2, 777):
             image.resize(end)
             content = content[:end]
-            # In pieces too: a small read is another one to librbd.
+            # In pieces too, because a small read is another request to librbd.
             step = 32768
             pieces = [image.read(at, min(step, end - at)) for at in range(0, end, step)]
             assert b"".join(pieces) == content
@@ -653,7 +666,7 @@ def test_a_new_end_in_a_hole(rbd_ioctx: rbd.rados.Ioctx, version: int, order: in
 
 @pytest.mark.parametrize("unit", [4096, 1 << 20])
 def test_striped_images_are_refused(rbd_ioctx: rbd.rados.Ioctx, unit: int) -> None:
-    """Their data can be read only by the requests that wrote them, with every librbd."""
+    """With every librbd, their data can be read only by requests like those that wrote them."""
     options = {"order": 20, "features": 63, "stripe_unit": unit}
     rbd.RBD().create(rbd_ioctx, "striped", 24 << 20, stripe_count=3, **options)
     with rbd.Image(rbd_ioctx, "striped") as image:
@@ -667,7 +680,7 @@ def test_striped_images_are_refused(rbd_ioctx: rbd.rados.Ioctx, unit: int) -> No
             with pytest.raises(rbd.OperationNotSupported, match="it is striped") as error:
                 call()
             assert error.value.errno == 95
-    # With one object at a time there is nothing to mix up.
+    # With one object at a time, there is nothing to mix up.
     rbd.RBD().create(rbd_ioctx, "plain", 24 << 20, stripe_count=1, **options)
     with rbd.Image(rbd_ioctx, "plain") as image:
         format_cheaply(image, LUKS1)
@@ -682,7 +695,7 @@ ODD = (1 << 20) + 424
 
 @pytest.fixture
 def odd(rbd_ioctx: rbd.rados.Ioctx) -> str:
-    """An encrypted image of an odd size, and a clone of it."""
+    """Provide an encrypted image of an odd size, and a clone of it."""
     rbd.RBD().create(rbd_ioctx, "odd", 8 << 20)
     with rbd.Image(rbd_ioctx, "odd") as image:
         format_cheaply(image, LUKS1)
@@ -694,10 +707,10 @@ def odd(rbd_ioctx: rbd.rados.Ioctx) -> str:
     return "odd"
 
 
-def test_no_copy_of_what_is_stored_loses_its_end(
+def test_copies_of_stored_data_keep_their_end(
     rbd_ioctx: rbd.rados.Ioctx, odd: str, tmp_path: Path
 ) -> None:
-    """librbd copies what is stored up to the image's size, amid a block of the cipher."""
+    """librbd copies the stored data up to the image's size, in the middle of a cipher block."""
     with rbd.Image(rbd_ioctx, odd) as image, rbd.Image(rbd_ioctx, "odd clone") as clone:
         rbd.RBD().create(rbd_ioctx, "into", image.size())
         with rbd.Image(rbd_ioctx, "into") as into:
@@ -729,7 +742,7 @@ def test_no_copy_of_what_is_stored_loses_its_end(
 
 @pytest.mark.parametrize("format_", [LUKS1, LUKS2])
 def test_a_clone_keeps_its_header(rbd_ioctx: rbd.rados.Ioctx, format_: int) -> None:
-    """A librbd without layers writes the header anew if data share an object with it.
+    """A librbd without layers writes the header again if data share an object with it.
 
     A librbd with layers refuses to load such a header.
     """

@@ -1,7 +1,7 @@
-"""Every method, driven through every errno at each call to librbd that it makes.
+"""Every method is driven through every errno at each of its calls of librbd.
 
-The shim of fakerbd lets so many calls pass and fails all later ones, so that a call which ends
-something is never made: the next one fails, until there is none.
+The shim of fakerbd lets some calls pass and fails all later ones. Thus a call that ends an object
+is never made: the next call fails, until there is none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEEPEST = 20
 #: The short form drives a method through so many of the codes, in turn.
 SHORT = 2
 
-# Where a code is an answer and no error, or means something of its own: what comes instead.
+# Where a code is a result and not an error, or has another meaning: the expected exception.
 MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
     ("rbd_lock_get_owners", errno.ENOENT): None,
     ("rbd_image_options_set_uint64", errno.EINVAL): rbd.FunctionNotSupported,
@@ -43,7 +43,7 @@ MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
 
 
 class Pulse:
-    """Another thread, which answers only where the interpreter is free to run it."""
+    """Another thread, which runs only if the interpreter is free."""
 
     def __init__(self) -> None:
         self._asked: queue.Queue[int] = queue.Queue()
@@ -60,20 +60,20 @@ class Pulse:
 
 
 def expected(name: str, function: str, code: int) -> Tuple[Optional[Type[BaseException]], Any]:
-    """The class that an errno has to give, and the errno that the exception has to have."""
+    """Return the class for an errno, and the errno of the exception."""
     if (function, code) in MEANINGS:
         kind = MEANINGS[function, code]
         own = {rbd.FunctionNotSupported: errno.ENOSYS, rbd.CompareMismatch: code}
         return kind, own.get(kind) if kind is not None else None
     table = exceptions.errno_to_exception
-    # As in the stock module: an image tells of its group in its own errors.
+    # As in the stock module, an image's errors about its group are an image's errors.
     if "group" in name.lower() and not name.startswith("Image."):
         table = exceptions.group_errno_to_exception
     return table.get(code, rbd.OSError), code
 
 
 def outcome(call: Callable[[], Any]) -> Optional[BaseException]:
-    """What the call raises, if anything."""
+    """Return what the call raises, if anything."""
     try:
         call()
     except BaseException as error:
@@ -84,7 +84,7 @@ def outcome(call: Callable[[], Any]) -> Optional[BaseException]:
 def fails(
     shim: Shim, driven: Driven, code: int, skip: int
 ) -> Tuple[int, Optional[str], Optional[BaseException]]:
-    """Drives it; how many calls failed, the last of them, and what was raised."""
+    """Drive a call. Return how many calls failed, the last of them, and the exception."""
     shim.last()
     with shim.fault("*", Kind.ERROR, code, skip=skip):
         error = outcome(driven)
@@ -93,7 +93,7 @@ def fails(
 
 
 def drive_through(shim: Shim, driven: Driven, codes: List[int], strange: List[str]) -> int:
-    """Every code at every call that the method makes; how many times that was."""
+    """Drive every code at every call that the method makes. Return how many times that was."""
     tried = 0
     for skip in range(DEEPEST):
         deepest = False
@@ -105,11 +105,11 @@ def drive_through(shim: Shim, driven: Driven, codes: List[int], strange: List[st
                 strange.append(f"{driven.name}: makes no call after {skip}")
                 break
             kind, number = expected(driven.name, function, code)
-            # A subclass where the stock module's errors are of two kinds at once.
+            # A subclass is expected if the stock module raises errors of two kinds.
             fits = error is None if kind is None else isinstance(error, kind)
             if not fits or getattr(error, "errno", None) != number:
                 strange.append(f"{driven.name}: {function} -{code}: {error!r}")
-            # What an error says is for people: no place in a source file.
+            # A message is for people, so it must not name source files.
             if any(word in str(error) for word in (".cpp", ".hpp", "std::")):
                 strange.append(f"{driven.name} says {error}")
         if deepest:
@@ -119,7 +119,7 @@ def drive_through(shim: Shim, driven: Driven, codes: List[int], strange: List[st
 
 
 def every_errno(where: Where) -> List[Any]:
-    """Drives everything; how many methods, failed calls and functions, and what does not fit."""
+    """Drive everything. Return the numbers of methods, failed calls, functions, and the faults."""
     shim, pulse = Shim(), Pulse()
     _cluster, ioctx, image = open_all(where)
     driven = everything(shim, ioctx, image)
@@ -129,7 +129,7 @@ def every_errno(where: Where) -> List[Any]:
     for index, one in enumerate(driven):
         if not SOAK:
             codes = [CODES[(index * SHORT + more) % len(CODES)] for more in range(SHORT)]
-        # Once, for what is made only at the first time.
+        # Once before, for what is only made at the first call.
         fails(shim, one, errno.EIO, 0)
         handles = balance(shim)
         counts = [sys.getrefcount(value) for value in (ioctx, image, *one.arguments.values())]
@@ -139,7 +139,8 @@ def every_errno(where: Where) -> List[Any]:
         after = [sys.getrefcount(value) for value in (ioctx, image, *one.arguments.values())]
         if balance(shim) != handles:
             strange.append(f"{one.name}: keeps handles, {handles}, {balance(shim)}")
-        # The others' strings are also other threads', which may let go of them meanwhile.
+        # The strings of other methods may belong to other threads, which may release them
+        # meanwhile.
         if after[:2] != counts[:2] or any(now > then for now, then in zip(after, counts)):
             strange.append(f"{one.name}: keeps arguments, {counts}, {after}")
     return [len(driven), tried, strange]
@@ -153,16 +154,16 @@ def test_every_method_through_every_errno(shimmed: Callable[..., Any]) -> None:
     figures.note("calls that failed so", tried)
 
 
-# Calls that are about no pool: on features, and on the cluster.
+# Calls that are not about a pool: those on features and on the cluster.
 PLACELESS = {"RBD.features_to_string", "RBD.features_from_string"} | {
     f"RBD.mirror_site_name_{verb}" for verb in ("get", "set")
 }
-# What fails before the call that is about a pool: librbd's own memory.
+# Failures before the call on the pool: librbd's own memory.
 PREPARATIONS = ("error setting the option ", "error asking for ")
 
 
 def every_place(where: Where) -> List[Any]:
-    """How many errors name the pool and the namespace, and those that do not."""
+    """Return how many errors name the pool and the namespace, and those that do not."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     driven = everything(shim, ioctx, image)
@@ -193,7 +194,7 @@ def test_every_error_names_the_pool_and_the_namespace(shimmed: Callable[..., Any
 
 
 def late_completions(where: Where, rounds: int) -> int:
-    """Completions come late and in any order; each finds its own call, and its own data."""
+    """Completions come late and in any order. Each must find its call and its data."""
     import asyncio
 
     import rbd.aio
@@ -231,7 +232,7 @@ def late_completions(where: Where, rounds: int) -> int:
     return rounds * 64 * 4
 
 
-def test_late_completions(shimmed: Callable[..., Any]) -> None:
+def test_late_completions_find_their_calls(shimmed: Callable[..., Any]) -> None:
     done = shimmed(late_completions, 1000 if SOAK else 5, timeout=LIMIT)
     figures.note("completions late and out of order", done)
 
@@ -240,7 +241,7 @@ def test_late_completions(shimmed: Callable[..., Any]) -> None:
 
 
 def without_one(where: Where) -> List[Any]:
-    """Everything is called; what the missing function does not serve, works or fails as ever."""
+    """Call everything without one function. What does not need the function must work as before."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     missing = rbd.library_info().missing
@@ -259,15 +260,15 @@ def without_one(where: Where) -> List[Any]:
 
 
 def optional() -> List[str]:
-    """The functions that not every release has, oldest release first."""
+    """Return the functions that some releases lack, oldest release first."""
     functions = [(since, name) for name, since, rados in rbd._core.table() if not rados]
     oldest = min(since for since, _ in functions)
     return [name for since, name in sorted(functions) if since > oldest and rbd.supports(name)]
 
 
 @pytest.mark.parametrize("seed", range(20 if SOAK else 2))
-def test_without_any_set_of_functions(shimmed: Callable[..., Any], seed: int) -> None:
-    """Older forms may be missing as well: what is left is used, or the error names a function."""
+def test_missing_functions_are_named_or_replaced(shimmed: Callable[..., Any], seed: int) -> None:
+    """Older forms may be missing too. Others are used, or the error names a function."""
     names = optional()
     choice = random.Random(seed)
     chosen = choice.sample(names, choice.randint(2, len(names)))
@@ -275,7 +276,7 @@ def test_without_any_set_of_functions(shimmed: Callable[..., Any], seed: int) ->
     assert missing >= len(chosen)
 
 
-def test_without_any_one_function(shimmed: Callable[..., Any]) -> None:
+def test_each_missing_function_is_named_or_replaced(shimmed: Callable[..., Any]) -> None:
     names = optional()
     for name in names if SOAK else names[::25]:
         missing, _refused = shimmed(without_one, missing=name)

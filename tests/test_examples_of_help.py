@@ -45,14 +45,14 @@ def with_examples() -> Dict[str, str]:
 
 
 def of_module(module: Any) -> Dict[str, str]:
-    """The docstrings with examples of the classes and functions of a module."""
+    """Return the docstrings with examples of the classes and functions of a module."""
     found: Dict[str, str] = {}
     for name in module.__all__:
         value = getattr(module, name)
         texts = {name: inspect.getdoc(value) or ""}
         if inspect.isclass(value):
             texts[f"{name}()"] = inspect.getdoc(value.__init__) or ""
-            # Those that are derived have the examples of what they are derived from.
+            # Derived methods have the examples of their originals.
             texts.update(
                 (f"{name}.{one}", inspect.getdoc(vars(value)[one]) or "")
                 for one in vars(value)
@@ -85,7 +85,7 @@ FUNCTIONS = {"connect": rbd.connect, "open": rbd.open, "supports": rbd.supports}
 EXAMPLES.update({name: inspect.getdoc(value) or "" for name, value in FUNCTIONS.items()})
 
 
-def test_the_most_used_calls_have_one() -> None:
+def test_the_most_used_calls_have_an_example() -> None:
     assert not MOST_USED - {*EXAMPLES}
     assert not MOST_USED_OF_RADOS - {*RADOS}
     assert not MOST_USED_OF_AIO - {*AIO}
@@ -111,7 +111,7 @@ STAGES: Dict[str, Callable[[Any, Any], object]] = {
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_an_example(
+def test_each_example_does_what_it_says(
     name: str, rbd_cluster: Any, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CEPH_CONF", rbd_cluster.conffile)
@@ -135,7 +135,7 @@ def test_an_example(
 
 @pytest.fixture
 def greeting(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A context of a namespace with the one object "greeting"."""
+    """Provide a context of a namespace with the single object "greeting"."""
     monkeypatch.setenv("CEPH_CONF", rbd_cluster.conffile)
     with rbd.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         ioctx.set_namespace("examples")
@@ -146,7 +146,7 @@ def greeting(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
 
 
 @pytest.mark.parametrize("name", sorted(RADOS))
-def test_an_example_of_rados(name: str, greeting: Any) -> None:
+def test_each_example_of_rados_does_what_it_says(name: str, greeting: Any) -> None:
     names = {"rbd": rbd, "cluster": greeting[0], "ioctx": greeting[1]}
     test = doctest.DocTestParser().get_doctest(RADOS[name], names, name, None, None)
     said: List[str] = []
@@ -156,7 +156,7 @@ def test_an_example_of_rados(name: str, greeting: Any) -> None:
 
 
 async def run_awaited(source: str, names: Dict[str, Any]) -> str:
-    """Run an example as Python's asyncio prompt does. Returns what it prints."""
+    """Run an example as Python's asyncio prompt does. Return its output."""
     code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         awaited = eval(code, names)
@@ -166,7 +166,7 @@ async def run_awaited(source: str, names: Dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(AIO))
-def test_an_awaited_example(name: str, rbd_ioctx: Any, greeting: Any) -> None:
+def test_each_awaited_example_does_what_it_says(name: str, rbd_ioctx: Any, greeting: Any) -> None:
     examples = doctest.DocTestParser().get_examples(AIO[name])
     assert examples
     rbd.RBD().create(rbd_ioctx, "disk1", 64 * MIB)

@@ -39,20 +39,22 @@ def test_os_error_is_a_direct_base(cls: Type[rbd.OSError]) -> None:
     assert issubclass(cls, rbd.Error)
 
 
-def test_os_error_itself_derives_from_error_alone() -> None:
+def test_os_error_itself_derives_only_from_error() -> None:
     assert rbd.OSError.__bases__ == (rbd.Error,)
     assert not issubclass(rbd.OSError, builtins.OSError)
 
 
 @pytest.mark.parametrize(("cls", "twin"), TWINS.items())
-def test_builtin_twin(cls: Type[rbd.OSError], twin: Type[BaseException]) -> None:
+def test_exceptions_derive_from_their_builtin(
+    cls: Type[rbd.OSError], twin: Type[BaseException]
+) -> None:
     assert issubclass(cls, twin)
     with pytest.raises(twin):
         raise cls("m", errno=1)
 
 
 @pytest.mark.parametrize("cls", OS_ERRORS)
-def test_text_and_errno(cls: Type[rbd.OSError]) -> None:
+def test_the_text_contains_the_errno(cls: Type[rbd.OSError]) -> None:
     without = cls("m")
     assert without.errno is None
     assert str(without).startswith("RBD ")
@@ -69,7 +71,7 @@ def test_plain_os_error_keeps_its_message() -> None:
 
 
 @pytest.mark.parametrize("cls", [*OS_ERRORS, rbd.OSError])
-def test_pickles_and_copies(cls: Type[rbd.OSError]) -> None:
+def test_exceptions_pickle_and_copy(cls: Type[rbd.OSError]) -> None:
     error = cls("m", errno=7)
     error.note = "kept"
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
@@ -79,20 +81,20 @@ def test_pickles_and_copies(cls: Type[rbd.OSError]) -> None:
 
 
 class Own(rbd.ImageNotFound):
-    """An exception of a program, with arguments of its own."""
+    """An exception of a program, with other arguments."""
 
     def __init__(self, volume: int) -> None:
         super().__init__(f"volume {volume}", errno=errno.ENOENT)
         self.volume = volume
 
 
-def test_an_exception_of_a_program_pickles() -> None:
+def test_an_exception_class_of_a_program_pickles() -> None:
     error = pickle.loads(pickle.dumps(Own(7)))
     assert type(error) is Own
     assert (str(error), error.errno, error.volume) == (str(Own(7)), errno.ENOENT, 7)
 
 
-def test_an_exception_of_a_program_replaces_no_class() -> None:
+def test_an_exception_class_of_a_program_replaces_no_class() -> None:
     assert type(rbd.make_ex(errno.ENOENT, "m")) is rbd.ImageNotFound
 
 
@@ -121,7 +123,7 @@ def test_errors_without_an_errno_say_so() -> None:
     assert rbd.StreamError("m", 1).errno is None
 
 
-def test_stream_error_pickles() -> None:
+def test_a_stream_error_pickles() -> None:
     error = pickle.loads(pickle.dumps(rbd.StreamError("m", 12)))
     assert (str(error), error.position) == ("m", 12)
     assert isinstance(error, ValueError)
@@ -129,19 +131,19 @@ def test_stream_error_pickles() -> None:
 
 @pytest.mark.parametrize("code", sorted(exceptions.errno_to_exception))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_make_ex_by_errno(code: int, sign: int) -> None:
+def test_make_ex_maps_an_errno_to_its_class(code: int, sign: int) -> None:
     error = rbd.make_ex(sign * code, "m")
     assert type(error) is exceptions.errno_to_exception[code]
     assert error.errno == code
 
 
-def test_make_ex_of_another_number() -> None:
+def test_make_ex_of_an_unknown_errno_is_an_os_error() -> None:
     error = rbd.make_ex(-errno.EXDEV, "m")
     assert type(error) is rbd.OSError
     assert error.errno == errno.EXDEV
 
 
-def test_library_not_found_is_an_import_error() -> None:
+def test_library_not_found_derives_from_import_error() -> None:
     assert issubclass(rbd.LibraryNotFound, ImportError)
     assert issubclass(rbd.LibraryNotFound, rbd.Error)
 

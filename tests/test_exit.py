@@ -38,8 +38,8 @@ def exit_with_open_handles(where: Where) -> None:
 
 
 @pytest.mark.slow
-def test_exit_over_a_dead_cluster(tmp_path: Path) -> None:
-    """Images left open must not wait for an answer for ever: their close gives up after a while."""
+def test_exit_over_a_dead_cluster_does_not_hang(tmp_path: Path) -> None:
+    """Open images must not wait forever for an answer: their close stops waiting after a while."""
     code = """
 import sys, rbd
 cluster = rbd.connect(sys.argv[1])
@@ -69,7 +69,7 @@ sys.stdin.readline()
 
 
 def exit_with_daemon_threads(where: Where) -> None:
-    """Threads that nobody waits for are inside reads, writes and long calls."""
+    """Daemon threads are inside reads, writes and long calls."""
     _cluster, ioctx, image = open_all(where)
     started = threading.Barrier(7)
 
@@ -93,7 +93,7 @@ def exit_with_daemon_threads(where: Where) -> None:
 
 
 def exit_without_destructors(where: Where) -> None:
-    """What is written to C's stdout, and the status, survive where handles are left."""
+    """C's stdout and the exit status survive if handles are left."""
     KEPT.extend(open_all(where))
     threading.Thread(target=forever_open, args=(where,), daemon=True).start()
     time.sleep(0.3)
@@ -107,7 +107,7 @@ def forever_open(where: Where) -> None:
         rbd.Image(ioctx, where[3], read_only=True).close()
 
 
-def test_exit_with_handles_left(where: Where) -> None:
+def test_exit_with_handles_left_keeps_output_and_status(where: Where) -> None:
     outcome = isolated.finish(isolated.start(exit_without_destructors, where, watched=False))
     assert (outcome.status, outcome.output) == (7, "printed\n")
 
@@ -143,7 +143,7 @@ def exit_in_atexit(where: Where) -> None:
 
 
 class AtExit:
-    """Uses its image when the interpreter takes it apart."""
+    """Uses its image when the interpreter destroys it."""
 
     def __init__(self, image: Any) -> None:
         self.image = image
@@ -160,7 +160,7 @@ def exit_with_finalizers(where: Where) -> None:
 
 
 def exits(where: Where, scenario: str, rounds: int, at_once: int) -> None:
-    """Interpreters without a connection as yet, each of which makes one and goes to its end."""
+    """Run interpreters without a connection, each of which connects and exits."""
     begun = 0
     running: Dict[int, float] = {}
     while begun < rounds or running:
@@ -193,13 +193,13 @@ def exits(where: Where, scenario: str, rounds: int, at_once: int) -> None:
         exit_with_finalizers,
     ],
 )
-def test_interpreter_exit(where: Where, scenario: Callable[..., None]) -> None:
+def test_the_interpreter_exits_in_each_state(where: Where, scenario: Callable[..., None]) -> None:
     isolated.run(scenario, where)
-    # Those with calls in flight wait a second for callbacks. The others come one by one: librbd 16
-    # has an assertion of its own that fails where a client closes an image just when another one
-    # asks for its lock, once in a thousand times.
+    # Those with calls in flight wait a second for callbacks. The others run one by one, because an
+    # assertion in librbd 16 fails, once in a thousand times, if a client closes an image just when
+    # another one asks for its lock.
     at_once = 8 if scenario is exit_with_calls_in_flight else 1
-    # Python 3.9's development mode crashes by itself where a forked child goes to its end.
+    # Python 3.9's development mode itself crashes if a forked child exits.
     development = sys.version_info >= (3, 10)
     watched = isolated.start(
         exits,
@@ -213,7 +213,7 @@ def test_interpreter_exit(where: Where, scenario: Callable[..., None]) -> None:
     )
     outcome = isolated.finish(watched, LIMIT)
     assert outcome.status == 0, str(outcome)
-    # An interpreter that ends says nothing, but for the harness's own answers.
+    # An interpreter that exits prints nothing except the harness's answers.
     said = [line for line in outcome.output.splitlines() if not line.startswith("answer:")]
     assert not said, str(outcome)
     figures.note(scenario.__name__.replace("_", " "), ROUNDS)
@@ -229,5 +229,5 @@ def exit_by(where: Where, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["exception", "thread"])
-def test_ways_out(where: Where, how: str) -> None:
+def test_every_way_out_exits(where: Where, how: str) -> None:
     isolated.run(exit_by, where, how)

@@ -1,6 +1,6 @@
-"""What no cluster can stage: a librbd that answers too little, too much, or late, or lacks things.
+"""Faults that no cluster can stage: a librbd that answers wrongly or late, or lacks functions.
 
-The shim of fakerbd stands between the package and the real librbd.
+The shim of fakerbd is between the package and the real librbd.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from support.public_surface import candidates, gated, methods, required
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
 
-# Too little and too much
+# Short and long answers
 
 
 def short_and_long(where: Where) -> None:
@@ -57,7 +57,7 @@ def short_and_long(where: Where) -> None:
     if hasattr(image, "compare_and_write"):
 
         def compare() -> Any:
-            image.invalidate_cache()  # Ceph 14's does not know what it has written
+            image.invalidate_cache()  # Ceph 14's cache does not know its own write
             found = image.read(0, 512)
             return image.compare_and_write(found, b"y" * 512, 0)
 
@@ -76,7 +76,7 @@ def short_and_long(where: Where) -> None:
 
 
 @pytest.mark.needs("rbd_compare_and_write")
-def test_short_and_over_long_answers(shimmed: Callable[..., Any]) -> None:
+def test_short_and_long_answers_are_handled(shimmed: Callable[..., Any]) -> None:
     shimmed(short_and_long)
 
 
@@ -95,18 +95,18 @@ def failing_close(where: Where) -> None:
             raise KeyError("of the body")
         with pytest.raises(rbd.IOError), rbd.Image(ioctx, where[3]):
             pass
-        # One that nobody closes has nobody to tell.
+        # An image that nobody closes has no caller to tell.
         rbd.Image(ioctx, where[3])
         gc.collect()
     assert balance(shim)[0] == 0
 
 
-def test_close_that_fails(shimmed: Callable[..., Any]) -> None:
+def test_a_failing_close_raises_once(shimmed: Callable[..., Any]) -> None:
     shimmed(failing_close)
 
 
 def slow_calls(where: Where) -> None:
-    """Calls under way while the image closes finish with their results."""
+    """Calls under way while the image closes complete with their results."""
     shim = Shim()
     _cluster, _ioctx, image = open_all(where)
     results: List[Any] = []
@@ -132,7 +132,7 @@ def test_close_waits_for_slow_calls(shimmed: Callable[..., Any]) -> None:
 
 
 def exit_in_slow_call(where: Where) -> None:
-    """The interpreter goes while threads are in calls that end much later, and in between."""
+    """The interpreter exits while threads are in calls that end much later."""
     shim = Shim()
     _cluster, ioctx = connect(where)
     image = rbd.Image(ioctx, where[3], read_only=True)
@@ -143,7 +143,7 @@ def exit_in_slow_call(where: Where) -> None:
         time.sleep(0.001)
 
 
-def test_exit_with_slow_calls(shimmed: Callable[..., Any]) -> None:
+def test_exit_during_slow_calls_does_not_crash(shimmed: Callable[..., Any]) -> None:
     for _ in range(50 if SOAK else 3):
         shimmed(exit_in_slow_call)
         figures.note("exits in slow calls", 1)
@@ -158,7 +158,7 @@ def newer_than(release: int) -> str:
     )
 
 
-# The functions that have an older form, which serves as long as nothing newer is asked for.
+# The functions that have an older form, which is enough as long as nothing newer is requested.
 NEWER_FORMS = (
     "rbd_diff_iterate3",
     "rbd_group_snap_create2",
@@ -174,9 +174,9 @@ NEWER_FORMS = (
 
 
 def older_forms(ioctx: Any, name: str) -> List[str]:
-    """Calls each function that has an older form, and checks the result.
+    """Call each function that has an older form, and check the result.
 
-    Returns which functions were missing for a call; no newer form may be among them.
+    Returns which functions were missing for a call. No newer form may be among them.
     """
     refused: List[str] = []
 
@@ -194,7 +194,7 @@ def older_forms(ioctx: Any, name: str) -> List[str]:
         image.write(b"B" * 4096, 8192)
         seen: List[Any] = []
         image.diff_iterate(0, SIZE, "one", lambda *extent: seen.append(extent), whole_object=False)
-        # An object that is new since then is told whole.
+        # An object that is new since then is reported whole.
         (extent,) = seen
         assert extent[0] <= 8192
         assert extent[0] + extent[1] == 8192 + 4096
@@ -238,7 +238,7 @@ def older_forms(ioctx: Any, name: str) -> List[str]:
 def what_looks_absent(*subjects: Any) -> None:
     """A method looks absent if all of its functions are missing, and present if none is.
 
-    Of those in between, one that looks absent says which missing function it needs.
+    If only some are missing and it looks absent, its error names a missing function.
     """
     for subject in subjects:
         for name, functions in gated(type(subject)):
@@ -255,7 +255,7 @@ def what_looks_absent(*subjects: Any) -> None:
 
 
 def demo(conffile: str) -> None:
-    """The example that the demonstration runs."""
+    """Return the example that the demonstration runs."""
     import os
     import runpy
 
@@ -265,7 +265,7 @@ def demo(conffile: str) -> None:
 
 
 def old_release(where: Where) -> None:
-    """What a librbd of Ceph 14 can do, the package does with it and with what else is there."""
+    """The package does what a librbd of Ceph 14 can do, with it and with other functions."""
     _cluster, ioctx, image = open_all(where)
     missing = set(rbd.library_info().missing)
     assert missing
@@ -301,13 +301,15 @@ def old_release(where: Where) -> None:
     image.close()
 
 
-def test_with_the_functions_of_ceph_14(shimmed: Callable[..., Any]) -> None:
+def test_the_functions_of_ceph_14_are_enough(shimmed: Callable[..., Any]) -> None:
     shimmed(old_release, missing=newer_than(14))
 
 
 @pytest.mark.parametrize("seed", range(40 if SOAK else 4))
-def test_with_some_functions_of_newer_releases(shimmed: Callable[..., Any], seed: int) -> None:
-    """A release between two that are tested has any of the functions that came in between."""
+def test_some_functions_of_newer_releases_are_enough(
+    shimmed: Callable[..., Any], seed: int
+) -> None:
+    """A release between two tested ones has some of the functions that came in between."""
     names = newer_than(14).split(",")
     choice = random.Random(seed)
     shimmed(old_release, missing=",".join(choice.sample(names, choice.randint(1, len(names)))))
@@ -319,7 +321,7 @@ def all_older_forms(where: Where) -> None:
     assert older_forms(ioctx, f"{where[3]}-forms") == []
 
 
-def test_every_older_form_serves(shimmed: Callable[..., Any]) -> None:
+def test_every_older_form_of_a_function_works(shimmed: Callable[..., Any]) -> None:
     """Without any newer form, nothing that the older ones can do is refused."""
     shimmed(all_older_forms, missing=",".join(NEWER_FORMS))
 
@@ -329,9 +331,9 @@ def all_but(*there: str) -> str:
 
 
 def lacking(where: Where) -> List[str]:
-    """What every method of a librbd that can only open and close images comes to.
+    """Call every method with a librbd that can only open and close images.
 
-    Gives those that never said that a function is missing.
+    Returns the methods that never said that a function is missing.
     """
     _cluster, ioctx, image = open_all(where)
     silent = []
@@ -353,15 +355,15 @@ def lacking(where: Where) -> List[str]:
     return silent
 
 
-def test_without_any_function(shimmed: Callable[..., Any]) -> None:
+def test_every_method_names_its_missing_function(shimmed: Callable[..., Any]) -> None:
     missing = all_but("rbd_version", "rbd_open", "rbd_close")
-    # The first wants one of two arguments that have defaults, the others a connection.
+    # The first needs one of two arguments that have defaults, the others a connection.
     not_reached = ["RBD.aio_open_image", "RBD.mirror_site_name_get", "RBD.mirror_site_name_set"]
     assert shimmed(lacking, missing=missing, timeout=LIMIT) == not_reached
 
 
 def without_enders(where: Where) -> None:
-    """What can be made but not freed leaks; nothing ends the process."""
+    """Objects that cannot be freed leak, but nothing ends the process."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     assert [snapshot["name"] for snapshot in image.list_snaps()] == ["snap"]
@@ -381,7 +383,7 @@ def without_enders(where: Where) -> None:
     assert image.closed
 
 
-def test_without_what_frees(shimmed: Callable[..., Any]) -> None:
+def test_missing_clean_up_functions_only_leak(shimmed: Callable[..., Any]) -> None:
     ending = re.compile(r"_(cleanup|end|release|destroy|close|unwatch)$")
     names = [name for name, _, _ in rbd._core.table() if ending.search(name)]
     assert len(names) > 30
@@ -413,7 +415,7 @@ def fail_many_times(where: Where, rounds: int) -> List[Any]:
     return [len(cheap) * rounds, memory_usage.now() - memory]
 
 
-def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:
+def test_failed_calls_leak_nothing(shimmed: Callable[..., Any]) -> None:
     calls, grown = shimmed(fail_many_times, 1500 if SOAK else 25, timeout=LIMIT)
     assert calls > 500
     figures.note("failed calls that leaked nothing", calls)
@@ -423,7 +425,7 @@ def test_failures_leak_nothing(shimmed: Callable[..., Any]) -> None:
 
 
 def random_faults(where: Where, seconds: float) -> int:
-    """Many threads use and close images while anything may fail at any time."""
+    """Many threads use and close images while any call may fail at any time."""
     shim = Shim()
     cluster, ioctx, _image = open_all(where)
     _image.close()
@@ -490,7 +492,7 @@ def random_faults(where: Where, seconds: float) -> int:
     return total
 
 
-def test_random_faults_under_load(shimmed: Callable[..., Any]) -> None:
+def test_random_faults_under_load_crash_nothing(shimmed: Callable[..., Any]) -> None:
     total = shimmed(random_faults, 600 if SOAK else 3, timeout=LIMIT)
     assert total > 0
     figures.note("calls of six threads while anything may fail", total)

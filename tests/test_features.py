@@ -1,4 +1,4 @@
-"""Feature bits by their names."""
+"""The names of feature bits."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_one(name: str) -> None:
+def test_each_feature_has_its_name(name: str) -> None:
     assert rbd.RBD().features_to_string(NAMES[name]) == name
     assert rbd.RBD().features_from_string(name) == NAMES[name]
 
 
-def test_several() -> None:
+def test_several_features_are_named_together() -> None:
     bits = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_STRIPINGV2
     assert rbd.RBD().features_to_string(features=bits) == "layering,striping"
     assert rbd.RBD().features_from_string(str_features="striping,layering") == bits
@@ -39,7 +39,7 @@ def test_several() -> None:
     assert rbd.RBD().features_to_string(0) == ""
 
 
-def test_what_is_unknown() -> None:
+def test_unknown_features_are_refused() -> None:
     with pytest.raises(rbd.InvalidArgument) as bits:
         rbd.RBD().features_to_string(1 << 60)
     with pytest.raises(rbd.InvalidArgument, match="'bogus'") as name:
@@ -47,7 +47,7 @@ def test_what_is_unknown() -> None:
     assert bits.value.errno == name.value.errno == 22
 
 
-def test_bad_arguments() -> None:
+def test_bad_arguments_are_refused() -> None:
     for outside in (-1, 2**64):
         with pytest.raises(OverflowError):
             rbd.RBD().features_to_string(outside)

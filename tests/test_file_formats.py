@@ -1,4 +1,4 @@
-"""What others do with an image that is a file: archives, arrays, tables, a file system."""
+"""Other packages use an image as a file: archives, arrays, tables, a file system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.optional_tools import program, proof
 MIB = 1 << 20
 
 
-def test_copyfileobj(rbd_image: rbd.Image) -> None:
+def test_copyfileobj_copies_an_image(rbd_image: rbd.Image) -> None:
     data = os.urandom(2 * MIB)
     with rbd_image.open_file("r+b") as file:
         shutil.copyfileobj(io.BytesIO(data), file)
@@ -36,7 +36,7 @@ def _members() -> Iterator[Tuple[str, bytes]]:
         yield f"dir/file{i}", os.urandom(i * 5000)
 
 
-def test_tarfile(rbd_image: rbd.Image) -> None:
+def test_tarfile_writes_and_reads_an_image(rbd_image: rbd.Image) -> None:
     members = dict(_members())
     with rbd_image.open_file("r+b") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for name, data in members.items():
@@ -51,13 +51,13 @@ def test_tarfile(rbd_image: rbd.Image) -> None:
             assert member.read() == data
 
 
-def test_zipfile(rbd_image: rbd.Image) -> None:
+def test_zipfile_writes_and_reads_an_image(rbd_image: rbd.Image) -> None:
     members = dict(_members())
     with rbd_image.open_file("r+b") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in members.items():
                 archive.writestr(name, data)
-        # An archive is found from its end.
+        # The reader finds an archive from its end.
         file.truncate()
     with rbd_image.open_file() as file, zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
@@ -65,7 +65,7 @@ def test_zipfile(rbd_image: rbd.Image) -> None:
             assert archive.read(name) == data
 
 
-def test_gzip(rbd_image: rbd.Image) -> None:
+def test_gzip_writes_and_reads_an_image(rbd_image: rbd.Image) -> None:
     data = os.urandom(100_000) * 10
     with rbd_image.open_file("r+b") as file:
         with gzip.GzipFile(fileobj=file, mode="wb") as stream:
@@ -75,7 +75,7 @@ def test_gzip(rbd_image: rbd.Image) -> None:
         assert stream.read() == data
 
 
-def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
+def test_numpy_saves_to_and_loads_from_an_image(rbd_image: rbd.Image) -> None:
     np = proof("numpy")
     array = np.random.default_rng(1).random((300, 70))
     with rbd_image.open_file("r+b") as file:
@@ -86,7 +86,7 @@ def test_numpy_load_and_save(rbd_image: rbd.Image) -> None:
         assert np.array_equal(np.load(file), array[::2])
 
 
-def test_h5py(rbd_image: rbd.Image) -> None:
+def test_h5py_reads_an_image(rbd_image: rbd.Image) -> None:
     h5py = proof("h5py")
     np = proof("numpy")
     array = np.arange(200_000).reshape(400, 500)
@@ -105,7 +105,7 @@ def test_h5py(rbd_image: rbd.Image) -> None:
         assert np.array_equal(h5["plain"][8:], array[8:])
 
 
-def test_parquet(rbd_image: rbd.Image) -> None:
+def test_pandas_writes_parquet_to_an_image(rbd_image: rbd.Image) -> None:
     pandas = proof("pandas")
     proof("pyarrow")
     frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
@@ -119,7 +119,7 @@ def test_parquet(rbd_image: rbd.Image) -> None:
 
 
 class _Unclosed(io.RawIOBase):
-    """Writers that close what they write to would take the position with them."""
+    """Keeps a file open for writers that would close it."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -134,7 +134,7 @@ class _Unclosed(io.RawIOBase):
         return int(self._file.tell())
 
 
-# What makes files of its own, in images that grow with them
+# Packages that create files, in images that grow with them
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def new(rbd_ioctx: rbd.rados.Ioctx, rbd_cluster: Any, monkeypatch: pytest.Monkey
     return "/".join(part for part in parts if part)
 
 
-def test_h5py_creates(new: str) -> None:
+def test_h5py_creates_files_in_an_image(new: str) -> None:
     h5py = proof("h5py")
     np = proof("numpy")
     array = np.arange(600_000).reshape(600, 1000)
@@ -161,7 +161,7 @@ def test_h5py_creates(new: str) -> None:
         assert np.array_equal(h5["appended"], array)
 
 
-def test_numpy_savez(new: str) -> None:
+def test_numpy_savez_writes_to_a_growing_image(new: str) -> None:
     np = proof("numpy")
     arrays = {"a": np.random.default_rng(1).random((300, 70)), "b": np.arange(10**6)}
     with rbd.open(new, "wb") as file:
@@ -171,7 +171,7 @@ def test_numpy_savez(new: str) -> None:
         assert all(np.array_equal(loaded[name], array) for name, array in arrays.items())
 
 
-def test_pyarrow(new: str) -> None:
+def test_pyarrow_writes_and_reads_an_image(new: str) -> None:
     pyarrow = proof("pyarrow")
     proof("pyarrow.parquet")
     proof("pyarrow.feather")
@@ -183,7 +183,7 @@ def test_pyarrow(new: str) -> None:
             assert module.read_table(file).equals(table)
 
 
-def test_a_file_to_write_has_no_name_that_leads_elsewhere(new: str) -> None:
+def test_a_file_to_write_does_not_have_a_name(new: str) -> None:
     """Programs write to a local file of that name instead, as pandas 2 does."""
     with rbd.open(new, "wb") as file:
         assert not hasattr(file, "name")
@@ -193,11 +193,11 @@ def test_a_file_to_write_has_no_name_that_leads_elsewhere(new: str) -> None:
         assert file.name == new
 
 
-def test_pandas(new: str) -> None:
+def test_pandas_writes_and_reads_an_image(new: str) -> None:
     pandas = proof("pandas")
     proof("pyarrow")
     frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
-    # It closes what it writes to, or does not, as its engines do.
+    # pandas closes the file or leaves it open, depending on the engine.
     for suffix in ("parquet", "feather", "csv", "pickle"):
         with rbd.open(f"{new}-{suffix}", "wb") as file:
             getattr(frame, f"to_{suffix}")(file)
@@ -207,7 +207,7 @@ def test_pandas(new: str) -> None:
         assert back["text"].iloc[-1] == "row 49999"
 
 
-def test_appending_to_a_zip(new: str) -> None:
+def test_a_zip_can_be_appended_to(new: str) -> None:
     members = dict(_members())
     for at, (name, data) in enumerate(members.items()):
         with (
@@ -220,7 +220,7 @@ def test_appending_to_a_zip(new: str) -> None:
         assert {name: archive.read(name) for name in archive.namelist()} == members
 
 
-def test_appending_to_a_tar(new: str) -> None:
+def test_a_tar_can_be_appended_to(new: str) -> None:
     members = dict(_members())
     for at, (name, data) in enumerate(members.items()):
         with (
@@ -238,7 +238,7 @@ def test_appending_to_a_tar(new: str) -> None:
             assert extracted.read() == members[member.name]
 
 
-def test_torch(new: str) -> None:
+def test_torch_saves_to_and_loads_from_an_image(new: str) -> None:
     torch = pytest.importorskip("torch")
     tensors = {"weights": torch.arange(10**6, dtype=torch.float32), "bias": torch.ones(3)}
     with rbd.open(new, "wb") as file:
@@ -248,11 +248,11 @@ def test_torch(new: str) -> None:
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
 
 
-# There the collector crashes on what ext4 leaves behind, over a plain file too.
+# With Python 3.13, the collector crashes on what ext4 leaves behind, also over a plain file.
 if sys.version_info[:2] != (3, 13):
 
     @pytest.mark.rbd_image(size=24 << 20, order=22)
-    def test_a_file_system(rbd_image: rbd.Image, tmp_path: Any) -> None:
+    def test_a_file_system_is_read_from_an_image(rbd_image: rbd.Image, tmp_path: Any) -> None:
         ext4 = proof("ext4")
         mkfs = program("mkfs.ext4")
         tree = tmp_path / "tree"

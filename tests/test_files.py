@@ -36,11 +36,11 @@ def conf(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CEPH_CONF", str(rbd_cluster.conffile))
 
 
-def test_open_is_found() -> None:
+def test_open_is_listed_but_not_star_imported() -> None:
     assert hasattr(rbd, "open")
     assert "open" in dir(rbd)
     assert "ImageArray" in dir(rbd)
-    # A star import must leave the builtin alone.
+    # A star import must not replace the builtin.
     assert "open" not in rbd.__all__
 
 
@@ -54,7 +54,9 @@ def test_open_is_found() -> None:
         ("+rb", 0, ImageFile),
     ],
 )
-def test_kinds(rbd_image: rbd.Image, mode: str, buffering: int, kind: type) -> None:
+def test_each_mode_has_its_kind_of_file(
+    rbd_image: rbd.Image, mode: str, buffering: int, kind: type
+) -> None:
     with rbd_image.open_file(mode, buffering) as file:
         assert isinstance(file, kind)
         assert file.readable()
@@ -72,12 +74,12 @@ def test_kinds(rbd_image: rbd.Image, mode: str, buffering: int, kind: type) -> N
 
 
 @pytest.mark.parametrize("mode", ["w", "r", "a", "rt", "xb", "x+b", "", "rbx", "rb++", "wab"])
-def test_wrong_modes_over_an_image(rbd_image: rbd.Image, mode: str) -> None:
+def test_wrong_modes_over_an_image_are_refused(rbd_image: rbd.Image, mode: str) -> None:
     with pytest.raises(ValueError, match="mode"):
         rbd_image.open_file(mode)
 
 
-def test_wrong_types(rbd_image: rbd.Image) -> None:
+def test_wrong_types_are_refused(rbd_image: rbd.Image) -> None:
     with pytest.raises(TypeError):
         rbd_image.open_file(3)
     with pytest.raises(TypeError):
@@ -89,12 +91,12 @@ def test_wrong_types(rbd_image: rbd.Image) -> None:
 @pytest.mark.parametrize(
     "spec", ["", "image", "/image", "rbd/", "rbd//image", "a/b/c/d", "rbd/a@", "rbd/a@b@c"]
 )
-def test_wrong_addresses(spec: str) -> None:
+def test_wrong_addresses_are_refused(spec: str) -> None:
     with pytest.raises(ValueError, match="address"):
         rbd.open(spec)
 
 
-def test_read_and_seek(rbd_image: rbd.Image) -> None:
+def test_reads_start_at_the_position(rbd_image: rbd.Image) -> None:
     data = os.urandom(3 * MIB)
     rbd_image.write(data, 0)
     size = rbd_image.size()
@@ -156,13 +158,13 @@ def test_places_are_integers(rbd_image: rbd.Image, buffering: int) -> None:
             with pytest.raises(TypeError):
                 file.truncate(wrong)
         assert file.tell() == 7
-        # Far beyond the end, and beyond what the image could ever be.
+        # Far beyond the end, and beyond any possible size of the image.
         for place in (1 << 62, (1 << 63) - 1):
             assert file.seek(place) == place
             assert file.read(10) == b""
 
 
-def test_lines_and_text(rbd_image: rbd.Image) -> None:
+def test_lines_and_text_can_be_read(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"one\ntwo\r\nthr\xc3\xa9e\n\0", 0)
     with rbd_image.open_file() as file:
         assert file.readline() == b"one\n"
@@ -172,7 +174,7 @@ def test_lines_and_text(rbd_image: rbd.Image) -> None:
         assert [next(lines) for _ in range(3)] == ["one\n", "two\n", "thr\u00e9e\n"]
 
 
-def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:
+def test_small_reads_read_ahead(rbd_image: rbd.Image) -> None:
     data = os.urandom(5 * MIB + 123)
     rbd_image.write(data, 0)
     with rbd_image.open_file("rb", 1000) as file:
@@ -180,7 +182,7 @@ def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:
         while len(got) < len(data):
             got += file.read(777)
         assert bytes(got[: len(data)]) == data
-    # What was read ahead is forgotten when the file writes.
+    # A write drops what was read ahead.
     with rbd_image.open_file("r+b", 64) as file:
         for _ in range(100):
             file.read(50)
@@ -190,7 +192,7 @@ def test_small_reads_go_ahead(rbd_image: rbd.Image) -> None:
         assert file.read(4) == b"new" + data[position + 3 : position + 4]
 
 
-def test_read_ahead_asks_for_large_pieces(rbd_image: rbd.Image) -> None:
+def test_reading_ahead_asks_for_large_pieces(rbd_image: rbd.Image) -> None:
     sizes = []
 
     class Counting:
@@ -266,7 +268,7 @@ def test_flush_reaches_the_cluster(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Io
             assert other.read(0, 14) == b"seen elsewhere"
 
 
-def test_a_snapshot_that_is_set(rbd_image: rbd.Image) -> None:
+def test_a_file_reads_the_snapshot_that_is_set(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"before", 0)
     rbd_image.create_snap("s")
     rbd_image.write(b"after!", 0)
@@ -281,7 +283,9 @@ def test_a_snapshot_that_is_set(rbd_image: rbd.Image) -> None:
         assert file.read(6) == b"after!"
 
 
-def test_read_only_images(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_read_only_images_refuse_writing_modes(
+    rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd_image.create_snap("s")
     name = rbd_image.get_name()
     for arguments in ({"read_only": True}, {"snapshot": "s"}):
@@ -294,7 +298,9 @@ def test_read_only_images(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> N
         rbd_image.open_file()
 
 
-def test_an_image_may_go_first(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_an_image_may_be_closed_before_its_file(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     image = rbd.Image(rbd_ioctx, rbd_image.get_name())
     file = image.open_file("r+b")
     image.close()
@@ -308,7 +314,9 @@ def test_an_image_may_go_first(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image)
     assert file.read(1) == b"\0"
 
 
-def test_open_by_address(address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados) -> None:
+def test_open_takes_an_address(
+    address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados
+) -> None:
     rbd_image.write(b"before", 0)
     rbd_image.create_snap("s1")
     rbd_image.write(b"after!", 0)
@@ -333,7 +341,7 @@ def test_open_by_address(address: str, rbd_image: rbd.Image, cluster: rbd.rados.
 def test_an_image_by_address_can_be_exported(
     address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados
 ) -> None:
-    """An export opens the image once more, to see whether it has shrunk."""
+    """An export opens the image again, to see whether it has shrunk."""
     from rbd.spec import ImageSpec, open_spec
 
     rbd_image.write(b"data", 0)
@@ -346,7 +354,9 @@ def test_an_image_by_address_can_be_exported(
     assert len(exported.getvalue()) == rbd_image.size()
 
 
-def test_connection_is_shared(address: str, rbd_image: rbd.Image, conf: None) -> None:
+def test_opened_addresses_share_a_connection(
+    address: str, rbd_image: rbd.Image, conf: None
+) -> None:
     from rbd.spec import ImageSpec
 
     with rbd.open(address) as first, rbd.open(address) as second:
@@ -355,7 +365,7 @@ def test_connection_is_shared(address: str, rbd_image: rbd.Image, conf: None) ->
     assert spec.connect() is spec.connect()
 
 
-def test_create(address: str, cluster: rbd.rados.Rados) -> None:
+def test_creating_modes_create_images(address: str, cluster: rbd.rados.Rados) -> None:
     new = f"{address}-new"
     for wrong in ("xb", "x+b"):
         with pytest.raises(ValueError, match="size"):
@@ -396,7 +406,7 @@ def test_a_growing_file_is_as_long_as_what_was_written(
         assert file.write(b"abc") == 3
         assert file.tell() == 3
         assert file.seek(0, io.SEEK_END) == 3
-        # Beyond the end: between, it reads as zeroes.
+        # Beyond the end: the gap reads as zeroes.
         file.seek(5 * MIB)
         file.write(b"far")
         assert file.seek(0, io.SEEK_END) == 5 * MIB + 3
@@ -428,7 +438,7 @@ def test_a_growing_file_enlarges_the_image_in_steps(rbd_image: rbd.Image) -> Non
     assert rbd_image.size() == 60 * MIB - MIB // 2 + 1
 
 
-def test_growing_is_for_whom_it_is_asked(rbd_image: rbd.Image) -> None:
+def test_only_growing_files_grow(rbd_image: rbd.Image) -> None:
     size = rbd_image.size()
     for mode, growing in (("r+b", None), ("r+b", False)):
         with rbd_image.open_file(mode, 0, growing=growing) as file:
@@ -455,7 +465,7 @@ def test_growing_is_for_whom_it_is_asked(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("mode", GROWING)
-def test_what_is_read_only_does_not_grow(
+def test_read_only_files_do_not_grow(
     rbd_image: rbd.Image,
     rbd_ioctx: rbd.rados.Ioctx,
     address: str,
@@ -475,7 +485,7 @@ def test_what_is_read_only_does_not_grow(
     assert rbd_image.size() == size
 
 
-def test_growing_by_address(
+def test_files_opened_by_address_grow(
     address: str, rbd_ioctx: rbd.rados.Ioctx, cluster: rbd.rados.Rados
 ) -> None:
     new = f"{address}-grown"
@@ -511,7 +521,7 @@ def test_growing_by_address(
 
 
 @pytest.mark.needs("rbd_encryption_format")
-def test_a_growing_file_over_an_encrypted_image(rbd_image: rbd.Image) -> None:
+def test_a_growing_file_over_an_encrypted_image_has_the_plain_size(rbd_image: rbd.Image) -> None:
     rbd_image.encryption_format(rbd.RBD_ENCRYPTION_FORMAT_LUKS1, "a passphrase")
     data = os.urandom(9 * MIB + 5)
     with rbd_image.open_file("w+b") as file:
@@ -522,7 +532,7 @@ def test_a_growing_file_over_an_encrypted_image(rbd_image: rbd.Image) -> None:
         assert file.read() == data
 
 
-def test_a_growing_file_that_nobody_closes(
+def test_an_unclosed_growing_file_is_reported(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.get_name()) as image:
@@ -534,7 +544,7 @@ def test_a_growing_file_that_nobody_closes(
         file = image.open_file("r+b", 0, growing=True)
         file.seek(8)
         file.write(b"late")
-    # The size cannot be set any more, and that is not kept a secret.
+    # The size cannot be set any more, which must be reported.
     with pytest.raises(rbd.InvalidArgument, match="closed"):
         file.close()
 
@@ -558,8 +568,8 @@ def test_a_growing_file_that_nobody_closes(
         max_size=25,
     )
 )  # fmt: skip
-def test_a_growing_file_is_a_file(rbd_image: rbd.Image, steps: Any) -> None:
-    """As a file in memory, whose position is of no account before a write beyond its end."""
+def test_a_growing_file_behaves_as_a_file_in_memory(rbd_image: rbd.Image, steps: Any) -> None:
+    """As a file in memory, whose position does not matter before a write beyond its end."""
     with rbd_image.open_file("w+b", 4096) as file:
         model = io.BytesIO()
         for name, *arguments in steps:
@@ -575,7 +585,7 @@ def test_a_growing_file_is_a_file(rbd_image: rbd.Image, steps: Any) -> None:
                     target = bytearray(arguments[0])
                     results.append((one.readinto(target), bytes(target)))
                 elif name == "read1":
-                    # It may be short; what it reads has to be right.
+                    # The read may be short, but its data must be right.
                     data = one.read1(arguments[0]) if one is file else b""
                     results.append(data)
                     if one is model:
@@ -592,7 +602,7 @@ def test_a_growing_file_is_a_file(rbd_image: rbd.Image, steps: Any) -> None:
                     results.append(one.truncate(arguments[0]))
                     one.seek(min(one.tell(), arguments[0]))
                     if one is model and len(model.getvalue()) < arguments[0]:
-                        # That one does not grow by it.
+                        # The file in memory does not grow by that.
                         at = model.tell()
                         model.seek(arguments[0] - 1)
                         model.write(b"\0")
@@ -672,9 +682,7 @@ def test_an_address_needs_the_pool(rbd_cluster: Any, rbd_image: rbd.Image) -> No
             rbd.RBD().remove(again, name)
 
 
-def test_files_that_write_pickle_what_was_written(
-    address: str, conf: None, rbd_image: rbd.Image
-) -> None:
+def test_pickling_a_file_flushes_it(address: str, conf: None, rbd_image: rbd.Image) -> None:
     with rbd.open(address, "w+b") as file:
         file.write(b"written")
         text = pickle.dumps(file)
@@ -688,7 +696,7 @@ def test_files_that_write_pickle_what_was_written(
         assert file.read() == b"written and more"
 
 
-def test_each_missing_thing_has_its_error(
+def test_each_missing_part_of_an_address_has_its_error(
     address: str, rbd_image: rbd.Image, cluster: rbd.rados.Rados
 ) -> None:
     from rbd.spec import PoolNotFound, SnapshotNotFound

@@ -1,4 +1,4 @@
-"""What a process inherits through fork() is refused there, and the parent notices nothing."""
+"""Handles inherited through fork() are refused in the child, and the parent is not affected."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def use_inherited(where: Where, cluster: Any, ioctx: Any, image: Any) -> None:
     image.close()
     ioctx.close()
     cluster.shutdown()
-    # The child may connect for itself.
+    # The child may make a new connection.
     mine = open_all(where)
     assert mine[2].read(100, 1) == b"A"
     mine[2].close()
@@ -53,7 +53,7 @@ def use_inherited(where: Where, cluster: Any, ioctx: Any, image: Any) -> None:
 
 
 def fork(child: Callable[[], Any]) -> int:
-    """Runs `child` in a forked process that then ends as an interpreter does; gives its status."""
+    """Run `child` in a forked process that exits as an interpreter does. Return its status."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -80,17 +80,17 @@ def fork_with_open_handles(where: Where) -> int:
     cluster, ioctx, image = open_all(where)
     for _ in range(FORKS):
         assert fork(lambda: use_inherited(where, cluster, ioctx, image)) == 0
-        # The parent's are as good as before.
+        # The parent's handles work as before.
         assert image.read(100, 1) == b"A"
     return FORKS
 
 
-def test_fork_and_use(where: Where) -> None:
+def test_a_child_refuses_inherited_handles(where: Where) -> None:
     isolated.repeat(fork_with_open_handles, where, rounds=ROUNDS // FORKS, timeout=LIMIT)
 
 
 def fork_and_exit(where: Where, rounds: int) -> None:
-    """Each child goes through the interpreter's whole exit with what it inherited."""
+    """Each child exits normally with the handles that it inherited."""
     things = open_all(where)
     for _ in range(rounds):
         pid = os.fork()
@@ -104,13 +104,13 @@ def fork_and_exit(where: Where, rounds: int) -> None:
         assert things[2].read(100, 1) == b"A"
 
 
-def test_fork_and_exit(where: Where) -> None:
+def test_a_child_exits_with_inherited_handles(where: Where) -> None:
     isolated.run(
         fork_and_exit,
         where,
         ROUNDS,
         watched=False,
-        # Python 3.9's development mode crashes by itself where a forked child goes to its end.
+        # Python 3.9's development mode itself crashes if a forked child exits.
         development=sys.version_info >= (3, 10),
         timeout=LIMIT,
     )
@@ -118,7 +118,8 @@ def test_fork_and_exit(where: Where) -> None:
 
 
 def fork_beside_a_call(where: Where) -> None:
-    """The child's exit does not wait for other threads' calls: it has no such threads."""
+    """The child's exit does not wait for other threads' calls, because it does not have those
+    threads."""
     image = open_all(where)[2]
     ended, reading = threading.Event(), threading.Event()
 
@@ -130,7 +131,7 @@ def fork_beside_a_call(where: Where) -> None:
     thread = threading.Thread(target=read_on)
     thread.start()
     waits: Dict[bool, List[float]] = {False: [], True: []}
-    # By turns, so that a busy machine makes both as slow.
+    # In turn, so that a busy machine slows both down.
     for beside in [False, True] * 9:
         (reading.set if beside else reading.clear)()
         time.sleep(0.05)
@@ -145,16 +146,16 @@ def fork_beside_a_call(where: Where) -> None:
     ended.set()
     reading.set()
     thread.join()
-    # Such a wait would take a second.
+    # A wait for the calls would take a second.
     assert median(waits[True]) < median(waits[False]) + 0.7, waits
 
 
-def test_exit_of_a_child_forked_beside_a_call(where: Where) -> None:
+def test_a_child_forked_beside_a_call_exits_at_once(where: Where) -> None:
     isolated.run(fork_beside_a_call, where, watched=False, development=sys.version_info >= (3, 10))
 
 
 def fork_in_callback(where: Where) -> None:
-    """A fork inside a long call: the child sees that the call is the parent's."""
+    """In a fork inside a long call, the child learns that the call belongs to the parent."""
     _cluster, _ioctx, image = open_all(where)
     parent = os.getpid()
     children: List[int] = []
@@ -181,12 +182,12 @@ def fork_in_callback(where: Where) -> None:
     assert image.size() == SIZE
 
 
-def test_fork_in_a_callback(where: Where) -> None:
+def test_a_fork_in_a_callback_leaves_the_call_to_the_parent(where: Where) -> None:
     isolated.repeat(fork_in_callback, where, rounds=ROUNDS, timeout=LIMIT)
 
 
 def fork_under_load(where: Where) -> int:
-    """Other threads are in the middle of calls, with locks held, when the process forks."""
+    """Other threads are in the middle of calls, and hold locks, when the process forks."""
     _cluster, _ioctx, image = open_all(where)
     stop = threading.Event()
 
@@ -208,7 +209,7 @@ def fork_under_load(where: Where) -> int:
     return FORKS
 
 
-def test_fork_under_load(where: Where) -> None:
+def test_a_fork_under_load_does_not_hang(where: Where) -> None:
     isolated.repeat(fork_under_load, where, rounds=ROUNDS // FORKS, timeout=LIMIT)
 
 
@@ -216,7 +217,7 @@ INHERITED: List[Any] = []
 
 
 def fork_while_loading(where: Where) -> None:
-    """A child that is forked off while another thread loads librbd can use librbd."""
+    """A child that is forked while another thread loads librbd can use librbd."""
     thread = threading.Thread(target=rbd.library_info)
     begun = time.monotonic()
     thread.start()
@@ -227,7 +228,7 @@ def fork_while_loading(where: Where) -> None:
 
 
 @fakerbd.needs_compiler
-def test_fork_while_another_thread_loads_the_library(shim_library: Path, where: Where) -> None:
+def test_a_child_forked_while_librbd_loads_can_use_it(shim_library: Path, where: Where) -> None:
     info = rbd.library_info()
     env = {
         "RBD_LIBRARY": str(shim_library),
@@ -250,7 +251,7 @@ def read_in_loop(where: Where) -> None:
 
 
 def fork_beside_a_loop(where: Where) -> None:
-    """A child that is forked off while another thread looks up its loop's queue has loops."""
+    """A child that is forked while another thread looks up its loop's queue can use loops."""
     looking, over = threading.Event(), threading.Event()
 
     class Slow(weakref.WeakKeyDictionary):  # type: ignore[type-arg]
@@ -271,12 +272,12 @@ def fork_beside_a_loop(where: Where) -> None:
         thread.join()
 
 
-def test_fork_beside_a_loop(where: Where) -> None:
+def test_a_child_forked_beside_a_loop_has_loops(where: Where) -> None:
     isolated.run(fork_beside_a_loop, where)
 
 
 def pool_task(where: Where, inherits: bool) -> bytes:
-    """What a worker process does: inherited handles are refused, its own connection works."""
+    """The task of a worker process: inherited handles are refused, a new connection works."""
     assert bool(INHERITED) == inherits
     for image in INHERITED:
         belongs_to_parent(image.size)
@@ -309,7 +310,7 @@ def work_in_pools(where: Where, method: str, tasks: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(where: Where, method: str) -> None:
+def test_workers_of_multiprocessing_connect_for_themselves(where: Where, method: str) -> None:
     tasks = ROUNDS // 2 if SOAK else 4
     isolated.run(work_in_pools, where, method, tasks, timeout=LIMIT)
     figures.note(f"tasks in processes, {method}", 2 * tasks + tasks // 4)

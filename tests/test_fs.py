@@ -1,4 +1,4 @@
-"""Images as files of fsspec: its own conformance tests, and what others open through it."""
+"""Images as files of fsspec: its conformance tests, and packages that open files through it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fsspec.tests import abstract  # noqa: E402
 import rbd.fs  # noqa: E402
 from rbd.fs import RBDFileSystem  # noqa: E402
 
-# Some releases of fsspec have fixtures in a form that pytest 9 warns of.
+# Some releases of fsspec have fixtures in a form that pytest 9 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:Class-scoped fixture")
 
 MIB = 1 << 20
@@ -39,7 +39,7 @@ def fs(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def root(fs: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[str]:
-    """A directory, which goes with all that is in it."""
+    """Provide a directory, which is removed with its content."""
     path = f"{rbd_ioctx.get_pool_name()}/dir-{os.urandom(4).hex()}"
     fs.mkdir(path)
     yield path
@@ -57,7 +57,7 @@ class Fixtures(abstract.AbstractFixtures):
         return root
 
 
-# fsspec's own: what each file system must do with open, pipe, cp, get and put.
+# fsspec's conformance tests of open, pipe, cp, get and put.
 
 
 class TestCopy(abstract.AbstractCopyTests, Fixtures):
@@ -103,13 +103,13 @@ def test_an_image_waits_for_the_creation_of_its_directory(
     fs.rm(f"{pool}/{name}", recursive=True)
 
 
-def test_it_is_registered() -> None:
+def test_the_file_system_is_registered() -> None:
     assert fsspec.get_filesystem_class("rbd") is RBDFileSystem
     assert rbd.fs.RBDFileSystem is RBDFileSystem
     assert "fs" in dir(rbd)
 
 
-def test_directories(fs: Any, root: str) -> None:
+def test_pools_and_namespaces_are_directories(fs: Any, root: str) -> None:
     pool = root.split("/")[0]
     assert {"name": pool, "type": "directory", "size": 0} in fs.ls("")
     assert fs.ls("rbd://", detail=False) == fs.ls("", detail=False)
@@ -148,7 +148,7 @@ def test_directories(fs: Any, root: str) -> None:
                 call(missing)
 
 
-def test_what_an_entry_says(
+def test_an_entry_describes_its_image(
     fs: Any, root: str, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     rbd_image.create_snap("before")
@@ -178,7 +178,7 @@ def test_what_an_entry_says(
         assert entry["parent"] == f"{path}@before"
         assert entry == fs.info(f"{root}/clone")
         assert fs.size(path) == rbd_image.size()
-        # A snapshot is a file, and what does not change.
+        # A snapshot is a file that does not change.
         assert fs.isfile(f"{path}@after")
         assert fs.cat_file(f"{path}@after", 0, 4) == b"data"
         assert fs.cat_file(f"{path}@before", 0, 4) == b"\0" * 4
@@ -190,7 +190,7 @@ def test_what_an_entry_says(
         rbd_image.unprotect_snap("before")
 
 
-def test_files(fs: Any, root: str) -> None:
+def test_files_are_written_and_read(fs: Any, root: str) -> None:
     path = f"rbd://{root}/new/file"
     with fs.open(path, "wb") as file:
         file.write(b"one")
@@ -230,7 +230,7 @@ def test_files(fs: Any, root: str) -> None:
     assert fs.cat(f"{root}/plain") == b"the same image"
 
 
-def test_a_snapshot_is_not_written(fs: Any, root: str) -> None:
+def test_a_snapshot_cannot_be_written(fs: Any, root: str) -> None:
     path = f"{root}/file"
     fs.pipe(path, b"old")
     with fs.open(path) as file:
@@ -253,7 +253,7 @@ def test_a_snapshot_is_not_written(fs: Any, root: str) -> None:
             call()
     fs.cp_file(f"{path}@s", f"{root}/restored")
     assert fs.cat(f"{root}/restored") == b"old"
-    # Its snapshots keep it.
+    # The snapshots of the image prevent its removal.
     with pytest.raises(rbd.ImageHasSnapshots):
         fs.rm(path)
     with fs.cluster.open_ioctx(pool) as ioctx:
@@ -262,7 +262,7 @@ def test_a_snapshot_is_not_written(fs: Any, root: str) -> None:
             image.remove_snap("s")
 
 
-def test_copies_and_moves(fs: Any, root: str) -> None:
+def test_images_are_copied_and_moved(fs: Any, root: str) -> None:
     for name in ("a", "b"):
         fs.pipe(f"{root}/{name}", name.encode() * 10)
     identity = fs.info(f"{root}/a")["id"]
@@ -285,7 +285,7 @@ def test_copies_and_moves(fs: Any, root: str) -> None:
 
 
 class Progress(Callback):  # type: ignore[misc]
-    """Keeps what it is told."""
+    """Records the reported progress."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -356,7 +356,9 @@ def test_holes_of_a_file_are_not_read(
         assert fs.cat_file(f"{root}/file", at - 1, at + 5) == b"\0data\0"
 
 
-def test_ranges_of_many_images(fs: Any, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_of_many_images_are_read_together(
+    fs: Any, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents = {f"{root}/{i}": os.urandom(MIB + i) for i in range(3)}
     fs.pipe(contents)
     reads: List[int] = []
@@ -377,7 +379,7 @@ def test_ranges_of_many_images(fs: Any, root: str, monkeypatch: pytest.MonkeyPat
     ]
     assert fs.cat_ranges(paths, starts, ends) == expected
     assert len(reads) == 129
-    # Those that are near each other are read at once; so are those that overlap.
+    # Near and overlapping ranges are read at once.
     reads.clear()
     assert fs.cat_ranges(paths, starts, ends, max_gap=32 << 10, batch_size=2) == expected
     assert len(reads) == 3
@@ -398,7 +400,7 @@ def test_ranges_of_many_images(fs: Any, root: str, monkeypatch: pytest.MonkeyPat
         fs.cat_ranges(one, 0, 1)
 
 
-def test_asynchronously(rbd_cluster: Any, root: str) -> None:
+def test_the_file_system_works_in_asyncio(rbd_cluster: Any, root: str) -> None:
     async def use() -> Dict[str, Any]:
         fs = RBDFileSystem(
             conffile=str(rbd_cluster.conffile), asynchronous=True, skip_instance_cache=True
@@ -414,7 +416,7 @@ def test_asynchronously(rbd_cluster: Any, root: str) -> None:
     assert len(asyncio.run(use())) == 20
 
 
-def test_files_that_are_awaited(rbd_cluster: Any, root: str) -> None:
+def test_awaited_files_read_and_write(rbd_cluster: Any, root: str) -> None:
     async def use() -> None:
         fs = RBDFileSystem(
             conffile=str(rbd_cluster.conffile), asynchronous=True, skip_instance_cache=True
@@ -459,7 +461,7 @@ def test_files_that_are_awaited(rbd_cluster: Any, root: str) -> None:
     asyncio.run(use())
 
 
-def test_options_of_its_own(rbd_cluster: Any, root: str) -> None:
+def test_separate_options_make_a_separate_connection(rbd_cluster: Any, root: str) -> None:
     fs = RBDFileSystem(
         conffile=str(rbd_cluster.conffile), name="client.admin", conf={"rbd_cache": "false"}
     )
@@ -471,10 +473,10 @@ def test_options_of_its_own(rbd_cluster: Any, root: str) -> None:
     fs.cluster.shutdown()
 
 
-# What others read and write through it
+# Packages that read and write through it
 
 
-def test_pandas(fs: Any, root: str) -> None:
+def test_pandas_writes_and_reads_images(fs: Any, root: str) -> None:
     pandas = proof("pandas")
     proof("pyarrow")
     frame = pandas.DataFrame({"number": range(50_000), "text": [f"row {i}" for i in range(50_000)]})
@@ -487,7 +489,7 @@ def test_pandas(fs: Any, root: str) -> None:
     assert pandas.read_parquet(f"rbd://{root}/frame.parquet", columns=["number"]).shape[1] == 1
 
 
-def test_pyarrow_data_set(fs: Any, root: str) -> None:
+def test_pyarrow_writes_a_data_set_of_images(fs: Any, root: str) -> None:
     pyarrow = proof("pyarrow")
     dataset = proof("pyarrow.dataset")
     table = pyarrow.table({"key": [i % 3 for i in range(30_000)], "value": range(30_000)})
@@ -521,13 +523,13 @@ def test_xarray_reads_lazily(fs: Any, root: str, tmp_path: Path) -> None:
 
 
 def zarr_array(zarr: Any, store: Any, data: Any, chunks: Any) -> Any:
-    """Store data with the zarr that is there: 2, the last for Python 3.9 and 3.10, or 3."""
+    """Store data with the installed zarr: version 2, the last for Python 3.9 and 3.10, or 3."""
     if hasattr(zarr, "create_array"):
         return zarr.create_array(store=store, data=data, chunks=chunks)
     return zarr.array(data, store=store, chunks=chunks)
 
 
-def test_zarr_in_directories(rbd_cluster: Any, root: str) -> None:
+def test_zarr_stores_in_directories(rbd_cluster: Any, root: str) -> None:
     zarr = proof("zarr")
     np = proof("numpy")
     data = np.arange(10_000).reshape(100, 100)
@@ -545,8 +547,8 @@ def test_zarr_in_directories(rbd_cluster: Any, root: str) -> None:
         assert np.array_equal(array[20:70, ::3], data[20:70, ::3])
 
 
-def test_zarr_in_a_zip(fs: Any, root: str, tmp_path: Path) -> None:
-    """A zip store within one image, of which only what is asked for is read."""
+def test_zarr_reads_parts_of_a_zip(fs: Any, root: str, tmp_path: Path) -> None:
+    """A zip store within one image. Only the requested parts of it are read."""
     zarr = proof("zarr")
     np = proof("numpy")
     data = np.arange(1_000_000).reshape(1000, 1000)
@@ -560,7 +562,7 @@ def test_zarr_in_a_zip(fs: Any, root: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_dask_in_other_processes(fs: Any, root: str) -> None:
+def test_dask_reads_images_in_other_processes(fs: Any, root: str) -> None:
     dataframe = proof("dask.dataframe")
     pandas = proof("pandas")
     for i in range(4):

@@ -1,7 +1,7 @@
-"""The parsers of streams, with damaged streams: a corpus of them, and others at random.
+"""The parsers of streams read damaged streams: a corpus of them, and random ones.
 
-corpus/ has, for each target, the shortest stream found for each way in which it can end, and what
-made it fail once.
+corpus/ has, for each target, the shortest stream found for each outcome, and the streams that once
+made it fail.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ known: List[Tuple[str, Path]] = [
 @pytest.mark.parametrize(
     ("name", "path"), known, ids=[f"{name}-{path.name}" for name, path in known]
 )
-def test_the_corpus(name: str, path: Path) -> None:
+def test_each_stream_of_the_corpus_is_handled(name: str, path: Path) -> None:
     targets.check(name, path.read_bytes())
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_sound_streams_are_understood(name: str) -> None:
+def test_intact_streams_are_understood(name: str) -> None:
     for seed in targets.seeds()[name]:
         targets.check(name, seed)
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_streams_cut_at_every_byte(name: str) -> None:
+def test_streams_truncated_at_every_byte_are_refused(name: str) -> None:
     for seed in targets.seeds()[name]:
         for end in range(len(seed)):
             targets.check(name, seed[:end])
 
 
 def damage(name: str, seed: int, rounds: int) -> Dict[str, Any]:
-    """Streams damaged at random; for a process of its own."""
+    """Damage streams at random; for a separate process."""
     corpus = targets.seeds()[name] + [path.read_bytes() for known, path in known if known == name]
     chosen = random.Random(seed)
     first = 0
@@ -62,14 +62,14 @@ def damage(name: str, seed: int, rounds: int) -> Dict[str, Any]:
 
 @pytest.mark.timeout(LIMIT + 60)
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_streams_damaged_at_random(name: str) -> None:
+def test_randomly_damaged_streams_are_handled(name: str) -> None:
     seed = secrets.randbits(32)
     answer = isolated.run(damage, name, seed, ROUNDS, timeout=LIMIT, development=False)
     assert answer["grown"] < GROWTH * memory_usage.LEEWAY, seed
     figures.note("damaged streams", ROUNDS)
 
 
-def test_a_target_notices() -> None:
+def test_a_target_finds_a_misbehaving_parser() -> None:
     with pytest.raises(AssertionError, match="11, 10"):
         targets._outcome(lambda: _raise(StreamError("x", 11)), b"0123456789")
     with pytest.raises(AssertionError, match="message"):

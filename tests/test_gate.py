@@ -1,4 +1,4 @@
-"""A method looks absent on an instance just where the loaded librbd has none of its functions."""
+"""A method looks absent on an instance exactly if the loaded librbd has none of its functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.public_surface import gated
 
 
 @pytest.mark.parametrize("kind", [rbd.RBD, rbd.Image, rbd.Group])
-def test_absent_is_what_librbd_lacks(
+def test_methods_that_librbd_lacks_look_absent(
     kind: type, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     subject = {rbd.RBD: rbd.RBD, rbd.Image: lambda: rbd_image}.get(
@@ -27,7 +27,7 @@ def test_absent_is_what_librbd_lacks(
             assert hasattr(subject, name), name
             continue
         assert not hasattr(subject, name), name
-        # The class tells what there is, whatever is loaded.
+        # The class has every method, whichever library is loaded.
         assert callable(getattr(kind, name)), name
         with pytest.raises(rbd.FunctionNotSupported) as caught:
             getattr(subject, name)
@@ -36,7 +36,7 @@ def test_absent_is_what_librbd_lacks(
     assert seen > 5
 
 
-def test_a_gate_is_made_by_the_module_alone() -> None:
+def test_only_the_module_makes_gates() -> None:
     for make in (rbd._core._Gate, lambda: object.__new__(rbd._core._Gate)):
         with pytest.raises(TypeError):
             make()
@@ -50,5 +50,5 @@ def without_the_exceptions(where: Where) -> None:
 
 
 @fakerbd.needs_compiler
-def test_an_error_that_cannot_be_made_is_another_error(shimmed: Callable[..., Any]) -> None:
+def test_an_error_without_its_class_is_another_error(shimmed: Callable[..., Any]) -> None:
     shimmed(without_the_exceptions, missing="rbd_quiesce_watch")

@@ -1,4 +1,4 @@
-"""No call of the C library, which may wait for the cluster, holds up Python's other threads."""
+"""No call of the C library, which may wait for the cluster, blocks Python's other threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.location import LIMIT, SIZE, Where, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
-# They only take note of something, or make and free what holds it.
+# These functions only queue something, or make and free its holder.
 AT_ONCE = {
     "rbd_aio_create_completion",
     "rbd_aio_get_return_value",
@@ -40,7 +40,7 @@ def call_everything(where: Where) -> List[str]:
     for one in driven:
         with contextlib.suppress(Exception), shim.fault("*", Kind.ERROR, errno.EIO):
             one()
-    # The image is the test's own: here, what follows the first call of each is made, too.
+    # The image belongs to the test, so what follows the first call of each method is called too.
     for one in driven:
         if one.name.startswith("Image."):
             with contextlib.suppress(Exception):
@@ -49,7 +49,7 @@ def call_everything(where: Where) -> List[str]:
     return sorted(shim.held() - AT_ONCE)
 
 
-def test_no_method_calls_librbd_with_the_interpreter_lock(shimmed: Callable[..., Any]) -> None:
+def test_every_method_releases_the_interpreter_lock(shimmed: Callable[..., Any]) -> None:
     assert shimmed(call_everything) == []
 
 
@@ -81,5 +81,5 @@ def await_everything(where: Where) -> List[str]:
     return sorted(shim.held() - AT_ONCE)
 
 
-def test_no_awaited_call_does(shimmed: Callable[..., Any]) -> None:
+def test_every_awaited_call_releases_the_interpreter_lock(shimmed: Callable[..., Any]) -> None:
     assert shimmed(await_everything) == []

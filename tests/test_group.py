@@ -19,7 +19,7 @@ DETAILS = {"id", "namespace_type", "image_snap_name", "image_snaps"}
 
 @pytest.fixture
 def name(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Iterator[str]:
-    """A group that exists, and is gone before the image must go."""
+    """Provide a group that is removed before its image."""
     group = f"group-{secrets.token_hex(4)}"
     rbd.RBD().group_create(rbd_ioctx, group)
     yield group
@@ -34,7 +34,7 @@ def group(rbd_ioctx: rbd.rados.Ioctx, name: str) -> rbd.Group:
 # The groups of a pool
 
 
-def test_create_list_rename_remove(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_groups_are_created_listed_renamed_and_removed(rbd_ioctx: rbd.rados.Ioctx) -> None:
     call = rbd.RBD()
     assert call.group_list(rbd_ioctx) == []
     call.group_create(rbd_ioctx, "one")
@@ -49,11 +49,11 @@ def test_create_list_rename_remove(rbd_ioctx: rbd.rados.Ioctx) -> None:
     call.group_remove(rbd_ioctx, "four")
     call.group_remove(ioctx=rbd_ioctx, name="zwei \u00e4")
     assert call.group_list(rbd_ioctx) == []
-    # As in the stock module: what is not there needs no removal.
+    # As in the stock module, removing a missing group succeeds.
     call.group_remove(rbd_ioctx, "four")
 
 
-def test_many_groups(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_many_groups_are_all_listed(rbd_ioctx: rbd.rados.Ioctx) -> None:
     names = sorted(f"{i:03}" + "x" * 40 for i in range(40))
     for one in names:
         rbd.RBD().group_create(rbd_ioctx, one)
@@ -62,7 +62,7 @@ def test_many_groups(rbd_ioctx: rbd.rados.Ioctx) -> None:
         rbd.RBD().group_remove(rbd_ioctx, one)
 
 
-def test_rename_errors(rbd_ioctx: rbd.rados.Ioctx, name: str) -> None:
+def test_errors_of_renaming_are_of_both_classes(rbd_ioctx: rbd.rados.Ioctx, name: str) -> None:
     # The stock module raises the one class and documents the other.
     for missing in (rbd.ImageNotFound, rbd.ObjectNotFound):
         with pytest.raises(missing):
@@ -75,7 +75,7 @@ def test_rename_errors(rbd_ioctx: rbd.rados.Ioctx, name: str) -> None:
 
 
 @pytest.mark.needs("rbd_group_get_id")
-def test_id(group: rbd.Group) -> None:
+def test_a_group_has_a_constant_id(group: rbd.Group) -> None:
     assert group.id()
     assert group.id() == group.id()
 
@@ -83,7 +83,9 @@ def test_id(group: rbd.Group) -> None:
 # Its images
 
 
-def test_images(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group) -> None:
+def test_images_are_added_listed_and_removed(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
+) -> None:
     assert list(group.list_images()) == []
     assert rbd_image.group() == {"pool": -1, "name": ""}
     group.add_image(rbd_ioctx, rbd_image.name)
@@ -104,16 +106,16 @@ def test_images(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Gro
     assert rbd_image.group()["name"] == ""
 
 
-def test_image_that_is_not_there(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
+def test_a_missing_image_is_refused(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
     for call in (group.add_image, group.remove_image):
         with pytest.raises(rbd.ObjectNotFound) as error:
             call(rbd_ioctx, "missing")
         assert error.value.errno == 2
-    # librbd takes an id for granted: there may be nothing left but the membership.
+    # librbd does not check an id, because only the membership may be left.
     group.remove_image_by_id(rbd_ioctx, "missing")
 
 
-def test_a_member_cannot_be_removed(
+def test_a_member_image_cannot_be_removed(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
 ) -> None:
     group.add_image(rbd_ioctx, rbd_image.name)
@@ -128,7 +130,7 @@ def test_a_member_cannot_be_removed(
 
 @pytest.fixture
 def lost_pool(rbd_cluster: Cluster) -> Iterator[Callable[[], None]]:
-    """A pool with an image, `lost`: the ioctx, and a function that deletes the pool."""
+    """Return a pool with an image, `lost`: the ioctx, and a function that deletes the pool."""
     name = f"lost-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(name)
@@ -149,7 +151,7 @@ def lost_pool(rbd_cluster: Cluster) -> Iterator[Callable[[], None]]:
 def mixed(
     rbd_cluster: Cluster, rbd_image: rbd.Image, lost_pool: Any
 ) -> Iterator[Tuple[rbd.Group, rbd.Image]]:
-    """A group of the default namespace with two images, of which one is in the lost pool."""
+    """Provide a group of the default namespace with two images, one of them in the lost pool."""
     name, kept = f"group-{secrets.token_hex(4)}", f"kept-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         rbd.RBD().create(ioctx, kept, 1 << 20)
@@ -165,7 +167,7 @@ def mixed(
 
 
 def trash(ioctx: rbd.rados.Ioctx, member: str) -> bool:
-    """Move a member to the trash, or return False: librbd of Ceph 20 keeps members out of it."""
+    """Move a member to the trash, or return False: librbd of Ceph 20 refuses that."""
     if not rbd.supports("rbd_group_snap_get_info"):
         rbd.RBD().trash_move(ioctx, member, 0)
         return True
@@ -174,10 +176,10 @@ def trash(ioctx: rbd.rados.Ioctx, member: str) -> bool:
     return False
 
 
-def test_a_member_in_the_trash(
+def test_a_member_in_the_trash_is_named(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
 ) -> None:
-    """Nobody takes the group for empty, and the way out that the error names is one."""
+    """The group does not look empty, and the remedy that the error names works."""
     rbd.RBD().create(rbd_ioctx, "other", 1 << 20)
     group.add_image(rbd_ioctx, "other")
     group.add_image(rbd_ioctx, rbd_image.name)
@@ -224,10 +226,10 @@ def test_a_group_with_a_member_in_the_trash_can_be_removed(rbd_ioctx: rbd.rados.
 
 
 @pytest.mark.parametrize("snapshots", [0, 2])
-def test_a_group_whose_member_lost_its_pool(
+def test_a_group_whose_member_lost_its_pool_can_be_removed(
     mixed: Tuple[rbd.Group, rbd.Image], lost_pool: Any, snapshots: int, rbd_cluster: Cluster
 ) -> None:
-    """Listing names the pool, and removing leaves nothing on the image that is left."""
+    """Listing names the pool, and removing leaves nothing on the remaining image."""
     group, kept = mixed
     for number in range(snapshots):
         group.create_snap(f"snap{number}")
@@ -237,7 +239,7 @@ def test_a_group_whose_member_lost_its_pool(
     with pytest.raises(rbd.ObjectNotFound, match=f"pool {number}, which does not exist"):
         group.list_images()
     if rbd.supports("rbd_group_snap_get_info") and snapshots:
-        # Ceph 20 asks each member about the snapshots.
+        # Ceph 20 asks each member for the snapshots.
         with pytest.raises(rbd.ObjectNotFound):
             group.list_snaps()
     else:
@@ -251,7 +253,9 @@ def test_a_group_whose_member_lost_its_pool(
 
 
 @pytest.mark.slow
-def test_more_members_than_one_call_lists(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
+def test_more_members_than_one_call_lists_are_all_listed(
+    rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group
+) -> None:
     names = [f"member{number}" for number in range(130)]
     ids = []
     for one in names:
@@ -273,7 +277,7 @@ def test_more_members_than_one_call_lists(rbd_ioctx: rbd.rados.Ioctx, group: rbd
 # Its snapshots
 
 
-def test_snapshot_and_rollback(
+def test_a_group_is_rolled_back_to_a_snapshot(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
 ) -> None:
     group.add_image(rbd_ioctx, rbd_image.name)
@@ -306,7 +310,7 @@ def test_snapshot_and_rollback(
     assert list(group.list_snaps()) == []
 
 
-def test_missing_snapshot(group: rbd.Group) -> None:
+def test_a_missing_snapshot_is_an_error(group: rbd.Group) -> None:
     for call, arguments in (
         (group.remove_snap, ("missing",)),
         (group.rename_snap, ("missing", "other")),
@@ -318,7 +322,9 @@ def test_missing_snapshot(group: rbd.Group) -> None:
 
 
 @pytest.mark.needs("rbd_group_snap_create2")
-def test_snapshot_flags(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group) -> None:
+def test_snapshot_flags_are_checked(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
+) -> None:
     group.add_image(rbd_ioctx, rbd_image.name)
     group.create_snap("quiet", rbd.RBD_SNAP_CREATE_SKIP_QUIESCE)
     with pytest.raises(rbd.InvalidArgument):
@@ -329,7 +335,9 @@ def test_snapshot_flags(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group:
 
 
 @pytest.mark.needs("rbd_group_snap_get_info")
-def test_snapshot_info(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group) -> None:
+def test_snapshot_info_describes_each_image(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, group: rbd.Group
+) -> None:
     group.add_image(rbd_ioctx, rbd_image.name)
     group.create_snap("one")
     info = group.get_snap_info("one")
@@ -357,7 +365,9 @@ CALLS: Calls = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_missing_group(rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_missing_group_is_an_error(
+    rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Tuple[Any, ...]
+) -> None:
     group = rbd.Group(rbd_ioctx, "missing")
     with pytest.raises(rbd.ObjectNotFound) as error:
         getattr(group, method)(*arguments)
@@ -366,7 +376,7 @@ def test_missing_group(rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Tuple
 
 
 @pytest.mark.parametrize("method", ["add_image", "remove_image", "remove_image_by_id"])
-def test_missing_group_for_an_image(
+def test_adding_to_a_missing_group_is_an_error(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, method: str
 ) -> None:
     with pytest.raises(rbd.ObjectNotFound):
@@ -374,7 +384,9 @@ def test_missing_group_for_an_image(
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed_ioctx(rbd_cluster: Cluster, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_closed_ioctx_is_refused(
+    rbd_cluster: Cluster, method: str, arguments: Tuple[Any, ...]
+) -> None:
     with rbd_cluster.connect() as cluster:
         ioctx = cluster.open_ioctx(rbd_cluster.pools[0])
         group = rbd.Group(ioctx=ioctx, name="any")
@@ -386,11 +398,13 @@ def test_closed_ioctx(rbd_cluster: Cluster, method: str, arguments: Tuple[Any, .
 
 
 @pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
-def test_wrong_type(group: rbd.Group, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_each_wrong_argument_is_refused(
+    group: rbd.Group, method: str, arguments: Tuple[Any, ...]
+) -> None:
     refuses_wrong_types(group, method, arguments)
 
 
-def test_wrong_types(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
+def test_wrong_types_are_refused(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
     no_name: Any = 3
     no_ioctx: Any = None
     for call in (
@@ -413,13 +427,15 @@ def test_wrong_types(rbd_ioctx: rbd.rados.Ioctx, group: rbd.Group) -> None:
             call()
 
 
-def test_closed_image(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
     rbd_image.close()
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.group()
 
 
-def test_context_manager_and_iterators_outlive_the_ioctx(rbd_cluster: Cluster, name: str) -> None:
+def test_the_context_manager_and_iterators_outlive_the_ioctx(
+    rbd_cluster: Cluster, name: str
+) -> None:
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         with rbd.Group(ioctx, name) as group:
             assert group.name == name

@@ -1,4 +1,4 @@
-"""What the repository asks of commits, of docstrings and of its own workflows."""
+"""The repository's rules for commits, docstrings and workflows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ import subject  # noqa: E402
         "io: clip\n# a comment of git's\n",
     ],
 )
-def test_a_good_message(message: str) -> None:
+def test_a_good_message_passes(message: str) -> None:
     assert subject.faults(message) == []
 
 
@@ -47,7 +47,7 @@ def test_a_good_message(message: str) -> None:
         ("io: clip\nat once", "empty"),
     ],
 )
-def test_a_bad_message(message: str, fault: str) -> None:
+def test_a_bad_message_is_refused(message: str, fault: str) -> None:
     (found,) = subject.faults(message)
     assert fault in found
 
@@ -59,14 +59,14 @@ MODULES = ("aio", "array", "files", "fs", "plot", "rados", "spec", "testing", "t
 
 
 def public_callables() -> Iterator[Tuple[str, Any]]:
-    """The functions, the methods and the constructors of the package that users call."""
+    """Return the functions, methods and constructors of the package that users call."""
     seen: Set[int] = set()
     modules = [("rbd", rbd)]
     for name in MODULES:
         try:
             modules.append((f"rbd.{name}", importlib.import_module(f"rbd.{name}")))
         except ImportError as error:
-            # An optional library that this Python does not have.
+            # This Python does not have an optional library.
             if str(error.name).startswith("rbd"):
                 raise
     for place, module in modules:
@@ -104,7 +104,7 @@ def named_in(section: List[str]) -> List[str]:
 
 
 def sections(text: str) -> Dict[str, List[str]]:
-    """The lines of each section; those before the first one have no name."""
+    """Return the lines of each section. Those before the first section have no name."""
     found: Dict[str, List[str]] = {"": []}
     heading, lines = "", text.splitlines()
     for line, following in zip(lines, [*lines[1:], ""]):
@@ -119,7 +119,7 @@ def sections(text: str) -> Dict[str, List[str]]:
 
 
 def faults_of(text: str, parameters: List[str]) -> List[str]:
-    """What a docstring lacks of the sections that its call needs."""
+    """Return what a docstring lacks of the sections that its call needs."""
     found = sections(text)
     faults = []
     headings = [heading for heading in found if heading]
@@ -139,7 +139,7 @@ def faults_of(text: str, parameters: List[str]) -> List[str]:
 
 
 @pytest.mark.parametrize("name", DOCSTRINGS)
-def test_sections(name: str) -> None:
+def test_each_docstring_has_its_sections(name: str) -> None:
     value = DOCSTRINGS[name]
     text = inspect.getdoc(value) or ""
     assert text, "help() must say what it is for"
@@ -170,7 +170,7 @@ def test_a_docstring_without_a_section_is_found(text: str, fault: Optional[str])
 
 
 def workflow(name: str) -> Dict[str, str]:
-    """The jobs of a workflow, with their text."""
+    """Return the jobs of a workflow, with their text."""
     text = (ROOT / ".github" / "workflows" / name).read_text().partition("\njobs:\n")[2]
     parts = re.split(r"^  (\w+):\n", text, flags=re.M)[1:]
     return dict(zip(parts[::2], parts[1::2]))
@@ -198,13 +198,13 @@ def test_nothing_is_published_without_the_gate() -> None:
         assert "if: startsWith(github.ref, 'refs/tags/v')" in jobs[job]
 
 
-def test_the_matrix_has_the_pythons_of_the_wheels() -> None:
+def test_the_matrix_has_the_python_versions_of_the_wheels() -> None:
     built = re.search(r"^build = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.M)
     assert built
     wheels = [f"3.{minor}" for minor in re.findall(r'"cp3(\w+)-\*"', built.group(1))]
     assert words(workflow("tests.yml")["test"], "python") == wheels
 
 
-def test_every_job_has_a_limit_of_time() -> None:
+def test_every_job_has_a_time_limit() -> None:
     for name, text in workflow("tests.yml").items():
         assert "timeout-minutes:" in text, name

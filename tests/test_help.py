@@ -1,4 +1,4 @@
-"""help() says of every public name what it is for: meaning, parameters, and the C function."""
+"""help() describes every public name: meaning, parameters, and the C function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULES = ("aio", "files", "rados", "spec", "testing", "transfer", "types")
 
 
 def public_names() -> Iterator[Tuple[str, Any]]:
-    """The classes and functions that the package's modules offer."""
+    """Return the classes and functions that the package's modules offer."""
     modules = [("rbd", rbd)]
     modules += [(f"rbd.{name}", importlib.import_module(f"rbd.{name}")) for name in MODULES]
     for place, module in modules:
@@ -57,21 +57,21 @@ PYTHON: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", [*NAMES, *METHODS, *PYTHON])
-def test_meaning(name: str) -> None:
+def test_every_name_has_a_docstring(name: str) -> None:
     text = inspect.getdoc({**NAMES, **METHODS, **PYTHON}[name])
     assert text, "help() must say what it is for"
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_nothing_of_the_extension_s_own(name: str) -> None:
-    """No second signature, no C++ and no separator of the text signature."""
+def test_docstrings_show_no_details_of_the_extension(name: str) -> None:
+    """No second signature, no C++, and no separator of the text signature."""
     text = METHODS[name].__doc__
     own = name.split(".")[-1]
     assert not re.search(rf"^{own}\(|^--$|\bstd::|\brbdxx::|_core\b|Overloaded", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", [*ROUTINES, *METHODS])
-def test_signature(name: str) -> None:
+def test_every_signature_names_its_parameters(name: str) -> None:
     for parameter in inspect.signature({**ROUTINES, **METHODS}[name]).parameters.values():
         assert parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 

@@ -1,6 +1,6 @@
-"""Hostile arguments to every public method: a Python exception each time, and nothing worse.
+"""Hostile arguments to every public method: each raises a Python exception, and nothing worse.
 
-Everything runs in a process of its own, so that a crash or a hang is a failed test.
+Everything runs in a separate process, so that a crash or a hang is a failed test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EXAMPLES = 60 if SOAK else 1
 
 @pytest.mark.timeout(LIMIT + 60)
 @pytest.mark.parametrize("part", ["images", "rados"])
-def test_every_argument_of_every_method(tmp_path: Path, part: str) -> None:
+def test_hostile_arguments_raise_python_exceptions(tmp_path: Path, part: str) -> None:
     note = tmp_path / "note"
     seed = secrets.randbits(32)
     limit = LIMIT if SOAK else 110
@@ -66,10 +66,10 @@ def test_every_argument_of_every_method(tmp_path: Path, part: str) -> None:
 
 @pytest.mark.timeout(LIMIT + 60)
 @pytest.mark.parametrize("number", range(len(KINDS) if SOAK else 3))
-def test_extremes_on_each_kind_of_image(
+def test_extreme_arguments_are_refused_on_each_kind_of_image(
     rbd_cluster: Cluster, second_pool: str, tmp_path: Path, number: int
 ) -> None:
-    """Sizes and lengths of nothing, huge ones, and what is no number."""
+    """Sizes and lengths of 0, huge ones, and values that are not numbers."""
     kind = sorted(KINDS)[number] if SOAK else random.choice(sorted(KINDS))
     missing = [name for name in KINDS[kind].needs if not rbd.supports(name)]
     if missing:
@@ -107,7 +107,7 @@ def test_every_rados_class_is_attacked() -> None:
     assert {*hostile_arguments.RADOS_SUBJECTS} == names
 
 
-def test_the_driver_finds_what_is_wrong() -> None:
+def test_the_driver_finds_faults() -> None:
     assert hostile_arguments.unfit(SystemError("error return without exception set"))
     assert hostile_arguments.unfit(RuntimeError("Caught an unknown exception!"))
     assert hostile_arguments.unfit(KeyboardInterrupt())
@@ -115,7 +115,7 @@ def test_the_driver_finds_what_is_wrong() -> None:
     assert not hostile_arguments.unfit(rbd.ImageNotFound("x", errno=2))
 
 
-# One by one: what may go wrong in the middle of a call
+# One by one: faults in the middle of a call
 
 
 def _closing(image: Any, answer: int) -> Any:
@@ -123,7 +123,7 @@ def _closing(image: Any, answer: int) -> Any:
 
 
 def reenter(where: Where) -> None:
-    """Each argument closes the image that the call is on."""
+    """Each argument closes the image of the call."""
     calls: Dict[str, Callable[[Any, Any], Any]] = {
         "read": lambda image, evil: image.read(evil, 512),
         "read length": lambda image, evil: image.read(0, evil),
@@ -147,12 +147,12 @@ def reenter(where: Where) -> None:
         assert image.closed, what
 
 
-def test_closing_the_image_in_an_argument(where: Where) -> None:
+def test_an_argument_may_close_the_image(where: Where) -> None:
     isolated.run(reenter, where)
 
 
 def raising(where: Where) -> None:
-    """What an argument raises comes out as it is."""
+    """An exception of an argument leaves the call unchanged."""
     _, _, image = open_all(where)
     evil = hostile_arguments.Answers(hostile_arguments._raise, 0)
     for call in (
@@ -170,7 +170,7 @@ def raising(where: Where) -> None:
     image.close()
 
 
-def test_what_an_argument_raises_is_raised(where: Where) -> None:
+def test_an_exception_of_an_argument_is_raised(where: Where) -> None:
     isolated.run(raising, where)
 
 
@@ -185,7 +185,7 @@ BAD_BUFFERS = [
 
 
 @pytest.mark.parametrize("data", BAD_BUFFERS, ids=lambda value: type(value).__name__)
-def test_buffers_that_cannot_be_used(rbd_image: rbd.Image, data: Any) -> None:
+def test_unusable_buffers_are_refused(rbd_image: rbd.Image, data: Any) -> None:
     for call in (
         lambda: rbd_image.write(data, 0),
         lambda: rbd_image.readinto(data, 0),
@@ -214,7 +214,7 @@ def test_read_only_memory_is_not_written_to(rbd_image: rbd.Image) -> None:
 
 
 def refused(act: Callable[[], Any]) -> int:
-    """How often it is refused, in this thread and in another."""
+    """Return how often it is refused, in this thread and in another."""
     count = 0
 
     def attempt() -> None:
@@ -230,7 +230,7 @@ def refused(act: Callable[[], Any]) -> int:
 
 
 def held(where: Where) -> int:
-    """A buffer in flight cannot be resized or released; how often that was refused."""
+    """A buffer in flight cannot be resized or released. Return how often that was refused."""
     shim = fakerbd.Shim()
     _, _, image = open_all(where)
     image.flush()
@@ -263,7 +263,7 @@ def test_a_buffer_in_flight_is_held(shimmed: Callable[..., Any]) -> None:
 
 
 def dropped(where: Where) -> None:
-    """The memory of a write lives as long as the write, though nobody else holds it."""
+    """The memory of a write lives as long as the write, without any other owner."""
     shim = fakerbd.Shim()
     _, _, image = open_all(where)
     shim.late(200)
@@ -284,7 +284,7 @@ def dropped(where: Where) -> None:
 
 
 @fakerbd.needs_compiler
-def test_memory_that_only_the_write_holds(shimmed: Callable[..., Any]) -> None:
+def test_a_write_keeps_its_memory_alive(shimmed: Callable[..., Any]) -> None:
     shimmed(dropped)
 
 
@@ -312,7 +312,7 @@ def test_an_object_without_its_init_is_refused() -> None:
     figures.note("calls without __init__", sum(refused.values()))
 
 
-def test_objects_that_are_no_contexts(rbd_image: rbd.Image) -> None:
+def test_objects_that_are_not_contexts_are_refused(rbd_image: rbd.Image) -> None:
     class Fake:
         io: Any = None
 

@@ -1,4 +1,4 @@
-"""The images of a pool: creation with every option, listing, renaming, removing."""
+"""The images of a pool: creation with every option, listing, renaming, removal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOURNALING = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
 
 
 def journal(cluster: Cluster, ioctx: rbd.rados.Ioctx, name: str) -> Dict[str, str]:
-    """What `rbd info` of the image's journal says."""
+    """Return what `rbd info` prints about the image's journal."""
     namespace = ioctx.get_namespace()
     where = ["--namespace", namespace] if namespace else []
     shown = cluster.rbd("journal", "info", "--pool", ioctx.get_pool_name(), *where, "--image", name)
@@ -27,7 +27,7 @@ def journal(cluster: Cluster, ioctx: rbd.rados.Ioctx, name: str) -> Dict[str, st
 # Creating
 
 
-def test_defaults(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_an_image_has_default_options(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert rbd.RBD().create(rbd_ioctx, "image", 5 * MIB) is None
     with rbd.Image(rbd_ioctx, "image") as image:
         assert image.size() == 5 * MIB
@@ -37,7 +37,7 @@ def test_defaults(rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert image.data_pool_id() == rbd_ioctx.get_pool_id()
 
 
-def test_every_option_by_position(
+def test_every_option_may_be_positional(
     rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     pool = second_ioctx.get_pool_name()
@@ -45,7 +45,9 @@ def test_every_option_by_position(
     check_layout(rbd_ioctx, second_ioctx)
 
 
-def test_every_option_by_keyword(rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_every_option_may_be_a_keyword(
+    rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd.RBD().create(
         ioctx=rbd_ioctx,
         name="image",
@@ -77,7 +79,7 @@ def check_layout(ioctx: rbd.rados.Ioctx, data: rbd.rados.Ioctx) -> None:
         assert image.read(MIB // 2, MIB) == content
 
 
-def test_zeros_mean_the_default(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_zeroes_mean_the_default(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(
         ioctx=rbd_ioctx, name="image", size=MIB, order=0, stripe_unit=0, stripe_count=0, features=0
     )
@@ -97,7 +99,7 @@ def test_zeros_mean_the_default(rbd_ioctx: rbd.rados.Ioctx) -> None:
         JOURNALING,
     ],
 )
-def test_features(rbd_ioctx: rbd.rados.Ioctx, features: int) -> None:
+def test_an_image_gets_its_features(rbd_ioctx: rbd.rados.Ioctx, features: int) -> None:
     rbd.RBD().create(rbd_ioctx, "image", MIB, features=features)
     with rbd.Image(rbd_ioctx, "image") as image:
         assert image.features() == features
@@ -105,8 +107,9 @@ def test_features(rbd_ioctx: rbd.rados.Ioctx, features: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_an_erasure_coded_data_pool() -> None:
-    # Overwrites of such a pool need bluestore, and three daemons for two parts and a parity.
+def test_an_image_uses_an_erasure_coded_data_pool() -> None:
+    # Overwrites of such a pool need bluestore, and three daemons for two data parts and a parity
+    # part.
     name = "erasure"
     with LocalCluster(osds=3, objectstore="bluestore") as cluster:
         profile = ("k=2", "m=1", "crush-failure-domain=osd")
@@ -125,7 +128,7 @@ def test_an_erasure_coded_data_pool() -> None:
                 assert image.read(MIB, len(content)) == content[:5] + b"over" + content[9:]
 
 
-def test_a_journal(
+def test_an_image_gets_its_journal_options(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     rbd.RBD().create(
@@ -143,8 +146,8 @@ def test_a_journal(
     assert shown["object_pool"] == second_ioctx.get_pool_name()
 
 
-def test_the_old_format(rbd_ioctx: rbd.rados.Ioctx) -> None:
-    # Which format it is, librbd's configuration says: newer ones make none of the old.
+def test_the_old_format_takes_only_its_options(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    # librbd's configuration decides about the format. Newer releases do not create the old one.
     rbd.RBD().create(rbd_ioctx, "old", MIB, 20, True)
     with rbd.Image(rbd_ioctx, "old") as image:
         assert image.stat()["order"] == 20
@@ -184,7 +187,9 @@ def test_the_old_format(rbd_ioctx: rbd.rados.Ioctx) -> None:
         ({"nonsense": 5}, TypeError),
     ],
 )
-def test_errors(rbd_ioctx: rbd.rados.Ioctx, changed: Dict[str, Any], error: type) -> None:
+def test_invalid_images_are_refused(
+    rbd_ioctx: rbd.rados.Ioctx, changed: Dict[str, Any], error: type
+) -> None:
     rbd.RBD().create(rbd_ioctx, "exists", MIB)
     with pytest.raises(error):
         rbd.RBD().create(**{"ioctx": rbd_ioctx, "name": "image", "size": MIB, **changed})
@@ -194,7 +199,7 @@ def test_errors(rbd_ioctx: rbd.rados.Ioctx, changed: Dict[str, Any], error: type
 # Listing, renaming and removing
 
 
-def test_list(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_images_are_listed(rbd_ioctx: rbd.rados.Ioctx) -> None:
     names = sorted(f"image-{i:02}-" + "n" * 60 for i in range(40))
     for name in names:
         rbd.RBD().create(rbd_ioctx, name, MIB)
@@ -209,7 +214,7 @@ def test_list(rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert image.id() == first["id"]
 
 
-def test_rename(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_images_are_renamed(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "one", MIB)
     rbd.RBD().create(rbd_ioctx, "two", MIB)
     assert rbd.RBD().rename(rbd_ioctx, "one", "three") is None
@@ -226,7 +231,7 @@ def test_rename(rbd_ioctx: rbd.rados.Ioctx) -> None:
             rbd.RBD().rename(rbd_ioctx, "four", wrong)
 
 
-def test_remove(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_images_are_removed_with_progress(rbd_ioctx: rbd.rados.Ioctx) -> None:
     for name in ("one", "two", "three"):
         rbd.RBD().create(rbd_ioctx, name, 8 * MIB, order=20)
     progress: List[Tuple[int, int]] = []
@@ -240,7 +245,9 @@ def test_remove(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert missing.value.errno == 2
 
 
-def test_remove_what_is_in_use(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_an_image_in_use_cannot_be_removed(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     with pytest.raises(rbd.ImageBusy):
         rbd.RBD().remove(rbd_ioctx, rbd_image.name)
     rbd_image.create_snap("a")
@@ -249,7 +256,7 @@ def test_remove_what_is_in_use(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image)
         rbd.RBD().remove(rbd_ioctx, rbd_image.name)
 
 
-def test_remove_can_be_stopped(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_removal_can_be_stopped(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "image", 8 * MIB, order=20)
     with pytest.raises(rbd.OperationCanceled):
         rbd.RBD().remove(rbd_ioctx, "image", lambda done, total: -rbd.ECANCELED)
@@ -262,7 +269,7 @@ def test_remove_can_be_stopped(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert rbd.RBD().list(rbd_ioctx) == ["image"]
 
 
-def test_closed_ioctx(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_closed_ioctx_is_refused(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd_ioctx.close()
     for name, rest in (
         ("create", ("image", MIB)),

@@ -1,4 +1,4 @@
-"""Several interpreters in one process, as in Ceph's manager: each imports and uses the module."""
+"""Several interpreters in one process, as in Ceph's manager. Each imports and uses the module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from support.location import Where
 
-# Python's own way to make interpreters has no public name before 3.14, and its private ones change.
+# Python has no public way to make interpreters before 3.14, and its private ways change.
 HARNESS = textwrap.dedent(
     """
     import os, sys, warnings

@@ -1,4 +1,4 @@
-"""Waits that a signal ends, while what they wait for goes on alone."""
+"""A signal ends a wait, and the abandoned work continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stop(Exception):
 
 
 def interrupt_after(*moments: float) -> None:
-    """Sends Ctrl-C to this process so many seconds from now."""
+    """Send Ctrl-C to this process after these numbers of seconds."""
     start = time.monotonic()
 
     def send() -> None:
@@ -50,7 +50,7 @@ def interrupt_after(*moments: float) -> None:
 
 
 def all_closed(shim: Shim) -> None:
-    """Whatever goes on alone ends within a moment, and nothing is left of it."""
+    """Check that abandoned work ends soon, and leaves nothing."""
     end = time.monotonic() + 30
     while balance(shim) != [0] * len(balance(shim)):
         assert time.monotonic() < end, balance(shim)
@@ -58,9 +58,9 @@ def all_closed(shim: Shim) -> None:
 
 
 def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> BaseException:
-    """A resize() that librbd does not end is interrupted; gives what that raises.
+    """Interrupt a resize() that librbd does not end. Return its exception.
 
-    Once, twice, or where its callback has raised already.
+    It is interrupted once, twice, or after its callback has raised.
     """
     _cluster, _ioctx, image = open_all(where)
     moments = [0.3, 0.5] if kind == "twice" else [0.3]
@@ -83,7 +83,7 @@ def never_ending(where: Where, shim: Shim, kind: str, milliseconds: int) -> Base
     assert moments[-1] + (PATIENCE if kind == "once" else 0) <= took < milliseconds / 1000, took
     if sys.version_info >= (3, 11):
         assert error.__notes__ == [NOTE]
-    # Nobody waits for it, and nothing is closed under it.
+    # Nobody waits for it, and nothing that it uses is closed.
     assert shim.calls("rbd_close") == 0
     image.close()
     assert shim.calls("rbd_close") == 0
@@ -97,7 +97,7 @@ def abandon_a_call(where: Where, kind: str) -> None:
     context: Optional[BaseException] = error.__context__
     expected = {"once": type(None), "twice": KeyboardInterrupt, "after a callback": Stop}
     assert isinstance(context, expected[kind]), repr(context)
-    # What was abandoned ends, closes the image and frees all else.
+    # The abandoned call ends, closes the image and frees everything else.
     all_closed(shim)
     with connect(where)[1] as ioctx, rbd.Image(ioctx, where[3]) as image:
         assert image.size() == (SIZE * 2 if kind == "after a callback" else SIZE)
@@ -111,7 +111,7 @@ def test_a_call_that_does_not_end_is_abandoned(shimmed: Callable[..., Any], kind
 
 
 def out_of_time(where: Where) -> None:
-    """A call with a timeout raises Timeout, and is abandoned where librbd does not end it."""
+    """A call with a timeout raises Timeout. It is abandoned if librbd does not end it."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     for bad in (0, -1, float("nan")):
@@ -121,7 +121,7 @@ def out_of_time(where: Where) -> None:
         with pytest.raises(TypeError, match="timeout"):
             image.resize(SIZE * 2, timeout=wrong)  # type: ignore[arg-type]
     assert shim.calls("rbd_resize2") == 0
-    # Enough of it, whatever kind of number.
+    # A sufficient timeout, of any kind of number.
     for number, enough in enumerate((None, 1000, 1e300, float("inf"), fractions.Fraction(10**4))):
         image.resize(SIZE * (number + 2), timeout=enough)
     assert image.size() == SIZE * 6
@@ -137,12 +137,12 @@ def out_of_time(where: Where) -> None:
     assert 0.3 <= took < 3, took
     if sys.version_info >= (3, 11):
         assert error.__notes__ == [NOTE]
-    # As after Ctrl-C: nobody waits for it, and nothing is closed under it.
+    # As after Ctrl-C, nobody waits for it, and nothing that it uses is closed.
     image.close()
     assert shim.calls("rbd_close") == 0
     all_closed(shim)
 
-    # A call that librbd stops when it is asked to, and one that has ended by then.
+    # A call that librbd stops on request, and one that has ended by then.
     with rbd.Image(ioctx, where[3]) as again:
         again.resize(SIZE * 8)
         error = raised_by(
@@ -154,7 +154,7 @@ def out_of_time(where: Where) -> None:
         assert again.size() == SIZE * 9
 
 
-def test_a_call_out_of_time(shimmed: Callable[..., Any]) -> None:
+def test_a_call_that_exceeds_its_timeout_is_abandoned(shimmed: Callable[..., Any]) -> None:
     shimmed(out_of_time)
 
 
@@ -169,7 +169,7 @@ def test_an_abandoned_call_does_not_hold_up_the_exit(shimmed: Callable[..., Any]
 
 
 def interrupt_submitting(where: Where) -> None:
-    """A batch whose blocks are read before each call returns sees a signal all the same."""
+    """A batch whose blocks are read before each call returns also sees a signal."""
     _cluster, _ioctx, image = open_all(where)
     shim = Shim()
     out = bytearray(100)
@@ -180,7 +180,7 @@ def interrupt_submitting(where: Where) -> None:
         took = time.monotonic() - begun
     assert isinstance(error, KeyboardInterrupt), repr(error)
     assert 0.3 <= took < 3, took
-    out.append(1)  # nobody holds it any more
+    out.append(1)  # the memory is not held any more
     image.close()
 
 
@@ -189,7 +189,7 @@ def test_a_batch_that_completes_at_once_is_interrupted(shimmed: Callable[..., An
 
 
 def interrupt_close(where: Where, kind: str) -> None:
-    """A close() that waits for another thread's call is interrupted: that call closes."""
+    """A close() that waits for another thread's call is interrupted. That call then closes."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     answers = []
@@ -234,7 +234,7 @@ def interrupt_transfer(where: Where, kind: str) -> None:
     over = threading.Event()
 
     def interrupt_on() -> None:
-        """Again and again, from when operations are under way on."""
+        """Send Ctrl-C repeatedly, from the time when operations are in flight."""
         while not over.wait(0.5):
             if balance(shim)[3] > 0:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -260,17 +260,17 @@ def interrupt_transfer(where: Where, kind: str) -> None:
     error = raised_by(transfer)
     assert isinstance(error, KeyboardInterrupt), repr(error)
     thread.join()
-    # It has not waited for the last of the operations.
+    # The transfer has not waited for the last of the operations.
     assert balance(shim)[3] > 0
     shim.late(0)
     image.close()
     all_closed(shim)
-    # What was begun is not there.
+    # The partial image does not exist.
     assert name not in rbd.RBD().list(ioctx)
 
 
 @pytest.mark.parametrize("kind", ["export", "import"])
-def test_ctrl_c_ends_a_transfer_whose_operations_go_on(
+def test_ctrl_c_ends_a_transfer_with_operations_in_flight(
     shimmed: Callable[..., Any], kind: str
 ) -> None:
     for _ in range(TRANSFERS):
@@ -279,7 +279,7 @@ def test_ctrl_c_ends_a_transfer_whose_operations_go_on(
 
 
 def out_of_descriptors(where: Where, kind: str) -> None:
-    """What is interrupted is abandoned even where no more files can be opened by then."""
+    """An interrupted call is abandoned even if no more files can be opened."""
     shim = Shim()
     _cluster, _ioctx, image = open_all(where)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -326,14 +326,14 @@ def out_of_descriptors(where: Where, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["batch", "long call"])
-def test_what_is_interrupted_without_a_descriptor_left(
+def test_interrupted_calls_are_abandoned_without_free_descriptors(
     shimmed: Callable[..., Any], kind: str
 ) -> None:
     shimmed(out_of_descriptors, kind)
 
 
 def abandon_without_threads(where: Where) -> None:
-    """Where no thread can be started for what is abandoned, the next call starts it."""
+    """If no thread can be started for abandoned work, the next call starts it."""
     shim = Shim()
     _cluster, _ioctx, image = open_all(where)
     shim.late(3000)
@@ -353,12 +353,12 @@ def starts_no_thread(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_a_batch_abandoned_where_no_thread_starts(shimmed: Callable[..., Any]) -> None:
+def test_a_batch_is_abandoned_even_if_no_thread_can_start(shimmed: Callable[..., Any]) -> None:
     shimmed(abandon_without_threads)
 
 
 def leave_a_batch(where: Where) -> None:
-    """Ctrl-C comes again where a batch hands over what it abandons."""
+    """Ctrl-C comes again while a batch passes on what it abandons."""
     shim = Shim()
     _cluster, _ioctx, image = open_all(where)
     start = threading.Thread.start
@@ -384,5 +384,5 @@ def leave_a_batch(where: Where) -> None:
     all_closed(shim)
 
 
-def test_ctrl_c_while_a_batch_is_abandoned(shimmed: Callable[..., Any]) -> None:
+def test_a_second_ctrl_c_does_not_disturb_an_abandoned_batch(shimmed: Callable[..., Any]) -> None:
     shimmed(leave_a_batch)

@@ -1,4 +1,4 @@
-"""Reading and writing: values, ends of the image, buffers and numbers that do not fit."""
+"""Reading and writing: values, the image's end, buffers, and numbers out of range."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_large_array_round_trips(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert np.array_equal(values.view(np.uint64), back.view(np.uint64))
 
 
-def test_by_keyword(rbd_image: rbd.Image) -> None:
+def test_arguments_may_be_keywords(rbd_image: rbd.Image) -> None:
     assert rbd_image.write(data=b"abc", offset=5, fadvise_flags=0) == 3
     assert rbd_image.read(offset=5, length=3, fadvise_flags=0) == b"abc"
     target = bytearray(3)
@@ -83,12 +83,12 @@ def test_by_keyword(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("flags", [0, 0x4, 0x8, 0x10, 0x20, 0x40])
-def test_fadvise_flags(rbd_image: rbd.Image, flags: int) -> None:
+def test_fadvise_flags_are_accepted(rbd_image: rbd.Image, flags: int) -> None:
     assert rbd_image.write(b"abc", 0, flags) == 3
     assert rbd_image.read(0, 3, flags) == b"abc"
 
 
-def test_empty(rbd_image: rbd.Image) -> None:
+def test_empty_calls_do_nothing(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(0, 0) == b""
     assert rbd_image.write(b"", 0) == 0
     assert rbd_image.readinto(bytearray(), 0) == 0
@@ -111,7 +111,9 @@ def test_a_huge_read_is_clipped_to_the_image(rbd_image: rbd.Image, length: int) 
 
 @pytest.mark.parametrize("offset", [SIZE, SIZE + 1, 2**40, 2**64 - 1])
 @pytest.mark.parametrize("length", [1, 2**40])
-def test_read_outside(rbd_image: rbd.Image, offset: int, length: int) -> None:
+def test_a_read_outside_the_image_is_refused(
+    rbd_image: rbd.Image, offset: int, length: int
+) -> None:
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.read(offset, length)
     assert caught.value.errno == 22
@@ -121,13 +123,13 @@ def test_write_across_the_end_is_incomplete(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.IncompleteWriteError) as caught:
         rbd_image.write(b"12345678", SIZE - 4)
     assert caught.value.errno is None
-    # In the words that programs look for.
+    # The words that programs look for.
     assert "wrote only 4 out of 8 bytes" in str(caught.value)
     assert rbd_image.read(SIZE - 4, 4) == b"1234"
 
 
 @pytest.mark.parametrize("offset", [SIZE, SIZE + 1, 2**63])
-def test_write_outside(rbd_image: rbd.Image, offset: int) -> None:
+def test_a_write_outside_the_image_is_refused(rbd_image: rbd.Image, offset: int) -> None:
     with pytest.raises(rbd.InvalidArgument) as caught:
         rbd_image.write(b"x", offset)
     assert caught.value.errno == 22
@@ -153,17 +155,17 @@ def test_numbers_out_of_range(rbd_image: rbd.Image, call: Any, bad: int) -> None
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("bad", [1.0, "1", None, b"1", float("nan")])
-def test_what_is_no_number(rbd_image: rbd.Image, call: Any, bad: Any) -> None:
+def test_offsets_must_be_numbers(rbd_image: rbd.Image, call: Any, bad: Any) -> None:
     with pytest.raises(TypeError):
         call(rbd_image, bad, 1)
 
 
-def test_index_objects_are_numbers(rbd_image: rbd.Image) -> None:
+def test_index_objects_are_accepted_as_numbers(rbd_image: rbd.Image) -> None:
     assert rbd_image.write(b"abc", np.int64(2)) == 3
     assert rbd_image.read(np.uint8(2), True) == b"a"
 
 
-def test_str_is_no_buffer(rbd_image: rbd.Image) -> None:
+def test_a_str_is_not_accepted_as_a_buffer(rbd_image: rbd.Image) -> None:
     with pytest.raises(TypeError, match="str"):
         rbd_image.write("text", 0)
     with pytest.raises(TypeError, match="list"):
@@ -192,7 +194,7 @@ def test_buffers_must_be_contiguous(rbd_image: rbd.Image) -> None:
         rbd_image.readinto(grid[:, 4:], 0)
 
 
-def test_the_buffer_is_let_go(rbd_image: rbd.Image) -> None:
+def test_the_buffer_is_released_after_the_call(rbd_image: rbd.Image) -> None:
     data = bytearray(b"12345678")
     rbd_image.write(data, 0)
     rbd_image.readinto(data, 0)
@@ -201,7 +203,9 @@ def test_the_buffer_is_let_go(rbd_image: rbd.Image) -> None:
     data.extend(b"x")  # a held buffer could not be resized
 
 
-def test_read_only_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_a_read_only_image_refuses_changes(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as image:
         for call in (
             lambda: image.write(b"x", 0),
@@ -222,7 +226,7 @@ def test_discard_reads_as_zeroes(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(2 << 20, 16) == b"\xff" * 16
 
 
-def test_discard_of_two_gib_and_more(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_discard_may_cover_two_gib_and_more(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "huge", 5 << 30)
     with rbd.Image(rbd_ioctx, "huge") as image:
         marks = [0, (1 << 30) + 5, (2 << 30) + 7, (5 << 30) - 4]
@@ -236,7 +240,7 @@ def test_discard_of_two_gib_and_more(rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert [image.read(offset, 4) for offset in marks] == [bytes(4)] * 4
 
 
-def test_a_read_of_more_than_four_gib(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_read_may_return_more_than_four_gib(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "huge", (4 << 30) + 10)
     with rbd.Image(rbd_ioctx, "huge") as image:
         image.write(b"end", (4 << 30) + 7)
@@ -246,21 +250,21 @@ def test_a_read_of_more_than_four_gib(rbd_ioctx: rbd.rados.Ioctx) -> None:
         target.close()
 
 
-def test_write_same(rbd_image: rbd.Image) -> None:
+def test_write_same_repeats_its_data(rbd_image: rbd.Image) -> None:
     assert rbd_image.write_same(b"\x01\x02" * 256, 4096, 1 << 20) == 1 << 20
     assert rbd_image.read(4096, 1 << 20) == b"\x01\x02" * (1 << 19)
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.write_same(b"abc", 0, 10)
 
 
-def test_compare_and_write(rbd_image: rbd.Image) -> None:
+def test_compare_and_write_writes_only_equal_data(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"A" * 512, 0)
     assert rbd_image.compare_and_write(b"A" * 512, b"B" * 512, 0) == 512
     with pytest.raises(rbd.CompareMismatch) as caught:
         rbd_image.compare_and_write(b"B" * 100 + b"C" + b"B" * 411, b"D" * 512, 0)
     assert caught.value.offset == 100
     assert caught.value.errno == 84
-    # Ceph 14's cache goes on with what was there before.
+    # Ceph 14's cache returns the old data.
     rbd_image.invalidate_cache()
     assert rbd_image.read(0, 512) == b"B" * 512
     with pytest.raises(ValueError, match="same size"):
@@ -277,7 +281,7 @@ def test_compare_and_write(rbd_image: rbd.Image) -> None:
     ],
 )
 @pytest.mark.needs("rbd_compare_and_write", "rbd_aio_compare_and_write")
-def test_where_a_comparison_finds_other_data(
+def test_a_failed_comparison_names_the_first_difference(
     rbd_ioctx: rbd.rados.Ioctx, image: dict[str, Any]
 ) -> None:
     rbd.RBD().create(rbd_ioctx, "compared", 4 << 20, **image)
@@ -294,8 +298,8 @@ def test_where_a_comparison_finds_other_data(
                 assert caught.value.offset == offset + differs
 
 
-def test_read_iterate(rbd_image: rbd.Image) -> None:
-    """Object by object (1 MiB each): what there is, and where there is nothing."""
+def test_read_iterate_visits_data_and_holes(rbd_image: rbd.Image) -> None:
+    """Object by object (1 MiB each), with data and holes."""
     data = os.urandom(4096)
     rbd_image.write(data, (2 << 20) + 4096)
     found: List[Tuple[int, int, Any]] = []
@@ -305,7 +309,7 @@ def test_read_iterate(rbd_image: rbd.Image) -> None:
     assert together == rbd_image.read(1 << 20, 2 << 20)
 
 
-def test_read_iterate_is_ended_by_its_callback(rbd_image: rbd.Image) -> None:
+def test_a_callback_ends_read_iterate(rbd_image: rbd.Image) -> None:
     calls = []
 
     def stop(*piece: Any) -> int:
@@ -328,7 +332,7 @@ def test_read_iterate_is_ended_by_its_callback(rbd_image: rbd.Image) -> None:
         rbd_image.read_iterate(0, 1, print)
 
 
-def test_everything_after_close(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_refuses_every_call(rbd_image: rbd.Image) -> None:
     rbd_image.close()
     for call in CALLS:
         with pytest.raises(rbd.InvalidArgument) as caught:

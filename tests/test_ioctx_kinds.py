@@ -1,4 +1,4 @@
-"""The stock `rados` module's contexts, and ctypes', wherever an ioctx goes."""
+"""Contexts of the stock `rados` module and of ctypes are accepted as an ioctx."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def connected(rados: Any, rbd_cluster: Any) -> Any:
     client.shutdown()
 
 
-def test_a_stock_ioctx_is_an_ioctx(connected: Any, rbd_cluster: Any) -> None:
+def test_a_stock_ioctx_is_accepted(connected: Any, rbd_cluster: Any) -> None:
     ioctx = connected.open_ioctx(rbd_cluster.pools[0])
     rbd.RBD().create(ioctx, "stock", 1 << 20)
     assert "stock" in rbd.RBD().list(ioctx)
     with rbd.Image(ioctx, "stock") as image:
         assert image.write(b"abc", 0) == 3
         assert image.read(0, 3) == b"abc"
-        # The image has its own copy of the context.
+        # The image has a separate copy of the context.
         ioctx.close()
         assert image.read(0, 3) == b"abc"
     with connected.open_ioctx(rbd_cluster.pools[0]) as again:
         rbd.RBD().remove(again, "stock")
 
 
-def test_the_namespace_of_a_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
+def test_the_namespace_of_a_stock_ioctx_is_used(connected: Any, rbd_cluster: Any) -> None:
     with connected.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         rbd.RBD().namespace_create(ioctx, "stock-ns")
         ioctx.set_namespace("stock-ns")
@@ -52,7 +52,7 @@ def test_the_namespace_of_a_stock_ioctx(connected: Any, rbd_cluster: Any) -> Non
         rbd.RBD().namespace_remove(ioctx, "stock-ns")
 
 
-def test_a_closed_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
+def test_a_closed_stock_ioctx_is_refused(connected: Any, rbd_cluster: Any) -> None:
     ioctx = connected.open_ioctx(rbd_cluster.pools[0])
     ioctx.close()
     for call in (
@@ -65,12 +65,12 @@ def test_a_closed_stock_ioctx(connected: Any, rbd_cluster: Any) -> None:
         assert caught.value.errno is None
 
 
-def test_a_stock_cluster_as_cluster(connected: Any) -> None:
+def test_a_stock_cluster_is_accepted(connected: Any) -> None:
     name = rbd.RBD().mirror_site_name_get(connected)
     assert isinstance(name, str)
 
 
-def test_a_ctypes_ioctx(rbd_cluster: Any) -> None:
+def test_a_ctypes_ioctx_is_accepted(rbd_cluster: Any) -> None:
     library = ctypes.CDLL(rbd.library_info().rados_path)
     cluster, raw = ctypes.c_void_p(), ctypes.c_void_p()
     assert library.rados_create(ctypes.byref(cluster), None) == 0
@@ -102,7 +102,7 @@ NOWHERE = 1 << 46
 
 
 class Valued:
-    """As a c_void_p, to look at."""
+    """Looks like a c_void_p."""
 
     value = ctypes.addressof(HEAP)
 
@@ -118,7 +118,7 @@ class Valued:
     ],
     ids=lambda io: f"{type(io).__name__}",
 )
-def test_impostors(io: Any) -> None:
+def test_other_objects_are_refused_as_ioctx(io: Any) -> None:
     for name in ("io", "other"):
         fake = type("Ioctx", (), {"__module__": "rados", name: io})()
         with pytest.raises(TypeError, match="ioctx"):

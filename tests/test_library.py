@@ -1,4 +1,4 @@
-"""Finding librbd, and what there is without one."""
+"""How librbd is found, and what works without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.location import Where, open_all
 
 
 def run(code: str, **environment: str) -> str:
-    """What a fresh interpreter prints for `code`."""
+    """Return what a new interpreter prints for `code`."""
     env: Dict[str, str] = {**os.environ, **environment}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
@@ -26,7 +26,7 @@ def run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_library_info() -> None:
+def test_library_info_describes_the_loaded_library() -> None:
     info = rbd.library_info()
     assert pathlib.Path(info.path).name.startswith("librbd.so.1")
     assert pathlib.Path(info.rados_path).name.startswith("librados.so.2")
@@ -47,7 +47,7 @@ def test_supports_refuses_an_unknown_name() -> None:
         rbd.supports("rbd_no_such_function")
 
 
-def test_import_loads_nothing() -> None:
+def test_importing_the_package_loads_no_library() -> None:
     code = (
         "import sys, rbd\n"
         "maps = open('/proc/self/maps').read()\n"
@@ -68,7 +68,7 @@ def test_lazy_modules_load_on_access() -> None:
         rbd.no_such_name  # noqa: B018
 
 
-def test_without_librbd() -> None:
+def test_a_missing_librbd_is_named_at_the_first_call() -> None:
     code = (
         "import rbd\n"
         "print(hasattr(rbd.RBD(), 'clone'), hasattr(rbd.Image, 'read'))\n"
@@ -84,7 +84,7 @@ def test_without_librbd() -> None:
         assert part in message
 
 
-def test_without_librados() -> None:
+def test_a_missing_librados_is_named_at_the_first_call() -> None:
     code = (
         "import rbd\n"
         "try:\n"
@@ -97,7 +97,7 @@ def test_without_librados() -> None:
     assert "RADOS_LIBRARY" in message
 
 
-def test_a_library_that_is_none(tmp_path: pathlib.Path) -> None:
+def test_another_library_is_refused(tmp_path: pathlib.Path) -> None:
     fake = tmp_path / "librbd.so.1"
     fake.write_bytes(b"not a library")
     code = (
@@ -123,7 +123,7 @@ def test_a_failure_is_not_remembered() -> None:
     assert run(code) == "1"
 
 
-def test_library_by_path() -> None:
+def test_a_path_names_the_library() -> None:
     path = rbd.library_info().path
     assert run("import rbd; print(rbd.library_info().path)", RBD_LIBRARY=path) == path
 

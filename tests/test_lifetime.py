@@ -1,7 +1,7 @@
-"""Handles end well: in any order, from any thread, collected in cycles, and in callbacks.
+"""Handles close in any order, from any thread, in collected cycles, and in callbacks.
 
-Each scenario runs in a process of its own (isolated.py), under Python's development mode, since
-what goes wrong here is a crash or a hang.
+Each scenario runs in a separate process (isolated.py) in Python's development mode, because a fault
+here is a crash or a hang.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def close_in_every_order(where: Where) -> int:
     return done
 
 
-def test_close_in_every_order(where: Where) -> None:
-    # 48 orders a round.
+def test_handles_close_in_every_order(where: Where) -> None:
+    # There are 48 orders in a round.
     isolated.repeat(close_in_every_order, where, rounds=ROUNDS // 48 + 1, timeout=LIMIT)
 
 
@@ -67,7 +67,7 @@ def drop_in_every_order(where: Where) -> int:
     return len(orders)
 
 
-def test_drop_without_closing(where: Where) -> None:
+def test_handles_may_be_dropped_in_every_order(where: Where) -> None:
     isolated.repeat(drop_in_every_order, where, rounds=ROUNDS // 6 + 1, timeout=LIMIT)
 
 
@@ -83,12 +83,12 @@ def children_outlive_parents(where: Where) -> None:
     image.close()
 
 
-def test_image_outlives_its_connection(where: Where) -> None:
+def test_an_image_outlives_its_connection(where: Where) -> None:
     isolated.repeat(children_outlive_parents, where, rounds=ROUNDS, timeout=LIMIT)
 
 
 def close_under_load(where: Where) -> int:
-    """Threads read and write while another one closes: done or refused, nothing else."""
+    """Threads read and write while another one closes. Each call completes or is refused."""
     _cluster, ioctx = connect(where)
     finished = 0
     for _ in range(10):
@@ -139,7 +139,7 @@ def close_under_load(where: Where) -> int:
     return 10
 
 
-def test_close_with_calls_under_way(where: Where) -> None:
+def test_closing_under_load_completes_or_refuses_calls(where: Where) -> None:
     isolated.repeat(close_under_load, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
@@ -154,7 +154,7 @@ def close_by_many(where: Where) -> int:
     return 10
 
 
-def test_close_by_many_threads_at_once(where: Where) -> None:
+def test_many_threads_may_close_at_once(where: Where) -> None:
     isolated.repeat(close_by_many, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
@@ -186,7 +186,7 @@ def collect_cycles(where: Where) -> int:
         Knot(rbd.Image(ioctx, where[3], read_only=True))
         gc.collect()
     assert Knot.seen == [SIZE] * rounds, Knot.seen
-    # In a thread that is inside a call of its own when the collection comes.
+    # In a thread that is inside another call when the collector runs.
     image = rbd.Image(ioctx, where[3])
     for index in range(rounds):
         Knot(rbd.Image(ioctx, where[3], read_only=True))
@@ -195,7 +195,7 @@ def collect_cycles(where: Where) -> int:
     return rounds
 
 
-def test_collected_in_a_cycle(where: Where) -> None:
+def test_images_in_cycles_are_collected(where: Where) -> None:
     isolated.repeat(collect_cycles, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
@@ -203,9 +203,9 @@ def test_collected_in_a_cycle(where: Where) -> None:
 
 
 def one_thread_behind_all_others() -> None:
-    """All threads share a processor, which librbd's first for I/O gets when no other one wants it.
+    """Give all threads one processor, and librbd's first I/O thread the lowest priority.
 
-    So the others overtake it where it wakes them up in the middle of something.
+    So the other threads overtake it when it wakes them up in the middle of its work.
     """
     processor = {min(os.sched_getaffinity(0))}
     tasks = Path("/proc/self/task")
@@ -218,7 +218,7 @@ def one_thread_behind_all_others() -> None:
 
 
 def close_right_after_opening(where: Where, how: str) -> int:
-    """librbd has told that an image is open before each of its threads has let go of it."""
+    """librbd reports that an image is open before each of its threads has released it."""
     cluster, ioctx = connect(where)
     one_thread_behind_all_others()
     options = {"snapshot": "snap", "read_only": True}
@@ -249,7 +249,7 @@ def close_right_after_opening(where: Where, how: str) -> int:
 
 
 @pytest.mark.parametrize("how", ["plain", "called back", "asyncio"])
-def test_close_right_after_opening(where: Where, how: str) -> None:
+def test_an_image_may_be_closed_right_after_opening(where: Where, how: str) -> None:
     rounds = 10 * ROUNDS if SOAK else 500
     isolated.repeat(close_right_after_opening, where, how, rounds=rounds // 100, timeout=LIMIT)
 
@@ -282,7 +282,7 @@ def close_in_callbacks(where: Where) -> int:
         assert seen[1:]
         refused(image.size)
 
-        # What the callback closes may be the context of the call itself.
+        # The callback may close the context of the call itself.
         name = f"{where[3]}-callback"
         rbd.RBD().create(ioctx, name, SIZE)
         other = cluster.open_ioctx(where[1])
@@ -296,7 +296,7 @@ def close_in_callbacks(where: Where) -> int:
     return 10
 
 
-def test_close_in_a_callback(where: Where) -> None:
+def test_an_image_may_be_closed_in_a_callback(where: Where) -> None:
     isolated.repeat(close_in_callbacks, where, rounds=ROUNDS // 10, timeout=LIMIT)
 
 
@@ -313,5 +313,5 @@ def shut_down_in_callback(where: Where) -> None:
     refused(cluster.get_fsid)
 
 
-def test_shut_down_in_a_callback(where: Where) -> None:
+def test_a_connection_may_be_shut_down_in_a_callback(where: Where) -> None:
     isolated.repeat(shut_down_in_callback, where, rounds=ROUNDS, timeout=LIMIT)

@@ -20,7 +20,7 @@ locking = pytest.mark.rbd_image(features=EXCLUSIVE_LOCK)
 def other(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> Iterator[rbd.Image]:
-    """The image of rbd_image, opened by a client of its own."""
+    """Provide the image of rbd_image, opened by another client."""
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
         ioctx.set_namespace(rbd_ioctx.get_namespace())
         with rbd.Image(ioctx, rbd_image.name) as image:
@@ -37,12 +37,12 @@ def cookies(image: rbd.Image) -> List[str]:
 
 @locking
 @pytest.mark.parametrize("take", [("lock_exclusive", "c"), ("lock_shared", "c", "tag")])
-def test_beside_the_exclusive_lock(
+def test_advisory_locks_exist_beside_the_exclusive_lock(
     rbd_image: rbd.Image, other: rbd.Image, take: Tuple[str, ...]
 ) -> None:
     method, *arguments = take
     getattr(rbd_image, method)(*arguments)
-    # Whoever writes waits, the holder of the advisory lock too.
+    # Every client that writes waits, also the holder of the advisory lock.
     writes = [image.aio_write(b"x", at, None) for at, image in enumerate((rbd_image, other))]
     time.sleep(0.3)
     assert not any(write.is_complete() for write in writes)
@@ -54,11 +54,11 @@ def test_beside_the_exclusive_lock(
         getattr(rbd_image, method)(*arguments)
 
 
-def test_nobody_holds_a_lock(rbd_image: rbd.Image) -> None:
+def test_an_unlocked_image_has_no_lockers(rbd_image: rbd.Image) -> None:
     assert rbd_image.list_lockers() == []
 
 
-def test_exclusive_lock_keeps_others_out(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_an_exclusive_lock_excludes_others(rbd_image: rbd.Image, other: rbd.Image) -> None:
     rbd_image.lock_exclusive("mine")
     found = other.list_lockers()
     assert sorted(found) == ["exclusive", "lockers", "tag"]
@@ -83,7 +83,7 @@ def test_exclusive_lock_keeps_others_out(rbd_image: rbd.Image, other: rbd.Image)
     assert rbd_image.list_lockers() == []
 
 
-def test_shared_locks_of_one_tag(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_shared_locks_need_the_same_tag(rbd_image: rbd.Image, other: rbd.Image) -> None:
     rbd_image.lock_shared("a", "tag")
     other.lock_shared(cookie="b", tag="tag")
     found = rbd_image.list_lockers()
@@ -100,8 +100,8 @@ def test_shared_locks_of_one_tag(rbd_image: rbd.Image, other: rbd.Image) -> None
     other.unlock("b")
 
 
-def test_many_and_long_and_empty_cookies(rbd_image: rbd.Image) -> None:
-    # Each of the four lists that come back needs a buffer of its own size.
+def test_many_long_and_empty_cookies_are_listed(rbd_image: rbd.Image) -> None:
+    # Each of the four returned lists needs a buffer of another size.
     names = ["", "ä", "x" * 2000, *(f"cookie-{i}" for i in range(60))]
     tag = "t" * 3000
     for name in names:
@@ -115,13 +115,13 @@ def test_many_and_long_and_empty_cookies(rbd_image: rbd.Image) -> None:
     assert rbd_image.list_lockers() == []
 
 
-def test_bytes_are_names_too(rbd_image: rbd.Image) -> None:
+def test_names_may_be_bytes(rbd_image: rbd.Image) -> None:
     rbd_image.lock_shared(b"cookie", b"tag")
     assert cookies(rbd_image) == ["cookie"]
     rbd_image.unlock("cookie")
 
 
-def test_breaking_another_clients_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_another_clients_lock_can_be_broken(rbd_image: rbd.Image, other: rbd.Image) -> None:
     other.lock_exclusive("theirs")
     ((client, cookie, _),) = rbd_image.list_lockers()["lockers"]
     with pytest.raises(rbd.ImageNotFound):
@@ -135,7 +135,7 @@ def test_breaking_another_clients_lock(rbd_image: rbd.Image, other: rbd.Image) -
     assert rbd_image.list_lockers() == []
 
 
-def test_unlock_what_is_not_locked(rbd_image: rbd.Image) -> None:
+def test_unlocking_an_unlocked_image_is_an_error(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.ImageNotFound) as error:
         rbd_image.unlock("mine")
     assert error.value.errno == 2
@@ -146,7 +146,7 @@ def test_unlock_what_is_not_locked(rbd_image: rbd.Image) -> None:
 
 
 @locking
-def test_acquired_lock_is_kept(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_an_acquired_lock_is_kept(rbd_image: rbd.Image, other: rbd.Image) -> None:
     assert rbd_image.is_exclusive_lock_owner() is False
     assert list(rbd_image.lock_get_owners()) == []
     rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
@@ -168,10 +168,10 @@ def test_acquired_lock_is_kept(rbd_image: rbd.Image, other: rbd.Image) -> None:
 
 
 @locking
-def test_owners_are_not_told_to_those_who_only_read(
+def test_read_only_handles_cannot_list_lock_owners(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
-    """librbd's error is that of a wrong argument; the text says which handle it must be."""
+    """librbd's error is that of a wrong argument. The text says which handle is needed."""
     rbd_image.create_snap("s")
     with (
         rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as reader,
@@ -188,7 +188,7 @@ def test_owners_are_not_told_to_those_who_only_read(
 
 @locking
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_rollback_refused_for_a_lock_says_so(
+def test_a_rollback_refused_for_a_lock_names_the_lock(
     rbd_image: rbd.Image, other: rbd.Image, kept: bool
 ) -> None:
     rbd_image.create_snap("s")
@@ -201,7 +201,7 @@ def test_a_rollback_refused_for_a_lock_says_so(
         other.rollback_to_snap("s")
     assert owner["owner"] in str(error.value)
     if not kept:
-        # What the error advises.
+        # The remedy that the error names.
         other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
         other.rollback_to_snap("s")
         other.lock_release()
@@ -209,7 +209,7 @@ def test_a_rollback_refused_for_a_lock_says_so(
 
 
 @locking
-def test_a_write_refused_for_a_lock_says_so(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_a_write_refused_for_a_lock_names_the_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
     rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
     for call in (
         lambda: other.write(b"x", 0),
@@ -221,7 +221,7 @@ def test_a_write_refused_for_a_lock_says_so(rbd_image: rbd.Image, other: rbd.Ima
 
 
 @locking
-def test_an_image_open_read_only_is_refused_for_that_alone(
+def test_a_read_only_image_is_refused_as_read_only(
     rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as reader:
@@ -230,7 +230,7 @@ def test_an_image_open_read_only_is_refused_for_that_alone(
         assert "lock" not in str(error.value)
 
 
-def test_breaking_an_own_lock_shuts_nobody_out(rbd_image: rbd.Image) -> None:
+def test_breaking_an_own_lock_does_not_blocklist_the_client(rbd_image: rbd.Image) -> None:
     rbd_image.lock_exclusive("mine")
     ((client, cookie, _),) = rbd_image.list_lockers()["lockers"]
     rbd_image.break_lock(client, cookie)
@@ -240,7 +240,9 @@ def test_breaking_an_own_lock_shuts_nobody_out(rbd_image: rbd.Image) -> None:
 
 
 @locking
-def test_breaking_the_exclusive_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_another_clients_exclusive_lock_can_be_broken(
+    rbd_image: rbd.Image, other: rbd.Image
+) -> None:
     other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
     (owner,) = rbd_image.lock_get_owners()
     with pytest.raises(rbd.ImageBusy):
@@ -254,20 +256,20 @@ def test_breaking_the_exclusive_lock(rbd_image: rbd.Image, other: rbd.Image) -> 
 
 
 @locking
-def test_lock_acquire_of_a_mode_that_is_none(rbd_image: rbd.Image) -> None:
+def test_lock_acquire_refuses_an_unknown_mode(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.OperationNotSupported):
         rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_SHARED)
 
 
 @locking
-def test_release_of_a_lock_not_held(rbd_image: rbd.Image) -> None:
+def test_releasing_a_lock_that_is_not_held_is_an_error(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument) as error:
         rbd_image.lock_release()
     assert error.value.errno == 22
 
 
 @pytest.mark.rbd_image(features=rbd.RBD_FEATURE_LAYERING)
-def test_image_without_the_feature(rbd_image: rbd.Image) -> None:
+def test_an_image_without_the_feature_refuses_the_exclusive_lock(rbd_image: rbd.Image) -> None:
     assert rbd_image.is_exclusive_lock_owner() is False
     for call in (
         lambda: rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE),
@@ -280,12 +282,12 @@ def test_image_without_the_feature(rbd_image: rbd.Image) -> None:
 
 
 @locking
-def test_owner_iterator(rbd_image: rbd.Image) -> None:
+def test_the_owner_iterator_outlives_its_image(rbd_image: rbd.Image) -> None:
     rbd_image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
     owners = rbd_image.lock_get_owners()
     assert isinstance(owners, rbd.LockOwnerIterator)
     rbd_image.close()
-    # It lists when it is made: it can be read twice, and outlives the image.
+    # The iterator lists when it is made: it can be read twice, and outlives the image.
     assert list(owners) == list(owners)
     assert len(owners) == 1
 
@@ -307,12 +309,16 @@ CALLS: Calls = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed_image(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_closed_image_is_refused(
+    rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]
+) -> None:
     refuses_closed_image(rbd_image, method, arguments)
 
 
 @pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
-def test_wrong_type(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_wrong_types_are_refused(
+    rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]
+) -> None:
     refuses_wrong_types(rbd_image, method, arguments)
     with pytest.raises(TypeError):
         getattr(rbd_image, method)()
@@ -320,12 +326,12 @@ def test_wrong_type(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...
 
 
 @pytest.mark.parametrize("bad", ["a\0b", b"\0"])
-def test_nul_in_a_name(rbd_image: rbd.Image, bad: Any) -> None:
+def test_a_name_must_not_contain_nul(rbd_image: rbd.Image, bad: Any) -> None:
     with pytest.raises(ValueError, match="NUL"):
         rbd_image.lock_exclusive(bad)
     assert rbd_image.list_lockers() == []
 
 
-def test_owner_iterator_of_something_else() -> None:
+def test_the_owner_iterator_needs_an_image() -> None:
     with pytest.raises(TypeError):
         rbd.LockOwnerIterator(3)

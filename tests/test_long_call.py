@@ -1,4 +1,4 @@
-"""Progress of long calls: what is reported, how to stop, and where librbd heeds that."""
+"""Progress of long calls: the reports, how to stop a call, and which calls librbd stops."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def remove(ioctx: rbd.rados.Ioctx, report: Any) -> None:
     rbd.RBD().remove(ioctx, "clone", on_progress=report)
 
 
-# Where librbd heeds the callback's answer.
+# librbd heeds the callback's answer in these calls.
 HEEDED = [flatten, shrink, rollback, sparsify, remove]
 
 
 @pytest.mark.parametrize("call", HEEDED)
-def test_reports(clone: rbd.rados.Ioctx, call: Call) -> None:
+def test_progress_is_reported_in_the_calling_thread(clone: rbd.rados.Ioctx, call: Call) -> None:
     threads = set()
     reports = []
 
@@ -83,7 +83,7 @@ def test_reports(clone: rbd.rados.Ioctx, call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", HEEDED)
-def test_an_exception_stops_and_is_raised(clone: rbd.rados.Ioctx, call: Call) -> None:
+def test_an_exception_of_a_callback_stops_the_call(clone: rbd.rados.Ioctx, call: Call) -> None:
     count = 0
 
     def report(done: int, total: int) -> None:
@@ -97,24 +97,24 @@ def test_an_exception_stops_and_is_raised(clone: rbd.rados.Ioctx, call: Call) ->
 
 
 @pytest.mark.parametrize("call", HEEDED)
-def test_cancelling(clone: rbd.rados.Ioctx, call: Call) -> None:
+def test_a_negative_answer_cancels_the_call(clone: rbd.rados.Ioctx, call: Call) -> None:
     with pytest.raises(rbd.OperationCanceled) as caught:
         call(clone, lambda done, total: -rbd.ECANCELED)
     assert caught.value.errno == rbd.ECANCELED
 
 
 @pytest.mark.parametrize("bad", ["x", 1.5, object()])
-def test_an_answer_that_is_no_number(clone: rbd.rados.Ioctx, bad: Any) -> None:
+def test_a_callback_must_return_a_number(clone: rbd.rados.Ioctx, bad: Any) -> None:
     with pytest.raises(TypeError):
         flatten(clone, lambda done, total: bad)
 
 
-def test_what_is_not_callable(clone: rbd.rados.Ioctx) -> None:
+def test_a_callback_must_be_callable(clone: rbd.rados.Ioctx) -> None:
     with pytest.raises(TypeError, match="on_progress"):
         flatten(clone, 5)
 
 
-def test_closing_the_image_in_its_own_callback(clone: rbd.rados.Ioctx) -> None:
+def test_a_callback_may_close_the_image(clone: rbd.rados.Ioctx) -> None:
     image = rbd.Image(clone, "clone")
     image.flatten(on_progress=lambda done, total: image.close())
     assert image.closed
@@ -123,7 +123,7 @@ def test_closing_the_image_in_its_own_callback(clone: rbd.rados.Ioctx) -> None:
 
 
 def calls_in_callbacks(where: Where, name: str) -> None:
-    """Reports come with librbd's threads waiting; what the callback asks of librbd needs them."""
+    """librbd's threads wait while the callback runs, but the callback's calls need them."""
     _cluster, ioctx, image = open_all(where)
     tool = rbd.RBD()
     tool.create(ioctx, "parent", SIZE, order=ORDER)
@@ -161,7 +161,7 @@ def calls_in_callbacks(where: Where, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rollback", "shrink", "sparsify"])
-def test_calls_in_a_callback(where: Where, name: str) -> None:
+def test_a_callback_may_call_librbd(where: Where, name: str) -> None:
     isolated.run(calls_in_callbacks, where, name)
 
 

@@ -1,4 +1,4 @@
-"""Event loops: one after the other, beside each other, and how they end."""
+"""Event loops: consecutive ones, parallel ones, and their end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZE = 8 << 20
 BLOCK = 4096
 
 
-def test_run_after_run(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_consecutive_loops_work(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
     async def once(i: int) -> bytes:
         async with rbd.aio.open(rbd_ioctx, rbd_image.get_name()) as image:
             await image.write(b"%d" % i, 0)
@@ -40,7 +40,7 @@ def test_run_after_run(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None
     shared = rbd.aio.AsyncImage(rbd_image)
     for i in range(5):
         assert asyncio.run(once(i)) == b"%d" % i
-        # Ceph 14 goes on with what it has read, whoever else writes.
+        # Ceph 14 returns what it has read, even if another client writes.
         rbd_image.invalidate_cache()
         assert asyncio.run(again(shared)) == b"%d" % i
 
@@ -57,7 +57,7 @@ class Interrupted(asyncio.SelectorEventLoop):
         return super().call_soon(*arguments, **options)
 
 
-def test_what_a_signal_handler_raises(rbd_image: rbd.Image) -> None:
+def test_an_exception_of_a_signal_handler_leaves_the_loop(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"A" * BLOCK, 0)
     wrapped = rbd.aio.AsyncImage(rbd_image)
     loop = Interrupted()
@@ -70,14 +70,14 @@ def test_what_a_signal_handler_raises(rbd_image: rbd.Image) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         loop.run_until_complete(read(True))
-    # What was in flight beside it is not lost.
+    # Other calls in flight are not lost.
     assert loop.run_until_complete(read(False)) == b"A" * BLOCK * 16
-    # One task is left that nothing wakes any more: asyncio itself has lost it.
+    # One task is left that nothing wakes any more. asyncio itself has lost it.
     loop.set_exception_handler(lambda *_: None)
     loop.close()
 
 
-def test_threads_with_a_loop_each(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_each_thread_may_have_a_loop(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
     shared = rbd.aio.AsyncImage(rbd_image)
     failures: List[BaseException] = []
 
@@ -103,8 +103,8 @@ def test_threads_with_a_loop_each(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Ima
     assert failures == []
 
 
-def test_anyio(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
-    """Its groups, scopes and limits of time, on its asyncio back end."""
+def test_anyio_works_on_asyncio(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+    """Its groups, scopes and time limits, on its asyncio back end."""
     anyio = proof("anyio")
     name = rbd_image.get_name()
 
@@ -134,7 +134,7 @@ def test_anyio(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
             with pytest.raises(TimeoutError):
                 await list_for_ever()
 
-            # A scope that is cancelled cancels each await in it, that of the clean-up too.
+            # A cancelled scope cancels each await in it, also that of the clean-up.
             async with anyio.create_task_group() as group:
                 group.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
@@ -145,7 +145,7 @@ def test_anyio(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
     anyio.run(main, backend="asyncio")
 
 
-def test_a_loop_that_ends_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_loop_may_end_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "left", SIZE)
     buffers = [bytearray(1 << 16) for _ in range(32)]
     tasks: List[asyncio.Future[int]] = []
@@ -160,13 +160,14 @@ def test_a_loop_that_ends_with_calls_in_flight(rbd_ioctx: rbd.rados.Ioctx) -> No
         return image
 
     image = asyncio.run(leave())
-    image.image.close()  # waits for librbd, not for a loop that is gone
+    image.image.close()  # waits for librbd, not for the closed loop
     assert image.closed
     rbd.RBD().remove(rbd_ioctx, "left")
 
 
-def test_what_is_in_flight_as_a_loop_ends_is_freed(rbd_image: rbd.Image) -> None:
-    """Its buffers are free once librbd is done with them, whoever else has the image open."""
+def test_calls_in_flight_are_freed_after_their_loop_ends(rbd_image: rbd.Image) -> None:
+    """Its buffers are free once librbd has completed the calls, even if the image is open
+    elsewhere."""
     buffers = [bytearray(1 << 20) for _ in range(8)]
 
     async def leave() -> None:
@@ -187,7 +188,7 @@ def test_what_is_in_flight_as_a_loop_ends_is_freed(rbd_image: rbd.Image) -> None
         return True
 
     assert eventually(free)
-    # The next loop has a queue of its own.
+    # The next loop has a new queue.
     asyncio.run(leave_again(rbd_image))
 
 
@@ -195,7 +196,7 @@ async def leave_again(image: rbd.Image) -> None:
     assert await rbd.aio.AsyncImage(image).read(0, 4) == bytes(4)
 
 
-def test_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_loops_and_images_are_freed(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "leaking", SIZE)
     gone: List[weakref.ref[Any]] = []
 
@@ -214,7 +215,7 @@ def test_nothing_leaks(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().remove(rbd_ioctx, "leaking")
 
 
-def test_importing_rbd_imports_little() -> None:
+def test_importing_rbd_imports_few_modules() -> None:
     text = """
 import os, sys
 before = {*sys.modules}
@@ -231,18 +232,18 @@ assert "asyncio" in sys.modules
         "rbd._core",
         "rbd.exceptions",
     }
-    # Each takes as long as all of ours.
+    # Each of these takes as long as all modules of the package.
     assert not imported & {"asyncio", "collections", "inspect", "numpy", "re", "typing"}
 
 
-def test_what_is_imported_late_is_there(rbd_cluster: Any) -> None:
+def test_lazily_imported_names_exist(rbd_cluster: Any) -> None:
     info = rbd.library_info()
     assert isinstance(info, rbd.LibraryInfo)
     assert info._fields == ("path", "version", "missing", "rados_path")
     assert "LibraryInfo" in dir(rbd)
 
 
-def test_the_interpreter_ends_with_calls_in_flight(
+def test_the_interpreter_exits_with_calls_in_flight(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, where: Where
 ) -> None:
     head = isolated.connecting(rbd_cluster, rbd_ioctx)
@@ -269,7 +270,7 @@ def test_the_interpreter_ends_with_calls_in_flight(
     assert "Traceback" not in ended.stderr
 
 
-def test_the_example_that_copies(
+def test_the_example_of_copying_works(
     rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
     path = Path(__file__).parents[1] / "examples" / "copy_async.py"

@@ -1,4 +1,4 @@
-"""`python -m rbd`: what it prints of the libraries, the configuration and the cluster."""
+"""`python -m rbd` prints libraries, configuration and cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(environment: Dict[str, str], *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_a_cluster_that_answers(rbd_cluster: Any) -> None:
+def test_a_cluster_that_answers_is_reported(rbd_cluster: Any) -> None:
     done = run({"CEPH_CONF": str(rbd_cluster.conffile)}, "--connect")
     assert done.returncode == 0, done.stdout + done.stderr
     info = rbd.library_info()
@@ -59,7 +59,7 @@ def test_without_connecting_the_cluster_is_not_asked(tmp_path: Path) -> None:
     assert "/nowhere/keyring: not there" in done.stdout
 
 
-def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     conf = tmp_path / "ceph.conf"
     conf.write_text("[global]\nmon_host = 127.0.0.1:1\nauth_client_required = none\n")
     done = run({"CEPH_CONF": str(conf)}, "--connect", "--timeout", "1")
@@ -67,7 +67,7 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
     assert "did not answer" in done.stdout
 
 
-def test_no_configuration(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_reported(tmp_path: Path) -> None:
     missing = tmp_path / "missing.conf"
     done = run({"CEPH_CONF": str(missing)}, "--connect")
     assert done.returncode == 1
@@ -76,7 +76,7 @@ def test_no_configuration(tmp_path: Path) -> None:
     assert '"If it does not connect" in the manual, docs/start.md' in done.stdout
 
 
-def test_no_library(tmp_path: Path) -> None:
+def test_a_missing_library_is_reported(tmp_path: Path) -> None:
     done = run({"RBD_LIBRARY": str(tmp_path / "librbd.so.1")})
     assert done.returncode == 1
     assert "not found" in done.stdout
@@ -84,7 +84,7 @@ def test_no_library(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
-def test_a_wrong_timeout(seconds: str) -> None:
+def test_a_wrong_timeout_is_refused(seconds: str) -> None:
     done = run({}, "--connect", "--timeout", seconds)
     assert done.returncode == 2
     assert "--timeout must be more than 0 seconds" in done.stderr

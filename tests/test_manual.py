@@ -28,9 +28,9 @@ DOCS = ROOT / "docs"
 
 
 def table_rows(page: str, columns: int, part: Optional[int] = None) -> List[List[str]]:
-    """The rows of the page's tables with so many columns, without their heads.
+    """Return the rows of the page's tables with this many columns, without their heads.
 
-    part: under which heading alone, by its number; 0 is what stands before the first.
+    part: only the tables under this heading, by its number; 0 means before the first.
     """
     rows: List[List[str]] = []
     text = (DOCS / page).read_text()
@@ -54,12 +54,12 @@ VARIABLE = re.compile(
     r"""environ(?:\.get\(|\[)\s*["'](\w+)["']|getenv\(\s*"(\w+)"|from_environment\("(\w+)\""""
     r"""|\$\{?([A-Z]\w+)(?::?[-+?=])"""
 )
-# What tests change, and what is every program's.
+# Variables of the tests, and variables of every program.
 NOT_SETTINGS = {"PATH", "TZ"}
 
 
 def read_variables(root: Path) -> Set[str]:
-    """The environment variables that the code reads."""
+    """Return the environment variables that the code reads."""
     patterns = ("python/*", "cpp/*", "tools/*", "tests/*", "benchmarks/*", "examples/*", "dev")
     found = set()
     for path in files(root, *patterns):
@@ -74,7 +74,7 @@ def test_every_environment_variable_is_a_setting() -> None:
         for cells in table_rows("settings.md", 3)
         for name in re.findall(r"`([A-Z]\w+)`", cells[0])
     }
-    # CMake's own, whoever else reads it.
+    # CMake itself reads this one too.
     assert listed == read_variables(ROOT) | {"CMAKE_BUILD_PARALLEL_LEVEL"}
 
 
@@ -105,7 +105,7 @@ def test_every_option_that_the_code_sets_is_a_setting() -> None:
     assert listed == read
 
 
-def test_options_and_their_defaults(rbd_cluster: Any) -> None:
+def test_options_have_the_documented_defaults(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         for name, default, _ in table_rows("settings.md", 3):
             option = name.strip("`")
@@ -118,14 +118,14 @@ def test_options_and_their_defaults(rbd_cluster: Any) -> None:
             assert value is not None, option
             word = default.split(":")[0].strip("`")
             if word.isdigit():
-                # Some releases tell a duration as seconds with a fraction, some as a number.
+                # Some releases print a duration as seconds with a fraction, some as a number.
                 assert float(value.rstrip("s")) == float(word), option
             elif word and option not in rbd_cluster_overrides(rbd_cluster):
                 assert value == word, option
 
 
 def rbd_cluster_overrides(cluster: Any) -> Set[str]:
-    """The options that the test's own cluster sets."""
+    """Return the options that the test's cluster sets."""
     text = Path(cluster.conffile).read_text()
     return {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
 
@@ -141,7 +141,7 @@ def names_of(cell: str) -> List[str]:
     return re.findall(r"`([\w.]+)`", cell)
 
 
-def test_errors_have_their_errno() -> None:
+def test_errors_have_the_documented_errno() -> None:
     listed = set()
     for number, name in error_rows():
         if number == "None":
@@ -154,7 +154,7 @@ def test_errors_have_their_errno() -> None:
     assert listed == known | {(errno.EILSEQ, "CompareMismatch")}
 
 
-def test_errors_are_the_builtins_that_the_page_says() -> None:
+def test_errors_derive_from_the_documented_builtins() -> None:
     for (_, name), cells in error_rows().items():
         cls = getattr(rbd, names_of(name)[0])
         assert issubclass(cls, rbd.OSError)
@@ -162,12 +162,13 @@ def test_errors_are_the_builtins_that_the_page_says() -> None:
         assert names_of(cells[2]) == also
 
 
-def test_errors_of_connections() -> None:
+def test_errors_of_connections_are_documented() -> None:
     listed = set()
     for number, name, also, *_ in table_rows("errors.md", 5, part=1):
         for one in names_of(name):
             cls = getattr(rbd.rados, one)
-            # A star is for those that are no rados.OSError, nor is what has no errno.
+            # A star marks those that are not a rados.OSError. A class without an errno is none
+            # either.
             assert issubclass(cls, rbd.rados.OSError) == (number != "None" and "*" not in name)
             assert all(issubclass(cls, getattr(builtins, builtin)) for builtin in names_of(also))
             if number != "None":
@@ -197,7 +198,7 @@ def test_every_exception_is_on_the_page() -> None:
 # For developers
 
 
-def test_code_of_other_languages_is_quoted_from_files_that_are_built() -> None:
+def test_code_of_other_languages_comes_from_built_files() -> None:
     patterns = ("cpp/*.cpp", "cpp/*.hpp", "examples/*.cpp", "*CMakeLists.txt", "*meson.build")
     sources = files(ROOT, *patterns)
     code = " ".join(" ".join(text_of(path).split()) for path in sources)
@@ -225,7 +226,7 @@ def reference() -> str:
 
 
 def documented() -> List[str]:
-    """The public names of `rbd` that the pages of the reference document, by their topics."""
+    """Return the public names of `rbd` that the reference documents, by their topics."""
     text = reference()
     found: List[str] = []
     for topic, also in re.findall(r"^```\{topic\} (\S+)\n(?::also: (.*)\n)?", text, re.M):
@@ -266,7 +267,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
     found = [name for name in documented() if not name.startswith("rados.")]
     assert sorted(found) == sorted(set(found))
     assert public - {*found} == {"ADMIN_AUID", "ANONYMOUS_AUID", "ImageArray"}
-    # Those, and the rest, stand on pages of another kind.
+    # These, and the rest, are on pages of another kind.
     text = reference()
     assert "```{constants}\n" in text
     for module in {*rbd._LAZY, "exceptions"} - {"rados"}:
@@ -324,7 +325,7 @@ def test_every_page_of_the_reference_is_in_its_contents() -> None:
         assert [page for page in pages if lines.count(page) != 1] == []
 
 
-def test_docstrings_become_markup() -> None:
+def test_docstrings_are_converted_to_markup() -> None:
     text = """\
 Reads `length` bytes, with RBD_FLAG_* and *args, of name_ and a|b:
 
@@ -376,7 +377,7 @@ Examples
 Implements: rbd_read"""
 
 
-def test_sections_of_docstrings_become_fields_with_the_types_of_the_stubs() -> None:
+def test_sections_of_docstrings_get_the_types_of_the_stubs() -> None:
     types = stubs.Types({"name": "Text", "one": "int"}, "int | None")
     assert docstrings.rewritten(SECTIONS.splitlines(), "rbd.Image.write", types) == [
         "Do it.",
@@ -421,13 +422,13 @@ def test_a_call_that_ceph_14_lacks_says_so_first() -> None:
         ("rbd.transfer.export_image", "fsync", "bool"),
     ],
 )
-def test_types_are_those_of_the_stubs(name: str, parameter: str, kind: str) -> None:
+def test_types_come_from_the_stubs(name: str, parameter: str, kind: str) -> None:
     types = stubs.of(name, docstrings.found(name))
     assert types is not None
     assert types.parameters[parameter] == kind
 
 
-def test_results_are_those_of_the_stubs() -> None:
+def test_results_come_from_the_stubs() -> None:
     def result(name: str) -> str:
         types = stubs.of(name, docstrings.found(name))
         return types.result if types else ""
@@ -462,10 +463,11 @@ def test_every_page_of_the_cpp_reference_is_in_its_contents() -> None:
 
 
 def undescribed(entities: List[cppheaders.Entity], known: Set[str], owner: str = "") -> List[str]:
-    """Functions without a description, or without one of what they return; types without one.
+    """Return functions without a description or a description of their result, and types without
+    one.
 
-    A constructor need not say what its class says, nor an overload or an override what the function
-    of the same name above it says.
+    A constructor need not repeat what its class says, nor an overload or an override what the
+    function of the same name above it says.
     """
     found: List[str] = []
     for entity in entities:
@@ -507,7 +509,7 @@ def test_each_cpp_function_says_what_it_does_and_returns(topic: str) -> None:
         ("// One.\nclass C {\npublic:\n    C();\n    int f();\n};", ["C: int f()"]),
     ],
 )
-def test_a_cpp_function_without_a_word_is_found(code: str, found: List[str]) -> None:
+def test_an_undocumented_cpp_function_is_found(code: str, found: List[str]) -> None:
     assert undescribed(cppheaders.Reader(code).scope(True), set()) == found
 
 
@@ -538,7 +540,7 @@ struct Gone;
 """
 
 
-def test_a_header_becomes_markup() -> None:
+def test_a_header_is_converted_to_markup() -> None:
     lines = cppheaders.rendered(cppheaders.Reader(HEADER).scope(True), "")
     assert [line for line in lines if line] == [
         ".. cpp:namespace:: rbdxx::topic",
@@ -559,6 +561,6 @@ def test_a_header_becomes_markup() -> None:
     assert cppheaders.introduction(HEADER) == ["What the header is for.", ""]
 
 
-def test_stars_of_parameters_are_no_markup() -> None:
+def test_stars_of_parameters_are_escaped() -> None:
     text = "Do it.\n\nParameters\n----------\n**options\n    Others."
     assert r":param \*\*options: Others." in docstrings.rewritten(text.splitlines())

@@ -1,4 +1,4 @@
-"""The release matrix's own logic: what it counts, what it calls a problem, what it shows."""
+"""The logic of the release matrix: what it counts, what it calls a problem, and what it shows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def good_result(**changes: Any) -> results.Result:
     return results.Result(**{**fields, **changes})
 
 
-def test_report_is_counted(tmp_path: Path) -> None:
+def test_a_report_is_counted(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text(REPORT)
     result = good_result(passed=0)
@@ -64,7 +64,7 @@ def test_report_is_counted(tmp_path: Path) -> None:
     assert result.failures == ["tests.test_a::test_bad", "tests.test_a::test_broken"]
 
 
-def test_good_result_has_no_problem() -> None:
+def test_a_good_result_has_no_problem() -> None:
     assert good_result(skips={"needs rbd_clone4": 2}).problems() == []
     assert good_result(skips={"could not import 'torch': No module": 1}).problems() == []
     assert good_result(status="unreachable", passed=0).problems() == []
@@ -81,13 +81,13 @@ def test_good_result_has_no_problem() -> None:
         ({"passed": 0}, "no test"),
     ],
 )
-def test_problem_is_named(changes: dict[str, Any], word: str) -> None:
+def test_each_problem_is_named(changes: dict[str, Any], word: str) -> None:
     problems = good_result(**changes).problems()
     assert len(problems) == 1
     assert word in problems[0]
 
 
-def test_run_is_kept_and_shown(tmp_path: Path) -> None:
+def test_a_run_is_kept_and_shown(tmp_path: Path) -> None:
     file = "rbd-1.0-cp39-cp39-manylinux_2_31_x86_64.whl"
     one = results.Wheel(file, 2_500_000, [good_result()])
     releases = [good_result(), good_result(status="unreachable", suite="sid")]
@@ -125,10 +125,10 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     assert "Not built without containers: cp310-x86_64 (no interpreter)." in text
     assert results.load(kept) == run
     assert run.into(text) == text
-    # One part alone leaves what is known of the others.
+    # A run of one part keeps what is known of the others.
     again = results.Run([good_result(passed=7)])
     results.keep(again, ["releases"], kept, page)
-    # So does one release alone.
+    # So does a run of one release.
     again.releases.append(releases[1])
     others = (oldest, [arm], published)
     assert results.load(kept) == results.Run(again.releases, one, older, free, *others)
@@ -139,12 +139,12 @@ def test_run_is_kept_and_shown(tmp_path: Path) -> None:
     assert results.load(kept) == results.Run(again.releases, one, older, older, oldest)
 
 
-def test_page_without_marks_is_refused() -> None:
+def test_a_page_without_marks_is_refused() -> None:
     with pytest.raises(roots.RootError, match="no place"):
         results.Run([]).into("nothing here")
 
 
-def test_wheel_problems_count_but_not_its_skips() -> None:
+def test_problems_of_wheels_count_but_skips_do_not() -> None:
     skipping = good_result(skips={"no stock module": 1})
     one = results.Wheel("w.whl", 1, [skipping])
     assert results.Run([good_result()], one).problems() == []
@@ -196,7 +196,7 @@ def test_problems_of_the_other_parts_count() -> None:
     ]
 
 
-def test_the_oldest_tools_are_those_that_are_declared() -> None:
+def test_the_oldest_tools_are_the_declared_ones() -> None:
     page = floors.PYPROJECT.read_text()
     oldest = floors.declared(page)
     assert sorted(oldest) == ["cmake", "pybind11", "scikit-build-core"]
@@ -204,7 +204,7 @@ def test_the_oldest_tools_are_those_that_are_declared() -> None:
     cmake = (roots.REPOSITORY / "CMakeLists.txt").read_text()
     assert cmake.startswith(f"cmake_minimum_required(VERSION {oldest['cmake']}...")
     assert f"find_package(pybind11 {oldest['pybind11']} " in cmake
-    # A floor that is raised is the one that is tried.
+    # A higher floor is the one that is tested.
     raised = page.replace(f"pybind11>={oldest['pybind11']}", "pybind11>=3.0.9")
     assert floors.declared(raised)["pybind11"] == "3.0.9"
     assert [floors.exact(version) for version in ("3", "0.10", "3.0.4")] == [
@@ -214,7 +214,7 @@ def test_the_oldest_tools_are_those_that_are_declared() -> None:
     ]
 
 
-def test_core_names_files_that_are_there() -> None:
+def test_core_names_only_existing_files() -> None:
     named = [*wheel.CORE]
     for one in foreign.architectures():
         named += [*architectures.topics(one)]
@@ -232,14 +232,14 @@ def test_an_architecture_has_a_root_and_a_compiler(monkeypatch: pytest.MonkeyPat
     assert "librbd-dev" in foreign.packages(arm, arm.suite)
     assert "librbd-dev" not in foreign.packages(arm, "forky")
     assert "RBD_TEST_PATIENCE" in architectures.settings(arm)
-    # The same command on such a machine takes no emulator.
+    # The same command on such a machine needs no emulator.
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     assert not arm.compilers()
     assert "g++" in foreign.packages(arm, arm.suite)
     assert sorted(architectures.settings(arm)) == ["RBD_TEST_LEFT_OUT", "RBD_TEST_SECONDS"]
 
 
-def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
+def test_omitted_tests_are_counted_by_their_reason(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(
         "import pytest\n"
         "@pytest.mark.timeout(0.01)\n"
@@ -277,7 +277,7 @@ def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
     assert result.counts() == "1 / 0 / 0"
 
 
-def test_wheels_are_those_that_are_configured() -> None:
+def test_wheels_are_the_configured_ones() -> None:
     page = floors.PYPROJECT.read_text()
     every = wheels.configured(page)
     assert ("cp39", "x86_64") in every
@@ -287,7 +287,7 @@ def test_wheels_are_those_that_are_configured() -> None:
     assert named == ["cp39-x86_64", "cp314t-aarch64"]
     assert wheels.version_of("cp310") == "3.10"
     assert wheels.version_of("cp314t") == "3.14"
-    # Each has an interpreter, or says why not.
+    # Each wheel has an interpreter, or says why not.
     for one in wheels.builders():
         assert bool(one.interpreter) != bool(one.missing), one
     with pytest.raises(roots.RootError, match="cp27-x86_64"):
@@ -335,7 +335,7 @@ def make_archive(path: Path, files: dict[str, str]) -> Path:
     return path
 
 
-def test_unpacking_again_touches_what_has_changed(tmp_path: Path) -> None:
+def test_unpacking_again_changes_only_changed_files(tmp_path: Path) -> None:
     target = tmp_path / "source"
     matrix.unpack(make_archive(tmp_path / "1", {"same": "s", "a/new": "1", "gone": "g"}), target)
     (target / "build").mkdir()
@@ -350,7 +350,7 @@ def test_unpacking_again_touches_what_has_changed(tmp_path: Path) -> None:
     assert (target / "build" / "kept").exists()
 
 
-def test_unknown_release_is_refused() -> None:
+def test_an_unknown_release_is_refused() -> None:
     assert [one.ceph for one in matrix.chosen(["bullseye"])] == ["14.2"]
     assert matrix.chosen([]) == roots.releases()
     with pytest.raises(roots.RootError, match=r"'12\.2'"):
@@ -387,9 +387,7 @@ def test_local_files_of_pip_are_found(tmp_path: Path) -> None:
     assert mirrors.pip_paths(settings) == [index.parent, constraints, wheels]
 
 
-def test_a_root_has_certificates_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_root_has_separate_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bundle", "other"):
         (tmp_path / name).touch()
         monkeypatch.setenv(f"PIP_{name.upper()}", str(tmp_path / name))
@@ -400,6 +398,6 @@ def test_a_root_has_certificates_of_its_own(
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc", "-x"])
-def test_root_name_cannot_leave_its_directory(name: str) -> None:
+def test_a_root_name_cannot_leave_its_directory(name: str) -> None:
     with pytest.raises(roots.RootError, match="name"):
         roots.root_of(name)

@@ -1,4 +1,4 @@
-"""Memory, descriptors and handles stay what they are, however often a call is made."""
+"""Memory, descriptors and handles do not grow with the number of calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BLOCK = 4096
 
 
 def counts(shim: Shim) -> List[Any]:
-    """Handles of librbd by kind, descriptors, threads and Python's objects of this package."""
+    """Count librbd's handles by kind, descriptors, threads, and objects of this package."""
     gc.collect()
     objects = sum(type(one).__module__.startswith("rbd") for one in gc.get_objects())
     return [balance(shim), len(os.listdir("/proc/self/fd")), threading.active_count(), objects]
@@ -44,7 +44,7 @@ def waited(completions: List[rbd.Completion]) -> None:
 
 
 def often(image: Any) -> Dict[str, Callable[[int], Any]]:
-    """Calls that move data or ask for little; each is made so many times at least."""
+    """Return calls that move data or ask for little. Each is made at least this many times."""
     buffer = bytearray(BLOCK)
     vectors = [bytearray(BLOCK // 2), bytearray(BLOCK // 2)]
     offsets = [index * BLOCK for index in range(100)]
@@ -101,7 +101,7 @@ def often(image: Any) -> Dict[str, Callable[[int], Any]]:
 
 
 def seldom(where: Where, ioctx: Any, image: Any) -> Dict[str, Callable[[], Any]]:
-    """Calls that each take a while."""
+    """Return calls that take longer."""
     name = where[3]
 
     def reconnect() -> None:
@@ -130,7 +130,7 @@ def seldom(where: Where, ioctx: Any, image: Any) -> Dict[str, Callable[[], Any]]
 
 
 def stays(where: Where, many: int, few: int) -> Dict[str, List[Any]]:
-    """Each kind a little, and then often: how many, growth in KiB, counts before and after."""
+    """Make calls of each kind. Return how many, the growth in KiB, and counts before and after."""
     shim = Shim()
     _cluster, ioctx = connect(where)
     image = rbd.Image(ioctx, where[3])
@@ -149,7 +149,7 @@ def stays(where: Where, many: int, few: int) -> Dict[str, List[Any]]:
     return found
 
 
-def test_nothing_grows(shimmed: Callable[..., Any]) -> None:
+def test_repeated_calls_do_not_take_more_memory(shimmed: Callable[..., Any]) -> None:
     found = shimmed(stays, OFTEN, SELDOM, timeout=LIMIT, development=False)
     grown = {name: kib for name, (_, kib, _, _) in found.items() if kib > SLACK}
     assert not grown, f"KiB: {grown}"
@@ -161,7 +161,7 @@ def test_nothing_grows(shimmed: Callable[..., Any]) -> None:
 
 
 def too_much(where: Where) -> int:
-    """What a process is not allowed to have, it is told so, and lives."""
+    """A process that needs more memory than it may have gets an error, and survives."""
     _cluster, _ioctx, image = open_all(where)
     image.resize(1 << 40)
     wrapped = rbd.aio.AsyncImage(image)
@@ -182,7 +182,7 @@ def too_much(where: Where) -> int:
     return len(requests)
 
 
-def test_more_than_the_process_may_have(where: Where) -> None:
+def test_a_process_at_its_memory_limit_gets_errors(where: Where) -> None:
     assert isolated.run(too_much, where, development=False) > 3
 
 
@@ -190,8 +190,8 @@ def own_peak() -> int:
     return memory_usage.peak()
 
 
-def test_a_process_does_not_answer_for_its_parent() -> None:
-    """What measures the others: a parent's memory is not counted as its child's."""
+def test_a_process_does_not_count_its_parent_s_memory() -> None:
+    """The tool of other tests must not count a parent's memory as its child's."""
     size = 600 << 20
     # A process that has run other tests already holds as much.
     before = memory_usage.now()

@@ -1,4 +1,4 @@
-"""Extents of two diffs, made one: held against the bytes of a model."""
+"""Merged extents of two diffs are compared with the bytes of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = 2 << 20
 
 
 def records(chance: random.Random, count: int, longest: int) -> List[Record]:
-    """Records at random places, which may overlap."""
+    """Return records at random places, which may overlap."""
     made: List[Record] = []
     for _ in range(count):
         offset = chance.randrange(SIZE)
@@ -31,7 +31,9 @@ def records(chance: random.Random, count: int, longest: int) -> List[Record]:
 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(("count", "longest"), [(2000, 3000), (30, 400_000), (0, 2)])
-def test_files_are_merged(version: int, count: int, longest: int, tmp_path: Path) -> None:
+def test_merged_files_have_the_model_s_bytes(
+    version: int, count: int, longest: int, tmp_path: Path
+) -> None:
     chance = random.Random(count + version)
     before = chance.randbytes(SIZE)
     one, two = records(chance, count, longest), records(chance, count, longest)
@@ -53,7 +55,7 @@ def test_files_are_merged(version: int, count: int, longest: int, tmp_path: Path
     assert apply_records(before, SIZE, found) == expected
     assert [at for _, at, _ in found] == sorted(at for _, at, _ in found)
     assert seen[-1] == (SIZE, SIZE)
-    # Without a digest the system copies long data; the bytes are the same.
+    # Without a digest, the system copies long data. The bytes are the same.
     transfer.merge_diff(first, second, tmp_path / "again", diff_format=version)
     assert (tmp_path / "again").read_bytes() == dest.read_bytes()
     assert transfer.verify(tmp_path / "again", checksum="sha256") == digest
@@ -63,8 +65,8 @@ def test_files_are_merged(version: int, count: int, longest: int, tmp_path: Path
     assert (tmp_path / "appended").read_bytes() == b"before" + dest.read_bytes()
 
 
-def test_a_file_between_others(tmp_path: Path) -> None:
-    """Streams that begin in the middle of a file, and a result behind what is there."""
+def test_merging_starts_and_ends_within_files(tmp_path: Path) -> None:
+    """Streams that begin in the middle of a file, and a result after existing data."""
     one, two = make_diff([("w", 0, b"x" * 100_000)], end="a"), make_diff([], start="a")
     path = tmp_path / "both"
     path.write_bytes(b"junk" + one + two)
@@ -82,8 +84,8 @@ def test_a_file_between_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1000, 300_000])
-def test_a_source_that_becomes_shorter(length: int, tmp_path: Path) -> None:
-    """It is an error with its position, and the destination is what it was."""
+def test_a_source_that_shrinks_is_an_error(length: int, tmp_path: Path) -> None:
+    """The error has its position, and the destination does not change."""
     first, second, dest = (tmp_path / name for name in ("first", "second", "dest"))
     first.write_bytes(make_diff([("w", 0, os.urandom(length))], end="a"))
     second.write_bytes(make_diff([("z", SIZE // 2, 10)], start="a", size=SIZE))
@@ -95,7 +97,8 @@ def test_a_source_that_becomes_shorter(length: int, tmp_path: Path) -> None:
             cut.append(100)
             os.truncate(first, 100)
 
-    # What comes first is longer than what is written at once, so that it is told of in between.
+    # The first stream is longer than what is written at once, so that progress is reported before
+    # its end.
     with first.open("r+b") as file:
         data = file.read()
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Keys and values with an image, and with a pool."""
+"""Keys and values of an image and of a pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MANY = [(f"key-{i:03}", "v" * i) for i in range(100)]
 
 
 class ImageOwner:
-    """An image's metadata and a pool's, by the same names."""
+    """Metadata of an image and of a pool, by the same names."""
 
     def __init__(self, image: rbd.Image) -> None:
         self.image = image
@@ -62,7 +62,7 @@ def owner(
             rbd.RBD().pool_metadata_remove(second_ioctx, key)
 
 
-def test_set_get_remove(owner: Any) -> None:
+def test_metadata_is_set_read_and_removed(owner: Any) -> None:
     assert list(owner.list()) == []
     assert owner.set("key", "value") is None
     owner.set(key="other", value="")
@@ -70,14 +70,14 @@ def test_set_get_remove(owner: Any) -> None:
     assert owner.get("other") == ""
     owner.set("key", b"bytes")
     assert owner.get("key") == "bytes"
-    # The stock module loses a value that is empty, and takes the next one for it.
+    # The stock module loses an empty value, and uses the next one instead.
     assert list(owner.list()) == [("key", "bytes"), ("other", "")]
     assert owner.remove("key") is None
     owner.remove(key="other")
     assert list(owner.list()) == []
 
 
-def test_any_text(owner: Any) -> None:
+def test_keys_and_values_may_be_any_text(owner: Any) -> None:
     value = "ü\n\t" + "long" * 5000
     owner.set("schlüssel", value)
     assert owner.get("schlüssel") == value
@@ -87,7 +87,7 @@ def test_any_text(owner: Any) -> None:
     assert owner.get("bytes") == undecodable
 
 
-def test_a_missing_key(owner: Any) -> None:
+def test_a_missing_key_is_a_key_error(owner: Any) -> None:
     for call in (owner.get, owner.remove):
         with pytest.raises(KeyError) as error:
             call("missing")
@@ -95,7 +95,7 @@ def test_a_missing_key(owner: Any) -> None:
         assert error.value.args == (owner.missing,)
 
 
-def test_more_than_one_call_lists(owner: Any) -> None:
+def test_more_pairs_than_one_call_lists_are_all_listed(owner: Any) -> None:
     for key, value in MANY:
         owner.set(key, value)
     listed = owner.list()
@@ -106,7 +106,7 @@ def test_more_than_one_call_lists(owner: Any) -> None:
     assert list(owner.iterator()) == MANY
 
 
-def test_chunks(owner: Any) -> None:
+def test_the_iterator_skips_chunks(owner: Any) -> None:
     for key, value in MANY:
         owner.set(key, value)
     listed = owner.iterator()
@@ -120,7 +120,7 @@ def test_chunks(owner: Any) -> None:
     assert list(listed) == []
 
 
-def test_wrong_arguments(owner: Any) -> None:
+def test_wrong_arguments_are_refused(owner: Any) -> None:
     for wrong in (None, 5, ["key"]):
         for call in (owner.get, owner.remove, lambda key: owner.set(key, "value")):
             with pytest.raises(TypeError):
@@ -134,7 +134,7 @@ def test_wrong_arguments(owner: Any) -> None:
     assert list(owner.list()) == []
 
 
-def test_closed(owner: Any) -> None:
+def test_a_closed_owner_is_refused(owner: Any) -> None:
     owner.set("key", "value")
     listed = owner.list()
     if isinstance(owner, PoolOwner):
@@ -153,7 +153,7 @@ def test_closed(owner: Any) -> None:
             call(*rest)
 
 
-def test_wrong_owner() -> None:
+def test_a_wrong_owner_is_refused() -> None:
     for wrong in (None, "image", 5):
         with pytest.raises(TypeError):
             rbd.MetadataIterator(wrong)
@@ -163,7 +163,9 @@ def test_wrong_owner() -> None:
             rbd.RBD().pool_metadata_get(wrong, "key")
 
 
-def test_a_read_only_image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_a_read_only_image_refuses_changes(
+    rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.name, read_only=True) as image:
         with pytest.raises(rbd.ReadOnlyImage):
             image.metadata_set("key", "value")

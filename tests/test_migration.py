@@ -1,4 +1,4 @@
-"""Moving an image while it is in use: prepare, execute, then commit or abort."""
+"""Moving an image that is in use: prepare, execute, then commit or abort."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEYS = [
 
 @pytest.fixture
 def source(rbd_ioctx: rbd.rados.Ioctx) -> str:
-    """The name of an image of 8 MiB, with 'one' at 0 in snapshot 'a' and 'two' in its head."""
+    """Provide the name of an image of 8 MiB, with 'one' in snapshot 'a' and 'two' in its head."""
     rbd.RBD().create(rbd_ioctx, "source", 8 * MIB, order=20)
     with rbd.Image(rbd_ioctx, "source") as image:
         for offset in range(0, 8 * MIB, MIB):
@@ -55,7 +55,9 @@ def trashed(ioctx: rbd.rados.Ioctx) -> List[str]:
     return [entry["name"] for entry in rbd.RBD().trash_list(ioctx)]
 
 
-def test_all_of_it(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_an_image_migrates_while_it_is_in_use(
+    source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
     number = image_id(rbd_ioctx, source)
     assert rbd.RBD().migration_prepare(rbd_ioctx, source, second_ioctx, "dest") is None
     assert rbd.RBD().list(rbd_ioctx) == []
@@ -73,7 +75,7 @@ def test_all_of_it(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.ra
         "state": rbd.RBD_IMAGE_MIGRATION_STATE_PREPARED,
         "state_description": "",
     }
-    # The image is in use meanwhile.
+    # The image is in use during the migration.
     with rbd.Image(second_ioctx, "dest") as image:
         assert image.read(0, 3) == b"two"
         image.write(b"new", MIB)
@@ -94,7 +96,9 @@ def test_all_of_it(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.ra
         assert image.read(0, 3) == b"one"
 
 
-def test_the_source_is_in_the_trash_meanwhile(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_source_is_in_the_trash_during_a_migration(
+    source: str, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     number = image_id(rbd_ioctx, source)
     rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
     try:
@@ -104,7 +108,7 @@ def test_the_source_is_in_the_trash_meanwhile(source: str, rbd_ioctx: rbd.rados.
         rbd.RBD().migration_abort(rbd_ioctx, "dest")
 
 
-def test_every_option(
+def test_every_option_is_honoured(
     source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     pool = second_ioctx.get_pool_name()
@@ -142,7 +146,9 @@ def test_every_option(
         assert image.read(0, 3) == b"two"
 
 
-def test_a_clone(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_migrated_clone_keeps_its_parent(
+    source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd.RBD().clone(rbd_ioctx, source, "a", rbd_ioctx, "clone", clone_format=2)
     rbd.RBD().migration_prepare(rbd_ioctx, "clone", second_ioctx, "dest", clone_format=2)
     rbd.RBD().migration_execute(second_ioctx, "dest")
@@ -153,8 +159,8 @@ def test_a_clone(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rado
     rbd.RBD().remove(second_ioctx, "dest")
 
 
-def test_a_clone_flattened(rbd_cluster: Cluster) -> None:
-    # In a pool of its own: some librbd go on counting the child, and the parent cannot go.
+def test_a_clone_may_be_flattened_by_a_migration(rbd_cluster: Cluster) -> None:
+    # In a separate pool: some librbd still count the child, and the parent cannot be removed.
     pool = f"migration-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(pool)
@@ -185,7 +191,9 @@ def test_a_clone_flattened(rbd_cluster: Cluster) -> None:
         cluster.delete_pool(pool)
 
 
-def test_abort(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx) -> None:
+def test_an_aborted_migration_restores_the_source(
+    source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
+) -> None:
     rbd.RBD().migration_prepare(rbd_ioctx, source, second_ioctx, "dest")
     rbd.RBD().migration_execute(second_ioctx, "dest")
     progress: List[Tuple[int, int]] = []
@@ -197,7 +205,7 @@ def test_abort(source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.
 
 
 @pytest.mark.needs("rbd_get_migration_source_spec")
-def test_source_spec(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_source_spec_names_the_source(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
     number = image_id(rbd_ioctx, source)
     rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
     try:
@@ -219,7 +227,9 @@ def test_source_spec(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
 
 
 @pytest.mark.needs("rbd_migration_prepare_import")
-def test_import(rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx, tmp_path: Path) -> None:
+def test_an_image_is_imported_from_a_file(
+    rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx, tmp_path: Path
+) -> None:
     content = bytes(range(256)) * (4 * MIB // 256)
     file = tmp_path / "disk.raw"
     file.write_bytes(content)
@@ -254,7 +264,7 @@ def test_import(rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx, tmp_p
 
 
 @pytest.mark.needs("rbd_migration_prepare_import")
-def test_import_errors(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_invalid_imports_are_refused(rbd_ioctx: rbd.rados.Ioctx) -> None:
     prepare = rbd.RBD().migration_prepare_import
     with pytest.raises(rbd.InvalidArgument) as error:
         prepare("{}", rbd_ioctx, "imported")
@@ -274,11 +284,11 @@ def test_import_errors(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert rbd.RBD().list(rbd_ioctx) == []
 
 
-# Differences of what is in migration: in a process of their own, which librbd can end
+# Differences of migrating images run in a separate process, which librbd can end
 
 
 def qcow2(content: bytes) -> bytes:
-    """A disk of that content in clusters of 64 KiB, those of zeroes left out."""
+    """Return a disk of that content in clusters of 64 KiB, without those of zeroes."""
     cluster = 1 << 16
     assert len(content) <= cluster // 8 * cluster
     table = [0] * (cluster // 8)
@@ -286,7 +296,7 @@ def qcow2(content: bytes) -> bytes:
     for number in range(len(content) // cluster):
         piece = content[number * cluster : (number + 1) * cluster]
         if any(piece):
-            # Behind the header, the first table, and the second one.
+            # The first table follows the header, and the second table follows it.
             table[number] = (3 + len(data)) * cluster | 1 << 63
             data.append(piece)
     header = struct.pack(
@@ -300,7 +310,7 @@ def qcow2(content: bytes) -> bytes:
 
 
 def covering(extents: Any, content: bytes, before: bytes = b"") -> None:
-    """The extents turn one content into the other."""
+    """Check that the extents turn one content into the other."""
     found = bytearray(before.ljust(len(content), b"\0"))
     for offset, length, exists in extents:
         assert length > 0
@@ -320,7 +330,7 @@ def iterated(image: rbd.Image, since: Any, whole_object: bool) -> List[Any]:
 
 
 def in_every_way(image: rbd.Image, since: Any = None, before: bytes = b"") -> None:
-    """Differences and exports of the image are what it reads as."""
+    """Check that differences and exports of the image agree with its content."""
     size = image.size()
     content = image.read(0, size)
     pieces: List[bytes] = []
@@ -354,7 +364,7 @@ def in_every_way(image: rbd.Image, since: Any = None, before: bytes = b"") -> No
 
 
 def import_in_use(conffile: str, pool: str, namespace: str, spec: str, path: str) -> None:
-    """What an image gives that is prepared to be imported, and a clone of it."""
+    """Return what an image that is prepared for an import returns, and a clone of it."""
     content = Path(path).read_bytes()
     with rbd.connect(conffile) as cluster, cluster.open_ioctx(pool) as ioctx:
         ioctx.set_namespace(namespace)
@@ -404,7 +414,7 @@ def import_in_use(conffile: str, pool: str, namespace: str, spec: str, path: str
 @pytest.mark.needs("rbd_migration_prepare_import")
 @pytest.mark.parametrize("format", ["raw", "qcow"])
 @pytest.mark.timeout(300)
-def test_differences_of_an_import_in_use(
+def test_differences_of_an_import_equal_its_content(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, format: str
 ) -> None:
     content = bytearray(8 * MIB)
@@ -426,7 +436,9 @@ def test_differences_of_an_import_in_use(
     )
 
 
-def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_differences_of_a_migrating_image_equal_its_content(
+    source: str, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     with rbd.Image(rbd_ioctx, source) as image:
         image.write(b"later", 5 * MIB)
         image.set_snap("a")
@@ -437,7 +449,7 @@ def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.
             with rbd.Image(rbd_ioctx, "dest") as image:
                 in_every_way(image)
                 in_every_way(image, "a", before)
-                # The source is no parent.
+                # The source is not a parent.
                 content = image.read(0, 8 * MIB)
                 covering(image.diff(include_parent=False), content)
                 image.write(b"moved", 3 * MIB)
@@ -451,8 +463,10 @@ def test_differences_of_an_image_in_migration(source: str, rbd_ioctx: rbd.rados.
         rbd.RBD().migration_abort(rbd_ioctx, "dest")
 
 
-def test_shrinking_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """Else librbd would show the source's data again, where an image that grows has zeroes."""
+def test_a_migrating_image_cannot_shrink_before_execution(
+    source: str, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """Otherwise librbd would show the source's data again where a growing image has zeroes."""
     rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
     with rbd.Image(rbd_ioctx, "dest") as image:
         content = image.read(0, 8 * MIB)
@@ -460,7 +474,7 @@ def test_shrinking_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) 
             with pytest.raises(rbd.OperationNotSupported, match="Execute and commit") as error:
                 image.resize(size)
             assert error.value.errno == 95
-        # What the source never had is no data of it.
+        # Data that the source never had is not in the way.
         image.resize(12 * MIB)
         image.write(b"grown", 11 * MIB)
         image.resize(9 * MIB)
@@ -480,8 +494,10 @@ def test_shrinking_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) 
         assert image.read(0, 8 * MIB) == content[: 3 * MIB] + bytes(5 * MIB)
 
 
-def test_a_rollback_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """librbd leaves what the source got after the snapshot, without an error."""
+def test_a_migrating_image_cannot_roll_back_before_execution(
+    source: str, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """librbd keeps what the source received after the snapshot, without an error."""
     with rbd.Image(rbd_ioctx, source) as image:
         image.write(b"later", 5 * MIB)
         image.set_snap("a")
@@ -505,7 +521,7 @@ def test_a_rollback_needs_the_execution(source: str, rbd_ioctx: rbd.rados.Ioctx)
 
 @pytest.mark.needs("rbd_migration_prepare_import")
 @pytest.mark.parametrize("with_snapshot", [False, True])
-def test_a_rollback_of_an_import(
+def test_an_import_rolls_back_only_to_its_own_snapshots(
     rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, with_snapshot: bool
 ) -> None:
     def stream(name: str, content: bytes) -> Dict[str, Any]:
@@ -541,7 +557,7 @@ def test_a_rollback_of_an_import(
             assert image.read(0, 6) == b"oldold"
 
 
-def test_a_callback_that_raises(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_an_exception_of_a_callback_is_raised(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
 
     def fail(done: int, total: int) -> int:
@@ -562,7 +578,9 @@ STEPS = ["migration_execute", "migration_commit", "migration_abort", "migration_
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_not_in_migration(source: str, rbd_ioctx: rbd.rados.Ioctx, name: str) -> None:
+def test_an_image_that_does_not_migrate_is_refused(
+    source: str, rbd_ioctx: rbd.rados.Ioctx, name: str
+) -> None:
     call = getattr(rbd.RBD(), name)
     with pytest.raises(rbd.InvalidArgument) as error:
         call(rbd_ioctx, source)
@@ -594,7 +612,7 @@ def test_not_in_migration(source: str, rbd_ioctx: rbd.rados.Ioctx, name: str) ->
         ({"dest_image_name": "a\0b"}, ValueError),
     ],
 )
-def test_prepare_errors(
+def test_invalid_preparations_are_refused(
     source: str, rbd_ioctx: rbd.rados.Ioctx, changed: Dict[str, Any], error: type
 ) -> None:
     rbd.RBD().create(rbd_ioctx, "exists", MIB)
@@ -609,12 +627,12 @@ def test_prepare_errors(
     assert sorted(rbd.RBD().list(rbd_ioctx)) == ["exists", source]
 
 
-def test_an_image_in_use(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_an_image_in_use_cannot_be_prepared(source: str, rbd_ioctx: rbd.rados.Ioctx) -> None:
     with rbd.Image(rbd_ioctx, source), pytest.raises(rbd.ImageBusy):
         rbd.RBD().migration_prepare(rbd_ioctx, source, rbd_ioctx, "dest")
 
 
-def test_closed_ioctx(
+def test_a_closed_ioctx_is_refused(
     source: str, rbd_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     second_ioctx.close()

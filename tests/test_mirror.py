@@ -21,13 +21,13 @@ call = rbd.RBD()
 
 @pytest.fixture
 def pool(rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """The pool, mirroring single images."""
+    """Provide the pool in the mode that mirrors single images."""
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
     yield rbd_ioctx
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
 
 
-def test_mode(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_mode_is_set_and_read(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert call.mirror_mode_get(rbd_ioctx) == rbd.RBD_MIRROR_MODE_DISABLED
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_POOL)
     assert call.mirror_mode_get(ioctx=rbd_ioctx) == rbd.RBD_MIRROR_MODE_POOL
@@ -37,7 +37,7 @@ def test_mode(rbd_ioctx: rbd.rados.Ioctx) -> None:
         call.mirror_mode_set(rbd_ioctx, 77)
 
 
-def test_site_name(rbd_cluster: Cluster) -> None:
+def test_the_site_name_is_set_and_read(rbd_cluster: Cluster) -> None:
     with rbd_cluster.connect() as cluster:
         assert call.mirror_site_name_get(cluster) == cluster.get_fsid()
         call.mirror_site_name_set(cluster, "here \u00e4")
@@ -53,14 +53,14 @@ def test_site_name(rbd_cluster: Cluster) -> None:
 
 
 @pytest.mark.needs("rbd_mirror_uuid_get")
-def test_uuid(pool: rbd.rados.Ioctx) -> None:
+def test_the_uuid_is_constant(pool: rbd.rados.Ioctx) -> None:
     uuid = call.mirror_uuid_get(pool)
     assert len(uuid) == 36
     assert call.mirror_uuid_get(ioctx=pool) == uuid
 
 
 @pytest.mark.needs("rbd_mirror_remote_namespace_get")
-def test_remote_namespace(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_remote_namespace_is_set_and_read(rbd_ioctx: rbd.rados.Ioctx) -> None:
     call.namespace_create(rbd_ioctx, "here")
     rbd_ioctx.set_namespace("here")
     try:
@@ -91,16 +91,18 @@ CALLS: Calls = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed_and_foreign_ioctx(rbd_cluster: Cluster, method: str, arguments: Any) -> None:
+def test_a_closed_or_foreign_ioctx_is_refused(
+    rbd_cluster: Cluster, method: str, arguments: Any
+) -> None:
     refuses_other_than_an_open_ioctx(rbd_cluster, method, arguments)
 
 
 @pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
-def test_wrong_type(rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Any) -> None:
+def test_wrong_types_are_refused(rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Any) -> None:
     refuses_wrong_types(call, method, arguments, rbd_ioctx)
 
 
-def test_only_a_connection_has_a_site(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_the_site_name_needs_a_connection(rbd_ioctx: rbd.rados.Ioctx) -> None:
     wrong: Any = object()
     for method in (
         lambda: call.mirror_site_name_get(rbd_ioctx),

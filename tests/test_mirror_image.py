@@ -25,7 +25,7 @@ MODES = [JOURNAL, pytest.param(SNAPSHOT, marks=in_snapshot_mode)]
 
 @pytest.fixture
 def image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Iterator[rbd.Image]:
-    """An image of a pool that mirrors single images."""
+    """Provide an image of a pool that mirrors single images."""
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
     yield rbd_image
     if not rbd_image.closed:
@@ -35,14 +35,14 @@ def image(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Iterator[rbd.Imag
 
 @pytest.fixture
 def peer(image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[None]:
-    """Snapshot mode takes no further snapshots for nobody."""
+    """Add a peer, because snapshot mode takes no further snapshots without one."""
     uuid = call.mirror_peer_add(rbd_ioctx, "there", "client.x")
     yield
     call.mirror_peer_remove(rbd_ioctx, uuid)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_roles(image: rbd.Image, mode: int) -> None:
+def test_an_image_is_demoted_and_promoted(image: rbd.Image, mode: int) -> None:
     nothing = {"global_id": "", "state": rbd.RBD_MIRROR_IMAGE_DISABLED, "primary": False}
     assert image.mirror_image_get_info() == nothing
     image.mirror_image_enable(mode)
@@ -73,7 +73,7 @@ def test_roles(image: rbd.Image, mode: int) -> None:
     image.mirror_image_disable(force=True)
 
 
-def test_default_mode_is_the_journal(image: rbd.Image) -> None:
+def test_the_default_mode_is_the_journal(image: rbd.Image) -> None:
     image.mirror_image_enable()
     assert image.mirror_image_get_info()["primary"] is True
     if rbd.supports("rbd_mirror_image_get_mode"):
@@ -81,7 +81,7 @@ def test_default_mode_is_the_journal(image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_mirror_image_create_snapshot2")
-def test_mirror_snapshots(image: rbd.Image, peer: None) -> None:
+def test_mirror_snapshots_are_taken(image: rbd.Image, peer: None) -> None:
     image.mirror_image_enable(SNAPSHOT)
     first = image.mirror_image_create_snapshot()
     second = image.mirror_image_create_snapshot(flags=rbd.RBD_SNAP_CREATE_SKIP_QUIESCE)
@@ -92,14 +92,16 @@ def test_mirror_snapshots(image: rbd.Image, peer: None) -> None:
 
 
 @pytest.mark.needs("rbd_mirror_image_create_snapshot2")
-def test_no_mirror_snapshots_in_journal_mode(image: rbd.Image) -> None:
+def test_journal_mode_refuses_mirror_snapshots(image: rbd.Image) -> None:
     image.mirror_image_enable(JOURNAL)
     with pytest.raises(rbd.InvalidArgument):
         image.mirror_image_create_snapshot()
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_status(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> None:
+def test_the_status_describes_the_image(
+    rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int
+) -> None:
     image.mirror_image_enable(mode)
     status = image.mirror_image_get_status()
     assert status["name"] == image.name
@@ -111,7 +113,7 @@ def test_status(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> None
     assert status["up"] is False
     assert status["remote_statuses"] == []
     assert len(status) == 8
-    # No daemon replays it.
+    # No daemon replays the image.
     with pytest.raises(rbd.ImageNotFound):
         image.mirror_image_get_instance_id()
 
@@ -131,7 +133,7 @@ def test_status(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> None
 
 @pytest.mark.needs("rbd_mirror_image_info_list")
 @pytest.mark.parametrize("mode", MODES)
-def test_info_list(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> None:
+def test_infos_are_listed_by_mode(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> None:
     image.mirror_image_enable(mode)
     expected = [(image.id(), {"mode": mode, **image.mirror_image_get_info()})]
     infos = call.mirror_image_info_list(rbd_ioctx)
@@ -143,7 +145,7 @@ def test_info_list(rbd_ioctx: rbd.rados.Ioctx, image: rbd.Image, mode: int) -> N
 
 
 def finish(start: Callable[[Callable[..., None]], rbd.Completion]) -> List[Any]:
-    """The return value of an asynchronous call, and what its callback got."""
+    """Return the return value of an asynchronous call, and its callback's arguments."""
     got: List[Any] = []
     completion = start(lambda _, *rest: got.extend(rest))
     completion.wait_for_complete_and_cb()
@@ -151,7 +153,7 @@ def finish(start: Callable[[Callable[..., None]], rbd.Completion]) -> List[Any]:
 
 
 @pytest.mark.needs("rbd_aio_mirror_image_get_global_status")
-def test_asynchronous_forms(image: rbd.Image) -> None:
+def test_asynchronous_forms_equal_the_synchronous_ones(image: rbd.Image) -> None:
     image.mirror_image_enable(JOURNAL)
     assert finish(image.aio_mirror_image_get_info) == [0, image.mirror_image_get_info()]
     result, status = finish(image.aio_mirror_image_get_status)
@@ -168,7 +170,7 @@ def test_asynchronous_forms(image: rbd.Image) -> None:
     ]
 
 
-def test_pool_that_is_not_mirrored(rbd_image: rbd.Image) -> None:
+def test_a_pool_that_is_not_mirrored_refuses_mirroring(rbd_image: rbd.Image) -> None:
     with pytest.raises(rbd.InvalidArgument):
         rbd_image.mirror_image_enable(JOURNAL)
     with pytest.raises(rbd.InvalidArgument):
@@ -197,11 +199,13 @@ CALLS: Calls = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed_image(rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_closed_image_is_refused(
+    rbd_image: rbd.Image, method: str, arguments: Tuple[Any, ...]
+) -> None:
     refuses_closed_image(rbd_image, method, arguments)
 
 
-def test_wrong_types(rbd_image: rbd.Image) -> None:
+def test_wrong_types_are_refused(rbd_image: rbd.Image) -> None:
     wrong: Any = object()
     for method in (
         lambda: rbd_image.mirror_image_enable(wrong),

@@ -1,4 +1,4 @@
-"""Two clusters that mirror each other through rbd-mirror: replicated, failed over, failed back."""
+"""Two clusters mirror each other through rbd-mirror: images are copied, and fail over and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rbd.testing import LocalCluster
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SIZE = 8 << 20
-# Bounds a wait that has no reason to last; what is awaited mostly comes in seconds.
+# A generous limit: most awaited states come within seconds.
 PATIENCE = 240.0
 JOURNAL = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
 SNAPSHOT = rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT
@@ -55,7 +55,7 @@ class Site(NamedTuple):
 
 
 def eventually(what: str, condition: Callable[[], Any]) -> Any:
-    """What `condition` gives, once it is true and raises no rbd.Error."""
+    """Return the value of `condition` once it is true, and raises no rbd.Error."""
     end = time.monotonic() + PATIENCE
     seen: Any = None
     while time.monotonic() < end:
@@ -71,7 +71,7 @@ def eventually(what: str, condition: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def daemon(cluster: LocalCluster, log: pathlib.Path) -> Iterator[None]:
-    """rbd-mirror for a cluster."""
+    """Provide rbd-mirror for a cluster."""
     argv = ["rbd-mirror", "--foreground", "--id", "admin", "--conf", cluster.conffile]
     argv += ["--log-file", str(log), "--admin-socket", ""]
     with (log.with_suffix(".out")).open("wb") as output:
@@ -92,7 +92,7 @@ def daemon(cluster: LocalCluster, log: pathlib.Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Site, Site]]:
-    """Two sites that are each other's peers, each with a daemon."""
+    """Provide two sites that are each other's peers, each with a daemon."""
     if shutil.which("rbd-mirror") is None:
         pytest.skip("rbd-mirror is not installed")
     logs = tmp_path_factory.mktemp("rbd-mirror")
@@ -122,7 +122,7 @@ def write(site: Site, image: str, mode: int, data: bytes, offset: int) -> None:
 
 
 def fail_over(image: str, source: Site, destination: Site) -> None:
-    """Hands the role of the primary over, in order: nothing is forced, so nothing is lost."""
+    """Hand the role of the primary over. Nothing is forced, so nothing is lost."""
     with rbd.Image(source.ioctx, image) as opened:
         opened.mirror_image_demote()
 
@@ -137,7 +137,7 @@ def fail_over(image: str, source: Site, destination: Site) -> None:
 
 
 def mend_split_brain(site: Site, image: str) -> None:
-    """Copies afresh where Ceph 14's daemon takes a role handed over in order for a split brain."""
+    """Copy again if Ceph 14's daemon takes a role that was handed over for a split brain."""
     if rbd.supports("rbd_mirror_image_get_global_status"):
         return
     if "split-brain" in site.status(image)["description"]:
@@ -156,7 +156,7 @@ def same(image: str, sites: Tuple[Site, Site], part: bytes) -> Callable[[], bool
 
 
 def check_report(here: Site, there: Site, image: str) -> None:
-    """What the other site tells of its copy."""
+    """Check the report of the other site about its copy."""
 
     def reported() -> bool:
         return any(remote["up"] for remote in here.status(image)["remote_statuses"])
@@ -176,7 +176,7 @@ def check_report(here: Site, there: Site, image: str) -> None:
         ),
     ],
 )
-def test_failover_and_failback(sites: Tuple[Site, Site], mode: int) -> None:
+def test_images_fail_over_and_back(sites: Tuple[Site, Site], mode: int) -> None:
     here, there = sites
     image = f"mirrored-{secrets.token_hex(4)}"
     call.create(here.ioctx, image, SIZE, order=20, features=FEATURES)
@@ -204,7 +204,7 @@ def test_failover_and_failback(sites: Tuple[Site, Site], mode: int) -> None:
     with rbd.Image(there.ioctx, image, read_only=True) as opened:
         instance = opened.mirror_image_get_instance_id()
         assert (opened.id(), instance) in list(call.mirror_image_instance_id_list(there.ioctx))
-    # The pool's count forgets an image for as long as the daemon renews its watch.
+    # The pool's count forgets an image while the daemon renews its watch.
     eventually(
         "the pool's count of replaying images",
         lambda: dict(call.mirror_image_status_summary(there.ioctx)).get(
@@ -226,7 +226,7 @@ def test_failover_and_failback(sites: Tuple[Site, Site], mode: int) -> None:
 
     with rbd.Image(here.ioctx, image) as opened:
         opened.mirror_image_disable(False)
-    # Ceph 14's daemon forgets a copy whose source has been copied anew.
+    # Ceph 14's daemon forgets a copy whose source has been copied again.
     if rbd.supports("rbd_mirror_image_create_snapshot"):
         eventually("the end of the copy", lambda: image not in call.list(there.ioctx))
     call.remove(here.ioctx, image)

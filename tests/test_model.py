@@ -1,7 +1,7 @@
 """Long random sequences of calls leave an image as a plain model in memory says.
 
-hypothesis makes the sequences and shortens those that fail. After each step the content, the sizes
-and the snapshots of every image are compared, and differences whenever they are asked for.
+hypothesis makes the sequences and shortens those that fail. After each step, the content, the sizes
+and the snapshots of every image are compared; some steps compare differences.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ layouts = st.sampled_from(
         for unit, count in ((OBJECT, 1), (4096, 3), (OBJECT, 2))
     ]
 )
-# Where objects, sectors and nothing begin.
+# The edges of objects, sectors and the image.
 places = st.one_of(
     st.integers(0, 8).map(lambda number: number * OBJECT),
     st.integers(0, LARGEST // SECTOR).map(lambda number: number * SECTOR),
@@ -69,7 +69,8 @@ steps = st.builds(Step, st.sampled_from(KINDS), places, lengths, st.integers(0, 
 
 
 def encryption_formats() -> List[Optional[int]]:
-    """Those of a few images: without cryptsetup, each opening takes a second."""
+    """Return the encryption formats of a few images: without cryptsetup, each opening takes a
+    second."""
     if not rbd.supports("rbd_encryption_format"):
         return [None]
     return [None, LUKS1, None, LUKS2] if luks.is_cheap() else [None, None, None, None, LUKS1]
@@ -81,7 +82,7 @@ numbers = st.integers(0, 99)
 
 
 def noted_rule(**drawn: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A rule whose calls are remembered: what comes of two clients does not always come again."""
+    """A rule whose calls are recorded, because failures of two clients do not always repeat."""
 
     def decorate(method: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(method)
@@ -95,7 +96,7 @@ def noted_rule(**drawn: Any) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 class Images(RuleBasedStateMachine):
-    """What both machines do, to some images that each have one or more handles."""
+    """The rules of both machines, for some images that each have one or more handles."""
 
     ioctxs: Sequence[Any]
     first_images = 1
@@ -111,16 +112,16 @@ class Images(RuleBasedStateMachine):
         return self.disks[number % len(self.disks)]
 
     def snapshot_of(self, disk: Disk, number: int) -> Optional[str]:
-        """A snapshot of the image; None where it has none."""
+        """Return a snapshot of the image; None if it has none."""
         names = list(disk.model.snapshots)
         return names[number % len(names)] if names else None
 
     def places_are_told(self, disk: Disk) -> bool:
-        """Whether librbd reports the right places: Ceph 14 does not, of a striped image."""
+        """Return whether librbd reports the right places. Ceph 14 does not for a striped image."""
         return disk.model.layout.stripe_count == 1 or rbd.supports("rbd_quiesce_watch")
 
     def settle(self, disk: Disk, client: int) -> None:
-        """Makes what a client did visible to the others."""
+        """Make one client's changes visible to the others."""
         if len(disk.images) > 1:
             disk.image(client).flush()
 
@@ -155,7 +156,7 @@ class Images(RuleBasedStateMachine):
 
     @noted_rule(disk=numbers, client=numbers, size=places, snapshot=st.booleans())
     def regrow(self, disk: int, client: int, size: int, snapshot: bool) -> None:
-        """Make the image smaller for a while; each difference knows what it has lost."""
+        """Shrink the image for a while. Each difference must have the lost data."""
         chosen = self.disk(disk)
         model = chosen.model
         before = model.size
@@ -248,7 +249,7 @@ class Images(RuleBasedStateMachine):
             raise AssertionError("\n".join([f"{disk.name}: {error}", *self.history])) from error
 
     def teardown(self) -> None:
-        # Clones come after their parents.
+        # Clones come after their parents in the list.
         for disk in reversed(self.disks):
             disk.remove()
 
@@ -259,7 +260,7 @@ class Alone(Images):
     @initialize(first=layouts, size=st.integers(0, LARGEST), encryption=formats)
     def create(self, first: Layout, size: int, encryption: Optional[int] = None) -> None:
         if encryption is not None:
-            # The header is no whole number of sets of stripes.
+            # The header is not a whole number of sets of stripes.
             first = first._replace(stripe_unit=OBJECT, stripe_count=1)
         self.disks.append(
             Disk.create(next(self.names), first, size, self.ioctxs, GRANULARITY, encryption)
@@ -283,7 +284,7 @@ class Alone(Images):
 
 
 class Together(Images):
-    """Two clients, each with a connection of its own, use the same two images at once."""
+    """Two clients with separate connections use the same two images at once."""
 
     first_images = 2
 
@@ -292,7 +293,7 @@ class Together(Images):
         made=st.tuples(st.lists(steps, max_size=6), st.lists(steps, max_size=6)),
     )
     def change_at_once(self, disks: Any, made: Any) -> None:
-        """The first client writes below some offset, the second one above."""
+        """The first client writes below some offset, the second one above it."""
         done: List[Any] = []
         threads = []
         for client in range(2):
@@ -319,7 +320,7 @@ class Together(Images):
 
 @pytest.fixture
 def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[List[rbd.rados.Ioctx]]:
-    """Two connections' ioctxs to the same place."""
+    """Provide the ioctxs of two connections to the same place."""
     connections = [rbd_cluster.connect(conf={**CONF, **without_stale_cache()}) for _ in range(2)]
     ioctxs = []
     for connection in connections:
@@ -340,10 +341,10 @@ def run(machine: Type[Images], lengths: Tuple[int, int]) -> None:
             max_examples=examples,
             stateful_step_count=length,
             deadline=None,
-            # The short form is the same each time; the long one is a new one.
+            # The short form is always the same; the long one is always new.
             derandomize=not SOAK,
             database=None,
-            # Shortening what fails takes longer than a test may.
+            # Shortening a failure takes longer than a test may.
             phases=[Phase.generate, *([Phase.shrink] if SOAK else [])],
             print_blob=True,
             suppress_health_check=list(HealthCheck),
@@ -354,17 +355,17 @@ def run(machine: Type[Images], lengths: Tuple[int, int]) -> None:
     figures.note(f"steps after which all was compared, {name}", machine.compared)
 
 
-def test_one_client(clients: List[rbd.rados.Ioctx]) -> None:
+def test_one_client_s_images_equal_the_model(clients: List[rbd.rados.Ioctx]) -> None:
     machine = type("Alone", (Alone,), {"ioctxs": clients[:1]})
     run(machine, LENGTHS[0])
 
 
-def test_two_clients(clients: List[rbd.rados.Ioctx]) -> None:
+def test_two_clients_images_equal_the_model(clients: List[rbd.rados.Ioctx]) -> None:
     machine = type("Together", (Together,), {"ioctxs": clients})
     run(machine, LENGTHS[1])
 
 
-def test_what_is_unlike_the_model_is_told(rbd_image: rbd.Image) -> None:
+def test_differences_from_the_model_are_reported(rbd_image: rbd.Image) -> None:
     model = Model(Layout(), bytes(rbd_image.size()), GRANULARITY, clone=False)
     model.compare(rbd_image)
     rbd_image.write(b"x", 3 * SECTOR)

@@ -12,7 +12,7 @@ import rbd.rados
 
 @pytest.fixture
 def pool(second_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """The second pool, without namespaces afterwards."""
+    """Provide the second pool, and remove its namespaces afterwards."""
     yield second_ioctx
     if second_ioctx.state == "open":
         second_ioctx.set_namespace("")
@@ -20,7 +20,7 @@ def pool(second_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
             rbd.RBD().namespace_remove(second_ioctx, name)
 
 
-def test_create_list_remove(pool: rbd.rados.Ioctx) -> None:
+def test_namespaces_are_created_listed_and_removed(pool: rbd.rados.Ioctx) -> None:
     assert rbd.RBD().namespace_list(pool) == []
     assert rbd.RBD().namespace_create(pool, "one") is None
     rbd.RBD().namespace_create(ioctx=pool, name="zwölf")
@@ -32,14 +32,14 @@ def test_create_list_remove(pool: rbd.rados.Ioctx) -> None:
     assert rbd.RBD().namespace_list(pool) == []
 
 
-def test_many(pool: rbd.rados.Ioctx) -> None:
+def test_many_namespaces_are_all_listed(pool: rbd.rados.Ioctx) -> None:
     names = [f"{i:03}-" + "n" * 60 for i in range(40)]
     for name in names:
         rbd.RBD().namespace_create(pool, name)
     assert rbd.RBD().namespace_list(pool) == names
 
 
-def test_images_are_apart(pool: rbd.rados.Ioctx) -> None:
+def test_namespaces_separate_images(pool: rbd.rados.Ioctx) -> None:
     rbd.RBD().namespace_create(pool, "one")
     rbd.RBD().create(pool, "image", 1 << 20)
     pool.set_namespace("one")
@@ -57,7 +57,7 @@ def test_images_are_apart(pool: rbd.rados.Ioctx) -> None:
     rbd.RBD().remove(pool, "image")
 
 
-def test_errors(pool: rbd.rados.Ioctx) -> None:
+def test_existing_and_missing_namespaces_are_errors(pool: rbd.rados.Ioctx) -> None:
     rbd.RBD().namespace_create(pool, "one")
     with pytest.raises(rbd.ImageExists, match="'one'") as exists:
         rbd.RBD().namespace_create(pool, "one")
@@ -70,7 +70,7 @@ def test_errors(pool: rbd.rados.Ioctx) -> None:
             call(pool, "")
 
 
-def test_bad_arguments(pool: rbd.rados.Ioctx) -> None:
+def test_bad_arguments_are_refused(pool: rbd.rados.Ioctx) -> None:
     calls = [rbd.RBD().namespace_create, rbd.RBD().namespace_remove, rbd.RBD().namespace_exists]
     for call in calls:
         for wrong in (None, 5, ["one"]):

@@ -1,6 +1,6 @@
-"""Sizes and lengths of nothing, in every call that takes one, on every kind of image.
+"""Sizes and lengths of 0, in every call that takes one, on every kind of image.
 
-librbd ends the process for some of them: each kind of image is tried in a process of its own.
+librbd ends the process for some of them, so each kind of image has a separate process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PASSPHRASE = "of nothing"
 
 
 def plain(ioctx: Any, **layout: Any) -> rbd.Image:
-    """Data in two objects, a snapshot 's' between."""
+    """Make data in two objects, with a snapshot 's' between."""
     rbd.RBD().create(ioctx, "image", SIZE, ORDER, **layout)
     image = rbd.Image(ioctx, "image")
     image.write(b"a" * 4096, 0)
@@ -146,7 +146,7 @@ def iterated(image: rbd.Image, offset: int, start: Any, options: Any) -> int:
 
 
 def diffs(image: rbd.Image, offset: int) -> List[int]:
-    """How many extents librbd tells of nothing, in each way."""
+    """Return how many extents librbd reports for an empty region, in each way."""
     found = []
     snapshots = [snapshot["name"] for snapshot in image.list_snaps()]
     for start in [None, *(name for name in snapshots if image.size())]:
@@ -228,7 +228,8 @@ AS_A_WRITE = [name for name in AT_AN_OFFSET if "compare_and_write" in name]
 
 
 def whole(image: rbd.Image, offset: int) -> List[Tuple[int, int, bool]]:
-    """The diffs to the end of the image, from an offset at its end; and of all of it."""
+    """Return the diffs to the end of the image, from an offset at its end, and the diff of all of
+    it."""
     found: List[Tuple[int, int, bool]] = []
     for whole_object in (False, True):
         found += image.diff(offset, None, whole_object=whole_object)
@@ -248,7 +249,7 @@ def exported(image: rbd.Image) -> bytes:
 
 
 def outcome(call: Callable[..., Any], *arguments: Any) -> str:
-    """What a call gives, as text; a refusal is told by its class and errno."""
+    """Return the result of a call as text. A refusal is its class and errno."""
     try:
         return repr(call(*arguments))
     except rbd.FunctionNotSupported:
@@ -258,7 +259,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> str:
 
 
 def try_all(conffile: str, pool: str, namespace: str, kind: str) -> Dict[str, str]:
-    """Every call on one kind of image; gives what each of them answered."""
+    """Make every call on one kind of image. Return the result of each."""
     answers: Dict[str, str] = {}
     with rbd.connect(conffile) as cluster, cluster.open_ioctx(pool) as ioctx:
         ioctx.set_namespace(namespace)
@@ -270,7 +271,7 @@ def try_all(conffile: str, pool: str, namespace: str, kind: str) -> Dict[str, st
                 offsets["within"] = OBJECT + 100
             for name, call in AT_AN_OFFSET.items():
                 for place, offset in offsets.items():
-                    # The last line tells of a call that does not return.
+                    # The last line shows a call that does not return.
                     print(f"{kind}: {name} at {place}", flush=True)
                     answers[f"{name} at {place}"] = outcome(call, image, offset)
             print(f"{kind}: to the end, and exports", flush=True)
@@ -295,7 +296,9 @@ def try_all(conffile: str, pool: str, namespace: str, kind: str) -> Dict[str, st
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.timeout(300)
-def test_nothing(rbd_cluster: Any, rbd_ioctx: Any, kind: str) -> None:
+def test_calls_on_nothing_do_nothing_or_are_refused(
+    rbd_cluster: Any, rbd_ioctx: Any, kind: str
+) -> None:
     if kind == "encrypted" and not rbd.supports("rbd_encryption_format"):
         pytest.skip("this librbd does not encrypt")
     answers = isolated.run(
@@ -319,13 +322,13 @@ def test_nothing(rbd_cluster: Any, rbd_ioctx: Any, kind: str) -> None:
             written = "awaited write" if call.startswith("awaited") else written
             assert answer == answers[f"{written} at {place}"], (name, answer)
         elif call.startswith("aio_"):
-            # A completion's return value.
+            # The return value of a completion.
             assert answer in ("0", f"{-errno.EINVAL}", f"{-errno.EROFS}"), (name, answer)
         elif not answer.startswith(("InvalidArgument", "ReadOnlyImage")):
             assert answer in ("0", "None", "False", "b''", "bytearray(b'')"), (name, answer)
 
 
-def test_a_clone_of_nothing_is_refused(rbd_ioctx: Any) -> None:
+def test_a_clone_of_an_empty_image_is_refused(rbd_ioctx: Any) -> None:
     with at_empty_snapshot(rbd_ioctx) as image:
         image.protect_snap("nothing")
     try:
@@ -336,7 +339,7 @@ def test_a_clone_of_nothing_is_refused(rbd_ioctx: Any) -> None:
             image.unprotect_snap("nothing")
 
 
-def test_copies_of_nothing(rbd_ioctx: Any) -> None:
+def test_copies_of_an_empty_image_are_empty(rbd_ioctx: Any) -> None:
     with at_empty_snapshot(rbd_ioctx) as image:
         image.copy(rbd_ioctx, "copy")
         image.deep_copy(rbd_ioctx, "deep")

@@ -1,8 +1,7 @@
-"""A cluster that fails: nothing that was flushed is lost, nothing hangs, each fault has its error.
+"""A cluster fails: no flushed data is lost, nothing hangs, and each fault has its error.
 
-Three bluestore OSDs, whose data survives a kill -9, and two copies of everything.
-
-All of them share that one cluster, which takes longer to start than most of them run.
+There are three bluestore OSDs, whose data survives a kill -9, and two copies of everything. All
+tests share this cluster, which takes longer to start than most of them run.
 """
 
 from __future__ import annotations
@@ -43,10 +42,11 @@ PATIENT, HASTY = 60, 1
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     conf = {
-        # So much that no OSD is out of space before it has noticed that the pool counts as full.
+        # Large enough that no OSD is out of space before it has noticed that the pool counts as
+        # full.
         "bluestore_block_size": 4 << 30,
-        # For so much of the grace for an OSD's heartbeat (20 s) may a dead one have let clients
-        # read: until then the next one that has its data serves nobody.
+        # A dead OSD may have let clients read for this part of the grace for its heartbeat (20 s).
+        # Until that ends, the next OSD with the data serves no client.
         "osd_pool_default_read_lease_ratio": 0.05,
     }
     with LocalCluster(osds=OSDS, objectstore="bluestore", conf=conf) as cluster:
@@ -54,7 +54,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 class Client:
-    """A connection with a limit of its own for each operation, and an image open over it."""
+    """A connection with a limit for each operation, and an image open over it."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Client:
                 self.image = rbd.Image(self.ioctx, name, **options)
                 break
             except rbd.Timeout:
-                # A busy machine may need more time than the client shall give a dead cluster.
+                # A busy machine may need more time than the client waits for a dead cluster.
                 assert time.monotonic() < deadline
 
     def close(self) -> None:
@@ -86,26 +86,26 @@ class Client:
 
 
 def start_all(cluster: LocalCluster) -> None:
-    """Start those OSDs that do not run, at the same time."""
+    """Start all OSDs that do not run, at the same time."""
     with concurrent.futures.ThreadPoolExecutor(OSDS) as pool:
         list(pool.map(cluster.start_osd, range(OSDS)))
 
 
 @pytest.fixture
 def name(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """An image of this test's."""
+    """Provide the name of an image for this test."""
     with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
         name = request.node.name
         rbd.RBD().create(ioctx, name, SIZE, 20)
         yield name
-        # Whatever a test did, the cluster is whole again before the next.
+        # Whatever a test did, the cluster is complete again before the next test.
         start_all(cluster)
         cluster.wait_clean(PATIENCE)
 
 
 @pytest.fixture
 def other_name(cluster: LocalCluster, name: str) -> str:
-    """One more image of this test's."""
+    """Provide the name of a second image for this test."""
     with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
         rbd.RBD().create(ioctx, f"{name}-other", SIZE, 20)
     return f"{name}-other"
@@ -131,7 +131,7 @@ def open_client(cluster: LocalCluster, name: str) -> Iterator[Callable[..., Clie
 
 
 def check(load: Load, open_client: Callable[..., Client], fault: str, rounds: int = 1) -> None:
-    """A client that comes afresh finds all that was flushed; no call took too long."""
+    """Check that a new client finds all flushed data, and that no call took too long."""
     load.check(open_client(read_only=True).image)
     figures.note(fault, rounds)
     figures.note("writes acknowledged, flushed and found", load.flushed)
@@ -139,7 +139,7 @@ def check(load: Load, open_client: Callable[..., Client], fault: str, rounds: in
 
 
 def in_time(load: Load, client: Client) -> None:
-    """No round took longer than its few operations may, one after the other."""
+    """Check that no round took longer than its few operations may, one after the other."""
     assert load.longest < client.limit * 8 + PATIENCE, load.longest
 
 
@@ -151,7 +151,7 @@ def wait_for_errors(load: Load) -> None:
 
 
 def eventually_raises(error: Type[BaseException], call: Callable[[], Any]) -> Any:
-    """The error that the call raises sooner or later; another one fails."""
+    """Return the error that the call raises sooner or later. Another error fails the test."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -163,7 +163,7 @@ def eventually_raises(error: Type[BaseException], call: Callable[[], Any]) -> An
 
 
 def raise_at_once(*calls: Tuple[Type[BaseException], Callable[[], Any]]) -> None:
-    """Each of the calls, made at the same time, raises its error."""
+    """Make the calls at the same time. Each must raise its error."""
     with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
         for error, future in [(error, pool.submit(call)) for error, call in calls]:
             with pytest.raises(error):
@@ -173,7 +173,7 @@ def raise_at_once(*calls: Tuple[Type[BaseException], Callable[[], Any]]) -> None
 # Daemons
 
 
-def test_an_osd_is_killed_under_load(
+def test_killing_an_osd_under_load_loses_nothing(
     cluster: LocalCluster, open_client: Callable[..., Client]
 ) -> None:
     client = open_client()
@@ -184,7 +184,7 @@ def test_an_osd_is_killed_under_load(
             load.go_on(3)
             cluster.start_osd(number % OSDS)
             if number + 1 < ROUNDS:
-                # The next one must not have the only copy of anything.
+                # The next OSD must not have the only copy of anything.
                 cluster.wait_clean(PATIENCE)
         load.go_on(3)
     assert not load.errors, "librbd retries"
@@ -195,7 +195,7 @@ def test_an_osd_is_killed_under_load(
 
 
 def give_up(client: Client) -> None:
-    """Every way to read ends with Timeout, and so does opening."""
+    """Check that every way to read ends with Timeout, and so does opening."""
     image = client.image
     raise_at_once(
         (rbd.Timeout, lambda: image.read(0, SIZE)),
@@ -204,10 +204,10 @@ def give_up(client: Client) -> None:
     )
 
 
-def test_all_osds_are_killed_under_load(
+def test_killing_all_osds_under_load_loses_nothing(
     cluster: LocalCluster, open_client: Callable[..., Client], other_name: str
 ) -> None:
-    """Who waits long enough notices nothing; who does not gets Timeout until they are back."""
+    """A patient client notices nothing. An impatient one gets Timeout until the OSDs are back."""
     patient, hasty = open_client(), open_client(HASTY, name=other_name)
     idle = open_client(HASTY, name=other_name, read_only=True)
     with Load(patient.image) as waiting, Load(hasty.image) as failing:
@@ -223,7 +223,7 @@ def test_all_osds_are_killed_under_load(
     assert not waiting.errors, "librbd retries"
     assert {type(error) for error in failing.errors} == {rbd.Timeout}, failing.errors
     waiting.flush()
-    # The failure of a write before may still be untold.
+    # The failure of an earlier write may not have been reported yet.
     deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(rbd.Timeout):
@@ -237,8 +237,10 @@ def test_all_osds_are_killed_under_load(
     failing.check(open_client(read_only=True, name=other_name).image)
 
 
-def test_the_monitor_is_paused(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
-    """What needs the monitor times out; data does not need it."""
+def test_a_paused_monitor_delays_only_its_calls(
+    cluster: LocalCluster, open_client: Callable[..., Client]
+) -> None:
+    """Calls that need the monitor time out. Data does not need it."""
     client = open_client(mon_limit=1)
     with Load(client.image) as load:
         load.go_on(2)
@@ -246,7 +248,7 @@ def test_the_monitor_is_paused(cluster: LocalCluster, open_client: Callable[...,
             cluster.pause_mon()
             try:
                 load.go_on(3)
-                # The monitor may do it all the same, once it goes on.
+                # The monitor may still do it after it continues.
                 raise_at_once(
                     (rbd.Timeout, partial(client.image.create_snap, f"late-{number}")),
                     (rados.TimedOut, partial(client.connection.create_pool, f"late-{number}")),
@@ -270,8 +272,8 @@ def test_the_monitor_is_paused(cluster: LocalCluster, open_client: Callable[...,
 
 
 def used_ratio(cluster: LocalCluster) -> float:
-    """How full an OSD is; all are alike."""
-    # By its socket: Ceph 14's OSD answers no other way.
+    """Return how full an OSD is; all are alike."""
+    # By its socket, because Ceph 14's OSD answers in no other way.
     dump = cluster.command("daemon", "osd.0", "perf", "dump", "--format", "json")
     values = json.loads(dump)["osd"]
     return float(values["stat_bytes_used"] / values["stat_bytes"])
@@ -290,11 +292,14 @@ def pool_is_full(connection: rados.Rados) -> bool:
     return any("full" in pool["flags_names"].split(",") for pool in json.loads(answer)["pools"])
 
 
-def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) -> None:
-    """Writes wait for space until the timeout, reads go on, and so do writes once there is some."""
+def test_a_full_pool_delays_only_writes(
+    cluster: LocalCluster, open_client: Callable[..., Client]
+) -> None:
+    """Writes wait for space until the timeout. Reads continue, and so do writes once there is
+    space."""
     wide = open_client()
     wide.image.resize(4 << 30)
-    # Without the exclusive lock, whose release has to wait for who has missed a message meanwhile.
+    # Without the exclusive lock, whose release must wait for clients that have missed a message.
     wide.image.update_features(LOCKED, False)
     wide.close()
     client = open_client(HASTY)
@@ -331,7 +336,7 @@ def test_a_full_pool(cluster: LocalCluster, open_client: Callable[..., Client]) 
     figures.note("a full pool", 1)
 
 
-def test_too_many_snapshots(open_client: Callable[..., Client]) -> None:
+def test_the_snapshot_limit_is_an_error(open_client: Callable[..., Client]) -> None:
     image = open_client().image
     image.set_snap_limit(1)
     image.create_snap("one")
@@ -346,7 +351,7 @@ def test_too_many_snapshots(open_client: Callable[..., Client]) -> None:
 
 
 def shut_out(client: Client, other: Client) -> None:
-    """The cluster refuses the client, and each OSD knows."""
+    """Wait until the cluster refuses the client, and each OSD knows that."""
     other.connection.blocklist_add(client.connection.get_addrs(), 3600)
     other.connection.wait_for_latest_osdmap()
 
@@ -355,7 +360,7 @@ def fails_when_shut_out(open_client: Callable[..., Client]) -> None:
     client, other = open_client(), open_client(read_only=True)
     image = client.image
     if not rbd.supports("rbd_quiesce_watch") and image.features() & LOCKED:
-        # Ceph 14's librbd waits for the lock without an end.
+        # Ceph 14's librbd waits for the lock without a limit.
         image.update_features(image.features() & LOCKED, False)
     with Load(image) as load:
         load.go_on(3)
@@ -377,13 +382,13 @@ def fails_when_shut_out(open_client: Callable[..., Client]) -> None:
     check(load, open_client, "a client shut out")
 
 
-def test_the_client_is_shut_out(open_client: Callable[..., Client]) -> None:
-    """Whoever is blocklisted learns so from each call, and what it has flushed is there."""
+def test_a_blocklisted_client_gets_errors(open_client: Callable[..., Client]) -> None:
+    """Each call of a blocklisted client says so, and its flushed data is there."""
     for _ in range(ROUNDS):
         fails_when_shut_out(open_client)
 
 
-def test_the_image_is_removed_under_a_reader(
+def test_a_reader_survives_the_removal_of_its_image(
     cluster: LocalCluster, open_client: Callable[..., Client], name: str
 ) -> None:
     writer = open_client()
@@ -406,8 +411,10 @@ def test_the_image_is_removed_under_a_reader(
     reader.image.close()
 
 
-def test_the_exclusive_lock_is_taken_away(open_client: Callable[..., Client]) -> None:
-    """The one that had it may not write any more, and what it has flushed is there."""
+def test_a_client_without_its_exclusive_lock_gets_errors(
+    open_client: Callable[..., Client],
+) -> None:
+    """The former owner of the lock cannot write any more, and its flushed data is there."""
     first, second = open_client(), open_client()
     with Load(first.image) as load:
         load.go_on(3)
@@ -448,7 +455,7 @@ async def write_awaited(image: rbd.Image) -> None:
 def test_an_image_closed_during_an_outage_can_be_written_again(
     cluster: LocalCluster, open_client: Callable[..., Client], taker: str
 ) -> None:
-    """Nobody could be told to release the exclusive lock; the connection takes it over."""
+    """Nobody could be told to release the exclusive lock. The connection takes it over."""
     client = open_client(limit=5)
     name = client.image.name
     client.image.write(b"before", 0)

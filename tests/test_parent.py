@@ -1,4 +1,4 @@
-"""What a clone was made from."""
+"""The parent of a clone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLS = ["parent_info", "parent_id", "get_parent_image_spec"]
 
 
 @pytest.mark.parametrize("clone_format", [1, 2])
-def test_parent_in_another_pool(
+def test_a_parent_may_be_in_another_pool(
     rbd_image: rbd.Image,
     rbd_ioctx: rbd.rados.Ioctx,
     second_ioctx: rbd.rados.Ioctx,
@@ -37,7 +37,7 @@ def test_parent_in_another_pool(
             "snap_name": "a",
         }
         if rbd.supports("rbd_clone4"):
-            # Ceph 20's own module says more.
+            # Ceph 20's own module returns more.
             (snapshot,) = rbd_image.list_snaps()
             expected["pool_id"] = rbd_ioctx.get_pool_id()
             expected["image_id"] = rbd_image.id()
@@ -55,7 +55,7 @@ def test_parent_in_another_pool(
         rbd_image.unprotect_snap("a")
 
 
-def test_parent_in_another_namespace(
+def test_a_parent_may_be_in_another_namespace(
     namespace_ioctx: rbd.rados.Ioctx, second_ioctx: rbd.rados.Ioctx
 ) -> None:
     rbd.RBD().create(namespace_ioctx, "parent", 1 << 20)
@@ -70,8 +70,8 @@ def test_parent_in_another_namespace(
         rbd.RBD().remove(second_ioctx, "clone")
 
 
-def test_names_of_any_length(rbd_ioctx: rbd.rados.Ioctx) -> None:
-    # The module of this name once gave up at 64 bytes.
+def test_names_may_have_any_length(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    # The ctypes module failed at 64 bytes.
     name, snapshot = "p" * 90, "s" * 200
     rbd.RBD().create(rbd_ioctx, name, 1 << 20)
     with rbd.Image(rbd_ioctx, name) as parent:
@@ -81,7 +81,7 @@ def test_names_of_any_length(rbd_ioctx: rbd.rados.Ioctx) -> None:
         assert clone.parent_info()[1:] == (name, snapshot)
 
 
-def test_parent_in_the_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_parent_may_be_in_the_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd_image.create_snap("a")
     number = rbd_image.id()
     rbd.RBD().clone(rbd_ioctx, rbd_image.name, "a", rbd_ioctx, "clone", clone_format=2)
@@ -96,7 +96,7 @@ def test_parent_in_the_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_no_parent(rbd_image: rbd.Image, call: str) -> None:
+def test_an_image_without_a_parent_is_an_error(rbd_image: rbd.Image, call: str) -> None:
     with pytest.raises(rbd.ImageNotFound) as error:
         getattr(rbd_image, call)()
     assert error.value.errno == 2
@@ -106,7 +106,7 @@ def test_no_parent(rbd_image: rbd.Image, call: str) -> None:
         getattr(rbd_image, call)()
 
 
-def test_calls_take_nothing(rbd_image: rbd.Image) -> None:
+def test_the_calls_take_no_arguments(rbd_image: rbd.Image) -> None:
     extra: List[int] = [1]
     for call in CALLS:
         with pytest.raises(TypeError):

@@ -1,7 +1,8 @@
-"""Every path that moves data crossed with every kind of image: the content is that of plain reads.
+"""Every path that moves data, on every kind of image: the content equals that of plain reads.
 
-A path is a line in data_paths.py, a kind of image one in image_kinds.py. What cannot be is a line
-here, with its error. All cells go through one process after the other, which a cell may end.
+data_paths.py has a line for each path, image_kinds.py one for each kind of image. A combination
+that cannot work has a line here, with its error. One process handles all cells in order; a new one
+replaces it if a cell ends it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _ANSWER = "cell:"
 
 
 class Cells(NamedTuple):
-    """The cells of all kinds and all paths whose names are in these patterns."""
+    """The cells of all kinds and all paths whose names match these patterns."""
 
     kinds: str
     paths: str
@@ -65,7 +66,7 @@ REFUSALS = [
     Cells("read-only", WRITES, "ReadOnlyImage", 30),
     Cells(f"(?!{CLONES}|{MIGRATING}).*", "flatten", "InvalidArgument", 22, "flattening"),
     Cells(SNAPSHOTS, WRITES, "ReadOnlyImage", 30),
-    # The client that has the lock does these.
+    # Only the client that has the lock can do these.
     Cells("locked elsewhere", f"(?!file truncate|sparsify)({WRITES})", "ReadOnlyImage", 30),
     Cells("size 0", "flatten a clone", "InvalidArgument", 22, "cloning"),
     Cells("no features", "flatten a clone", "FunctionNotSupported", 38, "cloning"),
@@ -93,7 +94,7 @@ REFUSALS = [
 
 
 def told(error: Exception) -> Dict[str, Any]:
-    """An exception as JSON has it."""
+    """Return an exception as JSON."""
     return {
         "error": type(error).__name__,
         "errno": getattr(error, "errno", None),
@@ -102,7 +103,7 @@ def told(error: Exception) -> Dict[str, Any]:
 
 
 def outcome(subject: Subject, path: str) -> Dict[str, Any]:
-    """How a path ends, as JSON has it. Nothing that is refused changes the image."""
+    """Return the outcome of a path as JSON. A refused path must not change the image."""
     answer: Dict[str, Any] = {}
     steps: List[Callable[[], None]] = [lambda: PATHS[path].go(subject), subject.check]
     for step in steps:
@@ -118,7 +119,7 @@ def outcome(subject: Subject, path: str) -> Dict[str, Any]:
 
 
 def serve(*where: str) -> None:
-    """Answer for the cells that come as lines of JSON."""
+    """Handle the cells that come as lines of JSON."""
     stage = Stage(*where)
     subjects: Dict[str, Subject] = {}
     for line in sys.stdin:
@@ -138,7 +139,7 @@ def serve(*where: str) -> None:
 
 
 class Server:
-    """The process that goes through the cells; another one where it has ended."""
+    """The process that handles the cells. A new one replaces it if it has ended."""
 
     def __init__(self, *where: str) -> None:
         self._where = where
@@ -152,7 +153,7 @@ class Server:
         process = self.process
         assert process.stdin is not None
         assert process.stdout is not None
-        # That it has ended is seen below.
+        # The end of the process is noticed below.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps([kind, path]) + "\n")
             process.stdin.flush()
@@ -172,7 +173,7 @@ class Server:
 
     def close(self) -> None:
         if self.process is not None:
-            # Its images are open; nobody needs them any more.
+            # Its images are open, but nobody needs them any more.
             self.process.kill()
             self.process.communicate()
 
@@ -181,7 +182,7 @@ class Server:
 def server(
     rbd_cluster: Cluster, second_pool: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A process with a pool of its own, which goes with what is in it."""
+    """Provide a process with a separate pool, which is removed with its content."""
     pool = f"paths-{secrets.token_hex(4)}"
     directory = tmp_path_factory.mktemp("paths")
     with rbd_cluster.connect() as cluster:
@@ -203,7 +204,7 @@ def _cells() -> Iterator[Any]:
 
 @pytest.mark.timeout(2 * HANG)
 @pytest.mark.parametrize(("kind", "path"), list(_cells()))
-def test_cell(server: Server, kind: str, path: str) -> None:
+def test_each_path_works_on_each_kind_of_image(server: Server, kind: str, path: str) -> None:
     if "array" in path:
         pytest.importorskip("numpy")
     found = server.ask(kind, path)
@@ -225,8 +226,8 @@ def test_each_line_covers_a_cell() -> None:
         assert any(line.cover(*cell) for cell in cells), line
 
 
-def test_the_process_may_end(server: Server) -> None:
-    """A cell that ends the process fails, with the signal; the next one gets another process."""
+def test_a_cell_that_ends_the_process_fails(server: Server) -> None:
+    """A cell that ends the process fails with the signal. The next cell gets a new process."""
     assert server.ask("plain", "read_blocks") == {}
     assert server.process is not None
     server.process.kill()
@@ -235,7 +236,7 @@ def test_the_process_may_end(server: Server) -> None:
     assert server.ask("plain", "read_blocks") == {}
 
 
-def test_what_differs_is_told() -> None:
+def test_differences_are_reported() -> None:
     content = bytes(1024) + b"new" + bytes(1021)
     with pytest.raises(AssertionError, match=r"1 sectors .* differ, 0 of them .*: \[2\]"):
         compare(content, bytes(2048), "it")

@@ -24,7 +24,7 @@ call = rbd.RBD()
 
 @pytest.fixture
 def pool(rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """The pool, mirroring single images."""
+    """Provide the pool in the mode that mirrors single images."""
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
     yield rbd_ioctx
     for peer in call.mirror_peer_list(rbd_ioctx):
@@ -32,7 +32,9 @@ def pool(rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
     call.mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
 
 
-def test_bootstrap_token(rbd_cluster: Cluster, pool: rbd.rados.Ioctx) -> None:
+def test_a_bootstrap_token_describes_the_cluster(
+    rbd_cluster: Cluster, pool: rbd.rados.Ioctx
+) -> None:
     token = call.mirror_peer_bootstrap_create(pool)
     assert call.mirror_peer_bootstrap_create(ioctx=pool) == token
     content = json.loads(base64.b64decode(token))
@@ -50,12 +52,12 @@ def test_bootstrap_token(rbd_cluster: Cluster, pool: rbd.rados.Ioctx) -> None:
         assert token not in str(error.value)
 
 
-def test_no_token_without_mirroring(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_pool_without_mirroring_has_no_token(rbd_ioctx: rbd.rados.Ioctx) -> None:
     with pytest.raises(rbd.InvalidArgument):
         call.mirror_peer_bootstrap_create(rbd_ioctx)
 
 
-def test_peers(pool: rbd.rados.Ioctx) -> None:
+def test_peers_are_added_changed_and_removed(pool: rbd.rados.Ioctx) -> None:
     assert list(call.mirror_peer_list(pool)) == []
     uuid = call.mirror_peer_add(pool, "there", "client.one")
     assert len(uuid) == 36
@@ -83,12 +85,12 @@ def test_peers(pool: rbd.rados.Ioctx) -> None:
     call.mirror_peer_set_name(ioctx=pool, uuid=uuid, site_name="newer")
     call.mirror_peer_remove(ioctx=pool, uuid=uuid)
     assert list(call.mirror_peer_list(pool)) == []
-    # As in the stock module: what is not there needs no removal.
+    # As in the stock module, removing a missing peer succeeds.
     call.mirror_peer_remove(pool, uuid)
 
 
 @pytest.mark.needs("rbd_mirror_peer_site_set_direction")
-def test_direction(pool: rbd.rados.Ioctx) -> None:
+def test_the_direction_of_a_peer_is_changed(pool: rbd.rados.Ioctx) -> None:
     uuid = call.mirror_peer_add(
         ioctx=pool,
         site_name="there",
@@ -107,7 +109,7 @@ def test_direction(pool: rbd.rados.Ioctx) -> None:
         call.mirror_peer_add(pool, "other", "client.x", 77)
 
 
-def test_attributes(pool: rbd.rados.Ioctx) -> None:
+def test_the_attributes_of_a_peer_are_set(pool: rbd.rados.Ioctx) -> None:
     uuid = call.mirror_peer_add(pool, "there", "client.one")
     with pytest.raises(rbd.ImageNotFound):
         call.mirror_peer_get_attributes(pool, uuid)
@@ -121,7 +123,7 @@ def test_attributes(pool: rbd.rados.Ioctx) -> None:
     assert call.mirror_peer_get_attributes(ioctx=pool, uuid=uuid) == {"key": ""}
 
 
-def test_missing_peer(pool: rbd.rados.Ioctx) -> None:
+def test_a_missing_peer_is_an_error(pool: rbd.rados.Ioctx) -> None:
     for method in (
         lambda: call.mirror_peer_get_attributes(pool, "missing"),
         lambda: call.mirror_peer_set_attributes(pool, "missing", {"key": "secret"}),
@@ -155,16 +157,20 @@ CALLS: Calls = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed_and_foreign_ioctx(rbd_cluster: Cluster, method: str, arguments: Any) -> None:
+def test_a_closed_or_foreign_ioctx_is_refused(
+    rbd_cluster: Cluster, method: str, arguments: Any
+) -> None:
     refuses_other_than_an_open_ioctx(rbd_cluster, method, arguments)
 
 
 @pytest.mark.parametrize(("method", "arguments"), with_arguments(CALLS))
-def test_wrong_type(rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Any) -> None:
+def test_each_wrong_argument_is_refused(
+    rbd_ioctx: rbd.rados.Ioctx, method: str, arguments: Any
+) -> None:
     refuses_wrong_types(call, method, arguments, rbd_ioctx)
 
 
-def test_wrong_types(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_wrong_types_are_refused(rbd_ioctx: rbd.rados.Ioctx) -> None:
     wrong: Any = object()
     for method in (
         lambda: call.mirror_peer_set_attributes(rbd_ioctx, "uuid", {"key": 3}),

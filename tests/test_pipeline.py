@@ -54,8 +54,8 @@ def test_zeroes_are_found(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_extents_close_to_each_other(rbd_image: rbd.Image, seed: int) -> None:
-    """They are read together, and come one by one."""
+def test_near_extents_are_read_together(rbd_image: rbd.Image, seed: int) -> None:
+    """They are read together, and returned one by one."""
     chance = random.Random(seed)
     data = bytearray(chance.randbytes(8 * MIB))
     extents = []
@@ -67,7 +67,7 @@ def test_extents_close_to_each_other(rbd_image: rbd.Image, seed: int) -> None:
             data[at : at + length] = bytes(length)
         at += length + chance.choice((0, 1, 4096, pipeline.GAP, pipeline.GAP + 1))
     rbd_image.write(data, 0)
-    # Data that are all zero come as zeroes; an extent across a piece's end in two parts.
+    # Data that are all zero come as zeroes. An extent across a piece's end comes in two parts.
     expected = []
     for offset, length, exists in extents:
         middle = min(length, pipeline.PIECE - offset % pipeline.PIECE) if exists else length
@@ -79,7 +79,7 @@ def test_extents_close_to_each_other(rbd_image: rbd.Image, seed: int) -> None:
         assert read(rbd_image, extents, depth) == expected
 
 
-def test_an_image_that_shrank_under_extents_close_to_each_other(rbd_image: rbd.Image) -> None:
+def test_near_extents_of_a_shrunken_image_are_an_error(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"x" * MIB, 7 * MIB)
     extents = [(7 * MIB + at * 8192, 4096, True) for at in range(32)]
     rbd_image.resize(7 * MIB + 5 * 8192 + 100)
@@ -89,7 +89,7 @@ def test_an_image_that_shrank_under_extents_close_to_each_other(rbd_image: rbd.I
 
 
 @pytest.mark.parametrize("memory", [100_000, 90_112, 30_016])
-def test_more_than_the_ring_holds(
+def test_extents_larger_than_the_ring_are_read(
     rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
     data = os.urandom(8 * MIB)
@@ -108,7 +108,7 @@ def test_more_than_the_ring_holds(
     assert rbd_image.read(0, 8 * MIB) == expected
 
 
-def test_writes_keep_their_order_where_they_overlap(rbd_image: rbd.Image) -> None:
+def test_overlapping_writes_keep_their_order(rbd_image: rbd.Image) -> None:
     with pipeline.ImageWriter(rbd_image, 32, 0) as writer:
         for at in range(200):
             writer.space(1000)[:] = bytes([at]) * 1000
@@ -132,8 +132,8 @@ def test_runs_of_zeroes_are_left_out(rbd_image: rbd.Image) -> None:
     assert rbd_image.read(0, 65536) == expected
 
 
-def test_records_are_written(rbd_image: rbd.Image) -> None:
-    """One that overlaps what was given before, and one beyond the ring, are left to others."""
+def test_whole_records_are_written(rbd_image: rbd.Image) -> None:
+    """A record that overlaps earlier ones, and one beyond the ring, are left to the caller."""
     rbd_image.write(b"\xff" * 65536, 0)
     records: List[Any] = [
         ("w", 0, os.urandom(5000)),
@@ -166,8 +166,8 @@ def test_records_are_written(rbd_image: rbd.Image) -> None:
         assert rbd_image.read(0, 65536) == bytes(model)
 
 
-def test_a_new_image_gets_zeroes_over_data(rbd_image: rbd.Image) -> None:
-    """What nothing was written to is left out; what something was written to is not."""
+def test_zeroes_are_written_only_over_data(rbd_image: rbd.Image) -> None:
+    """Zeroes are left out where nothing was written before, and written where something was."""
     with pipeline.ImageWriter(rbd_image, 32, 4096, fresh=True) as writer:
         writer.space(MIB)[:] = b"x" * MIB
         writer.write(0, MIB)
@@ -180,7 +180,7 @@ def test_a_new_image_gets_zeroes_over_data(rbd_image: rbd.Image) -> None:
     assert all(at < MIB for at, _, exists in rbd_image.diff() if exists)
 
 
-def test_errors_come_out(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
+def test_errors_are_raised(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
     with rbd.Image(rbd_ioctx, rbd_image.get_name(), read_only=True) as image:
         writer = pipeline.ImageWriter(image, 4, 0)
         writer.space(10)

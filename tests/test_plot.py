@@ -1,4 +1,4 @@
-"""Images as pictures: in notebooks, and drawn by matplotlib."""
+"""Pictures of images in notebooks and in matplotlib."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import rbd
 from rbd import plot
 from support.optional_tools import proof
 
-# The last matplotlib for Python 3.9 uses names of pyparsing that have newer ones.
+# The last matplotlib for Python 3.9 uses old names of pyparsing.
 pytestmark = pytest.mark.filterwarnings("ignore:'.*' deprecated - use:DeprecationWarning")
 
 MIB = 1 << 20
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def image(rbd_image: rbd.Image) -> rbd.Image:
-    """An image with data, a snapshot, and changes since."""
+    """Provide an image with data, a snapshot, and later changes."""
     rbd_image.resize(64 * MIB)
     rbd_image.write(b"x" * 5000, 0)
     rbd_image.write(b"x" * 5000, 16 * MIB)
@@ -30,7 +30,7 @@ def image(rbd_image: rbd.Image) -> rbd.Image:
     return rbd_image
 
 
-def test_html_tells_what_there_is(image: rbd.Image) -> None:
+def test_html_shows_the_data_of_an_image(image: rbd.Image) -> None:
     text = image._repr_html_()
     tree = xml.etree.ElementTree.fromstring(text.replace("<br>", "<br/>"))
     rows = {row[0].text: "".join(row[1].itertext()) for row in tree.iter("tr")}
@@ -40,13 +40,13 @@ def test_html_tells_what_there_is(image: rbd.Image) -> None:
     assert "parent" not in rows
     assert rows["snapshots"] == "before"
     assert "2 MiB of 64 MiB hold data" in rows["usage"]
-    # The bar's two stretches of data, at the beginning and in the middle.
+    # The bar has two regions of data, at the beginning and in the middle.
     places = [int(mark.get("x", -1)) for mark in tree.iter("rect") if mark.get("opacity")]
     assert {0, 120} <= {*places}
     assert not any(20 < place < 115 or place > 136 for place in places)
 
 
-def test_html_of_a_clone_and_of_many_snapshots(image: rbd.Image, rbd_ioctx: Any) -> None:
+def test_html_shows_parent_and_snapshots(image: rbd.Image, rbd_ioctx: Any) -> None:
     image.protect_snap("before")
     name = f"{image.get_name()}<b>&"
     rbd.RBD().clone(rbd_ioctx, image.get_name(), "before", rbd_ioctx, name)
@@ -64,15 +64,15 @@ def test_html_of_a_clone_and_of_many_snapshots(image: rbd.Image, rbd_ioctx: Any)
     assert "&lt;b&gt;&amp;" in text
 
 
-def test_html_of_what_cannot_be_asked(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
+def test_html_leaves_out_what_fails(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
     rbd_image.resize(0)
     assert "hold data" not in rbd_image._repr_html_()
     rbd_image.close()
     assert "closed" in rbd_image._repr_html_()
 
 
-def test_html_asks_no_object_of_a_large_image_without_a_map(rbd_ioctx: Any) -> None:
-    # Small objects, so that removing it does not take long.
+def test_html_does_not_ask_each_object_of_a_large_image(rbd_ioctx: Any) -> None:
+    # Small objects, so that removing the image does not take long.
     rbd.RBD().create(rbd_ioctx, "large", 32 * MIB, 12, features=rbd.RBD_FEATURE_LAYERING)
     with rbd.Image(rbd_ioctx, "large") as image:
         assert "8192 of 4 KiB" in image._repr_html_()
@@ -80,7 +80,7 @@ def test_html_asks_no_object_of_a_large_image_without_a_map(rbd_ioctx: Any) -> N
     rbd.RBD().remove(rbd_ioctx, "large")
 
 
-def test_usage(image: rbd.Image) -> None:
+def test_usage_draws_data_and_changes(image: rbd.Image) -> None:
     proof("matplotlib").use("agg")
     from matplotlib import pyplot
 
@@ -105,7 +105,7 @@ def test_usage(image: rbd.Image) -> None:
     pyplot.close("all")
 
 
-def test_what_usage_refuses(image: rbd.Image) -> None:
+def test_usage_refuses_wrong_arguments(image: rbd.Image) -> None:
     with pytest.raises(TypeError, match="not str"):
         plot.usage("image")  # type: ignore[arg-type]
     proof("matplotlib").use("agg")

@@ -10,7 +10,7 @@ import rbd.rados
 MIB = 1 << 20
 
 
-def test_init(new_pool: rbd.rados.Ioctx) -> None:
+def test_pool_init_enables_the_application(new_pool: rbd.rados.Ioctx) -> None:
     assert new_pool.application_list() == []
     assert rbd.RBD().pool_init(new_pool, False) is None
     assert new_pool.application_list() == ["rbd"]
@@ -18,7 +18,7 @@ def test_init(new_pool: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(new_pool, "image", MIB)
 
 
-def test_init_of_another_application(new_pool: rbd.rados.Ioctx) -> None:
+def test_pool_init_of_another_application_needs_force(new_pool: rbd.rados.Ioctx) -> None:
     new_pool.application_enable("cephfs")
     with pytest.raises(rbd.PermissionError) as error:
         rbd.RBD().pool_init(new_pool, False)
@@ -27,7 +27,7 @@ def test_init_of_another_application(new_pool: rbd.rados.Ioctx) -> None:
     assert sorted(new_pool.application_list()) == ["cephfs", "rbd"]
 
 
-def test_statistics(second_ioctx: rbd.rados.Ioctx) -> None:
+def test_statistics_count_images_and_snapshots(second_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(second_ioctx, "one", 8 * MIB)
     rbd.RBD().create(second_ioctx, "two", 2 * MIB)
     rbd.RBD().create(second_ioctx, "three", 4 * MIB)
@@ -53,7 +53,7 @@ def test_statistics(second_ioctx: rbd.rados.Ioctx) -> None:
     ]
 
 
-def test_bad_arguments(second_ioctx: rbd.rados.Ioctx) -> None:
+def test_bad_arguments_are_refused(second_ioctx: rbd.rados.Ioctx) -> None:
     for wrong in (None, "pool", 5, object()):
         with pytest.raises(TypeError):
             rbd.RBD().pool_init(wrong, False)

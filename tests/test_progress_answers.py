@@ -1,6 +1,6 @@
-"""Every call with a progress callback, which a negative answer or an exception stops or does not.
+"""Every call with a progress callback: a negative answer or an exception stops it, or does not.
 
-Which do is what the table of docs/deviations.md says.
+The table of docs/deviations.md says which calls are stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STAGES: Dict[str, Stage] = {}
 
 
 def stage(of: str) -> Callable[[Stage], Stage]:
-    """Notes the function as what stages that method."""
+    """Register the function as the one that stages that method."""
 
     def note(function: Stage) -> Stage:
         STAGES[of] = function
@@ -42,7 +42,7 @@ def stage(of: str) -> Callable[[Stage], Stage]:
 
 
 def reporting() -> Set[str]:
-    """The methods of the extension that take `on_progress`."""
+    """Return the methods of the extension that take `on_progress`."""
     return {
         f"{name}.{method}"
         for name, cls in public_classes()
@@ -54,7 +54,7 @@ def reporting() -> Set[str]:
 
 
 def filled(ioctx: rbd.rados.Ioctx, name: str = "image") -> None:
-    """Makes an image full of data, whose snapshot "s" holds other data."""
+    """Make an image full of data, whose snapshot "s" holds other data."""
     rbd.RBD().create(ioctx, name, SIZE, order=ORDER)
     with rbd.Image(ioctx, name) as image:
         image.write(b"a" * SIZE, 0)
@@ -63,14 +63,14 @@ def filled(ioctx: rbd.rados.Ioctx, name: str = "image") -> None:
 
 
 def plain(ioctx: rbd.rados.Ioctx, name: str = "image") -> None:
-    """Makes an image without snapshots, full of zeroes."""
+    """Make an image without snapshots, full of zeroes."""
     rbd.RBD().create(ioctx, name, SIZE, order=ORDER)
     with rbd.Image(ioctx, name) as image:
         image.write(bytes(SIZE), 0)
 
 
 def cloned(ioctx: rbd.rados.Ioctx) -> None:
-    """Makes an image, and a clone of its snapshot."""
+    """Make an image, and a clone of its snapshot."""
     filled(ioctx)
     with rbd.Image(ioctx, "image") as image:
         image.protect_snap("s")
@@ -82,12 +82,13 @@ def gone(ioctx: rbd.rados.Ioctx, name: str) -> bool:
 
 
 def names_of(image: rbd.Image) -> Set[str]:
-    """Of its snapshots."""
+    """Return the names of the image's snapshots."""
     return {one["name"] for one in image.list_snaps()}
 
 
 def size(ioctx: rbd.rados.Ioctx, name: str) -> int:
-    """The size that another user sees: who shrinks takes it for done a moment longer."""
+    """Return the size that another client sees. The client that shrinks the image sees it too
+    early."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         return int(image.size())
 
@@ -302,7 +303,7 @@ def read_iterate(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged
 
 
 def found(call: Callable[[Callable[..., Any]], Any]) -> Staged:
-    """A call that shows the callback piece after piece."""
+    """Return a call that passes piece after piece to the callback."""
     pieces: List[int] = []
 
     def see(report: Any) -> Callable[..., Any]:
@@ -317,14 +318,14 @@ def found(call: Callable[[Callable[..., Any]], Any]) -> Staged:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """A cluster that goes with what the calls leave half done."""
+    """Provide a cluster that is removed with what the calls leave unfinished."""
     with LocalCluster() as started:
         yield started
 
 
 @pytest.fixture
 def place(cluster: LocalCluster) -> Iterator[rbd.rados.Ioctx]:
-    """An ioctx of a namespace where nothing is."""
+    """Provide an ioctx of an empty namespace."""
     with cluster.connect() as connection, connection.open_ioctx(cluster.pools[0]) as ioctx:
         name = secrets.token_hex(4)
         rbd.RBD().namespace_create(ioctx, name)
@@ -333,7 +334,7 @@ def place(cluster: LocalCluster) -> Iterator[rbd.rados.Ioctx]:
 
 
 def table() -> Dict[str, bool]:
-    """What the page says, by call: whether its callback stops it."""
+    """Return what the page says for each call: whether its callback stops it."""
     rows = re.findall(r"^\| (`.*) \| (yes|no)\b", PAGE.read_text(), flags=re.MULTILINE)
     return {name: word == "yes" for names, word in rows for name in re.findall(r"`(.+?)`", names)}
 
@@ -358,12 +359,12 @@ def test_each_takes_a_timeout_by_keyword() -> None:
         assert parameter.default is None, name
 
 
-def test_the_table_is_whole() -> None:
+def test_the_table_has_every_call() -> None:
     assert set(table()) == set(STAGES) == reporting() | FINDING
 
 
 @pytest.mark.parametrize("name", sorted(reporting()))
-def test_the_docstring_says_so(name: str) -> None:
+def test_each_docstring_says_what_an_answer_does(name: str) -> None:
     cls, method = name.split(".")
     text = inspect.getdoc(getattr(getattr(rbd, cls), method)) or ""
     told = " ".join(text.replace("`", "").split())
@@ -374,7 +375,7 @@ def test_the_docstring_says_so(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 @pytest.mark.parametrize("answer", [cancel, stop])
-def test_what_the_callback_does(
+def test_answers_stop_the_calls_of_the_table(
     place: rbd.rados.Ioctx, name: str, answer: Callable[..., int]
 ) -> None:
     if name == "Image.create_snap" and not rbd.supports("rbd_snap_create2"):
@@ -392,7 +393,7 @@ def test_what_the_callback_does(
         if answer is stop:
             with pytest.raises(Stop):
                 call(report)
-            # Whether or not librbd heeds it, nothing more is asked of a callback that has raised.
+            # Whether or not librbd heeds it, a callback that has raised is not called again.
             assert count == 1
         elif table()[name]:
             with pytest.raises(rbd.OperationCanceled) as caught:

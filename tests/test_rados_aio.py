@@ -32,7 +32,7 @@ def done(completion: rados.Completion) -> int:
     return completion.get_return_value()
 
 
-def test_write_and_read(ioctx: rados.Ioctx) -> None:
+def test_written_data_is_read_back(ioctx: rados.Ioctx) -> None:
     complete, safe = Heard(), Heard()
     completion = ioctx.aio_write("one", b"hello", 0, complete, safe)
     assert done(completion) == 0
@@ -53,8 +53,8 @@ def test_write_and_read(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_read("one", 5, 0)) == 5
 
 
-def test_a_read_of_nothing(ioctx: rados.Ioctx) -> None:
-    # librados takes it for the whole object, and writes that beyond the memory.
+def test_a_read_of_length_zero_writes_nothing(ioctx: rados.Ioctx) -> None:
+    # For a length of 0, librados would read the whole object, and write it beyond the memory.
     read = Heard()
     completion = ioctx.aio_read("thing", 0, 0, read)
     assert done(completion) == 0
@@ -62,7 +62,7 @@ def test_a_read_of_nothing(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_read("none", 0, 0)) == -errno.ENOENT
 
 
-def test_a_read_of_far_too_much(ioctx: rados.Ioctx) -> None:
+def test_a_huge_read_is_limited_to_the_object(ioctx: rados.Ioctx) -> None:
     read = Heard()
     completion = ioctx.aio_read("thing", 2**40, 0, read)
     assert done(completion) == 10
@@ -70,7 +70,7 @@ def test_a_read_of_far_too_much(ioctx: rados.Ioctx) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_buffers(kind: Callable[[bytes], Any], ioctx: rados.Ioctx) -> None:
+def test_any_buffer_is_accepted(kind: Callable[[bytes], Any], ioctx: rados.Ioctx) -> None:
     data = kind(bytes(range(256)) * 16)
     assert done(ioctx.aio_write("one", data)) == 0
     assert done(ioctx.aio_append("one", data)) == 0
@@ -81,7 +81,7 @@ def test_buffers(kind: Callable[[bytes], Any], ioctx: rados.Ioctx) -> None:
     assert ioctx.get_xattr("one", "name") == bytes(data)
 
 
-def test_a_buffer_is_held(ioctx: rados.Ioctx) -> None:
+def test_a_buffer_is_held_until_completion(ioctx: rados.Ioctx) -> None:
     buffer = bytearray(1 << 16)
     held = threading.Event()
 
@@ -96,7 +96,7 @@ def test_a_buffer_is_held(ioctx: rados.Ioctx) -> None:
     buffer.append(0)
 
 
-def test_missing_object(ioctx: rados.Ioctx) -> None:
+def test_a_missing_object_is_an_error(ioctx: rados.Ioctx) -> None:
     for submit, extras in (
         (lambda heard: ioctx.aio_read("none", 5, 0, heard), (None,)),
         (lambda heard: ioctx.aio_stat("none", heard), (None, None)),
@@ -110,7 +110,7 @@ def test_missing_object(ioctx: rados.Ioctx) -> None:
         assert heard.calls == [(completion, *extras)]
 
 
-def test_stat(ioctx: rados.Ioctx) -> None:
+def test_stat_returns_size_and_time(ioctx: rados.Ioctx) -> None:
     heard = Heard()
     completion = ioctx.aio_stat("thing", heard)
     assert done(completion) == 0
@@ -118,13 +118,13 @@ def test_stat(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_stat("thing", None)) == 0
 
 
-def test_compare(ioctx: rados.Ioctx) -> None:
+def test_a_comparison_returns_the_place_of_a_difference(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_cmpext("thing", b"0123")) == 0
     assert done(ioctx.aio_cmpext("thing", b"45", 4)) == 0
     assert done(ioctx.aio_cmpext("thing", b"01x3")) == -4097
 
 
-def test_write_same(ioctx: rados.Ioctx) -> None:
+def test_write_same_repeats_its_data(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_writesame("one", b"xy", 6, 1)) == 0
     assert ioctx.read("one") == b"\0xyxyxy"
     for data, length in ((b"xy", 5), (b"", 4)):
@@ -132,7 +132,7 @@ def test_write_same(ioctx: rados.Ioctx) -> None:
             ioctx.aio_writesame("one", data, length)
 
 
-def test_attributes(ioctx: rados.Ioctx) -> None:
+def test_attributes_are_set_and_removed(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_setxattr("thing", "name", b"value")) == 0
     assert ioctx.get_xattr("thing", "name") == b"value"
     assert done(ioctx.aio_rmxattr("thing", "name")) == 0
@@ -140,7 +140,7 @@ def test_attributes(ioctx: rados.Ioctx) -> None:
         ioctx.get_xattr("thing", "name")
 
 
-def test_execute(ioctx: rados.Ioctx) -> None:
+def test_execute_returns_the_output(ioctx: rados.Ioctx) -> None:
     complete, safe = Heard(), Heard()
     completion = ioctx.aio_execute("thing", "hello", "say_hello", b"bob", 8192, complete, safe)
     assert done(completion) == 11
@@ -151,8 +151,8 @@ def test_execute(ioctx: rados.Ioctx) -> None:
     assert failed.calls == [(completion, None)]
 
 
-def test_execute_with_too_little_room(ioctx: rados.Ioctx) -> None:
-    # rados_aio_exec writes all of it all the same.
+def test_execute_with_too_little_room_truncates(ioctx: rados.Ioctx) -> None:
+    # rados_aio_exec would write all of the output.
     for room in (0, 2, 10):
         heard = Heard()
         completion = ioctx.aio_execute("thing", "hello", "say_hello", b"bob", room, heard)
@@ -161,13 +161,13 @@ def test_execute_with_too_little_room(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_execute("thing", "hello", "say_hello", b"bob", 11)) == 11
 
 
-def test_remove(ioctx: rados.Ioctx) -> None:
+def test_an_object_is_removed(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_remove("thing")) == 0
     with pytest.raises(rados.ObjectNotFound):
         ioctx.stat("thing")
 
 
-def test_operations(ioctx: rados.Ioctx) -> None:
+def test_operations_run_asynchronously(ioctx: rados.Ioctx) -> None:
     heard = Heard()
     with rados.WriteOpCtx() as write:
         ioctx.set_omap(write, ("a", "b"), (b"1", b"2"))
@@ -177,7 +177,7 @@ def test_operations(ioctx: rados.Ioctx) -> None:
     assert heard.calls == [(completion,), (completion,)]
     assert ioctx.read("whole") == b"body"
     if rbd.supports("rbd_snap_create2"):
-        # Ceph 14's librados passes no time on.
+        # Ceph 14's librados does not pass the time on.
         assert ioctx.stat("whole")[1] == time.localtime(5)
     found: List[Any] = []
     with rados.ReadOpCtx() as read:
@@ -194,7 +194,7 @@ def test_operations(ioctx: rados.Ioctx) -> None:
             next(entries)
 
 
-def test_an_operation_released_while_under_way(ioctx: rados.Ioctx) -> None:
+def test_an_operation_may_be_released_in_flight(ioctx: rados.Ioctx) -> None:
     completions = []
     for i in range(50):
         write = ioctx.create_write_op()
@@ -211,7 +211,7 @@ def test_an_operation_released_while_under_way(ioctx: rados.Ioctx) -> None:
     assert len(list(entries[-1])) == 50
 
 
-def test_operations_that_are_none(ioctx: rados.Ioctx) -> None:
+def test_objects_that_are_not_operations_are_refused(ioctx: rados.Ioctx) -> None:
     with pytest.raises(rados.InvalidArgumentError, match="never created"):
         ioctx.operate_aio_write_op(rados.WriteOp(), "thing")
     with pytest.raises(rados.InvalidArgumentError, match="never created"):
@@ -222,7 +222,7 @@ def test_operations_that_are_none(ioctx: rados.Ioctx) -> None:
         ioctx.operate_aio_write_op(released, "thing")
 
 
-def test_an_exception_of_a_callback(ioctx: rados.Ioctx) -> None:
+def test_an_exception_of_a_callback_is_raised_by_the_wait(ioctx: rados.Ioctx) -> None:
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("on purpose")
 
@@ -257,7 +257,7 @@ def test_a_callback_submits_and_waits(ioctx: rados.Ioctx) -> None:
     assert done(inner[0]) == 5
 
 
-def test_a_callback_waits_for_itself(ioctx: rados.Ioctx) -> None:
+def test_waiting_for_itself_returns_inside_a_callback(ioctx: rados.Ioctx) -> None:
     def wait(completion: rados.Completion) -> None:
         assert completion.wait_for_complete() is None
         assert completion.wait_for_complete_and_cb() == 0
@@ -265,7 +265,7 @@ def test_a_callback_waits_for_itself(ioctx: rados.Ioctx) -> None:
     assert done(ioctx.aio_write("one", b"first", 0, wait)) == 0
 
 
-def test_waits_beside_a_busy_callback(ioctx: rados.Ioctx) -> None:
+def test_a_wait_for_completion_ignores_a_busy_callback(ioctx: rados.Ioctx) -> None:
     go_on = threading.Event()
     busy = ioctx.aio_write("one", b"x", 0, lambda _: go_on.wait(300))
     other = ioctx.aio_read("thing", 5, 0, lambda *_: None)
@@ -279,13 +279,13 @@ def test_waits_beside_a_busy_callback(ioctx: rados.Ioctx) -> None:
     assert done(other) == 5
 
 
-def test_flush(ioctx: rados.Ioctx) -> None:
+def test_flush_completes_all_writes(ioctx: rados.Ioctx) -> None:
     completions = [ioctx.aio_write(f"part {i}", bytes(4096)) for i in range(32)]
     ioctx.aio_flush()
     assert all(completion.is_complete() for completion in completions)
 
 
-def test_completions_of_a_context(ioctx: rados.Ioctx) -> None:
+def test_a_context_lists_its_completions(ioctx: rados.Ioctx) -> None:
     heard, go_on = Heard(), threading.Event()
     first = ioctx.aio_write("one", b"x", 0, lambda _: go_on.wait(60))
     second = ioctx.aio_write("one", b"x", 0, heard)
@@ -299,7 +299,7 @@ def test_completions_of_a_context(ioctx: rados.Ioctx) -> None:
     assert ioctx.complete_completions == ioctx.safe_completions == []
 
 
-def test_a_completion_of_no_call(ioctx: rados.Ioctx) -> None:
+def test_a_completion_without_a_call_is_refused(ioctx: rados.Ioctx) -> None:
     completion = rados.Completion(ioctx, None, print)
     assert (completion.oncomplete, completion.onsafe) == (None, print)
     assert not completion.is_complete()
@@ -322,7 +322,7 @@ def test_a_completion_of_no_call(ioctx: rados.Ioctx) -> None:
 
 
 def calls(ioctx: rados.Ioctx) -> Iterator[Callable[..., Any]]:
-    """Each call, of an object's name and callbacks."""
+    """Return each call, as a function of an object's name and callbacks."""
     write, read = ioctx.create_write_op(), ioctx.create_read_op()
     yield lambda name, **more: ioctx.aio_write(name, b"x", **more)
     yield lambda name, **more: ioctx.aio_write_full(name, b"x", **more)
@@ -339,7 +339,7 @@ def calls(ioctx: rados.Ioctx) -> Iterator[Callable[..., Any]]:
     yield lambda name, **more: ioctx.operate_aio_read_op(read, name, **more)
 
 
-def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
+def test_wrong_arguments_are_refused(ioctx: rados.Ioctx) -> None:
     for call in calls(ioctx):
         for bad in (None, 5, ["thing"]):
             with pytest.raises(TypeError):
@@ -379,7 +379,7 @@ def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
         ioctx.stat("one")
 
 
-def test_closed_context(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_a_closed_context_is_refused(rbd_cluster: Any, object_ioctx: Any) -> None:
     with rbd_cluster.connect() as cluster:
         ioctx = cluster.open_ioctx(object_ioctx.get_pool_name())
         all_calls = list(calls(ioctx))
@@ -398,7 +398,7 @@ def test_closed_context(rbd_cluster: Any, object_ioctx: Any) -> None:
         ioctx.aio_flush()
 
 
-def test_close_waits(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_close_waits_for_calls_and_callbacks(rbd_cluster: Any, object_ioctx: Any) -> None:
     with rbd_cluster.connect() as cluster:
         heard = Heard()
         ioctx = cluster.open_ioctx(object_ioctx.get_pool_name())
@@ -409,7 +409,7 @@ def test_close_waits(rbd_cluster: Any, object_ioctx: Any) -> None:
         assert [done(completion) for completion in completions] == [0] * 20
 
 
-def test_close_in_a_callback(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_a_context_may_be_closed_in_a_callback(rbd_cluster: Any, object_ioctx: Any) -> None:
     with rbd_cluster.connect() as cluster:
         ioctx = cluster.open_ioctx(object_ioctx.get_pool_name())
         ioctx.set_namespace(object_ioctx.get_namespace())
@@ -425,7 +425,7 @@ def test_close_in_a_callback(rbd_cluster: Any, object_ioctx: Any) -> None:
         assert ioctx.state == "closed"
 
 
-def test_shutdown_with_calls_under_way(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_shutdown_waits_for_calls_in_flight(rbd_cluster: Any, object_ioctx: Any) -> None:
     cluster = rbd_cluster.connect()
     ioctx = cluster.open_ioctx(object_ioctx.get_pool_name())
     ioctx.set_namespace(object_ioctx.get_namespace())
@@ -462,7 +462,7 @@ def leave_in_flight(conffile: str, pool: str, namespace: str) -> None:
         ioctx.aio_read("one", 1 << 16, 0, lambda completion, data: None)
 
 
-def test_exit_with_calls_in_flight(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_the_interpreter_exits_with_calls_in_flight(rbd_cluster: Any, object_ioctx: Any) -> None:
     isolated.run(
         leave_in_flight,
         str(rbd_cluster.conffile),
@@ -498,7 +498,7 @@ def many_threads(conffile: str, pool: str, namespace: str) -> None:
     assert not failures, failures
 
 
-def test_many_threads(rbd_cluster: Any, object_ioctx: Any) -> None:
+def test_many_threads_share_a_context(rbd_cluster: Any, object_ioctx: Any) -> None:
     isolated.run(
         many_threads,
         str(rbd_cluster.conffile),

@@ -1,4 +1,4 @@
-"""The distribution python/rados: `import rados`, by rbd.rados."""
+"""The distribution python/rados provides `import rados` by rbd.rados."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ else:
 """
 
 
-def test_names() -> None:
+def test_the_alias_has_the_same_names() -> None:
     code = f"import sys; sys.path.insert(0, {str(ALIAS)!r})" + CODE.format(alias=str(ALIAS))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False
@@ -39,7 +39,7 @@ def test_names() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_version() -> None:
+def test_the_alias_has_the_same_version() -> None:
     project = (ALIAS / "pyproject.toml").read_text()
     found = re.search(r"project\(rbdxx VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text())
     assert found is not None

@@ -19,14 +19,14 @@ def methods() -> Iterator[Any]:
 
 
 def wanted(signature: str) -> List[Tuple[str, bool]]:
-    """The parameters of a signature of the table, and whether each has a default."""
+    """Return the parameters of a signature of the table, and whether each has a default."""
     text = re.sub(r"'[^']*'", "''", signature.strip("()"))
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return [(part.split("=")[0], "=" in part) for part in parts]
 
 
 @pytest.mark.parametrize(("name", "method", "signature"), list(methods()))
-def test_method(name: str, method: str, signature: str) -> None:
+def test_each_stock_method_has_its_signature(name: str, method: str, signature: str) -> None:
     cls = getattr(rados, name)
     assert hasattr(cls, method)
     if method.startswith("__") and method != "__init__":
@@ -46,7 +46,7 @@ def test_method(name: str, method: str, signature: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["exceptions"]))
-def test_exception(name: str) -> None:
+def test_each_stock_exception_has_its_bases(name: str) -> None:
     cls = getattr(rados, name)
     assert issubclass(cls, rados.Error)
     bases = TABLE["exceptions"][name]["bases"]
@@ -55,13 +55,13 @@ def test_exception(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["functions"]))
-def test_function(name: str) -> None:
+def test_each_stock_function_has_its_signature(name: str) -> None:
     function = getattr(rados, name)
     found = [one.name for one in inspect.signature(function).parameters.values()]
     assert found == [one for one, _ in wanted(TABLE["functions"][name]["signature"])]
 
 
-def test_text_functions() -> None:
+def test_text_functions_encode_and_decode() -> None:
     assert rados.cstr("ä", "n") == b"\xc3\xa4"
     assert rados.cstr(b"a", "n") == b"a"
     assert rados.cstr(None, "n", opt=True) is None

@@ -1,4 +1,4 @@
-"""Applications of a pool, and what they note there."""
+"""Applications of a pool, and their metadata."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cluster(rbd_cluster: Any) -> Iterator[rados.Rados]:
         yield connected
 
 
-def test_applications(cluster: rados.Rados) -> None:
+def test_applications_have_metadata(cluster: rados.Rados) -> None:
     cluster.create_pool("tagged pool")
     try:
         with cluster.open_ioctx("tagged pool") as ioctx:

@@ -21,7 +21,7 @@ def ioctx(object_ioctx: Any) -> rados.Ioctx:
     return object_ioctx  # type: ignore[no-any-return]
 
 
-def test_calls(ioctx: rados.Ioctx) -> None:
+def test_calls_are_awaited(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)
         assert objects.ioctx is ioctx
@@ -48,7 +48,7 @@ def test_calls(ioctx: rados.Ioctx) -> None:
     asyncio.run(main())
 
 
-def test_many_at_once(ioctx: rados.Ioctx) -> None:
+def test_many_calls_overlap(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)
         parts = {f"part {i}": bytes([i]) * 4096 for i in range(100)}
@@ -61,10 +61,10 @@ def test_many_at_once(ioctx: rados.Ioctx) -> None:
 
 @pytest.mark.parametrize("limit", [2, 40])
 @pytest.mark.parametrize("beside_image", [False, True])
-def test_more_than_the_connection_takes(
+def test_more_calls_than_the_connection_takes_wait(
     rbd_cluster: Any, rbd_ioctx: Any, rbd_image: Any, limit: int, beside_image: bool
 ) -> None:
-    """What waits for librados's own limits is submitted in order, and refused as ever."""
+    """Calls that wait for librados's own limits are submitted in order, and refused as usual."""
     name = rbd_image.get_name()
     conf = {"objecter_inflight_ops": str(limit)}
     with rbd.connect(rbd_cluster.conffile, conf=conf) as cluster:
@@ -93,7 +93,7 @@ def test_more_than_the_connection_takes(
                 assert "object 'none' in pool" in str(error)
             pending = [asyncio.ensure_future(objects.write_full("last", b"x")) for _ in range(100)]
             await asyncio.sleep(0)
-            # Waits for all of them.
+            # The close waits for all of them.
             ioctx.close()
             await asyncio.gather(*pending)
 
@@ -102,7 +102,7 @@ def test_more_than_the_connection_takes(
             image.close()
 
 
-def test_omap(ioctx: rados.Ioctx) -> None:
+def test_omap_entries_are_set_read_and_removed(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)
         entries = {f"key {i:04}": str(i).encode() for i in range(1500)}
@@ -130,7 +130,7 @@ def test_omap(ioctx: rados.Ioctx) -> None:
     asyncio.run(main())
 
 
-def test_operations(ioctx: rados.Ioctx) -> None:
+def test_operations_are_awaited(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)
         with rados.WriteOpCtx() as write:
@@ -139,7 +139,7 @@ def test_operations(ioctx: rados.Ioctx) -> None:
             await objects.operate_write_op(write, "whole", mtime=5)
         assert ioctx.get_xattr("whole", "name") == b"value"
         if rbd.supports("rbd_snap_create2"):
-            # Ceph 14's librados passes no time on.
+            # Ceph 14's librados does not pass the time on.
             assert (await objects.stat("whole"))[1] == time.localtime(5)
         with rados.WriteOpCtx() as write:
             write.cmpext(b"boty")
@@ -190,7 +190,7 @@ def calls(objects: rbd.aio.AsyncIoctx) -> Iterator[Callable[[Any], Awaitable[Any
     yield lambda name: objects.remove_omap_keys(name, ["a"])
 
 
-def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
+def test_wrong_arguments_are_refused(ioctx: rados.Ioctx) -> None:
     with pytest.raises(TypeError, match=r"must be an rbd\.rados\.Ioctx, not object"):
         rbd.aio.AsyncIoctx(object())  # type: ignore[arg-type]
 
@@ -221,7 +221,7 @@ def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
     asyncio.run(main())
 
 
-def test_closed_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_closed_context_is_refused(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     async def refused(objects: rbd.aio.AsyncIoctx, error: type) -> None:
         for call in calls(objects):
             with pytest.raises(error):
@@ -235,7 +235,7 @@ def test_closed_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     asyncio.run(refused(rbd.aio.AsyncIoctx(kept), rados.RadosStateError))
 
 
-def test_close_while_in_flight(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_closing_waits_for_calls_in_flight(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         with rbd_cluster.connect() as cluster:
             own = cluster.open_ioctx(ioctx.get_pool_name())
@@ -246,14 +246,14 @@ def test_close_while_in_flight(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
             await asyncio.sleep(0)
             own.close()
             assert await asyncio.gather(*writes) == [1] * 20
-            # The context can tell no more where it was.
+            # A closed context cannot name its pool any more.
             with pytest.raises(rados.ObjectNotFound, match="error reading object 'none'"):
                 await missing
 
     asyncio.run(main())
 
 
-def test_cancelled(ioctx: rados.Ioctx) -> None:
+def test_cancelled_reads_keep_their_buffers(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)
         buffers = [bytearray(1 << 16) for _ in range(32)]
@@ -271,7 +271,7 @@ def test_cancelled(ioctx: rados.Ioctx) -> None:
     asyncio.run(main())
 
 
-def test_images_and_objects_in_one_loop(ioctx: rados.Ioctx, rbd_image: Any) -> None:
+def test_images_and_objects_share_a_loop(ioctx: rados.Ioctx, rbd_image: Any) -> None:
     async def main() -> None:
         image, objects = rbd.aio.AsyncImage(rbd_image), rbd.aio.AsyncIoctx(ioctx)
         written = await asyncio.gather(
@@ -284,7 +284,7 @@ def test_images_and_objects_in_one_loop(ioctx: rados.Ioctx, rbd_image: Any) -> N
     asyncio.run(main())
 
 
-def test_several_loops(ioctx: rados.Ioctx) -> None:
+def test_several_loops_share_a_context(ioctx: rados.Ioctx) -> None:
     objects = rbd.aio.AsyncIoctx(ioctx)
     failures = []
 
@@ -325,7 +325,7 @@ def leave_a_loop(conffile: str, pool: str, namespace: str) -> None:
     asyncio.run(main())
 
 
-def test_a_loop_that_ends_before_its_calls(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_loop_may_end_before_its_calls(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     isolated.run(
         leave_a_loop, str(rbd_cluster.conffile), ioctx.get_pool_name(), ioctx.get_namespace()
     )

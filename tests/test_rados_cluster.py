@@ -22,7 +22,7 @@ def cluster(rbd_cluster: Any) -> Iterator[rados.Rados]:
         yield connected
 
 
-def test_states(rbd_cluster: Any) -> None:
+def test_a_client_changes_its_state(rbd_cluster: Any) -> None:
     client = rados.Rados(conffile=rbd_cluster.conffile)
     assert client.state == "configuring"
     with pytest.raises(rados.RadosStateError, match="configuring"):
@@ -38,7 +38,7 @@ def test_states(rbd_cluster: Any) -> None:
         client.list_pools()
 
 
-def test_positional_arguments(rbd_cluster: Any) -> None:
+def test_arguments_may_be_positional(rbd_cluster: Any) -> None:
     client = rados.Rados("admin", None, "ceph", {"keyring": "/k"}, rbd_cluster.conffile, {}, 0)
     assert client.rados_id == "admin"
     assert client.conf_defaults == {"keyring": "/k"}
@@ -48,7 +48,7 @@ def test_positional_arguments(rbd_cluster: Any) -> None:
         rados.Rados("admin", "client.admin")
 
 
-def test_configuration(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_read_and_set(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     client = rados.Rados(
         name="client.admin",
         conffile=rbd_cluster.conffile,
@@ -70,7 +70,9 @@ def test_configuration(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     client.shutdown()
 
 
-def test_conffile(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conffile_selects_the_configuration_file(
+    rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CEPH_CONF", str(rbd_cluster.conffile))
     for none in (rados.Rados.NO_CONF_FILE, None):
         assert not rados.Rados(conffile=none).conf_get("mon_host")
@@ -82,7 +84,7 @@ def test_conffile(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         rados.Rados(conffile=object())
 
 
-def test_a_class_of_ones_own(rbd_cluster: Any) -> None:
+def test_a_class_may_derive_from_rados(rbd_cluster: Any) -> None:
     class Mine(rados.Rados):
         pass
 
@@ -92,7 +94,7 @@ def test_a_class_of_ones_own(rbd_cluster: Any) -> None:
         assert len(client.get_fsid()) == 36
 
 
-def test_missing_configuration_file(tmp_path: pathlib.Path) -> None:
+def test_a_missing_configuration_file_is_an_error(tmp_path: pathlib.Path) -> None:
     with pytest.raises(rados.ObjectNotFound) as caught:
         rados.Rados(conffile=tmp_path / "none.conf")
     assert caught.value.errno == 2
@@ -100,14 +102,14 @@ def test_missing_configuration_file(tmp_path: pathlib.Path) -> None:
         rbd.connect(tmp_path / "none.conf")
 
 
-def test_a_value_is_not_told(rbd_cluster: Any) -> None:
+def test_an_error_does_not_contain_the_value(rbd_cluster: Any) -> None:
     client = rados.Rados(conffile=rbd_cluster.conffile)
     with pytest.raises(rados.Error) as caught:
         client.conf_set("rbd_default_order", "sekrit")
     assert "sekrit" not in str(caught.value)
 
 
-def test_connect_searches_ceph_conf(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_uses_ceph_conf(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CEPH_CONF", str(rbd_cluster.conffile))
     with rbd.connect() as client:
         assert client.state == "connected"
@@ -117,23 +119,23 @@ def test_connect_searches_ceph_conf(rbd_cluster: Any, monkeypatch: pytest.Monkey
         assert client.conf_get("rbd_default_order") == "21"
 
 
-def test_connect_ends_in_time(rbd_cluster: Any) -> None:
+def test_connect_ends_after_its_timeout(rbd_cluster: Any) -> None:
     start = time.monotonic()
     with pytest.raises(TimeoutError) as caught:
-        # A port of the discard protocol's kind: nobody answers there.
+        # Nothing answers at this port.
         rbd.connect(rbd_cluster.conffile, conf={"mon_host": "v1:127.0.0.1:9"}, timeout=1)
     assert isinstance(caught.value, rados.TimedOut)
     assert time.monotonic() - start < 30
 
 
-def test_connect_with_a_bad_key(rbd_cluster: Any, tmp_path: pathlib.Path) -> None:
+def test_connect_with_a_bad_key_is_refused(rbd_cluster: Any, tmp_path: pathlib.Path) -> None:
     keyring = tmp_path / "keyring"
     keyring.write_text("[client.admin]\n\tkey = AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA==\n")
     with pytest.raises(rbd.Error):
         rbd.connect(rbd_cluster.conffile, conf={"keyring": str(keyring)}, timeout=5)
 
 
-def test_cluster_calls(cluster: rados.Rados) -> None:
+def test_the_cluster_answers_simple_calls(cluster: rados.Rados) -> None:
     assert cluster.get_instance_id() > 0
     assert "127.0.0.1" in cluster.get_addrs()
     assert cluster.wait_for_latest_osdmap() == 0
@@ -149,7 +151,7 @@ def ping(conffile: str) -> str:
         return str(client.ping_monitor("a"))
 
 
-def test_ping_monitor(rbd_cluster: Any) -> None:
+def test_a_monitor_answers_a_ping(rbd_cluster: Any) -> None:
     # On a busy machine, librados answers the monitor before it has its connection, and crashes.
     for _ in range(30):
         outcome = isolated.finish(isolated.start(ping, str(rbd_cluster.conffile)))
@@ -159,7 +161,7 @@ def test_ping_monitor(rbd_cluster: Any) -> None:
     assert "health" in json.loads(outcome.answer)
 
 
-def test_blocklist(rbd_cluster: Any, cluster: rados.Rados) -> None:
+def test_a_blocklisted_client_is_refused(rbd_cluster: Any, cluster: rados.Rados) -> None:
     victim = rbd_cluster.connect()
     ioctx = victim.open_ioctx(rbd_cluster.pools[0])
     rbd.RBD().list(ioctx)
@@ -186,7 +188,7 @@ def test_errors_pickle(name: str) -> None:
     assert (str(error), error.errno) == (str(cls("m", errno=3)), 3)
 
 
-def test_what_an_error_has_beside_its_errno_pickles() -> None:
+def test_other_attributes_of_errors_pickle() -> None:
     error = pickle.loads(pickle.dumps(rados.ExtendMismatch("m", 4099, 4)))
     assert (error.errno, error.offset) == (4099, 4)
 
@@ -205,9 +207,9 @@ def test_what_an_error_has_beside_its_errno_pickles() -> None:
         "ConnectionShutdown": ConnectionError,
     }.items(),
 )
-def test_errors_are_the_builtin_twins(name: str, twin: type) -> None:
+def test_errors_derive_from_their_builtins(name: str, twin: type) -> None:
     assert issubclass(getattr(rados, name), twin)
 
 
-def test_repr_tells_no_secret(cluster: rados.Rados) -> None:
+def test_repr_shows_no_secret(cluster: rados.Rados) -> None:
     assert repr(cluster) == "<rbd.rados.Rados client.admin (connected)>"

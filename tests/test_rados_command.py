@@ -26,7 +26,7 @@ def command(prefix: str, **arguments: Any) -> str:
     return json.dumps({"prefix": prefix, "format": "json", **arguments})
 
 
-def test_mon_command(cluster: rados.Rados) -> None:
+def test_mon_command_returns_the_answer(cluster: rados.Rados) -> None:
     code, output, status = cluster.mon_command(
         json.dumps({"prefix": "osd ls", "format": "json"}), b""
     )
@@ -38,7 +38,7 @@ def test_mon_command(cluster: rados.Rados) -> None:
     assert status
 
 
-def test_one_monitor(cluster: rados.Rados) -> None:
+def test_a_command_goes_to_one_monitor(cluster: rados.Rados) -> None:
     code, output, _ = cluster.mon_command(command("mon_status"), b"", target="a")
     assert code == 0
     assert json.loads(output)["name"] == "a"
@@ -46,7 +46,7 @@ def test_one_monitor(cluster: rados.Rados) -> None:
         assert cluster.mon_command(command("mon_status"), b"", 0, nobody)[:2] == (-2, b"")
 
 
-def test_input(cluster: rados.Rados) -> None:
+def test_a_command_takes_input(cluster: rados.Rados) -> None:
     key = command("config-key set", key="rados/command")
     try:
         for value in (b"one", bytearray(b"two"), memoryview(b"three")):
@@ -57,7 +57,7 @@ def test_input(cluster: rados.Rados) -> None:
         cluster.mon_command(command("config-key rm", key="rados/command"))
 
 
-def test_osd_command(cluster: rados.Rados) -> None:
+def test_osd_command_returns_the_answer(cluster: rados.Rados) -> None:
     code, output, status = cluster.osd_command(0, command("version"), b"")
     assert (code, status) == (0, "")
     assert json.loads(output)["version"]
@@ -66,7 +66,7 @@ def test_osd_command(cluster: rados.Rados) -> None:
     assert cluster.osd_command(0, command("no such thing"), b"")[0] == -errno.EINVAL
 
 
-def test_pg_command(cluster: rados.Rados, rbd_ioctx: Any) -> None:
+def test_pg_command_returns_the_answer(cluster: rados.Rados, rbd_ioctx: Any) -> None:
     pgid = f"{rbd_ioctx.get_pool_id()}.0"
     code, output, _ = cluster.pg_command(pgid, command("query", pgid=pgid, cmd="query"), b"")
     assert code == 0
@@ -74,20 +74,20 @@ def test_pg_command(cluster: rados.Rados, rbd_ioctx: Any) -> None:
     assert cluster.pg_command("99999.0", command("query"), b"")[0] == -errno.ENOENT
 
 
-def test_a_malformed_pg(cluster: rados.Rados) -> None:
-    # librados then sets nothing of its answer, which the stock module frees all the same.
+def test_a_malformed_pg_is_an_error(cluster: rados.Rados) -> None:
+    # librados then leaves its answer unset, which the stock module frees nevertheless.
     assert cluster.pg_command("nonsense", command("query"), b"") == (-errno.EINVAL, b"", "")
 
 
-def test_no_answer_in_time(rbd_cluster: Any) -> None:
-    # The one-machine cluster has no manager, for which librados waits without an end.
+def test_a_command_without_an_answer_times_out(rbd_cluster: Any) -> None:
+    # The one-machine cluster has no manager, for which librados waits without a limit.
     with rbd_cluster.connect() as cluster:
         begin = time.monotonic()
         code, output, status = cluster.mgr_command(command("pg dump"), b"", timeout=0.3)
         assert (code, output) == (-errno.ETIMEDOUT, b"")
         assert status == "the daemon did not answer in time"
         assert time.monotonic() - begin >= 0.3
-        # What was abandoned keeps the connection, not the program.
+        # The abandoned command keeps the connection, but does not delay the program.
         assert cluster.mon_command(command("osd ls"), b"", timeout=60)[0] == 0
 
 
@@ -100,7 +100,7 @@ def abandon_and_leave(conffile: str) -> None:
         del client
 
 
-def test_what_was_abandoned_delays_no_end(rbd_cluster: Any) -> None:
+def test_an_abandoned_command_does_not_delay_the_exit(rbd_cluster: Any) -> None:
     isolated.run(abandon_and_leave, str(rbd_cluster.conffile))
 
 
@@ -131,7 +131,7 @@ def calls(cluster: rados.Rados) -> Iterator[Callable[..., Any]]:
     yield lambda *arguments, **named: cluster.pg_command("1.0", *arguments, **named)
 
 
-def test_wrong_arguments(cluster: rados.Rados) -> None:
+def test_wrong_arguments_are_refused(cluster: rados.Rados) -> None:
     for call in calls(cluster):
         for bad in (None, 5, [command("osd ls")]):
             with pytest.raises(TypeError):
@@ -156,12 +156,12 @@ def test_wrong_arguments(cluster: rados.Rados) -> None:
         cluster.mon_command("{}", b"", target=1.5)
 
 
-def test_no_limit(cluster: rados.Rados) -> None:
+def test_a_timeout_may_mean_no_limit(cluster: rados.Rados) -> None:
     for none in (0, None, 0.0, float("inf"), 1e30):
         assert cluster.mon_command("not json", b"", timeout=none)[0] == -errno.EINVAL
 
 
-def test_not_connected(rbd_cluster: Any) -> None:
+def test_an_unconnected_client_is_refused(rbd_cluster: Any) -> None:
     client = rados.Rados(conffile=rbd_cluster.conffile)
     for state in ("configuring", "shutdown"):
         for call in calls(client):

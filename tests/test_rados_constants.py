@@ -13,7 +13,7 @@ TABLE = json.loads((Path(__file__).parent / "data" / "stock_rados_api.json").rea
 
 
 @pytest.mark.parametrize("name", sorted(TABLE["constants"]))
-def test_constant(name: str) -> None:
+def test_each_constant_has_its_value_and_type(name: str) -> None:
     value = vars(rados)[name]
     assert value == TABLE["constants"][name]["value"]
     assert type(value) is type(TABLE["constants"][name]["value"])

@@ -1,4 +1,4 @@
-"""A client with the configuration of another that this process has: Rados(context=)."""
+"""Rados(context=): a client that shares the configuration of another client in this process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _new.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 
 @pytest.fixture
 def context(rbd_cluster: Any) -> Iterator[Any]:
-    """The capsule of another client's context, as Ceph's manager gives its modules one."""
-    # librados is loaded by librbd, by whose handle its functions are found too.
+    """Provide the capsule of another client's context, as Ceph's manager does for its modules."""
+    # librbd has loaded librados, so librbd's handle finds its functions too.
     library = ctypes.CDLL(rbd.library_info().path)
     handle = ctypes.c_void_p()
     assert library.rados_create2(ctypes.byref(handle), b"ceph", b"client.admin", 0) == 0
@@ -28,7 +28,9 @@ def context(rbd_cluster: Any) -> Iterator[Any]:
     library.rados_shutdown(handle)
 
 
-def test_context(rbd_cluster: Any, context: Any, object_ioctx: Any) -> None:
+def test_a_client_uses_the_context_of_another(
+    rbd_cluster: Any, context: Any, object_ioctx: Any
+) -> None:
     with rbd_cluster.connect() as other, rados.Rados(context=context) as cluster:
         assert cluster.state == "connected"
         assert cluster.get_fsid() == other.get_fsid()
@@ -40,7 +42,7 @@ def test_context(rbd_cluster: Any, context: Any, object_ioctx: Any) -> None:
             assert ioctx.read("thing") == b"x"
 
 
-def test_it_outlives_the_other(rbd_cluster: Any) -> None:
+def test_a_client_outlives_the_owner_of_its_context(rbd_cluster: Any) -> None:
     library = ctypes.CDLL(rbd.library_info().path)
     handle = ctypes.c_void_p()
     assert library.rados_create2(ctypes.byref(handle), b"ceph", b"client.admin", 0) == 0
@@ -52,7 +54,7 @@ def test_it_outlives_the_other(rbd_cluster: Any) -> None:
         assert len(cluster.get_fsid()) == 36
 
 
-def test_a_named_capsule(rbd_cluster: Any, context: Any) -> None:
+def test_a_capsule_may_have_any_name(rbd_cluster: Any, context: Any) -> None:
     address = ctypes.pythonapi.PyCapsule_GetPointer
     address.restype = ctypes.c_void_p
     address.argtypes = (ctypes.py_object, ctypes.c_char_p)
@@ -60,8 +62,8 @@ def test_a_named_capsule(rbd_cluster: Any, context: Any) -> None:
         assert cluster.state == "connected"
 
 
-def test_options_of_its_own(rbd_cluster: Any, context: Any) -> None:
-    # They are the other's too: the configuration is one.
+def test_options_also_change_the_shared_context(rbd_cluster: Any, context: Any) -> None:
+    # There is only one configuration, so the other client gets the option too.
     cluster = rados.Rados(context=context, conf={"rbd_default_order": "21"})
     assert cluster.conf_get("rbd_default_order") == "21"
     cluster.shutdown()
@@ -70,6 +72,6 @@ def test_options_of_its_own(rbd_cluster: Any, context: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [5, b"x", object(), "context"])
-def test_wrong_type(bad: Any) -> None:
+def test_a_wrong_type_is_refused(bad: Any) -> None:
     with pytest.raises(TypeError, match="context must be a capsule"):
         rados.Rados(context=bad)

@@ -1,6 +1,6 @@
-"""Connections, contexts and what comes of them end well: in any order, any thread, after fork().
+"""Connections, contexts and derived objects close in any order, in any thread, and after fork().
 
-Each scenario runs in a process of its own, since what goes wrong here is a crash or a hang.
+Each scenario runs in a separate process, because a fault here is a crash or a hang.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
 
 def opened(where: Where) -> Dict[str, Any]:
-    """A connection, a context, an object, and one of each thing that comes of them."""
+    """Return a connection, a context, an object, and one of each thing that is made from them."""
     cluster, ioctx = connect(where)
     ioctx.set_namespace("contracts")
     for name in ("a", "b", "c"):
@@ -39,7 +39,7 @@ def opened(where: Where) -> Dict[str, Any]:
     pairs: Any = None
 
     def heard(*_: Any) -> None:
-        # Refers to what it hears of, as programs' callbacks do.
+        # Refers to its own objects, as programs' callbacks do.
         assert pairs is not None
 
     pairs = [ioctx, heard]
@@ -112,7 +112,7 @@ def close_in_order(where: Where, order: Sequence[str]) -> None:
 
 def close_in_every_order(where: Where) -> int:
     names = sorted(ENDS)
-    # Every thing before and after every other, which all the 40,320 orders would not show better.
+    # Each thing is closed before and after every other. All the 40,320 orders would show no more.
     chosen = random.Random(1)
     orders = [
         [*pair, *chosen.sample(left, len(left))]
@@ -124,7 +124,7 @@ def close_in_every_order(where: Where) -> int:
     return len(orders)
 
 
-def test_close_in_every_order(where: Where) -> None:
+def test_things_close_in_every_order(where: Where) -> None:
     outcome = isolated.run(close_in_every_order, where, timeout=LIMIT)
     assert outcome == len(ENDS) * (len(ENDS) - 1)
 
@@ -144,7 +144,7 @@ def drop_everything(where: Where) -> None:
     gc.collect()
 
 
-def test_drop_everything(where: Where) -> None:
+def test_things_may_be_dropped(where: Where) -> None:
     isolated.run(drop_everything, where, timeout=LIMIT)
 
 
@@ -175,7 +175,7 @@ def close_under_way(where: Where) -> None:
         things["cluster"].shutdown()
 
 
-def test_close_while_calls_are_under_way(where: Where) -> None:
+def test_closing_while_calls_are_under_way_is_safe(where: Where) -> None:
     isolated.run(close_under_way, where, timeout=LIMIT)
 
 
@@ -229,7 +229,7 @@ def fork_with_everything(where: Where) -> None:
     ioctx.close()
 
 
-def test_fork(where: Where) -> None:
+def test_a_child_refuses_inherited_things(where: Where) -> None:
     isolated.run(fork_with_everything, where, timeout=LIMIT)
 
 
@@ -239,16 +239,16 @@ def leave_everything_open(where: Where) -> None:
     sys.modules["kept"] = things  # type: ignore[assignment]
 
 
-def test_exit_with_everything_open(where: Where) -> None:
+def test_the_interpreter_exits_with_everything_open(where: Where) -> None:
     isolated.run(leave_everything_open, where, timeout=LIMIT)
 
 
 def print_nothing(*_: Any) -> None:
-    """A callback."""
+    """Do nothing; a callback."""
 
 
 def flat(where: Where) -> None:
-    """Objects that the calls make are given back."""
+    """Check that objects made by the calls are freed."""
     things = opened(where)
     ioctx = things["ioctx"]
 
@@ -286,5 +286,5 @@ def flat(where: Where) -> None:
     assert after[1] - before[1] < 20
 
 
-def test_nothing_is_kept(where: Where) -> None:
+def test_repeated_calls_keep_nothing(where: Where) -> None:
     isolated.run(flat, where, timeout=LIMIT)

@@ -1,4 +1,4 @@
-"""Placement groups whose replicas differ."""
+"""Placement groups with different copies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-def test_inconsistent() -> None:
+def test_inconsistent_placement_groups_are_listed() -> None:
     with LocalCluster(mgr=True) as local, local.connect() as cluster:
         number: Any = cluster.pool_lookup(local.pools[0])
         assert cluster.get_inconsistent_pgs(number) == []

@@ -16,7 +16,7 @@ def cluster(rbd_cluster: Any) -> Iterator[rados.Rados]:
         yield connected
 
 
-def test_ioctx(cluster: rados.Rados, rbd_cluster: Any) -> None:
+def test_a_context_describes_its_pool(cluster: rados.Rados, rbd_cluster: Any) -> None:
     ioctx = cluster.open_ioctx(rbd_cluster.pools[0])
     assert ioctx.state == "open"
     assert ioctx.get_pool_name() == rbd_cluster.pools[0]
@@ -36,7 +36,7 @@ def test_ioctx(cluster: rados.Rados, rbd_cluster: Any) -> None:
         assert str(caught.value).count("RADOS") == 1
 
 
-def test_missing_pool(cluster: rados.Rados) -> None:
+def test_a_missing_pool_is_an_error(cluster: rados.Rados) -> None:
     with pytest.raises(rados.ObjectNotFound, match="no such pool") as caught:
         cluster.open_ioctx("no such pool")
     assert caught.value.errno == 2
@@ -44,7 +44,7 @@ def test_missing_pool(cluster: rados.Rados) -> None:
         cluster.open_ioctx2(10**6)
 
 
-def test_names(cluster: rados.Rados, rbd_cluster: Any) -> None:
+def test_names_of_a_context_are_set_and_read(cluster: rados.Rados, rbd_cluster: Any) -> None:
     pool = rbd_cluster.pools[0]
     number = cluster.pool_lookup(pool)
     with rados.Ioctx(cluster, pool) as ioctx, cluster.open_ioctx2(number) as other:
@@ -68,7 +68,7 @@ def test_names(cluster: rados.Rados, rbd_cluster: Any) -> None:
             ioctx.set_locator_key(None)  # type: ignore[arg-type]
 
 
-def test_facts(cluster: rados.Rados, rbd_cluster: Any) -> None:
+def test_facts_about_the_pool_are_returned(cluster: rados.Rados, rbd_cluster: Any) -> None:
     with cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         assert ioctx.alignment() is None
         assert ioctx.get_last_version() == 0
@@ -76,7 +76,7 @@ def test_facts(cluster: rados.Rados, rbd_cluster: Any) -> None:
         ioctx.unset_osdmap_full_try()
 
 
-def test_after_shutdown(rbd_cluster: Any) -> None:
+def test_a_context_is_refused_after_shutdown(rbd_cluster: Any) -> None:
     client = rbd_cluster.connect()
     ioctx = client.open_ioctx(rbd_cluster.pools[0])
     client.shutdown()

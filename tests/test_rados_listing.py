@@ -1,4 +1,4 @@
-"""The objects of a pool, listed."""
+"""Listings of the objects of a pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_listing(object_ioctx: Ioctx) -> None:
+def test_every_object_is_listed_once(object_ioctx: Ioctx) -> None:
     names = {f"object {number}" for number in range(20)} | {"\udcff"}
     for name in names:
         object_ioctx.write_full(name, name.encode(errors="surrogateescape"))
@@ -31,7 +31,7 @@ def test_listing(object_ioctx: Ioctx) -> None:
     assert {one.key for one in rados.ObjectIterator(object_ioctx)} == names
 
 
-def test_namespaces_and_locators(object_ioctx: Ioctx) -> None:
+def test_listed_objects_have_namespace_and_locator(object_ioctx: Ioctx) -> None:
     space = object_ioctx.get_namespace()
     object_ioctx.set_locator_key("here")
     object_ioctx.write_full("placed", b"1")
@@ -45,11 +45,11 @@ def test_namespaces_and_locators(object_ioctx: Ioctx) -> None:
     everywhere.close()
 
 
-def test_nothing(object_ioctx: Ioctx) -> None:
+def test_an_empty_namespace_lists_nothing(object_ioctx: Ioctx) -> None:
     assert list(object_ioctx.list_objects()) == []
 
 
-def test_more_than_a_page(object_ioctx: Ioctx) -> None:
+def test_more_objects_than_a_page_are_all_listed(object_ioctx: Ioctx) -> None:
     with rados.WriteOpCtx():
         for number in range(1500):
             object_ioctx.write_full(str(number), b"")
@@ -58,7 +58,7 @@ def test_more_than_a_page(object_ioctx: Ioctx) -> None:
 
 
 def fill(ioctx: Ioctx) -> Any:
-    """A listing of which one object was taken, and some are left."""
+    """Return a listing from which one object was taken, with more left."""
     for number in range(5):
         ioctx.write_full(str(number), b"")
     found = ioctx.list_objects()
@@ -66,7 +66,7 @@ def fill(ioctx: Ioctx) -> Any:
     return found
 
 
-def test_a_closed_context(object_ioctx: Ioctx) -> None:
+def test_a_listing_ends_with_its_context(object_ioctx: Ioctx) -> None:
     begun = object_ioctx.list_objects()
     object_ioctx.close()
     with pytest.raises(rados.IoctxStateError):
@@ -77,7 +77,7 @@ def test_a_closed_context(object_ioctx: Ioctx) -> None:
     gc.collect()
 
 
-def test_a_connection_that_is_shut_down(rbd_cluster: Any) -> None:
+def test_a_listing_ends_with_its_connection(rbd_cluster: Any) -> None:
     client = rbd_cluster.connect()
     ioctx = client.open_ioctx(rbd_cluster.pools[0])
     begun = ioctx.list_objects()
@@ -89,7 +89,7 @@ def test_a_connection_that_is_shut_down(rbd_cluster: Any) -> None:
     gc.collect()
 
 
-def test_a_forgotten_listing_does_not_hold_up_a_close(object_ioctx: Ioctx) -> None:
+def test_a_dropped_listing_does_not_delay_a_close(object_ioctx: Ioctx) -> None:
     found = fill(object_ioctx)
     object_ioctx.close()
     del found
@@ -113,6 +113,6 @@ def test_threads_share_a_listing(object_ioctx: Ioctx) -> None:
     assert sorted(map(int, seen)) == list(range(200))
 
 
-def test_wrong_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(TypeError):
         rados.ObjectIterator(object())  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_exclusive(object_ioctx: Ioctx) -> None:
+def test_an_exclusive_lock_excludes_others(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     assert io.lock_exclusive("o", "lock", "cookie") is None
     with pytest.raises(rados.ObjectExists, match="exclusive lock 'lock' on object 'o' in pool"):
@@ -26,7 +26,7 @@ def test_exclusive(object_ioctx: Ioctx) -> None:
     io.lock_exclusive("o", "lock", "another")
 
 
-def test_shared(object_ioctx: Ioctx) -> None:
+def test_shared_locks_need_the_same_tag(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     io.lock_shared("o", "lock", "", "tag", "described", None, 0)
     io.lock_shared("o", "lock", "second", tag="tag")
@@ -40,7 +40,7 @@ def test_shared(object_ioctx: Ioctx) -> None:
     assert all(address for _, _, address in found["lockers"])
 
 
-def test_many_lockers(object_ioctx: Ioctx) -> None:
+def test_many_lockers_are_all_listed(object_ioctx: Ioctx) -> None:
     cookies = [f"{number:03}" + "x" * 50 for number in range(60)]
     for cookie in cookies:
         object_ioctx.lock_shared("o", "lock", cookie, "t")
@@ -48,7 +48,7 @@ def test_many_lockers(object_ioctx: Ioctx) -> None:
     assert sorted(cookie for _, cookie, _ in found["lockers"]) == cookies
 
 
-def test_break(object_ioctx: Ioctx) -> None:
+def test_a_lock_can_be_broken(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     io.lock_exclusive("o", "lock", "cookie")
     found = io.list_lockers("o", "lock")
@@ -61,7 +61,7 @@ def test_break(object_ioctx: Ioctx) -> None:
     assert io.list_lockers("o", "lock")["lockers"] == []
 
 
-def test_duration(object_ioctx: Ioctx) -> None:
+def test_a_lock_ends_after_its_duration(object_ioctx: Ioctx) -> None:
     object_ioctx.lock_exclusive("o", "lock", "cookie", duration=0.1)
     deadline = time.monotonic() + 60
     while True:
@@ -73,7 +73,7 @@ def test_duration(object_ioctx: Ioctx) -> None:
             time.sleep(0.05)
 
 
-def test_wrong_arguments(object_ioctx: Ioctx) -> None:
+def test_wrong_arguments_are_refused(object_ioctx: Ioctx) -> None:
     io: Any = object_ioctx
     for call in (
         lambda: io.lock_exclusive("o", "lock", 3),

@@ -37,7 +37,7 @@ def hear(cluster: rados.Rados, listener: Listener, text: str) -> Tuple[Any, ...]
     return listener.said(text)[0]
 
 
-def test_plain(rbd_cluster: Any) -> None:
+def test_the_plain_listener_gets_its_arguments(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         listener = Listener()
         cluster.monitor_log("info", listener, "argument")
@@ -55,7 +55,7 @@ def test_plain(rbd_cluster: Any) -> None:
         assert set(listener.threads) == {"rbd-callbacks"}
 
 
-def test_full(rbd_cluster: Any) -> None:
+def test_the_full_listener_gets_its_arguments(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         listener = Listener()
         cluster.monitor_log2("info", listener)
@@ -71,7 +71,7 @@ def test_full(rbd_cluster: Any) -> None:
         assert (level, message) == (b"[INF]", b"full words")
 
 
-def test_another_listener_and_none(rbd_cluster: Any) -> None:
+def test_another_listener_replaces_the_first(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         first, second, third = Listener(), Listener(), Listener()
         cluster.monitor_log("info", first)
@@ -88,7 +88,7 @@ def test_another_listener_and_none(rbd_cluster: Any) -> None:
         assert not second.said("for the third")
 
 
-def test_level(rbd_cluster: Any) -> None:
+def test_only_entries_of_the_level_are_reported(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster, rbd_cluster.connect() as other:
         high, low = Listener(), Listener()
         cluster.monitor_log("error", high)
@@ -97,7 +97,9 @@ def test_level(rbd_cluster: Any) -> None:
         assert not high.said("not for high levels")
 
 
-def test_what_it_raises(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_a_listener_is_reported(
+    rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raised: List[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: raised.append(what.exc_value))
     with rbd_cluster.connect() as cluster:
@@ -108,7 +110,7 @@ def test_what_it_raises(rbd_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert {type(error) for error in raised} == {ZeroDivisionError}
 
 
-def test_monitor_log_class(rbd_cluster: Any) -> None:
+def test_the_stock_class_still_works(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         listener = Listener()
         log = rados.MonitorLog(cluster, "info", listener, 7)
@@ -119,7 +121,7 @@ def test_monitor_log_class(rbd_cluster: Any) -> None:
             rados.MonitorLog(cluster, "loud", listener, None)
 
 
-def test_nothing_is_heard_after_shutdown(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+def test_a_listener_ends_with_its_connection(rbd_cluster: Any, rbd_ioctx: Any) -> None:
     cluster = rbd_cluster.connect()
     kept = cluster.open_ioctx(rbd_ioctx.get_pool_name())
     gone, other = Listener(), Listener()
@@ -160,11 +162,11 @@ def leave_listening(conffile: str) -> None:
     globals()["kept"] = cluster
 
 
-def test_exit_while_listening(rbd_cluster: Any) -> None:
+def test_the_interpreter_exits_while_listening(rbd_cluster: Any) -> None:
     isolated.run(leave_listening, str(rbd_cluster.conffile))
 
 
-def test_wrong_arguments(rbd_cluster: Any) -> None:
+def test_wrong_arguments_are_refused(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         for listen in (cluster.monitor_log, cluster.monitor_log2):
             with pytest.raises(rados.LogicError, match="invalid monitor level loud"):

@@ -29,7 +29,7 @@ CALLS: Any = [
 ]
 
 
-def test_write_and_read(object_ioctx: Ioctx) -> None:
+def test_written_data_is_read_back(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     assert io.write("o", b"hello") == 0
     assert io.append("o", b" world") == 0
@@ -49,7 +49,7 @@ def test_write_and_read(object_ioctx: Ioctx) -> None:
         io.read("o")
 
 
-def test_a_length_beyond_any_object(object_ioctx: Ioctx) -> None:
+def test_a_length_beyond_any_object_is_limited(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"short")
     assert object_ioctx.read("o", 2**31 - 1) == b"short"
 
@@ -59,7 +59,7 @@ def test_a_length_beyond_any_object(object_ioctx: Ioctx) -> None:
     [bytes, bytearray, memoryview, lambda data: array.array("H", data)],
     ids=["bytes", "bytearray", "memoryview", "array"],
 )
-def test_buffers(object_ioctx: Ioctx, make: Callable[[bytes], Any]) -> None:
+def test_any_buffer_is_accepted(object_ioctx: Ioctx, make: Callable[[bytes], Any]) -> None:
     data = make(b"some data!")
     object_ioctx.write_full("o", data)
     object_ioctx.append("o", data)
@@ -70,7 +70,7 @@ def test_buffers(object_ioctx: Ioctx, make: Callable[[bytes], Any]) -> None:
     assert object_ioctx.get_xattr("o", "a") == b"some data!"
 
 
-def test_readinto(object_ioctx: Ioctx) -> None:
+def test_readinto_fills_a_buffer(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"0123456789")
     memory = mmap.mmap(-1, 16)
     assert object_ioctx.readinto("o", memory) == 10
@@ -86,7 +86,7 @@ def test_readinto(object_ioctx: Ioctx) -> None:
     memory.close()
 
 
-def test_stat(object_ioctx: Ioctx) -> None:
+def test_stat_returns_size_and_time(object_ioctx: Ioctx) -> None:
     before = int(time.time())
     object_ioctx.write("o", b"12345")
     size, modified = object_ioctx.stat("o")
@@ -109,7 +109,7 @@ def test_stat_is_in_local_time(object_ioctx: Ioctx, monkeypatch: pytest.MonkeyPa
         time.tzset()
 
 
-def test_a_read_of_nothing(object_ioctx: Ioctx) -> None:
+def test_a_read_of_length_zero_is_empty(object_ioctx: Ioctx) -> None:
     object_ioctx.write("o", b"12345")
     assert object_ioctx.read("o", 0) == b""
     assert object_ioctx.read("o", 0, 99) == b""
@@ -118,16 +118,16 @@ def test_a_read_of_nothing(object_ioctx: Ioctx) -> None:
         object_ioctx.read("none", 0)
 
 
-def test_comparison(object_ioctx: Ioctx) -> None:
+def test_a_comparison_returns_the_place_of_a_difference(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"12345")
     assert object_ioctx.cmpext("o", b"12345") == 0
     assert object_ioctx.cmpext("o", b"34", 2) == 0
     assert object_ioctx.cmpext("o", b"12x") == -rados.MAX_ERRNO - 2
-    # The stock module takes this one for a failure of its own.
+    # The stock module takes this one for a failure of the call.
     assert object_ioctx.cmpext("o", b"x2345") == -rados.MAX_ERRNO
 
 
-def test_execute(object_ioctx: Ioctx) -> None:
+def test_execute_returns_the_output(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"")
     assert object_ioctx.execute("o", "hello", "say_hello", b"bob") == (11, b"Hello, bob!")
     with pytest.raises(rados.Error, match=r"'hello.no_such' on object 'o'"):
@@ -150,7 +150,9 @@ def test_errors_name_the_object(object_ioctx: Ioctx) -> None:
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_closed(object_ioctx: Ioctx, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_closed_context_is_refused(
+    object_ioctx: Ioctx, method: str, arguments: Tuple[Any, ...]
+) -> None:
     object_ioctx.close()
     with pytest.raises(rados.IoctxStateError) as caught:
         getattr(object_ioctx, method)(*arguments)
@@ -158,7 +160,9 @@ def test_closed(object_ioctx: Ioctx, method: str, arguments: Tuple[Any, ...]) ->
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_shut_down(rbd_cluster: Any, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_a_shut_down_connection_is_refused(
+    rbd_cluster: Any, method: str, arguments: Tuple[Any, ...]
+) -> None:
     client = rbd_cluster.connect()
     ioctx = client.open_ioctx(rbd_cluster.pools[0])
     client.shutdown()
@@ -168,7 +172,9 @@ def test_shut_down(rbd_cluster: Any, method: str, arguments: Tuple[Any, ...]) ->
 
 
 @pytest.mark.parametrize(("method", "arguments"), CALLS)
-def test_wrong_arguments(object_ioctx: Ioctx, method: str, arguments: Tuple[Any, ...]) -> None:
+def test_wrong_arguments_are_refused(
+    object_ioctx: Ioctx, method: str, arguments: Tuple[Any, ...]
+) -> None:
     object_ioctx.write_full("o", b"still here")
     call = getattr(object_ioctx, method)
     for i, right in enumerate(arguments):
@@ -190,13 +196,13 @@ def test_wrong_arguments(object_ioctx: Ioctx, method: str, arguments: Tuple[Any,
     assert object_ioctx.read("o") == b"still here"
 
 
-def test_names(object_ioctx: Ioctx) -> None:
+def test_names_may_have_any_characters(object_ioctx: Ioctx) -> None:
     for name in ("ünïcode", b"bytes", "\udc80", "a/b c"):
         object_ioctx.write_full(name, b"x")
         assert object_ioctx.read(name) == b"x"
 
 
-def test_object(object_ioctx: Ioctx) -> None:
+def test_an_object_has_a_position(object_ioctx: Ioctx) -> None:
     one = rados.Object(object_ioctx, "o")
     assert (one.state, one.offset) == ("exists", 0)
     assert one.write(b"hello world") == 0
@@ -217,12 +223,12 @@ def test_object(object_ioctx: Ioctx) -> None:
             call()
 
 
-def test_an_object_has_a_place_of_its_own(object_ioctx: Ioctx) -> None:
+def test_an_object_has_a_separate_namespace_and_key(object_ioctx: Ioctx) -> None:
     own = rados.Object(object_ioctx, "o", locator_key="key", nspace="elsewhere")
     own.write(b"there")
     with pytest.raises(rados.ObjectNotFound):
         object_ioctx.read("o")
-    # The context is the caller's: its place is not touched.
+    # The namespace and key of the caller's context do not change.
     assert (object_ioctx.nspace, object_ioctx.locator_key) != ("elsewhere", "key")
     other = object_ioctx.dup()
     other.set_namespace("elsewhere")
@@ -232,7 +238,7 @@ def test_an_object_has_a_place_of_its_own(object_ioctx: Ioctx) -> None:
     other.close()
 
 
-def test_an_object_of_a_closed_context(object_ioctx: Ioctx) -> None:
+def test_an_object_of_a_closed_context_is_refused(object_ioctx: Ioctx) -> None:
     one = rados.Object(object_ioctx, "o", nspace="elsewhere")
     one.write(b"x")
     one.remove()
@@ -242,12 +248,12 @@ def test_an_object_of_a_closed_context(object_ioctx: Ioctx) -> None:
         two.read()
 
 
-def test_decorators(object_ioctx: Ioctx) -> None:
+def test_decorators_set_the_place_of_the_object(object_ioctx: Ioctx) -> None:
     class Mine(rados.Object):
         @rados.set_object_namespace
         @rados.set_object_locator
         def where(self) -> Tuple[str, str]:
-            """Tell."""
+            """Return the namespace and the key."""
             return self.ioctx.get_namespace(), self.ioctx.get_locator_key()
 
     before = object_ioctx.get_namespace()

@@ -27,7 +27,7 @@ def everything(ioctx: Ioctx, name: str = "o") -> List[Any]:
         return list(found)
 
 
-def test_entries(filled: Ioctx) -> None:
+def test_entries_are_read_by_range_and_key(filled: Ioctx) -> None:
     assert everything(filled) == [("a1", b"x"), ("a2", b"text"), ("b1", b"z"), ("c1", b"")]
     with rados.ReadOpCtx() as op:
         after, _ = filled.get_omap_vals(op, "a1", "a", 10)
@@ -46,7 +46,7 @@ def test_entries(filled: Ioctx) -> None:
         assert list(some) == [("a1", b"x"), ("c1", b"")]
 
 
-def test_types_of_keys(filled: Ioctx) -> None:
+def test_keys_are_converted_by_the_key_type(filled: Ioctx) -> None:
     with rados.ReadOpCtx() as op:
         raw, _ = filled.get_omap_vals(op, "", "a", 10, omap_key_type=bytes)
         upper, _ = filled.get_omap_keys(op, "", 1, lambda key: key.decode().upper())
@@ -60,7 +60,7 @@ def test_types_of_keys(filled: Ioctx) -> None:
     assert everything(filled)[-1] == ("\udcff", b"1")
 
 
-def test_changes(filled: Ioctx) -> None:
+def test_entries_are_removed_and_cleared(filled: Ioctx) -> None:
     with rados.WriteOpCtx() as op:
         filled.remove_omap_keys(op, ("a1", "none"))
         filled.operate_write_op(op, "o")
@@ -72,14 +72,14 @@ def test_changes(filled: Ioctx) -> None:
 
 
 @pytest.mark.needs("rados_write_op_omap_rm_range2")
-def test_range(filled: Ioctx) -> None:
+def test_a_range_of_entries_is_removed(filled: Ioctx) -> None:
     with rados.WriteOpCtx() as op:
         filled.remove_omap_range2(op, "a2", "c1")
         filled.operate_write_op(op, "o")
     assert [key for key, _ in everything(filled)] == ["a1", "c1"]
 
 
-def test_comparison(filled: Ioctx) -> None:
+def test_a_comparison_decides_about_the_operation(filled: Ioctx) -> None:
     for value, operator, holds in (
         ("x", rados.LIBRADOS_CMPXATTR_OP_EQ, True),
         (b"y", rados.LIBRADOS_CMPXATTR_OP_EQ, False),
@@ -100,7 +100,7 @@ def test_comparison(filled: Ioctx) -> None:
             assert caught.value.errno == 125
 
 
-def test_read_too_early(filled: Ioctx) -> None:
+def test_entries_cannot_be_read_before_the_operation(filled: Ioctx) -> None:
     with rados.ReadOpCtx() as op:
         found, _ = filled.get_omap_vals(op, "", "", 10)
         with pytest.raises(rados.InvalidArgumentError, match="once the operation") as caught:
@@ -130,7 +130,7 @@ def test_entries_outlive_the_operation_and_the_context(filled: Ioctx) -> None:
     assert list(found) == [("a1", b"x"), ("a2", b"text")]
 
 
-def test_many(object_ioctx: Ioctx) -> None:
+def test_many_entries_are_read_in_pages(object_ioctx: Ioctx) -> None:
     names = [f"{number:05}" for number in range(5000)]
     with rados.WriteOpCtx() as op:
         object_ioctx.set_omap(op, names, [name.encode() * 3 for name in names])
@@ -148,7 +148,7 @@ def test_many(object_ioctx: Ioctx) -> None:
     assert seen == names
 
 
-def test_wrong_arguments(filled: Ioctx) -> None:
+def test_wrong_arguments_are_refused(filled: Ioctx) -> None:
     wrong: Any = object()
     with rados.WriteOpCtx() as op, rados.ReadOpCtx() as reading:
         with pytest.raises(rados.InvalidArgumentError, match="1 keys and 2 values"):

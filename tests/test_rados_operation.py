@@ -12,7 +12,7 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_writing(object_ioctx: Ioctx) -> None:
+def test_parts_of_a_write_are_done_in_order(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     with rados.WriteOpCtx() as op:
         op.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
@@ -42,7 +42,7 @@ def test_writing(object_ioctx: Ioctx) -> None:
         io.stat("o")
 
 
-def test_all_or_nothing(object_ioctx: Ioctx) -> None:
+def test_a_failed_part_undoes_the_operation(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     io.write_full("o", b"12345")
     with rados.WriteOpCtx() as op:
@@ -63,7 +63,7 @@ def test_all_or_nothing(object_ioctx: Ioctx) -> None:
         io.operate_write_op(op, "o")
 
 
-def test_a_comparison_in_a_read(object_ioctx: Ioctx) -> None:
+def test_a_read_operation_may_compare(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"12345")
     with rados.ReadOpCtx() as op:
         op.cmpext(b"345", 2)
@@ -80,7 +80,7 @@ def test_a_comparison_in_a_read(object_ioctx: Ioctx) -> None:
             object_ioctx.operate_read_op(op, "gone")
 
 
-def test_version_time_and_flags(object_ioctx: Ioctx) -> None:
+def test_version_time_and_flags_are_honoured(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     io.write("o", b"1")
     version = io.get_last_version()
@@ -102,14 +102,14 @@ def test_version_time_and_flags(object_ioctx: Ioctx) -> None:
     assert io.stat("o")[1].tm_year > 2000
 
 
-def test_a_method_of_a_class(object_ioctx: Ioctx) -> None:
+def test_an_operation_may_execute_a_method(object_ioctx: Ioctx) -> None:
     with rados.WriteOpCtx() as op:
         op.execute("hello", "record_hello", b"me")
         object_ioctx.operate_write_op(op, "o")
     assert object_ioctx.read("o") == b"Hello, me!"
 
 
-def test_forms(object_ioctx: Ioctx) -> None:
+def test_operations_have_all_stock_forms(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     made = io.create_write_op()
     assert type(made) is rados.WriteOp
@@ -130,7 +130,7 @@ def test_forms(object_ioctx: Ioctx) -> None:
 
 
 @pytest.mark.parametrize("cls", [rados.WriteOp, rados.ReadOp])
-def test_order_of_calls(object_ioctx: Ioctx, cls: Any) -> None:
+def test_calls_in_the_wrong_order_are_refused(object_ioctx: Ioctx, cls: Any) -> None:
     writes = cls is rados.WriteOp
     operate = object_ioctx.operate_write_op if writes else object_ioctx.operate_read_op
     release = object_ioctx.release_write_op if writes else object_ioctx.release_read_op
@@ -157,12 +157,12 @@ def fail_inside() -> None:
         raise KeyError
 
 
-def test_a_block_does_not_hide_its_exception() -> None:
+def test_the_block_keeps_the_exception_of_its_body() -> None:
     with pytest.raises(KeyError):
         fail_inside()
 
 
-def test_zero_of_no_length() -> None:
+def test_zeroing_no_bytes_is_refused() -> None:
     with rados.WriteOpCtx() as op, pytest.raises(rados.InvalidArgumentError, match="at least 1"):
         op.zero(5, 0)
 
@@ -184,7 +184,7 @@ def operate_read_later(ioctx: Any, operation: Any) -> None:
 
 
 @pytest.mark.parametrize("operate", [operate_write, operate_write_later])
-def test_flags_of_no_part_of_a_write(operate: Any, object_ioctx: Ioctx) -> None:
+def test_flags_without_a_part_of_a_write_are_refused(operate: Any, object_ioctx: Ioctx) -> None:
     with rados.WriteOpCtx() as operation:
         refuses_flags(operation)
         operation.write_full(b"data")
@@ -199,7 +199,7 @@ def test_flags_of_no_part_of_a_write(operate: Any, object_ioctx: Ioctx) -> None:
 
 
 @pytest.mark.parametrize("operate", [operate_read, operate_read_later])
-def test_flags_of_no_part_of_a_read(operate: Any, object_ioctx: Ioctx) -> None:
+def test_flags_without_a_part_of_a_read_are_refused(operate: Any, object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("flagged", b"data")
     with rados.ReadOpCtx() as operation:
         refuses_flags(operation)
@@ -212,19 +212,19 @@ def test_flags_of_no_part_of_a_read(operate: Any, object_ioctx: Ioctx) -> None:
 
 
 def refuses_flags(operation: Any) -> None:
-    """An operation without a part has nothing to set flags of: librados would end the process."""
+    """Flags need a part in the operation: librados would end the process."""
     with pytest.raises(rados.InvalidArgumentError, match="not have any part") as caught:
         operation.set_flags(0)
     assert caught.value.errno is None
 
 
-def test_an_empty_operation(object_ioctx: Ioctx) -> None:
+def test_an_empty_operation_works(object_ioctx: Ioctx) -> None:
     with rados.WriteOpCtx() as op, rados.ReadOpCtx() as reading:
         object_ioctx.operate_write_op(op, "o")
         object_ioctx.operate_read_op(reading, "o")
 
 
-def test_wrong_arguments(object_ioctx: Ioctx) -> None:
+def test_wrong_arguments_are_refused(object_ioctx: Ioctx) -> None:
     wrong: Any = object()
     with rados.WriteOpCtx() as op:
         for call in (
@@ -252,7 +252,7 @@ def test_wrong_arguments(object_ioctx: Ioctx) -> None:
             object_ioctx.operate_write_op(op, "o")
 
 
-def test_threads(object_ioctx: Ioctx) -> None:
+def test_threads_may_share_an_operation(object_ioctx: Ioctx) -> None:
     op = rados.WriteOp().create()
     errors = []
 

@@ -15,7 +15,7 @@ def cluster(rbd_cluster: Any) -> Iterator[rados.Rados]:
         yield connected
 
 
-def test_pools(cluster: rados.Rados) -> None:
+def test_pools_are_created_listed_and_removed(cluster: rados.Rados) -> None:
     cluster.create_pool("extra pool")
     try:
         assert "extra pool" in cluster.list_pools()
@@ -35,14 +35,14 @@ def test_pools(cluster: rados.Rados) -> None:
     assert cluster.pool_reverse_lookup(10**6) is None
 
 
-# The number of no owner is the only one that Ceph still takes.
+# Ceph only accepts the number that means no owner.
 NOBODY = rados.ANONYMOUS_AUID
 
 
 @pytest.mark.parametrize(
     "arguments", [{"crush_rule": 0}, {"auid": NOBODY}, {"crush_rule": 0, "auid": NOBODY}]
 )
-def test_create_with(cluster: rados.Rados, arguments: Any) -> None:
+def test_create_pool_takes_options(cluster: rados.Rados, arguments: Any) -> None:
     cluster.create_pool("ruled pool", **arguments)
     try:
         assert cluster.pool_exists("ruled pool")
@@ -50,7 +50,7 @@ def test_create_with(cluster: rados.Rados, arguments: Any) -> None:
         cluster.delete_pool("ruled pool")
 
 
-def test_refusals(cluster: rados.Rados) -> None:
+def test_invalid_pools_are_refused(cluster: rados.Rados) -> None:
     with pytest.raises(rados.InvalidArgumentError, match="'owned'"):
         cluster.create_pool("owned", auid=0)
     with pytest.raises(rados.ObjectNotFound, match="pool 1000000"):

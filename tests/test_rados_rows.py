@@ -1,6 +1,6 @@
-"""Every public method of the rados classes, put through the same tables as those of images.
+"""Every public method of the rados classes passes the same tables as those of images.
 
-support/rados_rows.py has the rows, which come from the classes.
+support/rados_rows.py makes the rows from the classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def test_every_method_has_a_row() -> None:
 
 
 def call_everything(where: Where) -> List[str]:
-    """Each row once; those that fail."""
+    """Call each row once. Return those that fail."""
     stage = Stage(where)
     wrong: List[str] = []
     for row in rados_rows.called():
@@ -53,8 +53,8 @@ def call_everything(where: Where) -> List[str]:
     return wrong
 
 
-def test_every_row_works(where: Where) -> None:
-    """What the others make fail does not fail by itself."""
+def test_every_method_works(where: Where) -> None:
+    """A row that other tests make fail must not fail by itself."""
     assert isolated.run(call_everything, where, timeout=LIMIT) == []
 
 
@@ -67,7 +67,7 @@ SHORT = 2
 
 #: Functions whose code is the first of what a command returns, as with the stock module.
 COMMANDS = {f"rados_{which}_command" for which in ("mon", "mgr", "osd", "pg")}
-# Where a code is an answer and no error, or means something of its own: what comes instead.
+# Where a code is a result and not an error, or has another meaning: the expected exception.
 MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
     ("rados_application_metadata_get", errno.ENOENT): KeyError,
     # The data differ at the first byte.
@@ -78,14 +78,14 @@ MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
     # The end of a listing.
     ("rados_nobjects_list_next2", errno.ENOENT): None,
 }
-# A watch is gone whatever this answers: it only waits for callbacks.
+# A watch ends whatever this returns, because it only waits for callbacks.
 IGNORED = {"rados_watch_flush"}
 
 
 def failing(shim: Shim, row: Row, stage: Stage, code: int, skip: int) -> Tuple[int, Any, Any]:
-    """Call a row, with all calls after the first ones failing.
+    """Call a row with all calls after the first ones failing.
 
-    How many failed, the last of them, and what was returned or raised.
+    Returns how many failed, the last of them, and what was returned or raised.
     """
     call = row.prepared(stage)
     shim.last()
@@ -99,7 +99,7 @@ def failing(shim: Shim, row: Row, stage: Stage, code: int, skip: int) -> Tuple[i
 
 
 def fits(function: str, code: int, result: Any) -> bool:
-    """Whether that is what an errno of the function has to give."""
+    """Return whether the outcome is the right one for an errno of the function."""
     if function in IGNORED:
         return not isinstance(result, BaseException) or isinstance(result, rados.Error)
     if function in COMMANDS:
@@ -114,7 +114,7 @@ def fits(function: str, code: int, result: Any) -> bool:
 
 
 def every_errno(where: Where) -> List[Any]:
-    """How many rows were driven, how often, and what does not fit."""
+    """Return how many rows were driven, how often, and the wrong outcomes."""
     shim, stage = Shim(), Stage(where)
     strange: List[str] = []
     driven = tried = 0
@@ -155,7 +155,7 @@ def test_every_method_through_every_errno(shimmed: Callable[..., Any]) -> None:
     figures.note("calls of theirs that failed so", tried)
 
 
-# What an error says
+# The text of an error
 
 #: Rows whose errors are about something else than the pool of their context, and why.
 PLACELESS = {
@@ -166,7 +166,7 @@ OPENING = {"Ioctx.watch", "Watch()"}
 
 
 def every_place(where: Where) -> List[Any]:
-    """How many errors name what they are about, and those that do not."""
+    """Return how many errors name what they are about, and those that do not."""
     shim, stage = Shim(), Stage(where)
     told, silent = 0, []
     for row in rados_rows.rows():
@@ -204,7 +204,7 @@ def test_every_error_names_object_pool_and_namespace(shimmed: Callable[..., Any]
 
 # The interpreter's lock
 
-# They only take note of something, or make and free what holds it.
+# These functions only queue something, or make and free its holder.
 AT_ONCE = {
     "rados_buffer_free",
     "rados_omap_get_end",
@@ -225,23 +225,23 @@ def call_with_lock_watched(where: Where) -> List[str]:
 
 
 @fakerbd.needs_compiler
-def test_no_method_calls_librados_with_the_interpreter_lock(shimmed: Callable[..., Any]) -> None:
+def test_every_method_releases_the_interpreter_lock(shimmed: Callable[..., Any]) -> None:
     assert shimmed(call_with_lock_watched, rados=True, timeout=LIMIT) == []
 
 
-# What is closed, or the parent's
+# Closed handles, and handles of the parent
 
 #: Rows that ask nothing of the connection, or end what is ended already.
 LOCAL = {
     *("Ioctx.close", "Ioctx.__enter__", "Ioctx.__exit__", "AsyncIoctx.close", "AsyncIoctx()"),
     *("Ioctx.create_read_op", "Ioctx.create_write_op"),
     *("Ioctx.release_read_op", "Ioctx.release_write_op"),
-    # They add to an operation.
+    # These add to an operation.
     *("Ioctx.clear_omap", "Ioctx.get_omap_keys", "Ioctx.get_omap_vals"),
     *("Ioctx.get_omap_vals_by_keys", "Ioctx.remove_omap_keys", "Ioctx.remove_omap_range2"),
     "Ioctx.set_omap",
     *("Object()", "Object.require_object_exists", "Object.seek", "Snap()"),
-    # What they read is there already.
+    # These read data that is already there.
     *("OmapIterator()", "OmapIterator.__next__", "XattrIterator.__next__"),
     *("Watch.__enter__", "Watch.__exit__", "Watch.close", "Watch.get_id"),
     *("Rados()", "Rados.shutdown", "Rados.__exit__", "Rados.version"),
@@ -271,7 +271,7 @@ def handles(kind: type) -> List[Any]:
 
 
 def close_all(found: List[Any]) -> None:
-    """Close those of the handles that are open."""
+    """Close the open ones of the handles."""
     for one in found:
         if type(one) is rados.Ioctx:
             one.close()
@@ -280,7 +280,7 @@ def close_all(found: List[Any]) -> None:
 
 
 def refused_when_closed(where: Where) -> List[Any]:
-    """How many rows were refused, and those that were not, or not so."""
+    """Return how many rows were refused, and those that were not, or wrongly."""
     stage = Stage(where)
     refused, wrong = 0, []
     for kind in (rados.Ioctx, rados.Rados):
@@ -310,7 +310,7 @@ def refused_when_closed(where: Where) -> List[Any]:
 NO_CONTEXT = ("Rados", "AsyncRados", "MonitorLog")
 
 
-def test_what_is_closed_refuses_every_call(where: Where) -> None:
+def test_closed_handles_refuse_every_call(where: Where) -> None:
     refused, wrong = isolated.run(refused_when_closed, where, timeout=LIMIT)
     assert not wrong, "\n".join(wrong)
     assert refused > 200
@@ -323,7 +323,7 @@ WORK_IN_CHILD = {"Rados.require_state"}
 
 
 def in_child(calls: List[Tuple[Row, Callable[[], Any]]]) -> List[str]:
-    """What is wrong with the calls in a process that inherited their subjects."""
+    """Return what is wrong with the calls in a process that inherited their subjects."""
     wrong = []
     for row, call in calls:
         works = (row.name in LOCAL | WORK_IN_CHILD) and row.name not in REFUSED_IN_CHILD
@@ -340,7 +340,7 @@ def in_child(calls: List[Tuple[Row, Callable[[], Any]]]) -> List[str]:
 
 
 def fork_with_every_row(where: Where) -> List[Any]:
-    """How many rows were called in a child, and what is wrong with them."""
+    """Return how many rows were called in a child, and what is wrong with them."""
     stage = Stage(where)
     calls = []
     for row in rados_rows.rows():
@@ -359,7 +359,7 @@ def fork_with_every_row(where: Where) -> List[Any]:
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status != 0:
         wrong.append(f"the child ended with {status}")
-    # The parent's are as good as before.
+    # The parent's handles work as before.
     assert stage.ioctx.read("object", 4) == rados_rows.CONTENT[:4]
     calls_made = len(calls)
     calls.clear()
@@ -367,7 +367,7 @@ def fork_with_every_row(where: Where) -> List[Any]:
     return [calls_made, wrong]
 
 
-def test_every_method_in_a_child(where: Where) -> None:
+def test_every_method_is_refused_in_a_child(where: Where) -> None:
     called, wrong = isolated.run(fork_with_every_row, where, watched=False, timeout=LIMIT)
     assert not wrong, "\n".join(wrong)
     assert called > 130
@@ -377,7 +377,7 @@ def test_every_method_in_a_child(where: Where) -> None:
 
 
 def end_under_every_row(where: Where) -> List[str]:
-    """Another thread closes the context, or shuts the connection down, while each call runs."""
+    """Close the context, or shut the connection down, in another thread during each call."""
     stage = Stage(where)
     wrong: List[str] = []
     for kind in (rados.Ioctx, rados.Rados):
@@ -406,12 +406,12 @@ def end_under_every_row(where: Where) -> List[str]:
     return wrong
 
 
-def test_an_end_in_another_thread_beside_every_method(where: Where) -> None:
+def test_closing_in_another_thread_beside_every_method_is_safe(where: Where) -> None:
     assert isolated.run(end_under_every_row, where, timeout=LIMIT) == []
 
 
 def signal_every_row(where: Where) -> List[Any]:
-    """How many signals were handled, and the rows that they disturbed."""
+    """Return how many signals were handled, and the rows that they disturbed."""
     stage = Stage(where)
     handled, wrong = 0, []
 
@@ -434,7 +434,7 @@ def signal_every_row(where: Where) -> List[Any]:
     return [handled, wrong]
 
 
-def test_signals_during_every_method(where: Where) -> None:
+def test_signals_disturb_no_method(where: Where) -> None:
     handled, wrong = isolated.run(signal_every_row, where, timeout=LIMIT)
     assert not wrong, "\n".join(wrong)
     assert handled > 100
@@ -451,7 +451,8 @@ SLOW = {"Rados.mgr_command", "Rados.create_pool", "AsyncRados.create_pool"}
 
 
 def keep_nothing(where: Where, often: int, seldom: int) -> List[Any]:
-    """How many calls, growth of memory in KiB, and the rows that keep something."""
+    """Return how many calls were made, the growth of memory in KiB, and the rows that keep
+    something."""
     shim, stage = Shim(), Stage(where)
     kept: List[str] = []
     calls = 0
@@ -459,7 +460,7 @@ def keep_nothing(where: Where, often: int, seldom: int) -> List[Any]:
     def times(row: Row, count: int) -> None:
         stage.ready()
         for _ in range(count):
-            # A second lock, or a second removal, is refused: that may keep nothing either.
+            # A second lock, or a second removal, is refused. That must keep nothing either.
             with contextlib.suppress(rados.Error):
                 row.prepared(stage)()
 
@@ -479,7 +480,7 @@ def keep_nothing(where: Where, often: int, seldom: int) -> List[Any]:
         count = seldom if rare or "snap" in row.name else often
         times(row, count)
         calls += count
-        # A thread of the loop's twins may let go of what it has called a moment later.
+        # A thread of rbd.aio may release its last call a moment later.
         deadline = time.monotonic() + 5
         while (after := counts()) > before and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -487,7 +488,7 @@ def keep_nothing(where: Where, often: int, seldom: int) -> List[Any]:
             kept.append(f"{row.name}: {before}, then {after}")
         before = after
     memory = memory_usage.now() - memory
-    # Those of the callbacks, and of what the loop's twins run in.
+    # The threads of the callbacks and of rbd.aio.
     assert threading.active_count() < 16, threading.enumerate()
     stage.close()
     return [calls, memory, kept]
@@ -507,7 +508,7 @@ def test_no_method_keeps_anything(shimmed: Callable[..., Any]) -> None:
 
 
 class Bad(NamedTuple):
-    """A value that a kind of parameter refuses, and how."""
+    """A value that a kind of parameter refuses, and its error."""
 
     value: Any
     error: Any
@@ -567,7 +568,7 @@ RECORDS = {"Snap()"}
 
 
 def annotations() -> Dict[str, Dict[str, str]]:
-    """The annotation of each parameter, by class and method, as the package's stubs have them."""
+    """Return the annotation of each parameter, by class and method, from the package's stubs."""
     package = Path(rbd.__file__).parent
     files = ["rados/_bound.pyi", "aio/ioctx.py", "aio/cluster.py", "aio/_methods.pyi"]
     files += [f"rados/{name}.py" for name in ("object", "operation", "monitor_log", "snapshot")]
@@ -585,7 +586,7 @@ def annotations() -> Dict[str, Dict[str, str]]:
 
 
 def annotated(row: Row, known: Dict[str, Dict[str, str]]) -> Dict[str, str]:
-    """The kind of each parameter of a row that has bad values."""
+    """Return the kind of each parameter of a row that has bad values."""
     for cls in row.cls.__mro__:
         found = known.get(f"{cls.__name__}.{row.method or '__init__'}")
         if found is not None and not row.method.startswith("__"):
@@ -597,7 +598,8 @@ def annotated(row: Row, known: Dict[str, Dict[str, str]]) -> Dict[str, str]:
 
 
 def kind_of(annotation: str) -> str:
-    """The kind; nothing for what takes anything. Raises KeyError for an annotation that is new."""
+    """Return the kind; nothing for a parameter that takes anything. Raises KeyError for a new
+    annotation."""
     optional = re.fullmatch(r"Optional\[(.+)\]", annotation)
     plain = optional[1] if optional else annotation
     if plain == "Any":
@@ -606,7 +608,7 @@ def kind_of(annotation: str) -> str:
 
 
 def refuse_bad_input(where: Where) -> List[Any]:
-    """How many bad values were refused, and those that were not, or not before a call."""
+    """Return how many bad values were refused, and those that were not, or not before a call."""
     shim, stage, known = Shim(), Stage(where), annotations()
     refused, wrong = 0, []
     for row in rados_rows.rows():
@@ -640,14 +642,14 @@ def test_bad_input_is_refused_before_any_call(shimmed: Callable[..., Any]) -> No
     assert refused > 1000
 
 
-# What is not there
+# Missing objects
 
 #: Parameters that name an object.
 OBJECTS = {"key", "oid", "obj", "object_name"}
 
 
 def name_what_is_missing(where: Where) -> List[Any]:
-    """How many rows raised ObjectNotFound for an object that is not there, and what lacks in it."""
+    """Return how many rows raised ObjectNotFound for a missing object, and what lacks in it."""
     stage = Stage(where)
     raised, silent = 0, []
     place = f"object 'absent' in pool '{where[1]}', namespace '{stage.namespace}'"
@@ -669,14 +671,14 @@ def name_what_is_missing(where: Where) -> List[Any]:
     return [raised, silent]
 
 
-def test_an_object_that_is_missing_is_named(where: Where) -> None:
+def test_a_missing_object_is_named(where: Where) -> None:
     raised, silent = isolated.run(name_what_is_missing, where, timeout=LIMIT)
     assert not silent, "\n".join(silent)
     assert raised >= 15
 
 
 def call_with_some_missing(where: Where) -> List[str]:
-    """What a row comes to that is neither right nor tells which function is missing."""
+    """Return rows whose outcome is neither right nor names a missing function."""
     stage = Stage(where)
     missing = rbd.library_info().missing
     strange: List[str] = []
@@ -709,7 +711,7 @@ VITAL = (
 
 @fakerbd.needs_compiler
 @pytest.mark.parametrize("seed", range(20 if SOAK else 2))
-def test_without_any_set_of_functions(shimmed: Callable[..., Any], seed: int) -> None:
+def test_missing_functions_are_named(shimmed: Callable[..., Any], seed: int) -> None:
     names = [
         name
         for name, _, of_rados in rbd._core.table()

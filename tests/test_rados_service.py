@@ -10,7 +10,7 @@ import pytest
 from rbd import rados
 
 
-def test_register_and_update(rbd_cluster: Any) -> None:
+def test_a_daemon_registers_and_updates(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         cluster.service_daemon_register("archive", "one", {"host": "here", "empty": ""})
         cluster.service_daemon_update({"state": "busy"})
@@ -20,7 +20,7 @@ def test_register_and_update(rbd_cluster: Any) -> None:
         assert caught.value.errno == errno.EEXIST
 
 
-def test_register_before_connect(rbd_cluster: Any) -> None:
+def test_a_daemon_may_register_before_connecting(rbd_cluster: Any) -> None:
     client = rados.Rados(conffile=rbd_cluster.conffile)
     client.service_daemon_register(b"archive", b"early", {b"host": "here"})
     client.connect()
@@ -35,7 +35,7 @@ def test_register_before_connect(rbd_cluster: Any) -> None:
             call()
 
 
-def test_wrong_arguments(rbd_cluster: Any) -> None:
+def test_wrong_arguments_are_refused(rbd_cluster: Any) -> None:
     with rbd_cluster.connect() as cluster:
         for bad in (None, 5, "text", [("a", "b")], {"a": 1}, {1: "a"}, {"a": None}):
             with pytest.raises(TypeError):
@@ -55,5 +55,5 @@ def test_wrong_arguments(rbd_cluster: Any) -> None:
             cluster.service_daemon_register(5, "one", {})
         with pytest.raises(ValueError, match="NUL"):
             cluster.service_daemon_register("a\0", "one", {})
-        # Nothing of all that registered it.
+        # Without anything of what registered it.
         cluster.service_daemon_register("archive", "one", {"host": "here"})

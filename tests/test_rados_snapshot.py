@@ -1,4 +1,4 @@
-"""Snapshots of pools, and those that a program manages itself."""
+"""Snapshots of pools, and self-managed ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_of_a_pool(snapshot_ioctx: Ioctx) -> None:
+def test_a_pool_has_snapshots(snapshot_ioctx: Ioctx) -> None:
     io = snapshot_ioctx
     assert list(io.list_snaps()) == []
     io.write_full("o", b"before")
@@ -33,7 +33,7 @@ def test_of_a_pool(snapshot_ioctx: Ioctx) -> None:
     assert f"name=first,snap_id={snap.snap_id}" in str(snap)
     io.set_read(snap.snap_id)
     assert io.read("o") == b"before"
-    # An object that is asked for in another place sees the same snapshot.
+    # A duplicate context reads from the same snapshot.
     assert io.dup().read("o") == b"before"
     io.set_read(rados.LIBRADOS_SNAP_HEAD)
     assert io.read("o") == b"after"
@@ -51,7 +51,7 @@ def test_of_a_pool(snapshot_ioctx: Ioctx) -> None:
         snap.get_timestamp()
 
 
-def test_self_managed(snapshot_ioctx: Ioctx) -> None:
+def test_self_managed_snapshots_keep_old_data(snapshot_ioctx: Ioctx) -> None:
     io = snapshot_ioctx
     io.write_full("o", b"1")
     first = io.create_self_managed_snap()
@@ -76,7 +76,7 @@ def test_self_managed(snapshot_ioctx: Ioctx) -> None:
         io.create_snap("of the pool")
 
 
-def test_wrong_arguments(snapshot_ioctx: Ioctx) -> None:
+def test_wrong_arguments_are_refused(snapshot_ioctx: Ioctx) -> None:
     io: Any = snapshot_ioctx
     for call in (
         lambda: io.create_snap(3),

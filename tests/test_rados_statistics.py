@@ -1,4 +1,4 @@
-"""What a cluster and a pool hold."""
+"""Statistics of a cluster and of a pool."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def cluster(rbd_cluster: Any) -> Iterator[rados.Rados]:
         yield connected
 
 
-def test_cluster(cluster: rados.Rados) -> None:
+def test_statistics_of_the_cluster_are_returned(cluster: rados.Rados) -> None:
     found = cluster.get_cluster_stats()
     assert set(found) == {"kb", "kb_used", "kb_avail", "num_objects"}
     assert found["kb"] >= found["kb_used"]
 
 
-def test_pool(cluster: rados.Rados, rbd_cluster: Any) -> None:
+def test_statistics_of_a_pool_are_returned(cluster: rados.Rados, rbd_cluster: Any) -> None:
     with cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         found = ioctx.get_stats()
         assert found["num_objects"] >= 0

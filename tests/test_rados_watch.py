@@ -53,7 +53,7 @@ def until(true: Any) -> None:
         time.sleep(0.01)
 
 
-def test_watch_and_notify(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_watch_hears_notifies(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     heard = Heard()
     with ioctx.watch("thing", heard) as watch:
         assert watch.get_id() != 0
@@ -70,7 +70,7 @@ def test_watch_and_notify(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     assert set(heard.threads) == {"rbd-callbacks"}
 
 
-def test_who_notifies(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_watch_learns_who_notifies(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     heard = Heard("reply")
     with ioctx.watch("thing", heard) as watch, rbd_cluster.connect() as other:
         with other.open_ioctx(ioctx.get_pool_name()) as there:
@@ -86,7 +86,7 @@ def test_who_notifies(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     ("reply", "told"),
     [("text", b"text"), (b"bytes", b"bytes"), (bytearray(b"more"), b"more"), (None, ""), ("", "")],
 )
-def test_replies(reply: Any, told: Any, ioctx: rados.Ioctx) -> None:
+def test_replies_reach_the_notifier(reply: Any, told: Any, ioctx: rados.Ioctx) -> None:
     with ioctx.watch("thing", Heard(reply)):
         result, acks, timeouts = notify(ioctx)
     assert (result, timeouts) == (0, [])
@@ -94,14 +94,14 @@ def test_replies(reply: Any, told: Any, ioctx: rados.Ioctx) -> None:
     assert [ack[2] for ack in acks] == [told]
 
 
-def test_several_watches(ioctx: rados.Ioctx) -> None:
+def test_several_watches_reply(ioctx: rados.Ioctx) -> None:
     with ioctx.watch("thing", Heard("one")) as one, ioctx.watch("thing", Heard("two")) as two:
         _, acks, _ = notify(ioctx)
         assert acks is not None
         assert {ack[1]: ack[2] for ack in acks} == {one.get_id(): b"one", two.get_id(): b"two"}
 
 
-def test_nobody_watches(ioctx: rados.Ioctx) -> None:
+def test_a_notify_without_watches_succeeds(ioctx: rados.Ioctx) -> None:
     assert ioctx.notify("thing", "x") is True
     assert notify(ioctx) == (0, [], [])
 
@@ -119,8 +119,8 @@ def test_a_callback_that_fails_acknowledges(
     assert [type(error) for error in unraisable] == [expected]
 
 
-def test_a_callback_notifies(ioctx: rados.Ioctx) -> None:
-    # It runs in the one thread that can call it again.
+def test_a_callback_may_notify(ioctx: rados.Ioctx) -> None:
+    # It runs in the only thread that can call it again.
     heard: List[Any] = []
 
     def answer(notify_id: int, notifier: int, watch: int, data: Optional[bytes]) -> str:
@@ -134,7 +134,7 @@ def test_a_callback_notifies(ioctx: rados.Ioctx) -> None:
     assert heard == [b"first", b"second"]
 
 
-def test_a_callback_closes_its_watch(ioctx: rados.Ioctx) -> None:
+def test_a_callback_may_close_its_watch(ioctx: rados.Ioctx) -> None:
     watches: List[rados.Watch] = []
     watches.append(ioctx.watch("thing", lambda *_: watches[0].close()))
     assert ioctx.notify("thing", "x", 60000) is True
@@ -142,7 +142,7 @@ def test_a_callback_closes_its_watch(ioctx: rados.Ioctx) -> None:
     assert notify(ioctx) == (0, [], [])
 
 
-def test_a_notify_in_vain(ioctx: rados.Ioctx) -> None:
+def test_a_notify_without_a_reply_times_out(ioctx: rados.Ioctx) -> None:
     go_on = threading.Event()
 
     def dawdle(*_: Any) -> None:
@@ -152,14 +152,14 @@ def test_a_notify_in_vain(ioctx: rados.Ioctx) -> None:
         with pytest.raises(
             rados.TimedOut, match="error notifying object 'thing' in pool"
         ) as caught:
-            # Less than a second would be the cluster's default to librados.
+            # librados would take less than a second for the cluster's default.
             ioctx.notify("thing", "x", 500)
         assert caught.value.errno == errno.ETIMEDOUT
         go_on.set()
         assert watch.check()
 
 
-def test_missing_object(ioctx: rados.Ioctx) -> None:
+def test_a_missing_object_is_an_error(ioctx: rados.Ioctx) -> None:
     with pytest.raises(rados.ObjectNotFound, match="error watching object 'none' in pool"):
         ioctx.watch("none", print)
     with pytest.raises(rados.ObjectNotFound, match="error notifying object 'none' in pool"):
@@ -170,7 +170,7 @@ def test_missing_object(ioctx: rados.Ioctx) -> None:
     assert heard.calls == [(completion, -errno.ENOENT, None, None)]
 
 
-def test_close(ioctx: rados.Ioctx) -> None:
+def test_a_closed_watch_hears_nothing(ioctx: rados.Ioctx) -> None:
     heard = Heard()
     watch = ioctx.watch("thing", heard)
     watch.close()
@@ -182,7 +182,7 @@ def test_close(ioctx: rados.Ioctx) -> None:
     assert heard.calls == []
 
 
-def test_the_object_is_removed(ioctx: rados.Ioctx) -> None:
+def test_removing_the_object_ends_its_watch(ioctx: rados.Ioctx) -> None:
     failed = Heard()
     watch = ioctx.watch("thing", print, failed)
     number = watch.get_id()
@@ -195,7 +195,9 @@ def test_the_object_is_removed(ioctx: rados.Ioctx) -> None:
     watch.close()
 
 
-def test_an_error_callback_that_fails(ioctx: rados.Ioctx, unraisable: List[Any]) -> None:
+def test_an_exception_of_an_error_callback_is_reported(
+    ioctx: rados.Ioctx, unraisable: List[Any]
+) -> None:
     with ioctx.watch("thing", print, Heard(ZeroDivisionError())):
         ioctx.remove_object("thing")
         until(lambda: unraisable)
@@ -226,7 +228,7 @@ def test_cycles_are_collected(ioctx: rados.Ioctx) -> None:
     assert notify(ioctx) == (0, [], [])
 
 
-def test_it_outlives_its_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_watch_outlives_its_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     with rbd_cluster.connect() as cluster:
         heard = Heard("there")
         with cluster.open_ioctx(ioctx.get_pool_name()) as own:
@@ -238,7 +240,7 @@ def test_it_outlives_its_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
         watch.close()
 
 
-def test_shutdown_with_a_watch(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_shutdown_ends_a_watch(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     cluster = rbd_cluster.connect()
     own = cluster.open_ioctx(ioctx.get_pool_name())
     own.set_namespace(ioctx.get_namespace())
@@ -251,7 +253,7 @@ def test_shutdown_with_a_watch(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
         own.watch("thing", heard)
     with pytest.raises(rados.RadosStateError):
         own.notify("thing")
-    # Nobody who notifies waits for what hears no more.
+    # A notifier does not wait for a watch that has ended.
     assert ioctx.notify("thing", "x", 60000) is True
     assert heard.calls == []
     watch.close()
@@ -270,7 +272,9 @@ def leave_watching(conffile: str, pool: str, namespace: str, shuts_down: bool) -
 
 
 @pytest.mark.parametrize("shuts_down", [True, False])
-def test_exit_with_watches_open(shuts_down: bool, rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_the_interpreter_exits_with_open_watches(
+    shuts_down: bool, rbd_cluster: Any, ioctx: rados.Ioctx
+) -> None:
     isolated.run(
         leave_watching,
         str(rbd_cluster.conffile),
@@ -308,7 +312,7 @@ def watch_and_fork(conffile: str, pool: str, namespace: str) -> None:
     cluster.shutdown()
 
 
-def test_fork(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_child_refuses_an_inherited_watch(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     isolated.run(
         watch_and_fork, str(rbd_cluster.conffile), ioctx.get_pool_name(), ioctx.get_namespace()
     )
@@ -349,7 +353,7 @@ def open_and_drop(conffile: str, pool: str, namespace: str) -> None:
     assert not failures, failures
 
 
-def test_watches_that_go_while_notified(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_watches_may_be_dropped_during_a_notify(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     isolated.run(
         open_and_drop,
         str(rbd_cluster.conffile),
@@ -393,7 +397,7 @@ def close_in_every_order(*where: str) -> None:
         close_in_order(list(where), order)
 
 
-def test_close_in_every_order(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_watches_close_in_every_order(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     isolated.run(
         close_in_every_order,
         str(rbd_cluster.conffile),
@@ -403,7 +407,7 @@ def test_close_in_every_order(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     )
 
 
-def test_constructor(ioctx: rados.Ioctx) -> None:
+def test_the_constructor_opens_a_watch(ioctx: rados.Ioctx) -> None:
     heard = Heard("made")
     with rados.Watch(ioctx, "thing", heard, None, 30):
         _, acks, _ = notify(ioctx)
@@ -417,7 +421,7 @@ def names(ioctx: rados.Ioctx) -> Iterator[Any]:
     yield lambda name: ioctx.aio_notify(name, None)
 
 
-def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
+def test_wrong_arguments_are_refused(ioctx: rados.Ioctx) -> None:
     for call in names(ioctx):
         for bad in (None, 5, ["thing"]):
             with pytest.raises(TypeError):
@@ -446,7 +450,7 @@ def test_wrong_arguments(ioctx: rados.Ioctx) -> None:
         ioctx.aio_notify("thing", 5)  # type: ignore[arg-type]
 
 
-def test_closed_context(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
+def test_a_closed_context_is_refused(rbd_cluster: Any, ioctx: rados.Ioctx) -> None:
     with rbd_cluster.connect() as cluster:
         closed = cluster.open_ioctx(ioctx.get_pool_name())
         closed.close()

@@ -11,7 +11,7 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_attributes(object_ioctx: Ioctx) -> None:
+def test_attributes_are_set_read_and_listed(object_ioctx: Ioctx) -> None:
     io = object_ioctx
     assert io.set_xattr("o", "b", b"v\0w") is True
     assert io.set_xattr("o", "a", bytearray()) is True
@@ -29,7 +29,7 @@ def test_attributes(object_ioctx: Ioctx) -> None:
     assert list(io.get_xattrs("o")) == [("b", b"v\0w")]
 
 
-def test_a_long_value(object_ioctx: Ioctx) -> None:
+def test_a_long_value_is_read_whole(object_ioctx: Ioctx) -> None:
     value = bytes(range(256)) * 100
     object_ioctx.set_xattr("o", "long", value)
     assert object_ioctx.get_xattr("o", "long") == value
@@ -42,7 +42,7 @@ def test_iterating_outlives_the_context(object_ioctx: Ioctx) -> None:
     assert list(found) == [("a", b"1")]
 
 
-def test_errors(object_ioctx: Ioctx) -> None:
+def test_missing_attributes_and_objects_are_errors(object_ioctx: Ioctx) -> None:
     object_ioctx.write_full("o", b"")
     with pytest.raises(rados.NoData, match="attribute 'none' of object 'o' in pool"):
         object_ioctx.get_xattr("o", "none")

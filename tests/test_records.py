@@ -1,4 +1,4 @@
-"""Records of extents that lie in memory whole: which are taken, and where others must look."""
+"""Records of extents in memory: which are taken, and which are left to the caller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT = 1 << 20
 
 
 def body(records: List[Record], version: int) -> bytes:
-    """The records alone, with the end of the diff."""
+    """Return only the records, with the end of the diff."""
     return make_diff(records, size=None, version=version)[len(formats.DIFF_BANNERS[1]) :]
 
 
@@ -36,7 +36,7 @@ def test_whole_records_are_taken(version: int) -> None:
     ends = [0]
     for _, length, data in expected:
         ends.append(ends[-1] + (17 if version == 1 else 25) + (length if data else 0))
-    # The end is none of an extent, and what is cut off is not whole.
+    # The end is not an extent, and a truncated record is not whole.
     assert ends[-1] == len(stream) - 1
     for size in range(len(stream) + 1):
         count = sum(end <= size for end in ends) - 1
@@ -44,7 +44,7 @@ def test_whole_records_are_taken(version: int) -> None:
     assert listed(memoryview(stream)[ends[1] :], version) == (ends[-1] - ends[1], expected[1:])
 
 
-def test_what_is_damaged_is_left() -> None:
+def test_damaged_records_are_left() -> None:
     huge = (1 << 64) - 1
     for record in (("z", 0, LIMIT + 1), ("z", LIMIT, 1), ("z", huge, huge), ("z", 1, huge)):
         assert listed(body([record], 1), 1) == (0, [])
@@ -62,7 +62,7 @@ def test_what_is_damaged_is_left() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_reader_leaves_the_rest_to_others(version: int, tmp_path: Path) -> None:
-    """Records across the ends of what is read ahead, and long ones, come one by one."""
+    """Records across the end of what is read ahead, and long ones, come one by one."""
     chance = random.Random(version)
     records: List[Record] = []
     for at in range(3000):
@@ -94,7 +94,7 @@ def test_a_reader_leaves_the_rest_to_others(version: int, tmp_path: Path) -> Non
     # All bytes were hashed once.
     assert transfer.verify(path, checksum="sha256") == digest
     assert transfer.describe(path).diffs[0].extents == expected
-    # Whatever is cut off or damaged is found where it is.
+    # Truncation and damage are reported with their position.
     data = path.read_bytes()
     for cut in (1, 4096, len(data) // 2, len(data) - 40):
         path.write_bytes(data[:-cut])

@@ -1,4 +1,4 @@
-"""Everything that changes an image releases an exclusive lock that an outage has left behind."""
+"""Every change of an image releases an exclusive lock that an outage has left behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEFORE, AFTER, ZEROES = b"b" * BLOCK, b"a" * BLOCK, bytes(BLOCK)
 
 
 def finish(image: rbd.Image, method: str, *arguments: Any) -> None:
-    """One of the aio_* methods: the completion is not complete before the write has succeeded."""
+    """Call one of the aio_* methods. Its completion is not complete before it has succeeded."""
     results: List[Any] = []
     completion = getattr(image, method)(*arguments, lambda _, *more: results.append(more))
     while not completion.is_complete():
@@ -73,7 +73,7 @@ WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
     "aio_discard": (lambda image: finish(image, "aio_discard", 0, BLOCK), ZEROES),
     "aio_write_zeroes": (lambda image: finish(image, "aio_write_zeroes", 0, BLOCK), ZEROES),
     "aio_write_with_crc32c": (
-        # Of so many "a", begun with all bits set and not inverted at the end.
+        # The checksum of "a"s, begun with all bits set and not inverted at the end.
         lambda image: finish(image, "aio_write_with_crc32c", AFTER, 0, crc32c(AFTER)),
         AFTER,
     ),
@@ -123,7 +123,7 @@ def in_group(ioctx: rbd.rados.Ioctx, name: str) -> rbd.Group:
 
 
 def move_to_trash(ioctx: rbd.rados.Ioctx, name: str) -> str:
-    """Moves the image to the trash, and leaves its lock behind there."""
+    """Move the image to the trash, and leave its lock behind there."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         image_id = image.id()
     rbd.RBD().trash_move(ioctx, name)
@@ -151,7 +151,7 @@ BY_NAME: Dict[str, Tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 
 def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
-    """An image of one block, whose lock is left behind; returns the object that has the lock."""
+    """Make an image of one block with a lock left behind. Return the object that has the lock."""
     rbd.RBD().create(ioctx, name, SIZE, features=LOCKED)
     with rbd.Image(ioctx, name) as image:
         image.create_snap("there")
@@ -178,7 +178,7 @@ def test_every_change_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) ->
         return None
 
     ways = [way for way in WAYS if way not in NEEDS or rbd.supports(NEEDS[way])]
-    # They wait, each by itself.
+    # Each of them waits.
     with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
         outcomes = list(pool.map(problem, ways))
     assert [outcome for outcome in outcomes if outcome] == []
@@ -204,8 +204,8 @@ def test_every_change_by_name_releases_a_lock_left_behind(new_pool: rbd.rados.Io
     assert [outcome for outcome in outcomes if outcome] == []
 
 
-def test_many_at_a_time(rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """All that were refused go on, from threads and loops alike."""
+def test_many_calls_release_a_lock_at_once(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """All refused calls recover, from threads and loops alike."""
     header = create(rbd_ioctx, "many")
 
     async def run(image: rbd.Image) -> None:
@@ -225,12 +225,12 @@ def test_many_at_a_time(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert not is_there(rbd_ioctx, header)
 
 
-def test_closing_waits_for_it(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_closing_waits_for_the_recovery(rbd_ioctx: rbd.rados.Ioctx) -> None:
     header = create(rbd_ioctx, "closed")
     image = rbd.Image(rbd_ioctx, "closed")
     called: List[int] = []
     completion = image.aio_write(AFTER, 0, lambda done: called.append(done.get_return_value()))
-    # By then it is refused; a close that comes in between may leave it so.
+    # By then the call is refused. A close in between may leave it so.
     time.sleep(0.5)
     image.close()
     completion.wait_for_complete_and_cb()
@@ -240,10 +240,10 @@ def test_closing_waits_for_it(rbd_ioctx: rbd.rados.Ioctx) -> None:
     is_there(rbd_ioctx, header)
 
 
-def test_another_clients_lock_stays(
+def test_another_client_s_lock_stays(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> None:
-    """Who is refused for that is told so, at once."""
+    """The client that is refused for the lock learns that at once."""
     name = "theirs"
     rbd.RBD().create(rbd_ioctx, name, SIZE, features=LOCKED)
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
@@ -279,8 +279,8 @@ def resizable(data: bytearray) -> bool:
     return True
 
 
-def test_a_cancelled_task(rbd_ioctx: rbd.rados.Ioctx) -> None:
-    """What nobody waits for any more goes on, and its buffer with it."""
+def test_a_cancelled_write_keeps_its_buffer_during_recovery(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """The write continues without a waiter, and its buffer is kept."""
     header = create(rbd_ioctx, "cancelled")
     data = bytearray(AFTER)
 

@@ -1,4 +1,4 @@
-"""Restores: thin, over images that are there, checked by digests, and refused where they harm."""
+"""Restores are thin, replace images, are checked by digests, and are refused if they do harm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sha256(data: bytes) -> tuple[str, str]:
 
 
 class Pipe(io.RawIOBase):
-    """A file object that can only be read on."""
+    """A file object that can only be read forwards."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -44,7 +44,7 @@ class Pipe(io.RawIOBase):
 
 @pytest.fixture
 def target(rbd_ioctx: Any) -> Iterator[rbd.Image]:
-    """An image of 8 MiB of data, with a snapshot and a clone of it."""
+    """Provide an image of 8 MiB of data, with a snapshot and a clone of it."""
     rbd.RBD().create(rbd_ioctx, "target", SIZE, 20)
     with rbd.Image(rbd_ioctx, "target") as image:
         image.write(os.urandom(SIZE), 0)
@@ -58,17 +58,17 @@ def target(rbd_ioctx: Any) -> Iterator[rbd.Image]:
 
 
 def used(image: rbd.Image) -> int:
-    """How many bytes of the head are allocated."""
+    """Return how many bytes of the head are allocated."""
     return sum(length for _, length, exists in image.diff(include_parent=False) if exists)
 
 
-# Into an image that is there
+# Into an existing image
 
 
 @pytest.mark.parametrize("skip_equal", [False, True])
 @pytest.mark.parametrize("kind", ["file", "sparse file", "pipe"])
 @pytest.mark.parametrize("size", [SIZE, 5 * MIB + 123, 11 * MIB + 7])
-def test_a_restore_over_an_image(
+def test_a_restore_replaces_the_content_of_an_image(
     target: rbd.Image, rbd_ioctx: Any, tmp_path: Path, kind: str, size: int, skip_equal: bool
 ) -> None:
     before = target.read(0, SIZE)
@@ -92,7 +92,7 @@ def test_a_restore_over_an_image(
     assert digest == sha256(new)[1]
     assert target.size() == size
     assert target.read(0, size) == new
-    # Snapshots and clones are what they were.
+    # Snapshots and clones have not changed.
     assert contents(rbd_ioctx, "target", "before") == before
     assert contents(rbd_ioctx, "clone") == before
 
@@ -120,7 +120,7 @@ def test_equal_blocks_are_not_written(target: rbd.Image, tmp_path: Path) -> None
         ]
 
 
-def test_what_into_refuses(target: rbd.Image, rbd_ioctx: Any) -> None:
+def test_into_refuses_options_of_a_new_image(target: rbd.Image, rbd_ioctx: Any) -> None:
     before = target.read(0, SIZE)
     whole = io.BytesIO()
     transfer.export_image(target, whole, export_format=2)
@@ -149,7 +149,7 @@ def test_what_into_refuses(target: rbd.Image, rbd_ioctx: Any) -> None:
 # Expected digests
 
 
-def test_an_import_of_another_digest_makes_no_image(rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_an_import_with_another_digest_makes_no_image(rbd_ioctx: Any, tmp_path: Path) -> None:
     rbd.RBD().create(rbd_ioctx, "source", MIB)
     whole = tmp_path / "whole"
     with rbd.Image(rbd_ioctx, "source") as image:
@@ -172,7 +172,7 @@ def test_an_import_of_another_digest_makes_no_image(rbd_ioctx: Any, tmp_path: Pa
         assert asked == hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_a_difference_of_another_digest_makes_no_snapshot(
+def test_a_difference_with_another_digest_makes_no_snapshot(
     target: rbd.Image, tmp_path: Path
 ) -> None:
     before = target.read(0, SIZE)
@@ -181,7 +181,7 @@ def test_a_difference_of_another_digest_makes_no_snapshot(
     path.write_bytes(stream)
     with pytest.raises(rbd.StreamError, match="not the expected"):
         transfer.import_diff(path, target, expected=WRONG)
-    # A file is looked at first: nothing has changed.
+    # A file is checked first, so nothing has changed.
     assert target.read(0, SIZE) == before
     with pytest.raises(rbd.StreamError, match="not the expected"):
         transfer.import_diff(Pipe(stream), target, expected=WRONG)
@@ -194,7 +194,7 @@ def test_a_difference_of_another_digest_makes_no_snapshot(
     target.remove_snap("after")
 
 
-def test_a_restore_of_another_digest_changes_nothing(target: rbd.Image, tmp_path: Path) -> None:
+def test_a_restore_with_another_digest_changes_nothing(target: rbd.Image, tmp_path: Path) -> None:
     before = target.read(0, SIZE)
     path = tmp_path / "raw"
     path.write_bytes(b"x" * 1000)
@@ -216,7 +216,9 @@ def test_a_restore_of_another_digest_changes_nothing(target: rbd.Image, tmp_path
         (("none", "0" * 64), ValueError),
     ],
 )
-def test_digests_that_are_none(rbd_ioctx: Any, target: Any, expected: Any, error: Any) -> None:
+def test_malformed_digests_are_refused(
+    rbd_ioctx: Any, target: Any, expected: Any, error: Any
+) -> None:
     source = io.BytesIO(b"data")
     for call in (
         lambda: transfer.import_image(source, rbd_ioctx, "x", expected=expected),
@@ -256,7 +258,7 @@ def shrink_and_grow(image: rbd.Image) -> None:
 
 @pytest.mark.parametrize("pipe", [False, True])
 @pytest.mark.parametrize("change", [write, discard, grow, shrink, shrink_and_grow])
-def test_a_target_that_was_changed_is_refused(
+def test_a_changed_target_is_refused(
     target: rbd.Image, change: Callable[[rbd.Image], None], pipe: bool
 ) -> None:
     stream = make_diff([("w", 0, b"new")], size=SIZE, start="before", end="after")
@@ -270,7 +272,7 @@ def test_a_target_that_was_changed_is_refused(
         transfer.import_diff(source(), target)
     assert (target.size(), target.read(0, SIZE)) == changed
     assert [entry["name"] for entry in target.list_snaps()] == ["before"]
-    # As it says: back to the snapshot, and all is well.
+    # The remedy of the error: back to the snapshot.
     target.rollback_to_snap("before")
     transfer.import_diff(source(), target)
     target.remove_snap("after")
@@ -283,7 +285,7 @@ def test_a_target_that_was_changed_is_refused(
 
 
 def allocated(local: LocalCluster) -> int:
-    """How many bytes the store of OSD 0 has allocated, once that stays so."""
+    """Return how many bytes the store of OSD 0 has allocated, once that is constant."""
     last = -1
     for _ in range(60):
         said = local.command("tell", "osd.0", "perf", "dump", "bluestore")
@@ -297,12 +299,12 @@ def allocated(local: LocalCluster) -> int:
     return last
 
 
-# Ceph 14's OSDs do not tell their counters to a client.
+# Ceph 14's OSDs do not report their counters to a client.
 @pytest.mark.needs("rbd_snap_create2")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_import_diff_is_as_thin_as_the_command(tmp_path: Path) -> None:
-    """64 KiB of data at the ends of 16 objects, on a store that tells what is allocated."""
+    """64 KiB of data at the ends of 16 objects, on a store that reports what is allocated."""
     program("rbd")
     program("ceph")
     with (
@@ -339,7 +341,7 @@ def test_import_diff_discards_zeroes_in_data(rbd_ioctx: Any) -> None:
                 image.write(data, 0)
             transfer.import_diff(io.BytesIO(stream), image)
             assert image.read(0, 2 * MIB) == bytes(MIB) + record
-            # The first object is gone, or never was.
+            # The first object was removed, or never existed.
             assert used(image) <= MIB
         transfer.import_diff(io.BytesIO(stream), image, sparse_size=0)
         assert image.read(0, 2 * MIB) == bytes(MIB) + record
@@ -349,7 +351,7 @@ def test_import_diff_discards_zeroes_in_data(rbd_ioctx: Any) -> None:
 # New images
 
 
-def test_all_options_of_a_new_image(rbd_ioctx: Any) -> None:
+def test_all_options_of_a_new_image_are_honoured(rbd_ioctx: Any) -> None:
     data = os.urandom(100_000)
     pool = rbd_ioctx.get_pool_name()
     features = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
@@ -386,7 +388,7 @@ def test_all_options_of_a_new_image(rbd_ioctx: Any) -> None:
 def test_a_new_image_is_mirrored(rbd_ioctx: Any) -> None:
     data = os.urandom(100_000)
     snapshots = rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT
-    # Not in a pool that does not mirror, and then nothing is left.
+    # This is refused in a pool that does not mirror, and then nothing is left.
     with pytest.raises(rbd.Error):
         transfer.import_image(io.BytesIO(data), rbd_ioctx, "mirrored", mirror_image_mode=snapshots)
     assert rbd.RBD().list(rbd_ioctx) == []
@@ -426,14 +428,14 @@ def test_beginnings_of_virtual_disks_are_refused(rbd_ioctx: Any, kind: str) -> N
         transfer.import_image(io.BytesIO(data), rbd_ioctx, "disk", format="raw", **options)
         assert contents(rbd_ioctx, "disk") == data
         rbd.RBD().remove(rbd_ioctx, "disk")
-    # Bytes that only look like it a bit, and less than a beginning.
+    # Bytes that only look similar, and less than a beginning.
     for data in (b"QFI", b"", b"\0" * 200, b"x" + BEGINNINGS[kind]):
         transfer.import_image(Pipe(data), rbd_ioctx, "disk")
         assert contents(rbd_ioctx, "disk") == data
         rbd.RBD().remove(rbd_ioctx, "disk")
 
 
-def test_a_difference_is_no_image(rbd_ioctx: Any) -> None:
+def test_a_difference_cannot_be_imported(rbd_ioctx: Any) -> None:
     data = b"rbd diff v1\ne"
     with pytest.raises(ValueError, match="import_diff"):
         transfer.import_image(io.BytesIO(data), rbd_ioctx, "disk")

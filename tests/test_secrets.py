@@ -1,4 +1,4 @@
-"""Keys and passphrases: in no message, repr, pickle, log or file that others can read."""
+"""Keys and passphrases are in no message, repr, pickle, log or file that others can read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LUKS2 = rbd.RBD_ENCRYPTION_FORMAT_LUKS2
 
 
 def told(error: BaseException) -> str:
-    """All that a log, a debugger or a pickle of the exception shows."""
+    """Return everything that a log, a debugger or a pickle of the exception shows."""
     seen: List[str] = []
     current: Any = error
     while current is not None:
         seen += [str(current), repr(current), repr(current.args), repr(vars(current))]
-        # The attributes of codecs' errors stand in no __dict__.
+        # The attributes of codecs' errors are not in __dict__.
         seen.append(repr(getattr(current, "object", "")))
         current = current.__cause__ or current.__context__
     seen += traceback.TracebackException.from_exception(error).format()
@@ -98,7 +98,7 @@ def test_the_wrong_passphrase_is_in_no_error(
         assert SECRET not in repr(image) + repr(vars(image) if hasattr(image, "__dict__") else "")
 
 
-def test_signatures_are_still_told() -> None:
+def test_errors_still_show_signatures() -> None:
     help_text = rbd.Image.encryption_load.__doc__ or ""
     assert "passphrase" in help_text
     assert rbd.Image.encryption_load.__text_signature__ == "(self, format, passphrase)"
@@ -150,7 +150,7 @@ def values_of_any_kind() -> None:
         cluster.conf_set("key", value)
         expected = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
         assert cluster.conf_get("key") == expected
-    # Wiping must not have touched what the interpreter shares.
+    # Wiping must not have changed what the interpreter shares.
     assert bytes([0x80]) == b"\x80" == "\udc80".encode("utf-8", "surrogateescape")
 
 
@@ -163,7 +163,7 @@ def test_values_of_any_kind_are_set() -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    before = os.umask(0o000)  # the most careless there is
+    before = os.umask(0o000)  # the least careful one
     try:
         with LocalCluster(conf={"debug_auth": 0}) as own:
             yield own
@@ -201,7 +201,7 @@ def test_no_key_is_in_a_log_a_command_line_or_an_environment(cluster: LocalClust
 
 
 def listening(pid: int) -> List[str]:
-    """The addresses of a process's listening TCP sockets, as /proc/net/tcp has them."""
+    """Return the addresses of a process's listening TCP sockets, from /proc/net/tcp."""
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:

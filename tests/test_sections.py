@@ -19,13 +19,13 @@ PERMISSIONS = '"Permissions" in the manual, docs/errors.md'
 
 
 def named() -> Set[Tuple[str, str]]:
-    """The sections that messages name, with their pages."""
+    """Return the sections that messages name, with their pages."""
     files = [*(ROOT / "cpp" / "src").rglob("*.cpp"), *(ROOT / "python" / "rbd").rglob("*.py")]
     text = "".join(path.read_text().replace('\\"', '"') for path in files)
     return set(re.findall(r'"([A-Z][^"]+)" in the manual, (docs/[\w/]+\.md)', text))
 
 
-def test_the_sections_exist() -> None:
+def test_the_named_sections_exist() -> None:
     assert len(named()) > 3
     for heading, page in named():
         lines = (ROOT / page).read_text().splitlines()
@@ -35,7 +35,7 @@ def test_the_sections_exist() -> None:
 @pytest.mark.parametrize(
     "environment", [{"RBD_LIBRARY": "/nowhere/librbd.so"}, {"RADOS_LIBRARY": "/nowhere/rados.so"}]
 )
-def test_a_missing_library(environment: Any) -> None:
+def test_a_missing_library_names_its_section(environment: Any) -> None:
     code = (
         "import rbd\ntry:\n    rbd.RBD().version()\nexcept rbd.LibraryNotFound as e:\n    print(e)"
     )
@@ -45,26 +45,26 @@ def test_a_missing_library(environment: Any) -> None:
     assert 'See "Install it" in the manual, docs/start.md.' in done.stdout, done.stderr
 
 
-def test_a_missing_configuration(tmp_path: Path) -> None:
+def test_a_missing_configuration_names_its_section(tmp_path: Path) -> None:
     with pytest.raises(rados.ObjectNotFound, match=re.escape(CONNECT)):
         rbd.connect(tmp_path / "ceph.conf")
 
 
 @pytest.mark.parametrize("line", ["", "mon_host = 127.0.0.1:1\nauth_client_required = none"])
-def test_a_connection_that_cannot_be_made(line: str, tmp_path: Path) -> None:
+def test_a_failing_connection_names_its_section(line: str, tmp_path: Path) -> None:
     conf = tmp_path / "ceph.conf"
     conf.write_text(f"[global]\n{line}\n")
     with pytest.raises(rados.Error, match=re.escape(CONNECT)):
         rbd.connect(conf, timeout=1)
 
 
-def test_a_key_that_the_cluster_does_not_know(rbd_cluster: Any) -> None:
+def test_an_unknown_key_names_its_section(rbd_cluster: Any) -> None:
     wrong = {"key": "AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA=="}
     with pytest.raises(rados.Error, match=re.escape(CONNECT)):
         rbd.connect(rbd_cluster.conffile, conf=wrong, timeout=10)
 
 
-def test_a_capability_that_is_missing(rbd_cluster: Any, tmp_path: Path) -> None:
+def test_a_missing_capability_names_its_section(rbd_cluster: Any, tmp_path: Path) -> None:
     key = rbd_cluster.command(
         "auth", "get-or-create-key", "client.reader", "mon", "profile rbd-read-only",
         "osd", "profile rbd-read-only",

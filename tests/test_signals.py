@@ -1,4 +1,4 @@
-"""When signals come, nothing hangs and nothing is lost; Ctrl-C ends what can be ended."""
+"""Signals make nothing hang and lose nothing. Ctrl-C ends the calls that can be ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 def endless(
     image: Any, parent: Any, clone: Any, ioctx: Any, name: str
 ) -> Dict[str, Callable[[], Any]]:
-    """Calls that go on for many seconds unless they are stopped; the images are large and empty."""
+    """Return calls that take many seconds unless they are stopped. Images are large and empty."""
     offsets = array.array("Q", bytes(8 * 20_000_000))
     wrapped = rbd.aio.AsyncImage(image)
 
@@ -70,9 +70,9 @@ def endless(
 
 
 def interrupted_run(endless: Any) -> None:
-    """As asyncio.run(), which before Python 3.11 may wait for ever for what it then cancels.
+    """Run as asyncio.run(), which before Python 3.11 may wait forever for a task that it cancels.
 
-    There a signal's exception may come in the middle of what wakes a task, which never wakes then.
+    There a signal's exception may come while a task is being woken, which then never wakes.
     """
     if sys.version_info >= (3, 11):
         asyncio.run(endless)
@@ -96,10 +96,10 @@ for line in sys.stdin.buffer:
 
 
 def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
-    """Ctrl-C ends what can be ended; gives how long each took to do so, in seconds."""
+    """Interrupt calls that can be ended. Return how long each took to end, in seconds."""
     cluster, ioctx = connect(where)
     name = f"{where[3]}-large"
-    # So many objects that going through them takes seconds; none of them exists.
+    # So many objects that going through them takes seconds. None of them exists.
     size = 32 << 30
     features = rbd.RBD_FEATURE_LAYERING
     rbd.RBD().create(ioctx, name, size, 20, features=features)
@@ -136,9 +136,10 @@ def interrupt(where: Where, rounds: int) -> Dict[str, List[float]]:
 
 
 def interrupted(call: Callable[[], Any], sender: Any) -> float:
-    """Sends Ctrl-C a moment after the call has begun; how long the call then goes on, in seconds.
+    """Send Ctrl-C a moment after the call has begun. Return how long the call then takes, in
+    seconds.
 
-    The signal comes from another process: no thread of this one has to run for it.
+    The signal comes from another process, so that no thread of this one has to run for it.
     """
     sender.stdin.write(b"\n")
     error = raised_by(call)
@@ -148,7 +149,7 @@ def interrupted(call: Callable[[], Any], sender: Any) -> float:
     return float(ended - sent)
 
 
-def test_ctrl_c(where: Where) -> None:
+def test_ctrl_c_ends_long_calls(where: Where) -> None:
     waits = isolated.run(interrupt, where, ROUNDS, timeout=LIMIT)
     figures.note("Ctrl-C in long calls", sum(map(len, waits.values())))
     for kind, seconds in waits.items():
@@ -159,7 +160,7 @@ def test_ctrl_c(where: Where) -> None:
 
 
 def close_in_signal_handler(where: Where) -> None:
-    """A handler runs inside the long call, and closes the very image it works on."""
+    """A handler runs inside the long call, and closes the image that the call uses."""
     _cluster, ioctx, image = open_all(where)
     handled = []
 
@@ -174,7 +175,7 @@ def close_in_signal_handler(where: Where) -> None:
 
     shrink(image, progress)
     refused(image.size)
-    # And while librbd waits for the answer of a callback, which no one gives before the signal.
+    # Also while librbd waits for the answer of a callback, which does not come before the signal.
     image = rbd.Image(ioctx, where[3])
     timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
     handled.clear()
@@ -188,7 +189,7 @@ def close_in_signal_handler(where: Where) -> None:
     shrink(image, slow)
     timer.join()
     assert handled
-    # In a batch, too.
+    # Also in a batch.
     image = rbd.Image(ioctx, where[3])
     handled.clear()
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
@@ -199,7 +200,7 @@ def close_in_signal_handler(where: Where) -> None:
     refused(image.size)
 
 
-def test_close_in_a_signal_handler(where: Where) -> None:
+def test_a_signal_handler_may_close_the_image(where: Where) -> None:
     isolated.repeat(close_in_signal_handler, where, rounds=CLOSES, timeout=LIMIT)
 
 
@@ -223,7 +224,7 @@ def handlers_run_during_io(where: Where) -> int:
     return handled
 
 
-def test_signals_during_calls(where: Where) -> None:
+def test_signals_disturb_no_call(where: Where) -> None:
     assert isolated.run(handlers_run_during_io, where) > 0
 
 
@@ -243,7 +244,7 @@ def interrupt_the_first_call(where: Where, begun: bool, name: str) -> None:
         assert isinstance(raised_by(lambda: image.aio_flush(None)), raised)
     called = threading.Event()
     image.aio_read(0, 4, lambda *_: called.set())
-    # Nobody waits for the completion, which would run the callback too.
+    # Nobody waits for the completion: a wait would run the callback too.
     assert called.wait(10)
     names = [thread.name for thread in threading.enumerate()]
     assert names.count("rbd-callbacks") == 1, names
@@ -251,7 +252,9 @@ def interrupt_the_first_call(where: Where, begun: bool, name: str) -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("name", ["KeyboardInterrupt", "TimeoutError"])
-def test_a_signal_in_the_first_asynchronous_call(where: Where, begun: bool, name: str) -> None:
+def test_a_signal_in_the_first_asynchronous_call_is_raised(
+    where: Where, begun: bool, name: str
+) -> None:
     isolated.run(interrupt_the_first_call, where, begun, name)
 
 
@@ -272,12 +275,12 @@ assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 """
 
 
-def test_what_a_test_starts_hears_signals() -> None:
+def test_processes_of_tests_receive_signals() -> None:
     subprocess.run([sys.executable, "-c", HEARS], check=True)
 
 
-def test_so_it_does_whatever_started_the_tests() -> None:
-    test = f"{__file__}::{test_what_a_test_starts_hears_signals.__name__}"
+def test_processes_of_tests_receive_signals_under_nohup() -> None:
+    test = f"{__file__}::{test_processes_of_tests_receive_signals.__name__}"
     command = [sys.executable, "-c", DEAF, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,6 @@
-"""Calls that answer ERANGE: asked again with more room, and not for ever.
+"""Calls that return ERANGE are repeated with more room, but not forever.
 
-The shim of fakerbd stands between the package and the real librbd.
+The shim of fakerbd is between the package and the real librbd.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from support.location import LIMIT, SIZE, SOAK, Where, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
-# What each further answer says of the room that is needed: as much as there was, a little more,
-# much more, nothing, and what no machine and no number holds.
+# What each further answer says about the room that is needed: the same, a little more, much more,
+# nothing, and more than any machine and number can hold.
 STORMS = [
     (Kind.GROW, 0),
     (Kind.GROW, 1),
@@ -37,7 +37,7 @@ ATTEMPTS, MEMORY = 65, 1 << 20
 
 
 def fill(where: Where, ioctx: Any, image: Any) -> None:
-    """Something to list, and some of it too long for the first attempt."""
+    """Make something to list, with names too long for the first attempt."""
     for number in range(40):
         image.metadata_set(f"key-{number}", "v" * 200)
         image.create_snap(f"snapshot-{number}")
@@ -50,7 +50,7 @@ def fill(where: Where, ioctx: Any, image: Any) -> None:
 
 
 def result(call: Driven) -> Any:
-    """What comes of a call, to be compared."""
+    """Return the outcome of a call for comparisons."""
     try:
         got = call()
         return list(got) if hasattr(got, "__iter__") else got
@@ -59,8 +59,8 @@ def result(call: Driven) -> Any:
 
 
 def storm(shim: Shim, call: Driven, kind: Kind, value: int) -> Tuple[Any, int]:
-    """What comes of it where room never suffices, and how often that was said."""
-    # Other calls fail, so that nothing is done in earnest.
+    """Return the outcome if room never suffices, and how often that was answered."""
+    # Other calls fail, so that nothing is really done.
     shim.arm("*", kind, value)
     shim.arm("*", Kind.ERROR, errno.EIO)
     got = result(call)
@@ -68,14 +68,15 @@ def storm(shim: Shim, call: Driven, kind: Kind, value: int) -> Tuple[Any, int]:
 
 
 def endless(where: Where) -> List[Any]:
-    """Every method that asks for something of unknown size; how many, how often, what is wrong."""
+    """Call every method that reads something of unknown size. Return how many, how often, and
+    faults."""
     shim = Shim()
     _cluster, ioctx, image = open_all(where)
     fill(where, ioctx, image)
     calls = [
         call
         for call in everything(shim, ioctx, image)
-        # Others take a number from librbd, and that of one size; some go on after an error.
+        # Others use a number from librbd, or one fixed size. Some continue after an error.
         if storm(shim, call, Kind.GROW, 1)[1] > 2
     ]
     strange: List[str] = []
@@ -91,7 +92,7 @@ def endless(where: Where) -> List[Any]:
             said += count
             if got != (rbd.OSError, errno.ERANGE) or count > ATTEMPTS:
                 strange.append(f"{call.name}, {kind.name} {value}: {got!r} after {count}")
-            # Three times too little, and then what it is.
+            # Three times too little, and then the right size.
             with shim.fault("*", kind, value, count=3):
                 got = result(call)
             gave_up = got == (rbd.OSError, errno.ERANGE) and value not in (0, 1)
@@ -104,13 +105,13 @@ def endless(where: Where) -> List[Any]:
 
 @pytest.fixture
 def emptied(rbd_ioctx: Any) -> Iterator[None]:
-    """Leaves no trash to other tests."""
+    """Leave no trash for other tests."""
     yield
     for entry in rbd.RBD().trash_list(rbd_ioctx):
         rbd.RBD().trash_remove(rbd_ioctx, entry["id"], True)
 
 
-def test_storms_of_erange(emptied: None, shimmed: Callable[..., Any]) -> None:
+def test_repeated_erange_ends_with_an_error(emptied: None, shimmed: Callable[..., Any]) -> None:
     methods, said, peak, strange = shimmed(endless, timeout=LIMIT, development=False)
     assert not strange, "\n".join(strange)
     assert methods > 20

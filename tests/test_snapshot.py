@@ -1,4 +1,4 @@
-"""Snapshots: what they are called, how many there may be, and how they go."""
+"""Snapshots: their names, their number, and their removal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ids(image: rbd.Image) -> Dict[str, int]:
     return {snapshot["name"]: snapshot["id"] for snapshot in image.list_snaps()}
 
 
-def test_list_tells_of_each_snapshot(rbd_image: rbd.Image) -> None:
+def test_the_list_describes_each_snapshot(rbd_image: rbd.Image) -> None:
     rbd_image.create_snap("first")
     rbd_image.resize(4 << 20)
     rbd_image.create_snap(name="second", flags=0)
@@ -35,7 +35,7 @@ def test_list_tells_of_each_snapshot(rbd_image: rbd.Image) -> None:
     assert list(snapshots) == list(rbd.SnapIterator(rbd_image)) == [first, second]
 
 
-def test_listing_outlives_its_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_listing_outlives_its_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "image", 1 << 20)
     with rbd.Image(rbd_ioctx, "image") as image:
         image.create_snap("a")
@@ -44,7 +44,7 @@ def test_listing_outlives_its_image(rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert [snapshot["name"] for snapshot in snapshots] == ["a"]
 
 
-def test_more_snapshots_than_one_call_lists(rbd_image: rbd.Image) -> None:
+def test_more_snapshots_than_one_call_lists_are_all_listed(rbd_image: rbd.Image) -> None:
     names = [f"snapshot-{i}" for i in range(40)]
     for name in names:
         rbd_image.create_snap(name)
@@ -54,7 +54,7 @@ def test_more_snapshots_than_one_call_lists(rbd_image: rbd.Image) -> None:
 # The limit
 
 
-def test_limit(rbd_image: rbd.Image) -> None:
+def test_the_limit_is_set_and_enforced(rbd_image: rbd.Image) -> None:
     assert rbd_image.get_snap_limit() == UNLIMITED
     assert rbd_image.set_snap_limit(2) == 0
     assert rbd_image.get_snap_limit() == 2
@@ -74,7 +74,7 @@ def test_limit(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize(("limit", "error"), [(-1, OverflowError), (2**64, OverflowError)])
-def test_limit_out_of_range(rbd_image: rbd.Image, limit: int, error: type) -> None:
+def test_a_limit_out_of_range_is_refused(rbd_image: rbd.Image, limit: int, error: type) -> None:
     with pytest.raises(error):
         rbd_image.set_snap_limit(limit)
 
@@ -82,26 +82,28 @@ def test_limit_out_of_range(rbd_image: rbd.Image, limit: int, error: type) -> No
 # By id
 
 
-def test_timestamp(rbd_image: rbd.Image) -> None:
+def test_the_timestamp_is_the_time_of_creation(rbd_image: rbd.Image) -> None:
     before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
     rbd_image.create_snap("a")
     after = datetime.datetime.now(datetime.timezone.utc)
     taken = in_utc(rbd_image.get_snap_timestamp(ids(rbd_image)["a"]))
-    # The cluster's clock is ours, or close to it.
+    # The cluster's clock is this machine's, or close to it.
     slack = datetime.timedelta(minutes=5)
     assert before - slack <= taken <= after + slack
     assert in_utc(rbd_image.get_snap_timestamp(snap_id=ids(rbd_image)["a"])) == taken
 
 
 @pytest.mark.parametrize("missing", [0, 1 << 40, 2**64 - 2, 2**64 - 1])
-def test_timestamp_of_nothing_is_an_error(rbd_image: rbd.Image, missing: int) -> None:
+def test_the_timestamp_of_a_missing_snapshot_is_an_error(
+    rbd_image: rbd.Image, missing: int
+) -> None:
     with pytest.raises(rbd.ImageNotFound) as error:
         rbd_image.get_snap_timestamp(missing)
     assert error.value.errno == 2
 
 
 @pytest.mark.needs("rbd_snap_exists", "rbd_snap_get_id", "rbd_snap_get_name")
-def test_names_and_ids(rbd_image: rbd.Image) -> None:
+def test_names_and_ids_identify_snapshots(rbd_image: rbd.Image) -> None:
     rbd_image.create_snap("a")
     number = ids(rbd_image)["a"]
     assert rbd_image.snap_exists("a") is True
@@ -117,13 +119,13 @@ def test_names_and_ids(rbd_image: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_snap_get_name")
-def test_names_longer_than_one_call_reads(rbd_image: rbd.Image) -> None:
+def test_long_names_are_read_whole(rbd_image: rbd.Image) -> None:
     name = "n" * 700
     rbd_image.create_snap(name)
     assert rbd_image.snap_get_name(ids(rbd_image)[name]) == name
 
 
-def test_set_by_id(rbd_image: rbd.Image) -> None:
+def test_a_snapshot_is_set_by_its_id(rbd_image: rbd.Image) -> None:
     rbd_image.write(b"old", 0)
     rbd_image.create_snap("a")
     rbd_image.write(b"new", 0)
@@ -142,7 +144,7 @@ def test_set_by_id(rbd_image: rbd.Image) -> None:
 # Renaming and removing
 
 
-def test_rename(rbd_image: rbd.Image) -> None:
+def test_a_snapshot_is_renamed(rbd_image: rbd.Image) -> None:
     rbd_image.create_snap("a")
     rbd_image.create_snap("b")
     number = ids(rbd_image)["a"]
@@ -156,7 +158,7 @@ def test_rename(rbd_image: rbd.Image) -> None:
     assert sorted(ids(rbd_image)) == ["b", "d"]
 
 
-def test_remove(rbd_image: rbd.Image) -> None:
+def test_snapshots_are_removed_by_name_and_id(rbd_image: rbd.Image) -> None:
     for name in "abcd":
         rbd_image.create_snap(name)
     rbd_image.remove_snap("a")
@@ -170,7 +172,7 @@ def test_remove(rbd_image: rbd.Image) -> None:
         rbd_image.remove_snap_by_id(1 << 40)
 
 
-def test_remove_unprotects_when_told(rbd_image: rbd.Image) -> None:
+def test_removing_unprotects_on_request(rbd_image: rbd.Image) -> None:
     rbd_image.create_snap("a")
     rbd_image.protect_snap("a")
     number = ids(rbd_image)["a"]
@@ -183,7 +185,7 @@ def test_remove_unprotects_when_told(rbd_image: rbd.Image) -> None:
     assert ids(rbd_image) == {}
 
 
-def test_remove_flattens_the_clones_when_told(
+def test_removing_flattens_clones_on_request(
     rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
 ) -> None:
     rbd_image.write(b"parent", 0)
@@ -247,7 +249,7 @@ def method(image: rbd.Image, name: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "rest"), BY_NAME)
-def test_wrong_names(rbd_image: rbd.Image, name: str, rest: Tuple[Any, ...]) -> None:
+def test_wrong_names_are_refused(rbd_image: rbd.Image, name: str, rest: Tuple[Any, ...]) -> None:
     call = method(rbd_image, name)
     for wrong in (None, 5, ["a"]):
         with pytest.raises(TypeError):
@@ -257,7 +259,7 @@ def test_wrong_names(rbd_image: rbd.Image, name: str, rest: Tuple[Any, ...]) -> 
 
 
 @pytest.mark.parametrize("name", BY_ID)
-def test_wrong_ids(rbd_image: rbd.Image, name: str) -> None:
+def test_wrong_ids_are_refused(rbd_image: rbd.Image, name: str) -> None:
     call = method(rbd_image, name)
     for wrong in ("a", 1.5, [1]):
         with pytest.raises(TypeError):
@@ -272,7 +274,7 @@ def test_wrong_ids(rbd_image: rbd.Image, name: str) -> None:
     assert repr(rbd_image.name) in str(error.value)
 
 
-def test_closed(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
     calls = [(name, ("a", *rest)) for name, rest in BY_NAME] + [(name, (1,)) for name in BY_ID]
     calls += [("get_snap_limit", ()), ("remove_snap_limit", ()), ("set_snap_limit", (1,))]
     calls += [("list_snaps", ())]

@@ -1,4 +1,4 @@
-"""What made a snapshot: the user, a group, the trash or mirroring."""
+"""The origin of a snapshot: the user, a group, the trash or mirroring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = {
 
 
 def place(ioctx: rbd.rados.Ioctx) -> str:
-    """The ioctx's pool and namespace as the command line takes them."""
+    """Return the ioctx's pool and namespace in the form of the command line."""
     namespace = ioctx.get_namespace()
     return ioctx.get_pool_name() + (f"/{namespace}" if namespace else "")
 
@@ -29,7 +29,7 @@ def only_snapshot(image: rbd.Image) -> Dict[str, Any]:
 
 
 def check_others(image: rbd.Image, snap_id: int, kind: str) -> None:
-    """Of another type's namespace, each call raises InvalidArgument."""
+    """Check that each call for another type of namespace raises InvalidArgument."""
     assert image.snap_get_namespace_type(snap_id=snap_id) == TYPES.get(kind, 0)
     for other in TYPES:
         if other == kind or not hasattr(image, f"snap_get_{other}_namespace"):
@@ -39,7 +39,7 @@ def check_others(image: rbd.Image, snap_id: int, kind: str) -> None:
         assert error.value.errno == 22
 
 
-def test_user(rbd_image: rbd.Image) -> None:
+def test_a_user_s_snapshot_has_no_namespace_details(rbd_image: rbd.Image) -> None:
     rbd_image.create_snap("a")
     snapshot = only_snapshot(rbd_image)
     assert sorted(snapshot) == ["id", "name", "namespace", "size"]
@@ -48,7 +48,7 @@ def test_user(rbd_image: rbd.Image) -> None:
 
 @pytest.fixture
 def group(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> Iterator[str]:
-    """A group with the image of rbd_image in it and the snapshot 'gs'."""
+    """Provide a group with the image of rbd_image in it and the snapshot 'gs'."""
     pool = place(rbd_ioctx)
     group = f"{pool}/origin-group"
     rbd_cluster.rbd("group", "create", group)
@@ -59,7 +59,9 @@ def group(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
     rbd_cluster.rbd("group", "remove", group)
 
 
-def test_group(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, group: str) -> None:
+def test_a_snapshot_of_a_group_names_the_group(
+    rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, group: str
+) -> None:
     snapshot = only_snapshot(rbd_image)
     assert snapshot["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_GROUP
     expected = {"pool": rbd_ioctx.get_pool_id(), "name": "origin-group", "snap_name": "gs"}
@@ -71,7 +73,9 @@ def test_group(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx, group: str) -> 
     assert rbd_image.read(0, 1) == b"\0"
 
 
-def test_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
+def test_a_snapshot_in_the_trash_has_its_old_name(
+    rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
     name = "snapshot-" + "n" * 300
     rbd_image.create_snap(name)
     rbd.RBD().clone(rbd_ioctx, rbd_image.name, name, rbd_ioctx, "clone", clone_format=2)
@@ -91,7 +95,7 @@ def test_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
     assert rbd_image.get_snap_timestamp(number).year > 2000
     with pytest.raises(rbd.ImageNotFound):
         rbd_image.set_snap(name)
-    # It goes with its last clone.
+    # It is removed with its last clone.
     rbd.RBD().remove(rbd_ioctx, "clone")
     assert list(rbd_image.list_snaps()) == []
 
@@ -100,7 +104,7 @@ def test_trash(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.Ioctx) -> None:
 def mirrored(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> Iterator[rbd.Image]:
-    """The image of rbd_image, mirrored by snapshots."""
+    """Provide the image of rbd_image, mirrored by snapshots."""
     pool = place(rbd_ioctx)
     rbd_cluster.rbd("mirror", "pool", "enable", pool, "image")
     try:
@@ -112,7 +116,7 @@ def mirrored(
 
 
 @pytest.mark.needs("rbd_snap_get_mirror_namespace")
-def test_mirror(mirrored: rbd.Image) -> None:
+def test_a_mirror_snapshot_has_its_state(mirrored: rbd.Image) -> None:
     snapshot = only_snapshot(mirrored)
     assert snapshot["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
     mirror = mirrored.snap_get_mirror_namespace(snapshot["id"])
@@ -136,7 +140,9 @@ def test_mirror(mirrored: rbd.Image) -> None:
 
 
 @pytest.mark.needs("rbd_snap_get_mirror_namespace")
-def test_mirror_peer(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, mirrored: rbd.Image) -> None:
+def test_a_mirror_snapshot_lists_its_peers(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, mirrored: rbd.Image
+) -> None:
     pool = rbd_ioctx.get_pool_name()
     peer = rbd_cluster.rbd("mirror", "pool", "peer", "add", pool, "client.rbd@elsewhere").strip()
     try:

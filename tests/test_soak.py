@@ -1,4 +1,4 @@
-"""The soak command: which tests it finds, what it keeps of a run, and the page it writes."""
+"""The soak command: which tests it finds, what it keeps of a run, and the page that it writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 soak = pytest.importorskip("tools.soak", reason="not in a checkout")
 
-# Indented, so that this file does not look like one with a long form itself.
+# Indented, so that this file does not look like one with a long form.
 PASSING = """
     from support import figures
     from support.location import (
@@ -43,7 +43,7 @@ FAILING = """
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with three test files, of which two have a long form and one of them fails."""
+    """Provide a checkout with three test files. Two have a long form, and one of these fails."""
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "support").mkdir()
@@ -58,7 +58,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_files_with_a_long_form(root: Path) -> None:
+def test_the_files_with_a_long_form_are_found(root: Path) -> None:
     assert soak.topics(root) == ["bad", "good"]
     assert {"model", "outage", "memory", "lifetime"} <= {*soak.topics()}
 
@@ -78,12 +78,12 @@ def test_a_run_that_passes_is_kept(root: Path) -> None:
     assert "rounds: 1,002; kinds: 1" in text
 
 
-def test_a_run_that_fails_is_not(root: Path) -> None:
+def test_a_failing_run_is_not_kept(root: Path) -> None:
     assert soak.run("bad", root, ["-p", "no:cacheprovider"]) is None
 
 
-def test_a_run_that_is_ended_ends_its_tests(root: Path) -> None:
-    """SIGTERM, as from `kill`: no test goes on alone."""
+def test_ending_a_run_ends_its_tests(root: Path) -> None:
+    """After SIGTERM, as from `kill`, no test continues."""
     (root / "tests" / "test_good.py").write_text(
         "import os, pathlib, time\nfrom support.location import SOAK\n\ndef test_it():\n"
         "    pathlib.Path('pid').write_text(f'{os.getpid()}\\n')\n    time.sleep(60)\n"
@@ -106,18 +106,18 @@ def test_a_run_that_is_ended_ends_its_tests(root: Path) -> None:
         os.kill(int((root / "pid").read_text()), 0)
 
 
-def test_an_unknown_topic(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_topic_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         soak.main(["no such topic"])
     assert "model" in capsys.readouterr().err
 
 
-def test_the_page_is_what_the_figures_make_of_it() -> None:
+def test_the_page_shows_the_figures() -> None:
     text = (ROOT / soak.PAGE).read_text(encoding="utf-8")
     assert soak.page(text, soak.load()) == text, "run: python -m tools.soak --write"
 
 
-def test_what_is_kept_is_of_this_kind() -> None:
+def test_kept_figures_have_the_right_form() -> None:
     for topic, result in json.loads((ROOT / soak.DATA).read_text(encoding="utf-8")).items():
         assert topic in soak.topics()
         assert result["tests"] > 0

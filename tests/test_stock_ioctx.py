@@ -36,7 +36,7 @@ needs_stock = pytest.mark.skipif(
 
 def stock_context(where: Where) -> Tuple[Any, Any]:
     # Ceph 14's cache has a thread for each image, which ends the process within a second after the
-    # connection has gone.
+    # connection has ended.
     cluster = stock_rados.rados().Rados(conffile=where[0], conf=without_stale_cache())
     cluster.connect()
     ioctx = cluster.open_ioctx(where[1])
@@ -45,7 +45,7 @@ def stock_context(where: Where) -> Tuple[Any, Any]:
 
 
 def disconnected(call: Callable[[], Any]) -> None:
-    """The call tells that the connection is gone, to who knows only closed images too."""
+    """Check that the call reports a lost connection, also as a closed image."""
     error = raised_by(call)
     assert isinstance(error, rbd.ConnectionShutdown), repr(error)
     assert isinstance(error, rbd.InvalidArgument), repr(error)
@@ -56,7 +56,7 @@ def stock_in_use(where: Where) -> None:
     cluster, ioctx = stock_context(where)
     assert where[3] in rbd.RBD().list(ioctx)
     image = rbd.Image(ioctx, where[3])
-    # The image keeps what it needs, whoever else lets go of it.
+    # The image keeps what it needs after its owners drop it.
     del cluster, ioctx
     gc.collect()
     assert image.read(0, 4) == b"AAAA"
@@ -72,7 +72,7 @@ def stock_closed(where: Where) -> None:
         refused(lambda: rbd.RBD().list(ioctx))
         refused(lambda: rbd.RBD().create(ioctx, "never", SIZE))
         refused(lambda: rbd.Image(ioctx, where[3]))
-    # An open image has its own share of the context.
+    # An open image has a separate share of the context.
     assert image.read(0, 4) == b"AAAA"
     image.close()
     cluster.shutdown()
@@ -94,7 +94,7 @@ def stock_shut_down(where: Where) -> None:
 
 
 def stock_shut_down_under_everything(where: Where) -> None:
-    """Whatever is called then is refused, and nothing hangs."""
+    """Every later call is refused, and nothing hangs."""
     cluster, ioctx = stock_context(where)
     _connection, ours = connect(where)
     image, late = rbd.Image(ioctx, where[3]), rbd.Image(ioctx, where[3], read_only=True)
@@ -129,7 +129,7 @@ def stock_shut_down_under_everything(where: Where) -> None:
     refused(lambda: image.read(0, 1))
     refused(image.size)
     del capsule
-    # The other ends with the interpreter.
+    # The other one ends with the interpreter.
 
 
 async def use_in_loop(where: Where) -> None:
@@ -159,7 +159,7 @@ def stock_shut_down_and_dropped(where: Where) -> None:
 
 
 def stock_shut_down_in_flight(where: Where) -> None:
-    """As above, where calls are under way whose completions never come."""
+    """Shut down while calls are under way whose completions never come."""
     cluster, ioctx = stock_context(where)
     image = rbd.Image(ioctx, where[3])
     image.write(b"W" * 4096, 0)
@@ -190,13 +190,13 @@ def stock_shut_down_in_flight(where: Where) -> None:
         stock_shut_down_and_dropped,
     ],
 )
-def test_stock_context(where: Where, scenario: Callable[..., None]) -> None:
-    # A second round may have to wait for the lock of what the first one left open.
+def test_a_stock_context_works_until_it_ends(where: Where, scenario: Callable[..., None]) -> None:
+    # A second round may have to wait for the lock of an image that the first one left open.
     for _ in range(20 if SOAK else 1):
         isolated.run(scenario, where)
 
 
 @needs_stock
 @fakerbd.needs_compiler
-def test_stock_context_lost_in_flight(shimmed: Callable[..., Any]) -> None:
+def test_losing_a_stock_context_in_flight_is_safe(shimmed: Callable[..., Any]) -> None:
     shimmed(stock_shut_down_in_flight)

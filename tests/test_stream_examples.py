@@ -35,7 +35,9 @@ def run(rbd_cluster: Any) -> Callable[..., str]:
     return call
 
 
-def test_backup(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any, tmp_path: Path) -> None:
+def test_the_backup_example_works(
+    rbd_image: rbd.Image, rbd_ioctx: Any, run: Any, tmp_path: Path
+) -> None:
     where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
     name = rbd_image.get_name()
     chain = tmp_path / "chain"
@@ -54,7 +56,7 @@ def test_backup(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any, tmp_path: Path) 
     assert len(list(chain.glob("*.diff"))) == 1
     run("backup.py", "restore", chain, f"{where}/{name}-merged")
     assert contents(rbd_ioctx, f"{name}-merged") == rbd_image.read(0, rbd_image.size())
-    # The chain goes on after merging.
+    # The chain continues after merging.
     rbd_image.write(b"more", 0)
     rbd_image.flush()
     run("backup.py", "save", f"{where}/{name}", chain)
@@ -62,7 +64,7 @@ def test_backup(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any, tmp_path: Path) 
     assert contents(rbd_ioctx, f"{name}-more") == rbd_image.read(0, rbd_image.size())
 
 
-def test_shuffled_reader(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any) -> None:
+def test_the_shuffled_reader_example_works(rbd_image: rbd.Image, rbd_ioctx: Any, run: Any) -> None:
     proof("numpy")
     where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
     output = run("shuffled_reader.py", f"{where}/{rbd_image.get_name()}", "--batches", 3)

@@ -1,4 +1,4 @@
-"""What is done with streams without a cluster: described, verified, applied to files, merged."""
+"""Streams without a cluster: they are described, verified, applied to files and merged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRONG = ("sha256", "0" * 64)
 
 
 class Pipe(io.RawIOBase):
-    """A file object that can only be read on."""
+    """A file object that can only be read forwards."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -49,7 +49,7 @@ SECOND = make_diff([("w", 3, b"second"), ("z", 4000, 500)], size=SIZE - MIB, sta
 
 @pytest.fixture
 def image(rbd_ioctx: Any) -> Iterator[rbd.Image]:
-    """An image with two snapshots, that grew and shrank."""
+    """Provide an image with two snapshots, which grew and shrank."""
     rbd.RBD().create(rbd_ioctx, "tools", SIZE, 20)
     with rbd.Image(rbd_ioctx, "tools") as image:
         image.write(os.urandom(2 * MIB), MIB)
@@ -129,7 +129,9 @@ def test_an_image_is_described(image: rbd.Image, tmp_path: Path) -> None:
     assert transfer.describe(Pipe(b"some bytes")).length == 10
 
 
-def test_verify(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_verify_accepts_intact_and_refuses_damaged_streams(
+    image: rbd.Image, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     whole = io.BytesIO()
     transfer.export_image(image, whole, export_format=2)
     path = tmp_path / "stream"
@@ -171,7 +173,7 @@ def test_verify(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("banner", [b"rbd diff v3\n", b"rbd diff v\xf5\n", b"rbd image v3\n"])
-def test_a_banner_of_an_unknown_version_is_not_taken_for_bytes(banner: bytes) -> None:
+def test_an_unknown_version_is_not_imported_as_bytes(banner: bytes) -> None:
     data = banner.ljust(200, b"\0")
     end = io.BytesIO(b"rbd diff v1\ns" + struct.pack("<Q", 100) + b"e")
     for call in (
@@ -183,12 +185,14 @@ def test_a_banner_of_an_unknown_version_is_not_taken_for_bytes(banner: bytes) ->
             call()
 
 
-def test_differences_applied_to_a_file(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_differences_are_applied_to_a_file(
+    image: rbd.Image, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "raw"
     start = None
     for end in ("one", "two", None):
         stream = diff(rbd_ioctx, end, start)
-        for source in (io.BytesIO(stream), Pipe(stream)):  # twice does no harm
+        for source in (io.BytesIO(stream), Pipe(stream)):  # applying it twice does no harm
             digest = transfer.apply_diff(source, path, checksum="md5", expected=sha256(stream))
             assert digest == hashlib.md5(stream).hexdigest()
             assert path.read_bytes() == raw(rbd_ioctx, end)
@@ -209,14 +213,14 @@ def test_a_file_gets_holes(tmp_path: Path) -> None:
     transfer.apply_diff(io.BytesIO(stream), path, sparse_size=0)
     assert path.read_bytes() == expected
     assert path.stat().st_blocks * 512 >= 3 * MIB
-    # Runs of other lengths, and those that the records cut.
+    # Runs of other lengths, and those that cross records.
     for sparse in (1, 3, 512, 1 << 20):
         path.write_bytes(os.urandom(4 * MIB))
         transfer.apply_diff(io.BytesIO(stream), path, sparse_size=sparse if sparse > 3 else 4096)
         assert path.read_bytes()[: 3 * MIB] == expected[: 3 * MIB]
 
 
-def test_where_there_can_be_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_holes_get_zeroes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rbd.transfer import local
 
     monkeypatch.setattr(local._RawFile, "_punch", lambda *arguments: False)
@@ -227,7 +231,7 @@ def test_where_there_can_be_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path.read_bytes() == b"x" * 7 + bytes(2 * MIB + 5) + b"x" * (MIB - 12)
 
 
-def test_a_file_is_kept_from_damaged_differences(tmp_path: Path) -> None:
+def test_damaged_differences_do_not_change_a_file(tmp_path: Path) -> None:
     path = tmp_path / "raw"
     path.write_bytes(b"kept")
     diff_path = tmp_path / "diff"
@@ -240,7 +244,7 @@ def test_a_file_is_kept_from_damaged_differences(tmp_path: Path) -> None:
     with pytest.raises(rbd.StreamError, match="beyond"):
         transfer.apply_diff(io.BytesIO(make_diff([("w", 3, b"xx")], size=None)), path)
     assert path.read_bytes() == b"kept"
-    # A difference from a snapshot needs something to be applied to.
+    # A difference from a snapshot needs a file to be applied to.
     with pytest.raises(FileNotFoundError):
         transfer.apply_diff(diff_path, tmp_path / "none")
     for wrong in (None, 3, io.BytesIO()):
@@ -254,7 +258,9 @@ def test_a_file_is_kept_from_damaged_differences(tmp_path: Path) -> None:
 # Merging into whole images
 
 
-def test_a_difference_merged_into_bytes(image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_a_difference_is_merged_into_bytes(
+    image: rbd.Image, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     base, result = tmp_path / "base", tmp_path / "result"
     with rbd.Image(rbd_ioctx, "tools", snapshot="one") as at_one:
         transfer.export_image(at_one, base)
@@ -274,12 +280,12 @@ def test_a_difference_merged_into_bytes(image: rbd.Image, rbd_ioctx: Any, tmp_pa
     assert result.read_bytes() == expected
 
 
-def test_a_difference_merged_into_an_image(
+def test_a_difference_is_merged_into_an_image(
     image: rbd.Image, rbd_ioctx: Any, tmp_path: Path
 ) -> None:
     base, result = tmp_path / "base", tmp_path / "result"
     transfer.export_image(image, base, export_format=2)
-    # What is at the head now is in no snapshot: it goes.
+    # The present data of the head is in no snapshot, so it is replaced.
     image.write(b"later" * 100, 6 * MIB)
     image.create_snap("three")
     image.write(b"head", 0)
@@ -309,7 +315,7 @@ def test_a_difference_merged_into_an_image(
         transfer.merge_diff(base, io.BytesIO(again), result)
 
 
-def test_expected_digests_of_what_is_merged(tmp_path: Path) -> None:
+def test_merging_checks_expected_digests(tmp_path: Path) -> None:
     result = tmp_path / "result"
     result.write_bytes(b"old")
     for source in (io.BytesIO, Pipe):
@@ -340,7 +346,7 @@ def test_expected_digests_of_what_is_merged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("features", [None, rbd.RBD_FEATURE_LAYERING])
-def test_a_difference_without_the_parent(rbd_ioctx: Any, features: Optional[int]) -> None:
+def test_a_difference_can_leave_out_the_parent(rbd_ioctx: Any, features: Optional[int]) -> None:
     rbd.RBD().create(rbd_ioctx, "parent", SIZE, 20)
     with rbd.Image(rbd_ioctx, "parent") as parent:
         parent.write(os.urandom(4 * MIB), 0)
@@ -351,7 +357,7 @@ def test_a_difference_without_the_parent(rbd_ioctx: Any, features: Optional[int]
     with rbd.Image(rbd_ioctx, "clone") as clone:
         clone.write(b"of the clone", 5 * MIB + 7)
         clone.write(b"too", 100)
-        # librbd takes an object that is gone for one that is the parent's.
+        # librbd reports a deleted object as the parent's.
         clone.discard(2 * MIB, MIB)
         clone.discard(MIB + 700_000, 2 * MIB - 700_000)
         own, all_ = io.BytesIO(), io.BytesIO()
@@ -364,17 +370,17 @@ def test_a_difference_without_the_parent(rbd_ioctx: Any, features: Optional[int]
             transfer.import_diff(io.BytesIO(own.getvalue()), other)
             assert other.read(0, SIZE) == clone.read(0, SIZE)
             assert other.overlap() == SIZE
-            # What nobody has written is the parent's as before.
+            # Where nobody has written, the parent's data is still used.
             assert used(other) <= 5 * MIB
 
 
 def used(image: rbd.Image) -> int:
-    """How many bytes the head of a clone has of its own."""
+    """Return how many bytes the head of a clone has itself."""
     return sum(length for _, length, exists in image.diff(include_parent=False) if exists)
 
 
 @given(st.lists(st.booleans(), max_size=40), st.lists(st.booleans(), max_size=40))
-def test_extents_without_others(one: List[bool], other: List[bool]) -> None:
+def test_extents_are_subtracted(one: List[bool], other: List[bool]) -> None:
     def runs(flags: List[bool]) -> List[Tuple[int, int, bool]]:
         found, at = [], 0
         for flag, group in itertools.groupby(flags):
@@ -397,7 +403,7 @@ def test_extents_without_others(one: List[bool], other: List[bool]) -> None:
 
 
 def reference_digest(data: bytes, name: str = "sha256") -> str:
-    """What the documentation says, written down once more."""
+    """Return the digest by its documented definition."""
     hashed = hashlib.new(name)
     hashed.update(b"rbd extents digest v1\n" + len(data).to_bytes(8, "little"))
     for at in range(0, len(data), 65536):
@@ -407,13 +413,13 @@ def reference_digest(data: bytes, name: str = "sha256") -> str:
     return hashed.hexdigest()
 
 
-def test_digests_of_extents(image: rbd.Image, rbd_ioctx: Any) -> None:
+def test_digests_depend_only_on_size_and_content(image: rbd.Image, rbd_ioctx: Any) -> None:
     for snapshot in ("one", "two", None):
         data = raw(rbd_ioctx, snapshot)
         with rbd.Image(rbd_ioctx, "tools", snapshot=snapshot) as opened:
             assert transfer.digest(opened) == reference_digest(data)
             assert transfer.digest(opened, "md5") == reference_digest(data, "md5")
-    # Of the same content in another layout, with other holes.
+    # The same content in another layout, with other holes.
     for name, options in (
         ("big", {"order": 24}),
         ("small", {"order": 12}),
@@ -435,7 +441,7 @@ def test_digests_of_extents(image: rbd.Image, rbd_ioctx: Any) -> None:
         assert transfer.digest(holes) == expected.hexdigest()
 
 
-def test_what_a_digest_refuses(image: rbd.Image) -> None:
+def test_a_digest_refuses_wrong_arguments(image: rbd.Image) -> None:
     for arguments, error in (
         ((None,), TypeError),
         ((image, None), TypeError),
@@ -449,5 +455,5 @@ def test_what_a_digest_refuses(image: rbd.Image) -> None:
         transfer.digest(image, on_progress=lambda done, total: -1)
 
 
-def test_the_page_tells_of_the_banner() -> None:
+def test_the_page_documents_the_banner() -> None:
     assert re.search("rbd extents digest v1", transfer.digest.__doc__ or "")

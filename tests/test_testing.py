@@ -1,4 +1,4 @@
-"""rbd.testing: what a local cluster offers, the faults it can have, its place and its end."""
+"""rbd.testing: the features of a local cluster, its faults, its place and its end."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# What it offers
+# Features
 
 
-def test_tools_find_it_by_ceph_conf_alone(cluster: LocalCluster) -> None:
+def test_tools_find_the_cluster_by_ceph_conf(cluster: LocalCluster) -> None:
     cluster.rbd("create", "--size", "8M", "by-tool")
     listed = subprocess.run(
         ["rbd", "ls"], env=cluster.env, check=True, capture_output=True, text=True
@@ -49,7 +49,7 @@ def test_tools_find_it_by_ceph_conf_alone(cluster: LocalCluster) -> None:
     cluster.rbd("rm", "--no-progress", "by-tool")
 
 
-def test_connect(cluster: LocalCluster) -> None:
+def test_connect_returns_a_connection(cluster: LocalCluster) -> None:
     with cluster.connect(timeout=30) as rados, rados.open_ioctx("rbd") as ioctx:
         assert rados.get_fsid() == cluster.fsid
         rbd.RBD().create(ioctx, "by-library", 1 << 20)
@@ -65,11 +65,11 @@ def test_command_runs_the_ceph_tool(cluster: LocalCluster) -> None:
     assert "no-such-pool" in caught.value.stderr
 
 
-def test_is_healthy_without_a_manager(cluster: LocalCluster) -> None:
+def test_a_cluster_is_healthy_without_a_manager(cluster: LocalCluster) -> None:
     assert cluster.command("health").strip() == "HEALTH_OK"
 
 
-def test_cephx_keeps_out_who_has_no_key(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_cephx_refuses_a_wrong_key(cluster: LocalCluster, tmp_path: Path) -> None:
     other = tmp_path / "keyring"
     own = (cluster.directory / "keyring").read_text()
     key = next(word for word in own.split() if len(word) > 30)
@@ -82,7 +82,7 @@ def test_cephx_keeps_out_who_has_no_key(cluster: LocalCluster, tmp_path: Path) -
         cluster.rbd("--keyring", str(other), "ls")
 
 
-def test_secrets_are_private(cluster: LocalCluster) -> None:
+def test_secrets_are_readable_only_by_the_owner(cluster: LocalCluster) -> None:
     assert mode(cluster.directory) == 0o700
     keyrings = list(cluster.directory.rglob("*keyring"))
     assert {str(path.relative_to(cluster.directory)) for path in keyrings} == {
@@ -94,7 +94,7 @@ def test_secrets_are_private(cluster: LocalCluster) -> None:
     assert {mode(path) for path in keyrings} == {0o600}
 
 
-def test_listens_on_loopback_only(cluster: LocalCluster) -> None:
+def test_daemons_listen_on_loopback_only(cluster: LocalCluster) -> None:
     sockets = set()
     for pid in processes(cluster.directory):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
@@ -112,7 +112,7 @@ def test_listens_on_loopback_only(cluster: LocalCluster) -> None:
     assert set(addresses) == {f"{socket.htonl(0x7F000001):08X}"}
 
 
-def test_writes_below_its_directory_only(cluster: LocalCluster) -> None:
+def test_daemons_write_below_the_directory_only(cluster: LocalCluster) -> None:
     cluster.rbd("ls")
     written = set()
     for pid in processes(cluster.directory, "ceph-"):
@@ -130,7 +130,7 @@ def test_writes_below_its_directory_only(cluster: LocalCluster) -> None:
     assert logs == {"mon.a.log", "osd.0.log", "cluster.log", "client.admin.log"}
 
 
-def test_create_pool(cluster: LocalCluster) -> None:
+def test_create_pool_makes_usable_pools(cluster: LocalCluster) -> None:
     cluster.create_pool("images", pg_num=4)
     cluster.create_pool("objects", application="rgw")
     assert cluster.pools == ("rbd", "images", "objects")
@@ -146,7 +146,7 @@ def test_create_pool(cluster: LocalCluster) -> None:
         cluster.create_pool("")
 
 
-def test_paused_monitor_answers_again_when_resumed(cluster: LocalCluster) -> None:
+def test_a_resumed_monitor_answers_again(cluster: LocalCluster) -> None:
     cluster.pause_mon()
     try:
         with pytest.raises(ClusterTimeout):
@@ -168,14 +168,14 @@ def test_options_reach_daemons_and_clients(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ceph-mgr") is None, reason="there is no ceph-mgr")
-def test_manager() -> None:
+def test_a_manager_can_run() -> None:
     with LocalCluster(mgr=True) as cluster:
         assert json.loads(cluster.command("mgr", "dump", "--format", "json"))["available"]
-        # This one is for the manager to answer.
+        # Only a manager can answer this.
         assert cluster.command("pg", "stat", timeout=30)
 
 
-def test_several_side_by_side(cluster: LocalCluster) -> None:
+def test_several_clusters_run_side_by_side(cluster: LocalCluster) -> None:
     command = [sys.executable, "-m", "rbd.testing", "--", "rbd", "create", "--size", "1M", "x"]
     others = [subprocess.Popen(command) for _ in range(2)]
     with LocalCluster() as second:
@@ -206,12 +206,12 @@ def test_memstore_survives_a_clean_stop() -> None:
         with pytest.raises(ClusterTimeout):
             cluster.rbd("ls", timeout=1)
         cluster.start_osd(0)
-        cluster.start_osd(0)  # it runs: nothing to do
+        cluster.start_osd(0)  # it runs, so there is nothing to do
         assert cluster.rbd("ls").split() == ["kept"]
 
 
 def used(cluster: LocalCluster) -> int:
-    """The bytes that the OSD counts, some of which the maps of the cluster take."""
+    """Return the bytes that the OSD counts. The maps of the cluster take some of them."""
     socket = next(Path(cluster.directory).glob("**/osd.0.asok"))
     told = subprocess.run(
         ["ceph", "--admin-daemon", str(socket), "perf", "dump"],
@@ -223,8 +223,8 @@ def used(cluster: LocalCluster) -> int:
     return count
 
 
-def test_memstore_counts_what_many_write_at_once() -> None:
-    """One that counts too little is full once it is empty: less than nothing is a large number."""
+def test_memstore_counts_concurrent_writes() -> None:
+    """An OSD that counts too little is full once it is empty: below 0 is a large number."""
     count, size = 10_000, 1 << 16
     with LocalCluster() as cluster, cluster.connect() as rados, rados.open_ioctx("rbd") as ioctx:
         assert eventually(lambda: used(cluster) > 0)
@@ -236,7 +236,7 @@ def test_memstore_counts_what_many_write_at_once() -> None:
         assert eventually(lambda: 0 < used(cluster) < size), used(cluster)
 
 
-def test_second_copy_serves_while_an_osd_is_dead() -> None:
+def test_the_second_copy_serves_while_an_osd_is_dead() -> None:
     with LocalCluster(osds=2) as cluster:
         cluster.rbd("create", "--size", "1M", "before")
         cluster.kill_osd(1)
@@ -252,7 +252,7 @@ def test_second_copy_serves_while_an_osd_is_dead() -> None:
 # Place and end
 
 
-def test_given_directory_is_kept_and_long_paths_work(tmp_path: Path) -> None:
+def test_a_given_directory_is_kept(tmp_path: Path) -> None:
     directory = tmp_path / ("long" * 25)
     directory.mkdir(mode=0o755)
     with LocalCluster(directory) as cluster:
@@ -263,7 +263,7 @@ def test_given_directory_is_kept_and_long_paths_work(tmp_path: Path) -> None:
     assert processes(directory) == []
 
 
-def test_reserved_port_is_for_one_daemon_only() -> None:
+def test_a_reserved_port_is_for_one_daemon_only() -> None:
     reservation = PortReservation()
     address = (LOOPBACK, reservation.port)
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
@@ -276,7 +276,7 @@ def test_reserved_port_is_for_one_daemon_only() -> None:
         socket.create_connection(address).close()
 
 
-def test_taken_port_is_tried_again_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_is_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
 
         class Unlucky(PortReservation):
@@ -289,7 +289,8 @@ def test_taken_port_is_tried_again_with_another(monkeypatch: pytest.MonkeyPatch)
                     self.port = taken.getsockname()[1]
 
         monkeypatch.setattr(local, "PortReservation", Unlucky)
-        # What holds the port accepts connections, so only the monitor's end tells.
+        # The process that holds the port accepts connections, so only the monitor's end shows the
+        # fault.
         with LocalCluster() as cluster:
             assert cluster.rbd("ls") == ""
         assert not Unlucky.first

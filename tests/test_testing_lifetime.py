@@ -1,4 +1,4 @@
-"""rbd.testing: nothing outlives its owner, whatever ends it; and the command line."""
+"""rbd.testing: nothing outlives its owner, however that ends; and the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAIN = [sys.executable, "-m", "rbd.testing"]
 
 
 class Owner:
-    """A Python process that makes a cluster, tells its directory, and then does `action`."""
+    """A Python process that makes a cluster, prints its directory, and then does `action`."""
 
     def __init__(self, action: str, make: str = "cluster = rbd.testing.LocalCluster()") -> None:
         script = "\n".join(
@@ -58,16 +58,16 @@ FOREVER = "time.sleep(1000)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_signal_to_the_owner(number: signal.Signals) -> None:
+def test_a_signal_to_the_owner_ends_the_cluster(number: signal.Signals) -> None:
     with Owner(FOREVER) as owner:
-        # mon, osd and who looks after them, which names the directory too
+        # mon, osd and their supervisor, which also names the directory
         assert len(processes(owner.directory)) == 3
         owner.process.send_signal(number)
         assert owner.wait() == -number
         assert eventually(lambda: gone(owner.directory))
 
 
-def test_signal_while_starting(tmp_path: Path) -> None:
+def test_a_signal_during_the_start_ends_the_cluster(tmp_path: Path) -> None:
     script = f"import rbd.testing; rbd.testing.LocalCluster({str(tmp_path)!r})"
     for number in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
@@ -84,19 +84,19 @@ def test_signal_while_starting(tmp_path: Path) -> None:
     [("", 0), ("raise SystemExit(4)", 4), ("1 / 0", 1), ("os._exit(5)", 5)],
     ids=["end", "exit", "exception", "_exit"],
 )
-def test_owner_that_ends_without_stop(action: str, status: int) -> None:
+def test_an_owner_that_exits_ends_the_cluster(action: str, status: int) -> None:
     with Owner(action) as owner:
         assert owner.wait() == status
         assert eventually(lambda: gone(owner.directory))
 
 
-def test_exception_in_the_block() -> None:
+def test_an_exception_in_the_block_ends_the_cluster() -> None:
     with pytest.raises(ZeroDivisionError), LocalCluster() as cluster:
         raise ZeroDivisionError
     assert gone(cluster.directory)
 
 
-def test_cluster_outlives_the_thread_that_made_it() -> None:
+def test_a_cluster_outlives_the_thread_that_made_it() -> None:
     make = """
 def run():
     global cluster
@@ -110,7 +110,7 @@ thread.join()
         assert owner.process.stdout.readline() == "True\n"
 
 
-def test_fork_neither_ends_nor_keeps_the_cluster() -> None:
+def test_a_fork_neither_ends_nor_keeps_the_cluster() -> None:
     action = """
 child = os.fork()
 if child == 0:
@@ -139,7 +139,7 @@ time.sleep(1000)
             os.kill(child, signal.SIGKILL)
 
 
-def test_stop_with_a_forked_child_alive() -> None:
+def test_a_cluster_stops_beside_a_forked_child() -> None:
     cluster = LocalCluster()
     child = subprocess.Popen(["sleep", "1000"])
     fork = os.fork()
@@ -156,7 +156,7 @@ def test_stop_with_a_forked_child_alive() -> None:
         child.wait()
 
 
-def test_killed_supervisor_takes_the_daemons_along() -> None:
+def test_killing_the_supervisor_ends_the_daemons() -> None:
     cluster = LocalCluster()
     (supervisor,) = processes(cluster.directory, "_supervisor.py")
     os.kill(supervisor, signal.SIGKILL)
@@ -221,7 +221,7 @@ time.sleep(1000)
     assert gone(directory)
 
 
-def test_main_killed_takes_the_command_along() -> None:
+def test_killing_main_ends_the_command() -> None:
     script = "import os, time; print(os.getpid(), os.environ['CEPH_CONF'], flush=True); " + FOREVER
     with subprocess.Popen(
         [*MAIN, "--", sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
@@ -230,7 +230,7 @@ def test_main_killed_takes_the_command_along() -> None:
         pid, conffile = process.stdout.readline().split()
         process.kill()
         process.wait(PATIENCE)
-        # The end of the pipe is the end of the command.
+        # The pipe ends with the command.
         assert process.stdout.read() == ""
     assert not Path("/proc", pid, "fd", "1").exists()
     assert eventually(lambda: gone(Path(conffile).parent))
@@ -254,7 +254,7 @@ def test_main_leaves_no_python_settings_to_the_command() -> None:
         ([], 2, "CMD"),
     ],
 )
-def test_main_refuses(command: list[str], status: int, text: str) -> None:
+def test_main_refuses_wrong_arguments(command: list[str], status: int, text: str) -> None:
     done = subprocess.run([*MAIN, *command], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == status
     assert text in done.stderr

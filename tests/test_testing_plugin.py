@@ -1,4 +1,4 @@
-"""rbd.testing.plugin: the fixtures, in a pytest of their own."""
+"""rbd.testing.plugin: its fixtures, in a separate pytest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 def run(directory: Path, source: str, *options: str, **environment: str) -> str:
-    """Run pytest on one file; return its report, which must be one of success."""
+    """Run pytest on one file. Return its report, which must be a success."""
     (directory / "test_it.py").write_text("import pytest\nimport rbd\n" + source)
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("RBD_TEST", "PYTEST"))}
     done = subprocess.run(
@@ -69,7 +69,7 @@ def test_nothing_is_left(rbd_ioctx):
 """
 
 
-def test_fixtures_on_a_cluster_of_their_own(tmp_path: Path) -> None:
+def test_fixtures_work_on_a_local_cluster(tmp_path: Path) -> None:
     source = """
 from rbd.testing import LocalCluster
 
@@ -85,7 +85,7 @@ def test_where(rbd_cluster, rbd_ioctx):
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_fixtures_on_an_existing_cluster(
+def test_fixtures_work_on_an_existing_cluster(
     by_variable: bool, tmp_path: Path, cluster: LocalCluster
 ) -> None:
     cluster.rbd("create", "--size", "1M", "other/not-ours")
@@ -108,7 +108,7 @@ def test_where(rbd_cluster, rbd_ioctx):
     cluster.rbd("rm", "--no-progress", "other/not-ours")
 
 
-def test_image_still_open_is_reported_on_an_existing_cluster(
+def test_an_open_image_is_reported_on_an_existing_cluster(
     tmp_path: Path, cluster: LocalCluster
 ) -> None:
     source = """
@@ -138,7 +138,7 @@ def test_later(rbd_ioctx):
     assert "left in rbd/rbd-testing-" in report
 
 
-def test_options_of_the_cluster_can_be_overridden(tmp_path: Path) -> None:
+def test_options_of_the_cluster_can_be_changed(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "import pytest\n"
         "@pytest.fixture(scope='session')\n"
@@ -153,7 +153,7 @@ def test_it(rbd_cluster, rbd_ioctx):
     assert "1 passed" in run(tmp_path, source)
 
 
-def test_plugin_costs_nothing_where_it_is_not_used(tmp_path: Path) -> None:
+def test_an_unused_plugin_imports_nothing(tmp_path: Path) -> None:
     source = """
 from pathlib import Path
 

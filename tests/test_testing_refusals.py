@@ -1,4 +1,4 @@
-"""rbd.testing: what a local cluster says when it cannot start, or when a daemon dies."""
+"""rbd.testing: the errors of a local cluster that cannot start, or whose daemon dies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEEDED = ("ceph-mon", "ceph-osd", "monmaptool", "ceph-authtool")
 
 
 @pytest.mark.parametrize("missing", NEEDED)
-def test_missing_daemon_says_what_to_install(
+def test_a_missing_daemon_says_what_to_install(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in NEEDED:
@@ -63,7 +63,7 @@ def impostor(directory: Path, name: str, script: str) -> None:
 
 
 @pytest.mark.parametrize("daemon", ["ceph-mon", "ceph-osd"])
-def test_daemon_that_dies_leaves_its_last_words(
+def test_the_error_of_a_dead_daemon_contains_its_log(
     daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = programs.find(daemon)
@@ -78,7 +78,7 @@ def test_daemon_that_dies_leaves_its_last_words(
 
 
 @pytest.mark.parametrize("daemon", ["ceph-mon", "ceph-osd"])
-def test_failing_preparation_is_told_too(
+def test_a_failing_preparation_is_reported(
     daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impostor(tmp_path, daemon, "echo there is no room >&2; kill -TERM $$")
@@ -88,7 +88,7 @@ def test_failing_preparation_is_told_too(
     assert caught.value.status == -signal.SIGTERM
 
 
-def test_cluster_that_does_not_come_up_times_out(
+def test_a_cluster_that_does_not_start_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = programs.find("ceph-osd")
@@ -137,7 +137,7 @@ def test_errors_pickle() -> None:
     assert isinstance(errors[-1], TimeoutError)
 
 
-def test_killed_daemon_is_noticed() -> None:
+def test_a_killed_daemon_is_noticed() -> None:
     with LocalCluster() as cluster:
         (osd,) = processes(cluster.directory, "ceph-osd")
         os.kill(osd, signal.SIGKILL)

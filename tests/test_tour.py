@@ -1,4 +1,4 @@
-"""The tour that is made under sanitizers, without them."""
+"""The tour that runs under sanitizers, without them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from rbd.testing import LocalCluster
 from support import tour
 
 
-def test_tour() -> None:
+def test_the_tour_runs() -> None:
     with LocalCluster() as cluster:
         tour.rounds(cluster.conffile, 1)

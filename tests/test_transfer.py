@@ -1,4 +1,4 @@
-"""Images through streams and back, on a cluster."""
+"""Images go through streams and back, on a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def fill(image: rbd.Image) -> None:
-    """Data here and there, a part with zeroes in it, and much that is nothing."""
+    """Write data here and there, a part with zeroes in it, and leave large holes."""
     image.write(os.urandom(300_000), 0)
     image.write(b"a" * 4096 + bytes(8192) + b"b" * 4096, 3 * MIB)
     image.write(os.urandom(5), image.size() - 5)
@@ -34,7 +34,7 @@ def name(rbd_image: rbd.Image) -> str:
     return rbd_image.get_name()
 
 
-def test_export_and_import_format_1(
+def test_images_go_through_format_1(
     rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path
 ) -> None:
     fill(rbd_image)
@@ -59,7 +59,7 @@ def test_export_and_import_format_1(
 
 
 @pytest.mark.parametrize("kind", ["fd", "file", "raw", "BytesIO", "pipe"])
-def test_destinations(rbd_image: rbd.Image, kind: str, tmp_path: Path) -> None:
+def test_each_kind_of_destination_works(rbd_image: rbd.Image, kind: str, tmp_path: Path) -> None:
     fill(rbd_image)
     data = rbd_image.read(0, rbd_image.size())
     path = tmp_path / "image"
@@ -84,7 +84,7 @@ def test_destinations(rbd_image: rbd.Image, kind: str, tmp_path: Path) -> None:
         assert path.read_bytes() == data
 
 
-def test_import_from_a_pipe(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
+def test_an_image_is_imported_from_a_pipe(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
     fill(rbd_image)
     data = rbd_image.read(0, rbd_image.size())[:-1000]
     reading, writing = os.pipe()
@@ -158,7 +158,7 @@ def test_all_is_exported_while_another_client_has_the_lock(
 
 
 def history(image: rbd.Image) -> None:
-    """Three snapshots, with writes, discards and resizes between them."""
+    """Make three snapshots, with writes, discards and resizes between them."""
     fill(image)
     image.create_snap("one")
     image.discard(0, MIB)
@@ -174,7 +174,7 @@ def history(image: rbd.Image) -> None:
 
 
 @pytest.mark.parametrize("whole_object", [False, True])
-def test_diffs(
+def test_diffs_transfer_each_snapshot(
     rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path, whole_object: bool
 ) -> None:
     history(rbd_image)
@@ -203,7 +203,7 @@ def test_diffs(
 
 
 @pytest.mark.parametrize("whole_object", [False, True])
-def test_diffs_over_a_time_when_the_image_was_smaller(
+def test_diffs_find_data_lost_while_the_image_was_smaller(
     rbd_image: rbd.Image, rbd_ioctx: Any, name: str, whole_object: bool
 ) -> None:
     size = rbd_image.size()
@@ -224,7 +224,7 @@ def test_diffs_over_a_time_when_the_image_was_smaller(
                 assert copy.read(0, size) == image.read(0, size)
 
 
-def test_merged_diffs(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
+def test_a_merged_diff_equals_its_parts(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
     history(rbd_image)
     streams = []
     start = None
@@ -249,7 +249,9 @@ def test_merged_diffs(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
     assert contents(rbd_ioctx, copy) == contents(rbd_ioctx, name)
 
 
-def test_format_2(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path) -> None:
+def test_images_go_through_format_2(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path
+) -> None:
     history(rbd_image)
     if not hasattr(rbd_image, "metadata_set"):
         pytest.skip("the module has no metadata yet")
@@ -273,7 +275,9 @@ def test_format_2(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Pat
 
 
 @pytest.mark.rbd_image(size=5 << 20, order=20, stripe_unit=65536, stripe_count=3)
-def test_striped_images(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path) -> None:
+def test_striped_images_go_through_all_formats(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path
+) -> None:
     fill(rbd_image)
     rbd_image.create_snap("s")
     rbd_image.write(os.urandom(500_000), 123_456)
@@ -285,7 +289,7 @@ def test_striped_images(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_pat
     with rbd.Image(rbd_ioctx, f"{name}-new") as image:
         assert (image.stripe_unit(), image.stripe_count()) == (65536, 3)
     assert states(rbd_ioctx, f"{name}-new") == states(rbd_ioctx, name)
-    # Extents of striped images come in another order; merging must not mind.
+    # The extents of striped images come in another order. Merging must handle that.
     with rbd.Image(rbd_ioctx, name, snapshot="s") as image:
         transfer.export_diff(image, tmp_path / "first")
     transfer.export_diff(rbd_image, tmp_path / "second", "s")
@@ -296,8 +300,8 @@ def test_striped_images(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_pat
     assert contents(rbd_ioctx, f"{name}-merged") == data
 
 
-def test_striped_images_without_an_object_map(rbd_ioctx: Any) -> None:
-    # librbd tells of one object after the other, whose stripes lie across each other.
+def test_striped_images_without_an_object_map_are_exported(rbd_ioctx: Any) -> None:
+    # librbd reports one object after the other, and their stripes interleave.
     features = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_STRIPINGV2
     rbd.RBD().create(
         rbd_ioctx, "striped", 5 * MIB, 20, features=features, stripe_unit=65536, stripe_count=3
@@ -309,7 +313,9 @@ def test_striped_images_without_an_object_map(rbd_ioctx: Any) -> None:
         assert memory.getvalue() == image.read(0, image.size())
 
 
-def test_clones(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path) -> None:
+def test_clones_are_exported_whole(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path
+) -> None:
     fill(rbd_image)
     rbd_image.create_snap("s")
     rbd_image.protect_snap("s")
@@ -329,7 +335,9 @@ def test_clones(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path)
     assert contents(rbd_ioctx, f"{name}-2") == contents(rbd_ioctx, f"{name}-3") == data
 
 
-def test_progress_and_cancelling(rbd_image: rbd.Image, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_progress_is_reported_and_can_cancel(
+    rbd_image: rbd.Image, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     fill(rbd_image)
     seen: List[Tuple[int, int]] = []
     path = tmp_path / "image"
@@ -355,13 +363,13 @@ def test_progress_and_cancelling(rbd_image: rbd.Image, rbd_ioctx: Any, tmp_path:
             call(lambda done, total: "x")
         with pytest.raises(TypeError):
             call(3)
-        # Whoever closes the image on the way stops the transfer, and nothing hangs.
+        # Closing the image during the transfer stops it, and nothing hangs.
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["image"]
     assert not [n for n in rbd.RBD().list(rbd_ioctx) if "progress-2" in n]
 
 
-def test_closing_the_image_meanwhile(rbd_image: rbd.Image, tmp_path: Path) -> None:
+def test_closing_the_image_stops_a_transfer(rbd_image: rbd.Image, tmp_path: Path) -> None:
     fill(rbd_image)
 
     def close(done: int, total: int) -> None:
@@ -394,7 +402,9 @@ def test_a_bar_is_drawn(
     assert capsys.readouterr().err == ""
 
 
-def test_wrong_arguments(rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused(
+    rbd_image: rbd.Image, rbd_ioctx: Any, name: str, tmp_path: Path
+) -> None:
     path = tmp_path / "x"
     with pytest.raises(ValueError, match="export_format"):
         transfer.export_image(rbd_image, path, export_format=3)
@@ -464,10 +474,10 @@ def test_later_records_win_in_a_new_image(rbd_ioctx: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("length", [5, 4096, 2 * MIB, 2 * MIB + 1, 11 * MIB])
-def test_an_image_from_a_pipe_grows_little_by_little(
+def test_an_image_from_a_pipe_grows_in_steps(
     length: int, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small objects are many in few bytes; those that turn out not to be needed take time."""
+    """Small objects are many in few bytes, and unneeded ones take time."""
     sizes: List[int] = []
     resize = rbd.Image.resize
 
@@ -484,7 +494,7 @@ def test_an_image_from_a_pipe_grows_little_by_little(
     assert len(sizes) <= 5
 
 
-def test_into_and_from_image_files(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
+def test_streams_may_be_in_image_files(rbd_image: rbd.Image, rbd_ioctx: Any, name: str) -> None:
     rbd_image.write(b"small", 0)
     rbd_image.resize(MIB)
     rbd.RBD().create(rbd_ioctx, f"{name}-backup", 4 * MIB)

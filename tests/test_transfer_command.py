@@ -1,4 +1,4 @@
-"""What the `rbd` command writes this reads, and the other way round, in every format."""
+"""The package reads what the `rbd` command writes, and the reverse, in every format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def command(rbd_cluster: Any, rbd_ioctx: Any) -> Callable[..., None]:
-    """Runs the rbd command; a name in angle brackets becomes the spec of that image."""
+    """Provide a function that runs the rbd command. `<NAME>` becomes the spec of that image."""
     program("rbd")
     where = "/".join(p for p in (rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()) if p)
 
@@ -33,7 +33,7 @@ def command(rbd_cluster: Any, rbd_ioctx: Any) -> Callable[..., None]:
 
 @pytest.fixture(params=["plain", "striped", "clone"])
 def image(request: pytest.FixtureRequest, rbd_image: rbd.Image, rbd_ioctx: Any) -> Iterator[str]:
-    """The name of an image with a history."""
+    """Provide the name of an image with a history."""
     name = f"{rbd_image.get_name()}-{request.param}"
     if request.param == "plain":
         rbd.RBD().create(rbd_ioctx, name, 8 * MIB, 20)
@@ -62,7 +62,9 @@ def image(request: pytest.FixtureRequest, rbd_image: rbd.Image, rbd_ioctx: Any) 
         image.unprotect_snap("two")
 
 
-def test_format_1(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_format_1_is_exchanged_with_the_command(
+    image: str, command: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     for at in (None, "one"):
         with rbd.Image(rbd_ioctx, image, snapshot=at) as opened:
@@ -84,7 +86,7 @@ INTERNAL = [
 
 
 def internal(kind: str, ioctx: Any, name: str) -> None:
-    """Makes an image with a history and with what the kind says."""
+    """Make an image with a history and with what the kind says."""
     options: Any = {
         "data pool": {"data_pool": ioctx.get_pool_name()},
         "journal": {"features": rbd.RBD_FEATURE_LAYERING | JOURNALING},
@@ -111,10 +113,10 @@ def internal(kind: str, ioctx: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", INTERNAL)
-def test_what_is_internal_stays_behind(
+def test_internal_features_and_snapshots_are_left_out(
     kind: str, command: Any, rbd_ioctx: Any, tmp_path: Path
 ) -> None:
-    """A stream has a user's snapshots and features alone, and makes the image again."""
+    """A stream has only a user's snapshots and features, and makes the image again."""
     name, ours = f"internal-{kind}".replace(" ", "-"), tmp_path / "ours"
     internal(kind, rbd_ioctx, name)
     with rbd.Image(rbd_ioctx, name) as image:
@@ -137,7 +139,9 @@ def test_what_is_internal_stays_behind(
         rbd.RBD().mirror_mode_set(rbd_ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
 
 
-def test_format_2(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_format_2_is_exchanged_with_the_command(
+    image: str, command: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     with rbd.Image(rbd_ioctx, image) as opened:
         transfer.export_image(opened, ours, export_format=2)
@@ -161,7 +165,7 @@ def test_format_2(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("whole_object", [False, True])
-def test_diffs(
+def test_diffs_are_exchanged_with_the_command(
     image: str, command: Any, rbd_ioctx: Any, tmp_path: Path, whole_object: bool
 ) -> None:
     for who in ("ours", "theirs"):
@@ -173,13 +177,13 @@ def test_diffs(
             transfer.export_diff(opened, ours, start, whole_object=whole_object)
         spec = f"<{image}>" if end is None else f"<{image}@{end}>"
         from_ = [] if start is None else ["--from-snap", start]
-        # Of an image that was resized we do not ask for whole objects: they may leave changes out.
+        # Whole objects of a resized image are not requested, because they may leave changes out.
         whole = whole_object and start is None
         command("export-diff", *(["--whole-object"] if whole else []), *from_, spec, theirs)
-        # Ceph 14's command puts whole objects of a striped image in wrong places.
+        # Ceph 14's command reports wrong places for whole objects of a striped image.
         wrong = whole and "striped" in image and not rbd.supports("rbd_quiesce_watch")
         assert wrong or ours.read_bytes() == theirs.read_bytes()
-        # What one wrote the other reads.
+        # Each reads what the other has written.
         command("import-diff", ours, f"<{image}-theirs>")
         with rbd.Image(rbd_ioctx, f"{image}-ours") as opened:
             transfer.import_diff(ours if wrong else theirs, opened)
@@ -189,7 +193,9 @@ def test_diffs(
     assert states(rbd_ioctx, f"{image}-theirs") == expected
 
 
-def test_merged_diffs(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_merged_diffs_equal_those_of_the_command(
+    image: str, command: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     with rbd.Image(rbd_ioctx, image, snapshot="one") as opened:
         transfer.export_diff(opened, tmp_path / "first")
     with rbd.Image(rbd_ioctx, image) as opened:
@@ -236,7 +242,9 @@ def test_records_are_cut_as_the_command_cuts_them(
             assert ours.read_bytes() == theirs.read_bytes(), (start, end)
 
 
-def test_the_command_in_a_pipe(image: str, command: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_the_command_reads_from_and_writes_to_pipes(
+    image: str, command: Any, rbd_ioctx: Any, tmp_path: Path
+) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     import threading

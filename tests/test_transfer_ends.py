@@ -1,4 +1,4 @@
-"""Where streams come from and go to: file objects, names, descriptors, and what is none of them."""
+"""The ends of streams: file objects, names, descriptors, and things that are none of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECOND = make_diff([("w", 9, b"second" * 20)], size=SIZE, start="s")
 
 @pytest.fixture
 def image(rbd_ioctx: Any) -> Any:
-    """An image of no whole number of anything, with data, zeroes and an end."""
+    """Provide an image of an odd size, with data, zeroes and an end."""
     rbd.RBD().create(rbd_ioctx, "ends", SIZE, 16)
     with rbd.Image(rbd_ioctx, "ends") as image:
         image.write(os.urandom(100_000), 1000)
@@ -44,7 +44,7 @@ def image(rbd_ioctx: Any) -> Any:
 
 
 def read(wrapper: str, path: Path) -> bytes:
-    """What a wrapper reads, without any transfer."""
+    """Return what a wrapper reads, without any transfer."""
     with WRAPPED[wrapper](path, "rb") as file:
         if isinstance(file, int):
             return os.pread(file, 10 * SIZE, 0)
@@ -54,7 +54,7 @@ def read(wrapper: str, path: Path) -> bytes:
 
 
 def write(wrapper: str, path: Path, data: bytes) -> None:
-    """Makes what a wrapper then reads, without any transfer."""
+    """Write what a wrapper then reads, without any transfer."""
     with WRAPPED[wrapper](path, "wb") as file:
         if isinstance(file, int):
             os.write(file, data)
@@ -131,7 +131,7 @@ def test_a_named_temporary_file_gets_holes(rbd_image: rbd.Image) -> None:
 
 
 class Taking(io.RawIOBase):
-    """A destination that says that it took what it is told to say."""
+    """A destination that returns a given result from write()."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -144,7 +144,7 @@ class Taking(io.RawIOBase):
 
 
 class Giving:
-    """A source that returns what it is told to return."""
+    """A source that returns a given result from read()."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -161,7 +161,7 @@ def test_a_destination_that_takes_nothing_ends_an_export(image: rbd.Image, count
     assert caught.value.position == 0  # type: ignore[attr-defined]
 
 
-def test_a_source_that_gives_something_else_is_refused(rbd_ioctx: Any) -> None:
+def test_a_source_that_returns_something_else_is_refused(rbd_ioctx: Any) -> None:
     for answer, error in (("text", TypeError), (7, TypeError), (b"x" * (1 << 22), ValueError)):
         with pytest.raises(error, match="source"):
             transfer.import_image(Giving(answer), rbd_ioctx, "never")
@@ -175,7 +175,8 @@ def test_a_source_that_gives_something_else_is_refused(rbd_ioctx: Any) -> None:
 def script(
     rbd_cluster: Any, rbd_ioctx: Any, image: rbd.Image, tmp_path: Path
 ) -> Callable[..., str]:
-    """The command line of a program that exports the image, or imports it, by name."""
+    """Return a function for the command line of a program that exports or imports the image by
+    name."""
     image.flush()
     program = tmp_path.parent / f"{tmp_path.name}.py"
     program.write_text(
@@ -209,7 +210,7 @@ def bash(line: str, **options: Any) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
 @pytest.mark.parametrize("how", [">", ">>"])
-def test_the_name_of_standard_output(
+def test_standard_output_is_written_by_its_name(
     image: rbd.Image, script: Any, tmp_path: Path, name: str, how: str
 ) -> None:
     out = tmp_path / "out"
@@ -224,9 +225,11 @@ def test_the_name_of_standard_output(
     assert sorted(tmp_path.iterdir()) == listed
 
 
-def test_process_substitution(image: rbd.Image, script: Any, tmp_path: Path) -> None:
+def test_process_substitution_is_written_by_its_name(
+    image: rbd.Image, script: Any, tmp_path: Path
+) -> None:
     packed = tmp_path / "packed"
-    # The shell does not wait for it by itself.
+    # The shell does not wait for the process.
     done = tmp_path / "done"
     bash(
         f"mkfifo {done}; eval {shlex.quote(script('export'))} >(gzip > {packed}; echo > {done});"
@@ -236,7 +239,7 @@ def test_process_substitution(image: rbd.Image, script: Any, tmp_path: Path) -> 
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["done", "packed"]
 
 
-def test_standard_input_by_name(
+def test_standard_input_is_read_by_its_name(
     image: rbd.Image, rbd_ioctx: Any, script: Any, tmp_path: Path
 ) -> None:
     raw = tmp_path / "raw"
@@ -248,8 +251,8 @@ def test_standard_input_by_name(
     assert contents(rbd_ioctx, "from-a-name") == image.read(0, SIZE)
 
 
-def test_sockets_by_name(image: rbd.Image, rbd_ioctx: Any) -> None:
-    # /proc gives them names by which they cannot be opened.
+def test_sockets_are_used_by_their_names(image: rbd.Image, rbd_ioctx: Any) -> None:
+    # Names in /proc cannot be used to open a socket.
     ours, theirs = socket.socketpair()
 
     def feed() -> None:
@@ -264,7 +267,9 @@ def test_sockets_by_name(image: rbd.Image, rbd_ioctx: Any) -> None:
     assert contents(rbd_ioctx, "copy") == image.read(0, SIZE)
 
 
-def test_a_descriptor_of_another_process(image: rbd.Image, tmp_path: Path) -> None:
+def test_a_descriptor_of_another_process_is_used_by_its_name(
+    image: rbd.Image, tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old" * 200_000)
     inode = path.stat().st_ino
@@ -291,7 +296,7 @@ def test_a_descriptor_that_is_read_only_is_opened_by_its_name(
         assert file.read() == image.read(0, SIZE)
 
 
-def test_a_fifo(image: rbd.Image, tmp_path: Path) -> None:
+def test_a_fifo_is_written_in_place(image: rbd.Image, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     found: List[bytes] = []
@@ -306,7 +311,7 @@ def test_a_fifo(image: rbd.Image, tmp_path: Path) -> None:
 
 @pytest.fixture
 def block_device(tmp_path: Path) -> Any:
-    """A loop device of 1 MiB, where this process may make one."""
+    """Provide a loop device of 1 MiB, if this process may make one."""
     backing = tmp_path / "backing"
     backing.write_bytes(b"old!" * (MIB // 4))
     made = subprocess.run(
@@ -319,7 +324,7 @@ def block_device(tmp_path: Path) -> Any:
     subprocess.run(["losetup", "--detach", device], check=True)
 
 
-def test_a_block_device(image: rbd.Image, block_device: str) -> None:
+def test_a_block_device_is_written_in_place(image: rbd.Image, block_device: str) -> None:
     transfer.export_image(image, block_device)
     with open(block_device, "rb") as file:
         assert file.read(SIZE) == image.read(0, SIZE)
@@ -355,7 +360,7 @@ def test_symbolic_links_stay(image: rbd.Image, tmp_path: Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
-def test_the_working_directory_may_change_meanwhile(
+def test_the_working_directory_may_change_during_a_transfer(
     image: rbd.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one").mkdir()
@@ -366,7 +371,7 @@ def test_the_working_directory_may_change_meanwhile(
     assert os.listdir(tmp_path / "two") == []
 
 
-def test_names_that_nothing_can_have(image: rbd.Image, tmp_path: Path) -> None:
+def test_impossible_names_are_refused(image: rbd.Image, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"kept")
     for name, error in (
         ("", FileNotFoundError),
@@ -380,7 +385,7 @@ def test_names_that_nothing_can_have(image: rbd.Image, tmp_path: Path) -> None:
         with pytest.raises(error):
             transfer.export_image(image, name)
     assert os.listdir(tmp_path) == ["file"]
-    # The longest name that there can be, of characters of several bytes too.
+    # The longest possible names, also with characters of several bytes.
     for name in ("x" * 255, "\u20ac" * 85):
         transfer.export_image(image, tmp_path / name)
         assert (tmp_path / name).stat().st_size == SIZE
@@ -391,7 +396,8 @@ def test_names_that_nothing_can_have(image: rbd.Image, tmp_path: Path) -> None:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
-    """What is done with files, in its order: ("fsync", mode), ("close", fd), ("replace", name)."""
+    """Provide a record of the calls on files in order: ("fsync", mode), ("close", fd), ("replace",
+    name)."""
     done: List[Any] = []
     fsync, replace = os.fsync, os.replace
 
@@ -424,14 +430,14 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
 ) -> None:
     export = exports(image)[call]
     durable = [("fsync", stat.S_IFREG), ("replace", "file"), ("fsync", stat.S_IFDIR)]
-    for _ in range(2):  # a new one, and one that is replaced
+    for _ in range(2):  # a new file, and one that is replaced
         export(tmp_path / "file")
         assert steps == durable
         steps.clear()
     export(tmp_path / "file", fsync=False)
     assert steps == [("replace", "file")]
     steps.clear()
-    # What the caller opened is the caller's, and what is no file has no disk.
+    # The caller's file is the caller's to synchronize, and other destinations have no disk.
     with (tmp_path / "other").open("wb") as file:
         export(file)
         export(file.fileno())
@@ -440,7 +446,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFDIR])
-def test_a_disk_that_fails(
+def test_a_failing_disk_is_an_error(
     image: rbd.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
 ) -> None:
     path = tmp_path / "file"
@@ -457,10 +463,10 @@ def test_a_disk_that_fails(
     with pytest.raises(OSError, match="byte") as caught:
         transfer.export_image(image, path)
     assert caught.value.errno == errno.EIO
-    # A name that may be lost is the new file's all the same: both are whole.
+    # The new file has its name, although the name may be lost. Both files are complete.
     assert path.read_bytes() == (b"old" if kind == stat.S_IFREG else image.read(0, SIZE))
     assert os.listdir(tmp_path) == ["file"]
-    # Some file systems have no fsync at all.
+    # Some file systems do not have fsync.
     answer = errno.EINVAL
     transfer.export_image(image, path)
     assert path.read_bytes() == image.read(0, SIZE)
@@ -503,7 +509,7 @@ def test_a_signal_ends_the_wait_for_a_slow_disk(
 
 
 class Untouched(io.RawIOBase):
-    """A file object that nothing may be done with."""
+    """A file object that must not be touched."""
 
     def readable(self) -> bool:
         return True
@@ -533,7 +539,7 @@ NO_IMAGES: List[Any] = [None, "ends", 3, object(), rbd.Image]
 
 
 def calls(image: Any, ioctx: Any) -> Dict[str, Dict[str, Any]]:
-    """Right arguments of each call, none of which may be touched where another one is wrong."""
+    """Return right arguments of each call. None may be touched if another argument is wrong."""
     source, dest = Untouched(), Untouched()
     return {
         "export_image": {"image": image, "dest": dest},
@@ -585,7 +591,7 @@ def test_wrong_values_are_refused_before_anything_is_touched(
     right = calls(image, rbd_ioctx)[call]
     for name, wrong in (
         ("checksum", "none"),
-        # Its digest has any length, and so none.
+        # Its digest does not have a fixed length.
         ("checksum", "shake_128"),
         ("queue_depth", 0),
         ("export_format", 3),
@@ -600,7 +606,7 @@ def test_wrong_values_are_refused_before_anything_is_touched(
 
 
 @pytest.mark.parametrize("call", calls(None, None))
-def test_files_and_images_that_are_closed(
+def test_closed_files_and_images_are_refused(
     image: rbd.Image, rbd_ioctx: Any, tmp_path: Path, call: str
 ) -> None:
     function = getattr(transfer, call)

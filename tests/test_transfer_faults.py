@@ -1,4 +1,4 @@
-"""What goes wrong with streams: typed errors, and nothing that looks whole and is not."""
+"""Faults of streams are typed errors, and leave nothing that looks complete but is not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(ioctx: Any) -> set[str]:
 
 @pytest.fixture
 def streams(rbd_image: rbd.Image) -> Any:
-    """An image's three kinds of stream, by name."""
+    """Provide an image's three kinds of stream, by name."""
     rbd_image.write(os.urandom(40_000), 0)
     rbd_image.create_snap("s")
     rbd_image.write(os.urandom(10_000), MIB)
@@ -47,7 +47,7 @@ def streams(rbd_image: rbd.Image) -> Any:
 
 
 class Pipe(io.RawIOBase):
-    """A file object that can only be read on."""
+    """A file object that can only be read forwards."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -76,7 +76,7 @@ def test_truncated_images_leave_nothing(
         assert names(rbd_ioctx) == before
 
 
-def test_truncated_diffs_make_no_snapshot(streams: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
+def test_truncated_diffs_take_no_snapshot(streams: Any, rbd_ioctx: Any, tmp_path: Path) -> None:
     whole = streams["diff"].replace(b"s1", b"s1")
     stream = make_diff([("w", 0, b"x" * 30_000), ("w", MIB, b"y" * 30_000)], size=2 * MIB, end="e")
     rbd.RBD().create(rbd_ioctx, "target", MIB)
@@ -87,7 +87,7 @@ def test_truncated_diffs_make_no_snapshot(streams: Any, rbd_ioctx: Any, tmp_path
             with pytest.raises(rbd.StreamError) as caught:
                 transfer.import_diff(path, image)
             assert caught.value.position == length
-            # A file is looked through first: nothing has changed.
+            # A file is checked first, so nothing has changed.
             assert image.size() == MIB
             assert image.read(0, 10) == bytes(10)
             with pytest.raises(rbd.StreamError) as caught:
@@ -100,7 +100,7 @@ def test_truncated_diffs_make_no_snapshot(streams: Any, rbd_ioctx: Any, tmp_path
             transfer.import_diff(io.BytesIO(whole), image)
 
 
-def test_a_diff_beyond_the_image(rbd_image: rbd.Image) -> None:
+def test_a_diff_beyond_the_image_is_refused(rbd_image: rbd.Image) -> None:
     stream = make_diff([("w", rbd_image.size() - 1, b"xx")], size=None)
     with pytest.raises(rbd.StreamError, match="beyond"):
         transfer.import_diff(io.BytesIO(stream), rbd_image)
@@ -115,7 +115,7 @@ def test_a_diff_beyond_the_image(rbd_image: rbd.Image) -> None:
         functools.partial(transfer.export_image, export_format=2),
     ],
 )
-def test_an_image_that_shrinks_meanwhile(
+def test_an_image_that_shrinks_during_an_export_is_an_error(
     rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, export: Any, window: int
 ) -> None:
     monkeypatch.setattr(extents, "WINDOW", window)
@@ -142,7 +142,7 @@ def test_an_image_that_shrinks_meanwhile(
     assert MIB <= caught.value.position < 64 * MIB
 
 
-def test_a_destination_that_fails(rbd_image: rbd.Image, tmp_path: Path) -> None:
+def test_a_failing_destination_is_an_error(rbd_image: rbd.Image, tmp_path: Path) -> None:
     rbd_image.write(b"x" * MIB, 0)
     for format_ in (1, 2):
         with pytest.raises(OSError, match=r"byte \d+ of the stream") as caught:
@@ -167,7 +167,7 @@ def test_a_destination_that_fails(rbd_image: rbd.Image, tmp_path: Path) -> None:
         transfer.export_image(rbd_image, Failing())
 
 
-def test_a_limit_on_file_sizes(rbd_image: rbd.Image, tmp_path: Path) -> None:
+def test_a_limit_on_file_sizes_is_an_error(rbd_image: rbd.Image, tmp_path: Path) -> None:
     rbd_image.write(os.urandom(3 * MIB), 0)
     path = tmp_path / "image"
     path.write_bytes(b"old")
@@ -185,7 +185,7 @@ def test_a_limit_on_file_sizes(rbd_image: rbd.Image, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["image"]
 
 
-def test_a_source_that_fails(rbd_ioctx: Any) -> None:
+def test_a_failing_source_is_an_error(rbd_ioctx: Any) -> None:
     class Failing(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -254,7 +254,7 @@ def test_an_interrupted_export_leaves_no_file(rbd_image: rbd.Image, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_memory_is_bounded(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
+def test_transfers_take_bounded_memory(rbd_image: rbd.Image, rbd_ioctx: Any) -> None:
     rbd_image.resize(400 * MIB)
     for at in range(0, 400, 4):
         rbd_image.write(os.urandom(4 * MIB), at * MIB)

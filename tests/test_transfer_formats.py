@@ -1,4 +1,4 @@
-"""The bytes of the streams, without a cluster: what is read, written and refused."""
+"""The bytes of the streams, without a cluster: which are read, written and refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_diff_is_read_as_it_was_made(made: List[Record], version: int) -> None
     assert written + formats.DIFF_END == stream
 
 
-def test_protection_is_one_byte_whatever_its_length_says() -> None:
+def test_the_protection_record_has_one_byte() -> None:
     header = formats.DiffHeader(None, b"s", 5, True)
     for length in (formats.PROTECTION_LENGTH, formats.OLD_PROTECTION_LENGTH):
         stream = formats.diff_header(2, header, length) + b"e"
@@ -59,7 +59,7 @@ def test_protection_is_one_byte_whatever_its_length_says() -> None:
         assert parse_diff(stream)[0] == header
 
 
-def test_unknown_records() -> None:
+def test_unknown_records_are_skipped_in_version_2() -> None:
     stream = make_diff([("z", 0, 5)], version=2)
     unknown = b"?" + struct.pack("<Q", 3) + b"abc"
     for place in (b"s", b"z", b"e"):
@@ -73,7 +73,7 @@ def test_unknown_records() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_every_truncation_is_told(version: int) -> None:
+def test_every_truncation_is_reported(version: int) -> None:
     stream = make_diff(
         [("w", 0, b"abc"), ("z", 10, 5), ("w", 20, b"x" * 50)],
         start="from",
@@ -106,13 +106,13 @@ def test_every_truncation_is_told(version: int) -> None:
         (b"rbd diff v2\nz" + struct.pack("<QQQ", 17, 0, 1) + b"e", 12),
     ],
 )
-def test_damage_is_told_with_its_position(stream: bytes, position: int) -> None:
+def test_damage_is_reported_with_its_position(stream: bytes, position: int) -> None:
     with pytest.raises(rbd.StreamError, match="byte") as caught:
         parse_diff(stream)
     assert caught.value.position == position
 
 
-def test_image_headers() -> None:
+def test_image_headers_are_read_as_written() -> None:
     header = formats.ImageHeader(22, 61, 4096, 8, [(b"k", b"v"), (b"", b"x" * 1000)])
     stream = formats.image_header(header, 3)
     source = Source(io.BytesIO(stream + b"more"))
@@ -137,7 +137,7 @@ def test_image_headers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes", "Path", "fd", "file", "raw", "BytesIO", "pipe"])
-def test_sources(kind: str, tmp_path: Path) -> None:
+def test_each_kind_of_source_works(kind: str, tmp_path: Path) -> None:
     data = os.urandom(700_000)
     path = tmp_path / "file"
     path.write_bytes(b"before" + data + b"after")
@@ -174,7 +174,7 @@ def test_sources(kind: str, tmp_path: Path) -> None:
         assert bytes(view) == data[500_000:]
         assert source.position == len(data)
         assert source.checksum == hashlib.md5(data).hexdigest()
-    # What follows is still there.
+    # What follows the stream is still there.
     if isinstance(opened, int):
         assert os.read(opened, 100) == b"after"
         os.close(opened)
@@ -190,7 +190,7 @@ def _feed(descriptor: int, data: bytes) -> None:
         pipe.write(data)
 
 
-def test_wrong_sources_and_sinks(tmp_path: Path) -> None:
+def test_wrong_sources_and_sinks_are_refused(tmp_path: Path) -> None:
     for wrong in (None, True, 1.5, io.StringIO(), object()):
         with pytest.raises(TypeError):
             Source(wrong)
@@ -218,7 +218,7 @@ def _write(sink: Sink) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["path", "fd", "file", "old", "append", "BytesIO", "pipe"])
-def test_sinks(kind: str, tmp_path: Path) -> None:
+def test_each_kind_of_sink_works(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     argument: Any = path
     if kind == "pipe":
@@ -232,7 +232,7 @@ def test_sinks(kind: str, tmp_path: Path) -> None:
         argument = path.open("w+b")
         argument.write(b"xx")
     elif kind == "old":
-        # A file with something in it: a hole would let it shine through.
+        # A file with old data, which a hole would show.
         path.write_bytes(b"\xff" * 4_000_000)
         argument = os.open(path, os.O_RDWR)
     elif kind == "append":
@@ -273,7 +273,7 @@ def _drain(descriptor: int) -> bytes:
         return pipe.read()
 
 
-def test_a_file_is_replaced_when_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(0o640)
@@ -292,7 +292,7 @@ def test_a_file_is_replaced_when_whole(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
 
 
-def test_short_writes_and_full_disks(tmp_path: Path) -> None:
+def test_short_writes_are_continued_and_full_disks_reported(tmp_path: Path) -> None:
     class Slow(io.RawIOBase):
         def __init__(self) -> None:
             self.got = b""
@@ -319,7 +319,7 @@ def test_short_writes_and_full_disks(tmp_path: Path) -> None:
     os.close(writing)
 
 
-def test_file_objects_may_keep_what_they_get() -> None:
+def test_file_objects_may_keep_their_data() -> None:
     class Keeping:
         def __init__(self) -> None:
             self.parts: List[Any] = []
@@ -354,7 +354,7 @@ def merged(first: bytes, second: bytes, **arguments: Any) -> bytes:
 def test_a_merged_diff_does_what_both_do(before: bytes, middle: int, end: int, data: Any) -> None:
     one = data.draw(records(middle))
     two = data.draw(records(end))
-    # A diff says what changed when an image was made smaller or larger; so does a merged one.
+    # A diff contains changes of the image's size, and so does a merged one.
     expected = apply_records(apply_records(before, middle, one), end, two)
     for version in (1, 2):
         stream = merged(
@@ -393,7 +393,7 @@ def test_merge_checks_its_arguments(tmp_path: Path) -> None:
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_merge_from_pipes() -> None:
+def test_pipes_are_merged() -> None:
     first = make_diff([("w", 0, b"x" * 300_000)], start="a", end="b")
     second = make_diff([("w", 100, b"y" * 300_000)], start="b")
     ends = []

@@ -1,4 +1,4 @@
-"""Random images through every format, and each one compared with the image it came from."""
+"""Random images go through every format, and are compared with their source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support.stream_files import WRAPPED, contents, states
 
 pytestmark = [pytest.mark.timeout(TIME_LIMIT + 20)]
 
-# Small objects: an image of many of them is made in a moment.
+# Small objects, so that an image with many of them is made quickly.
 ORDER = 16
 LIMIT = 20 << ORDER
 _names = (f"random-{number}" for number in itertools.count())
@@ -42,7 +42,7 @@ steps = st.one_of(
 
 @contextlib.contextmanager
 def example(ioctx: Any, what: str) -> Iterator[str]:
-    """A name for one more image, which goes with all others that the body makes."""
+    """Return a name for one more image, which is removed with all others that the body makes."""
     with leftovers.remove_images(ioctx) as left:
         yield next(_names)
     assert not left
@@ -54,7 +54,7 @@ def apply(image: rbd.Image, step: Any, taken: List[str]) -> None:
     if kind == "resize":
         image.resize(arguments[0])
     elif kind == "regrow":
-        # What it lost meanwhile is a difference.
+        # Data that it lost meanwhile is a difference.
         size = image.size()
         image.resize(min(arguments[0], size))
         taken.append(f"s{len(taken)}")
@@ -75,7 +75,7 @@ def apply(image: rbd.Image, step: Any, taken: List[str]) -> None:
 @st.composite
 def histories(draw: Any) -> Any:
     layouts = [None, (4096, 3), (65536, 2)]
-    # Ceph 14 tells the differences of striped clones wrongly.
+    # Ceph 14 reports wrong differences of striped clones.
     stripes = draw(st.sampled_from(layouts if rbd.supports("rbd_snap_create2") else [None]))
     return (
         draw(st.integers(0, LIMIT)),
@@ -86,7 +86,7 @@ def histories(draw: Any) -> Any:
 
 
 def build(ioctx: Any, name: str, history: Any) -> List[str]:
-    """Makes the image; gives its snapshots."""
+    """Make the image. Return its snapshots."""
     size, stripes, clone, todo = history
     layout = {} if stripes is None else {"stripe_unit": stripes[0], "stripe_count": stripes[1]}
     taken: List[str] = []
@@ -98,7 +98,7 @@ def build(ioctx: Any, name: str, history: Any) -> List[str]:
             for step in todo[:half]:
                 apply(parent, step, taken)
             if not parent.size():
-                # Of nothing there is no clone.
+                # An empty image cannot be cloned.
                 parent.resize(1)
             parent.create_snap("base")
             parent.protect_snap("base")
@@ -123,7 +123,7 @@ def image_of(ioctx: Any, name: str, snapshot: Optional[str]) -> rbd.Image:
 
 
 def joined(found: Any) -> List[Any]:
-    """Extents in order, those that touch and are alike made one."""
+    """Return extents in order, with adjacent ones of the same kind joined."""
     result: List[Any] = []
     for offset, length, exists in sorted(found):
         if result and sum(result[-1][:2]) == offset and result[-1][2] == exists:
@@ -152,7 +152,7 @@ def test_windows_and_object_maps_hide_nothing(
             for start, end in itertools.combinations([None, *snapshots, None], 2):
                 with image_of(rbd_ioctx, name, end) as image:
                     size = image.size()
-                    # One diff of all that librbd looks through object by object.
+                    # One diff of everything, for which librbd asks each object.
                     expected = image.diff(0, None, start)
                     found = list(extents.changed(image, size, start))
                     assert [e for e in found if e[1]] == list(expected)
@@ -168,7 +168,7 @@ def test_windows_and_object_maps_hide_nothing(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories())
-def test_round_trips_with_the_command(
+def test_random_images_survive_the_command(
     rbd_cluster: Any, rbd_ioctx: Any, tmp_path: Path, history: Any
 ) -> None:
     program("rbd")
@@ -216,10 +216,10 @@ def test_round_trips_with_the_command(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories(), st.lists(st.sampled_from(sorted(WRAPPED)), min_size=4, max_size=4))
-def test_round_trips_through_wrapped_files(
+def test_random_images_survive_wrapped_files(
     rbd_ioctx: Any, tmp_path_factory: Any, history: Any, wrappers: List[str]
 ) -> None:
-    """What a stream is written through and read through makes no difference to it."""
+    """The way in which a stream is written and read does not change it."""
     raw, whole, diff, merged = wrappers
     directory = tmp_path_factory.mktemp("wrapped")
     with example(rbd_ioctx, "through wrapped files") as name:
@@ -275,7 +275,7 @@ def test_round_trips_through_wrapped_files(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories())
-def test_round_trips(rbd_ioctx: Any, history: Any) -> None:
+def test_random_images_survive_each_format(rbd_ioctx: Any, history: Any) -> None:
     with example(rbd_ioctx, "through every format") as name:
         snapshots = build(rbd_ioctx, name, history)
         expected = states(rbd_ioctx, name)
@@ -324,7 +324,7 @@ def test_round_trips(rbd_ioctx: Any, history: Any) -> None:
                 diff_chain(rbd_ioctx, name, snapshots, one)
             assert states(rbd_ioctx, copy) == expected
 
-            # All of them as one does the same to what is there already.
+            # All differences as one have the same effect on existing data.
             dirty = f"{name}-merged{version}"
             rbd.RBD().create(rbd_ioctx, dirty, 1 << ORDER, ORDER)
             with rbd.Image(rbd_ioctx, dirty) as target:
@@ -341,8 +341,10 @@ encrypted_steps = st.one_of(
 
 
 def apply_encrypted(image: rbd.Image, step: Any, taken: List[str]) -> None:
-    """A step on an image whose encryption is loaded. It has no object of which a part was never
-    written: that would decrypt to anything."""
+    """Make a step on an image whose encryption is loaded.
+
+    The image has no object of which a part was never written, because that would decrypt to noise.
+    """
 
     def resize(size: int) -> None:
         before = image.size()
@@ -379,7 +381,7 @@ def content_at(image: rbd.Image, snapshot: Optional[str]) -> bytes:
 @settings(
     max_examples=1000 if SOAK else 4,
     deadline=None,
-    # Without cryptsetup each opening takes a second: shortening what fails would take hours.
+    # Without cryptsetup each opening takes a second, and shortening a failure would take hours.
     phases=[Phase.explicit, Phase.generate],
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -390,12 +392,12 @@ def content_at(image: rbd.Image, snapshot: Optional[str]) -> bytes:
     st.booleans(),
     st.sampled_from(sorted(HEADERS)),
 )
-def test_encrypted_round_trips(
+def test_random_encrypted_images_survive_exports(
     rbd_ioctx: Any, first: Any, second: Any, clone: bool, version: int
 ) -> None:
     """Exports of an image whose encryption is loaded, and of a clone of one."""
     with example(rbd_ioctx, "encrypted") as name:
-        # There has to be more than the header to be formatted.
+        # Formatting needs more space than the header.
         rbd.RBD().create(rbd_ioctx, name, HEADERS[version] + (1 << ORDER), ORDER)
         taken: List[str] = []
         with rbd.Image(rbd_ioctx, name) as image:

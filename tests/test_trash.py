@@ -1,4 +1,4 @@
-"""The trash: images on their way out, which can still come back."""
+"""The trash holds images that can still be restored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = ["id", "name", "source", "deletion_time", "deferment_end_time"]
 
 @pytest.fixture
 def ioctx(rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
-    """rbd_ioctx, with an empty trash before and after."""
+    """Provide rbd_ioctx, with an empty trash before and after."""
     assert trash(rbd_ioctx) == {}
     yield rbd_ioctx
     with contextlib.suppress(rbd.rados.Error):
@@ -30,7 +30,7 @@ def ioctx(rbd_ioctx: rbd.rados.Ioctx) -> Iterator[rbd.rados.Ioctx]:
 
 @pytest.fixture
 def image_id(ioctx: rbd.rados.Ioctx) -> str:
-    """The id of a new image named 'image'."""
+    """Provide the id of a new image named 'image'."""
     return create(ioctx, "image")
 
 
@@ -46,7 +46,7 @@ def trash(ioctx: rbd.rados.Ioctx) -> Dict[str, Any]:
     return {entry["id"]: entry for entry in rbd.RBD().trash_list(ioctx)}
 
 
-def test_there_and_back(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_an_image_is_moved_to_the_trash_and_restored(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     assert rbd.RBD().trash_move(ioctx, "image") is None
     assert rbd.RBD().list(ioctx) == []
     with pytest.raises(rbd.ImageNotFound):
@@ -62,7 +62,7 @@ def test_there_and_back(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     assert rbd.RBD().list(ioctx) == ["image"]
 
 
-def test_entry(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_an_entry_describes_the_image(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     rbd.RBD().trash_move(ioctx, "image", HOUR)
     entry = rbd.RBD().trash_get(ioctx, image_id)
     assert rbd.RBD().trash_get(ioctx=ioctx, image_id=image_id) == entry
@@ -71,7 +71,7 @@ def test_entry(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     for key in ("deletion_time", "deferment_end_time"):
         assert isinstance(entry[key], datetime.datetime)
     now = datetime.datetime.now(datetime.timezone.utc)
-    # The cluster's clock is ours, or close to it.
+    # The cluster's clock is this machine's, or close to it.
     assert abs(now - in_utc(entry["deletion_time"])) < datetime.timedelta(minutes=5)
     delay = entry["deferment_end_time"] - entry["deletion_time"]
     assert abs(delay - datetime.timedelta(seconds=HOUR)) <= datetime.timedelta(seconds=2)
@@ -80,7 +80,7 @@ def test_entry(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     assert list(listed) == list(listed) == list(rbd.TrashIterator(ioctx=ioctx)) == [entry]
 
 
-def test_more_images_than_one_call_lists(ioctx: rbd.rados.Ioctx) -> None:
+def test_more_images_than_one_call_lists_are_all_listed(ioctx: rbd.rados.Ioctx) -> None:
     names = [f"image-{i:02}" for i in range(35)]
     for name in names:
         rbd.RBD().create(ioctx, name, 1 << 20)
@@ -89,7 +89,7 @@ def test_more_images_than_one_call_lists(ioctx: rbd.rados.Ioctx) -> None:
     assert sorted(entry["name"] for entry in entries) == names
 
 
-def test_remove_needs_force_while_deferred(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_removing_a_deferred_image_needs_force(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     rbd.RBD().trash_move(ioctx, "image", delay=HOUR)
     with pytest.raises(rbd.PermissionError) as deferred:
         rbd.RBD().trash_remove(ioctx, image_id)
@@ -106,7 +106,7 @@ def test_remove_needs_force_while_deferred(ioctx: rbd.rados.Ioctx, image_id: str
     assert trash(ioctx) == {}
 
 
-def test_remove_can_be_stopped(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_a_removal_can_be_stopped(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     rbd.RBD().trash_move(ioctx, "image")
     with pytest.raises(rbd.OperationCanceled) as stopped:
         rbd.RBD().trash_remove(ioctx, image_id, False, lambda done, total: -rbd.ECANCELED)
@@ -122,7 +122,7 @@ def test_remove_can_be_stopped(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     assert trash(ioctx) == {}
 
 
-def test_an_image_with_snapshots_stays(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_an_image_with_snapshots_is_not_removed(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     with rbd.Image(ioctx, "image") as image:
         image.create_snap("a")
     rbd.RBD().trash_move(ioctx, "image")
@@ -136,7 +136,9 @@ def test_an_image_with_snapshots_stays(ioctx: rbd.rados.Ioctx, image_id: str) ->
 # Purging
 
 
-def test_purge_takes_what_is_no_longer_deferred(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_purge_removes_images_that_are_no_longer_deferred(
+    ioctx: rbd.rados.Ioctx, image_id: str
+) -> None:
     kept = create(ioctx, "kept")
     rbd.RBD().trash_move(ioctx, "image")
     rbd.RBD().trash_move(ioctx, "kept", HOUR)
@@ -165,14 +167,14 @@ def time_zone() -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.parametrize("zone", ["UTC", "EST+5", "JST-9"])
 @pytest.mark.parametrize("aware", [False, True])
-def test_purge_until(
+def test_purge_honours_its_time(
     ioctx: rbd.rados.Ioctx,
     image_id: str,
     time_zone: Callable[[str], None],
     zone: str,
     aware: bool,
 ) -> None:
-    # A naive datetime is in local time, as the stock module takes it.
+    # A naive datetime is in local time, as in the stock module.
     time_zone(zone)
     rbd.RBD().trash_move(ioctx, "image", 2 * HOUR)
     now = datetime.datetime.now(datetime.timezone.utc if aware else None)
@@ -182,7 +184,7 @@ def test_purge_until(
     assert trash(ioctx) == {}
 
 
-def test_purge_errors(ioctx: rbd.rados.Ioctx) -> None:
+def test_wrong_arguments_of_purge_are_refused(ioctx: rbd.rados.Ioctx) -> None:
     for wrong in ("today", 5, datetime.date(2020, 1, 1)):
         with pytest.raises(TypeError):
             rbd.RBD().trash_purge(ioctx, wrong)
@@ -197,7 +199,7 @@ def test_purge_errors(ioctx: rbd.rados.Ioctx) -> None:
 # Errors
 
 
-def test_not_there(ioctx: rbd.rados.Ioctx) -> None:
+def test_a_missing_image_is_an_error(ioctx: rbd.rados.Ioctx) -> None:
     calls: List[Callable[[], Any]] = [
         lambda: rbd.RBD().trash_move(ioctx, "missing"),
         lambda: rbd.RBD().trash_get(ioctx, "missing"),
@@ -210,7 +212,7 @@ def test_not_there(ioctx: rbd.rados.Ioctx) -> None:
         assert error.value.errno == 2
 
 
-def test_restore_over_an_image(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_restoring_over_an_image_is_refused(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     rbd.RBD().trash_move(ioctx, "image")
     create(ioctx, "image")
     with pytest.raises(rbd.ImageExists) as exists:
@@ -230,7 +232,9 @@ CALLS: List[Tuple[str, Tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("name", "rest"), CALLS)
-def test_wrong_arguments(ioctx: rbd.rados.Ioctx, name: str, rest: Tuple[Any, ...]) -> None:
+def test_wrong_arguments_are_refused(
+    ioctx: rbd.rados.Ioctx, name: str, rest: Tuple[Any, ...]
+) -> None:
     call = getattr(rbd.RBD(), name)
     for wrong in (None, "pool", 5, object()):
         with pytest.raises(TypeError):
@@ -246,7 +250,7 @@ def test_wrong_arguments(ioctx: rbd.rados.Ioctx, name: str, rest: Tuple[Any, ...
         call(ioctx, *rest)
 
 
-def test_delay_out_of_range(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
+def test_a_delay_out_of_range_is_refused(ioctx: rbd.rados.Ioctx, image_id: str) -> None:
     for outside in (-1, 2**64):
         with pytest.raises(OverflowError):
             rbd.RBD().trash_move(ioctx, "image", outside)

@@ -1,4 +1,4 @@
-"""What type checkers say of programs that use the package as it is installed."""
+"""Type checkers accept right programs and refuse wrong ones, with the package as installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINE = {"mypy": r"^[^\n:]*:(\d+): error", "pyright": r":(\d+):\d+ - error"}
 
 
 def errors(checker: str, file: str, cwd: Path) -> Tuple[Set[int], str]:
-    """The lines of a file that the checker refuses, and what it said."""
+    """Return the lines of a file that the checker refuses, and its output."""
     program = Path(sysconfig.get_path("scripts")) / checker
     if not program.exists():
         pytest.skip(f"no {checker}: ./dev check installs it")

@@ -1,4 +1,4 @@
-"""Who watches an image, and being told of its changes."""
+"""The watchers of an image, and notifications of its changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ quiesces = pytest.mark.needs("rbd_quiesce_watch")
 def other(
     rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
 ) -> Iterator[rbd.Image]:
-    """The image, opened by another client."""
+    """Provide the image, opened by another client."""
     with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_cluster.pools[0]) as ioctx:
         ioctx.set_namespace(rbd_ioctx.get_namespace())
         with rbd.Image(ioctx, rbd_image.name) as image:
@@ -34,13 +34,15 @@ def other(
 
 @pytest.fixture
 def unraisable(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
-    """What callbacks raise with no caller to raise it in."""
+    """Collect exceptions of callbacks that have no caller."""
     caught: List[Any] = []
     monkeypatch.setattr("sys.unraisablehook", lambda what: caught.append(what.exc_value))
     return caught
 
 
-def test_watchers(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image) -> None:
+def test_watchers_are_listed(
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
+) -> None:
     watchers = rbd_image.watchers_list()
     assert isinstance(watchers, rbd.WatcherIterator)
     (mine,) = list(watchers)
@@ -56,11 +58,11 @@ def test_watchers(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, rbd_image: r
             assert cluster.get_instance_id() in [watcher["id"] for watcher in both]
             assert both == list(rbd.WatcherIterator(other))
         with rbd.Image(ioctx, rbd_image.name, read_only=True) as reader:
-            # Who only reads does not watch.
+            # A client that only reads does not watch.
             assert list(reader.watchers_list()) == [mine]
 
 
-def test_closed_image(rbd_image: rbd.Image) -> None:
+def test_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
     watchers = rbd_image.watchers_list()
     rbd_image.close()
     assert len(list(watchers)) == 1
@@ -69,12 +71,12 @@ def test_closed_image(rbd_image: rbd.Image) -> None:
     assert error.value.errno is None
 
 
-def test_wrong_type() -> None:
+def test_a_wrong_type_is_refused() -> None:
     with pytest.raises(TypeError):
         rbd.WatcherIterator("image")
 
 
-def test_update(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_a_callback_runs_for_each_change(rbd_image: rbd.Image, other: rbd.Image) -> None:
     changed = threading.Event()
     threads = set()
 
@@ -103,7 +105,7 @@ def test_update(rbd_image: rbd.Image, other: rbd.Image) -> None:
     assert not changed.wait(0.2)
 
 
-def test_a_watch_that_nobody_keeps_goes_on(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_a_dropped_watch_continues(rbd_image: rbd.Image, other: rbd.Image) -> None:
     changed = threading.Event()
     rbd_image.on_update(changed.set)
     gc.collect()
@@ -129,7 +131,7 @@ def test_a_watch_ends_with_its_image(rbd_image: rbd.Image, other: rbd.Image) -> 
         assert caught.value.errno is None
 
 
-def test_callbacks_may_use_and_close_what_is_watched(
+def test_callbacks_may_use_and_close_the_watched_image(
     rbd_image: rbd.Image, other: rbd.Image
 ) -> None:
     sizes: List[int] = []
@@ -145,7 +147,7 @@ def test_callbacks_may_use_and_close_what_is_watched(
     assert sizes == [12 << 20]
 
 
-def test_an_exception_in_an_update(
+def test_an_exception_in_an_update_is_reported(
     rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any]
 ) -> None:
     def callback() -> None:
@@ -157,7 +159,7 @@ def test_an_exception_in_an_update(
     assert {str(error) for error in unraisable} == {"of the callback"}
 
 
-def test_callbacks_are_let_go_of(rbd_image: rbd.Image) -> None:
+def test_callbacks_are_released_with_their_watch(rbd_image: rbd.Image) -> None:
     class Callback:
         def __call__(self) -> None:
             pass
@@ -177,7 +179,7 @@ def test_callbacks_are_let_go_of(rbd_image: rbd.Image) -> None:
 
 
 @quiesces
-def test_quiesce(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_quiesce_runs_before_each_snapshot(rbd_image: rbd.Image, other: rbd.Image) -> None:
     steps: List[str] = []
     done = threading.Event()
 
@@ -195,7 +197,7 @@ def test_quiesce(rbd_image: rbd.Image, other: rbd.Image) -> None:
 
 
 @quiesces
-def test_quiesce_alone_and_unquiesce_alone(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_each_quiesce_callback_is_optional(rbd_image: rbd.Image, other: rbd.Image) -> None:
     quiesced, unquiesced = threading.Event(), threading.Event()
     with rbd_image.on_quiesce(quiesced.set), rbd_image.on_quiesce(None, unquiesced.set):
         other.create_snap("one")
@@ -204,7 +206,9 @@ def test_quiesce_alone_and_unquiesce_alone(rbd_image: rbd.Image, other: rbd.Imag
 
 
 @quiesces
-def test_a_quiesce_may_write_where_it_has_the_lock(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_a_quiesce_callback_may_write_if_it_has_the_lock(
+    rbd_image: rbd.Image, other: rbd.Image
+) -> None:
     def quiesce() -> None:
         assert rbd_image.is_exclusive_lock_owner()
         rbd_image.write(b"quiesced", 0)
@@ -231,7 +235,7 @@ def test_a_quiesce_that_waits_for_the_lock_fails_the_snapshot(
 
     flushed: List[bool] = []
     rbd_image.write(b"first", 0)
-    # Who takes a snapshot keeps the lock meanwhile.
+    # A client that takes a snapshot keeps the lock meanwhile.
     other.write(b"last", 0)
     with rbd_image.on_quiesce(quiesce, timeout=0.3):
         with pytest.raises(rbd.ImageBusy):
@@ -245,7 +249,9 @@ def test_a_quiesce_that_waits_for_the_lock_fails_the_snapshot(
 
 
 @quiesces
-def test_a_late_answer_is_not_the_next_quiesce_s(rbd_image: rbd.Image, other: rbd.Image) -> None:
+def test_a_late_answer_does_not_count_for_the_next_quiesce(
+    rbd_image: rbd.Image, other: rbd.Image
+) -> None:
     def quiesce() -> None:
         starts.append(1)
         if len(starts) == 1:
@@ -268,13 +274,13 @@ def test_a_late_answer_is_not_the_next_quiesce_s(rbd_image: rbd.Image, other: rb
 
 @quiesces
 @pytest.mark.parametrize("code", [errno.ETIMEDOUT, errno.ERESTART])
-def test_a_refusal_that_librbd_would_misread(
+def test_an_errno_that_librbd_would_misread_is_replaced(
     rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any], code: int
 ) -> None:
     def refuse() -> None:
         raise OSError(code, "not now")
 
-    # The snapshot is taken by the client that has the lock, which asks itself.
+    # The client that has the lock takes the snapshot, and asks itself.
     rbd_image.write(b"x", 0)
     with rbd_image.on_quiesce(refuse), pytest.raises(rbd.ImageBusy):
         other.create_snap("one")
@@ -283,7 +289,7 @@ def test_a_refusal_that_librbd_would_misread(
 
 @quiesces
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1", []])
-def test_what_is_no_timeout(rbd_image: rbd.Image, timeout: Any) -> None:
+def test_wrong_timeouts_are_refused(rbd_image: rbd.Image, timeout: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         rbd_image.on_quiesce(print, timeout=timeout)
     rbd_image.on_quiesce(print, timeout=None).close()
@@ -295,7 +301,7 @@ class Refusal(Exception):
 
 
 @quiesces
-def test_a_quiesce_that_fails(
+def test_a_failing_quiesce_fails_the_snapshot(
     rbd_image: rbd.Image, other: rbd.Image, unraisable: List[Any]
 ) -> None:
     def refuse() -> None:
@@ -311,7 +317,7 @@ def test_a_quiesce_that_fails(
 
 
 @pytest.mark.parametrize("callback", [None, 5, "text"])
-def test_what_is_no_callback(rbd_image: rbd.Image, callback: Any) -> None:
+def test_wrong_callbacks_are_refused(rbd_image: rbd.Image, callback: Any) -> None:
     with pytest.raises(TypeError):
         rbd_image.on_update(callback)
     if callback is not None and rbd.supports("rbd_quiesce_watch"):
@@ -322,7 +328,7 @@ def test_what_is_no_callback(rbd_image: rbd.Image, callback: Any) -> None:
 
 
 def end_while_watching(where: Where) -> None:
-    """The process ends with watches open, and their callbacks running."""
+    """The process ends with open watches whose callbacks are running."""
     _cluster, _ioctx, image = open_all(where)
     _more, _again, other = open_all(where)
     called = threading.Event()
@@ -334,7 +340,7 @@ def end_while_watching(where: Where) -> None:
     other.remove_snap("last")
 
 
-def test_exit_while_watching(where: Where) -> None:
+def test_the_interpreter_exits_while_watching(where: Where) -> None:
     isolated.run(end_while_watching, where)
 
 
@@ -356,7 +362,7 @@ def fail_to_end(where: Where) -> None:
 
 
 @fakerbd.needs_compiler
-def test_a_watch_that_fails_to_end_does_not_hide_the_body_s_exception(
+def test_a_failing_end_keeps_the_exception_of_the_body(
     shimmed: Callable[..., Any],
 ) -> None:
     shimmed(fail_to_end)
@@ -369,5 +375,5 @@ def lacking(where: Where) -> None:
     assert not hasattr(image, "on_quiesce")
 
 
-def test_a_library_without_watches(shimmed: Callable[..., Any]) -> None:
+def test_a_library_without_watches_lacks_the_methods(shimmed: Callable[..., Any]) -> None:
     shimmed(lacking, missing="rbd_update_unwatch,rbd_quiesce_watch")

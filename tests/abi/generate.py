@@ -1,8 +1,8 @@
-"""Turns the ABI table into a C++ file of static assertions against a real rbd/librbd.h.
+"""Turn the ABI table into a C++ file of static assertions against a real rbd/librbd.h.
 
-The table (cpp/include/rbdxx/abi) is read as text, so nothing stands in a second list. What the
-compiler cannot tell, that a header declares neither more nor less than the release column says,
-`differences()` tells from the header's text.
+The table (cpp/include/rbdxx/abi) is read as text, so that there is no second list. A compiler
+cannot tell whether a header declares exactly what the release column says. `differences()` finds
+that in the header's text.
 
     python tests/abi/generate.py --include /usr/include > check.cpp
 """
@@ -36,7 +36,7 @@ class Constant(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What cpp/include/rbdxx/abi says."""
+    """The contents of cpp/include/rbdxx/abi."""
 
     functions: List[Function]
     constants: List[Constant]
@@ -46,12 +46,12 @@ class Table(NamedTuple):
 
 
 class Header(NamedTuple):
-    """An installed header: its text without comments, and the release it belongs to."""
+    """An installed header: its text without comments, and the release that it belongs to."""
 
     include: Path
     text: str
     release: int
-    exact: bool  # whether the release is one of the table's, not one between two of them
+    exact: bool  # whether the release is one of the table's, and not between two of them
 
     def mentions(self, name: str) -> bool:
         return re.search(rf"\b{name}\b", self.text) is not None
@@ -62,7 +62,7 @@ def without_comments(text: str) -> str:
 
 
 def calls(text: str, macro: str) -> Iterator[List[str]]:
-    """The arguments of each use of a macro, split at the commas outside parentheses."""
+    """Return the arguments of each use of a macro, split at the commas outside parentheses."""
     for match in re.finditer(rf"^{macro}\(", text, flags=re.M):
         depth, start, arguments = 1, match.end(), []
         for position in range(match.end(), len(text)):
@@ -77,7 +77,7 @@ def calls(text: str, macro: str) -> Iterator[List[str]]:
 
 
 def read_table(abi: Path = ABI) -> Table:
-    """Reads the table's files in the directory `abi`."""
+    """Read the table's files in the directory `abi`."""
     functions = [
         Function(int(release), result, name, parameters)
         for file in ("librbd.def", "librados.def")
@@ -115,7 +115,7 @@ def read_table(abi: Path = ABI) -> Table:
 
 
 def releases() -> Dict[Tuple[int, int], int]:
-    """librbd's (major, minor) of each supported release, with Ceph's number."""
+    """Return librbd's (major, minor) of each supported release, with Ceph's number."""
     rows = json.loads(RELEASES.read_text())["releases"]
     return {
         (int(row["librbd"].split(".")[0]), int(row["librbd"].split(".")[1])): int(
@@ -126,14 +126,14 @@ def releases() -> Dict[Tuple[int, int], int]:
 
 
 def release_of(version: Tuple[int, int]) -> Tuple[int, bool]:
-    """The newest supported release no newer than librbd's version; whether it is that one."""
+    """Return the newest supported release up to librbd's version, and whether they are equal."""
     known = releases()
     older = [release for candidate, release in known.items() if candidate <= version]
     return max(older, default=0), version in known
 
 
 def read_header(include: Path) -> Optional[Header]:
-    """The header under an include directory; None where there is none."""
+    """Read the header under an include directory. Return None if there is none."""
     if not (include / HEADERS[0]).exists():
         return None
     text = without_comments("\n".join((include / name).read_text() for name in HEADERS))
@@ -146,10 +146,10 @@ def read_header(include: Path) -> Optional[Header]:
 
 
 def fields(name: str, members: List[Tuple[str, str]]) -> Iterator[str]:
-    """The assertions on one struct: size, number of fields, and each field's type and offset."""
+    """Return the assertions on a struct: size, number of fields, types and offsets."""
     yield f"static_assert(sizeof(::{name}) == sizeof(rbdxx::abi::{name}));"
     names = ", ".join(f"field{i}" for i in range(len(members)))
-    # Compiles for exactly as many fields as the table has.
+    # This compiles only if the struct has as many fields as the table.
     yield (
         f"inline void count(const ::{name}& record) {{"
         f" [[maybe_unused]] const auto& [{names}] = record; }}"
@@ -163,7 +163,7 @@ def fields(name: str, members: List[Tuple[str, str]]) -> Iterator[str]:
 
 
 def generate(table: Table, header: Header) -> str:
-    """The C++ file; compiles where the table is true of the header."""
+    """Return the C++ file. It compiles if the header agrees with the table."""
     lines = [
         "#include <rbd/librbd.h>",
         "#include <rados/librados.h>",
@@ -205,12 +205,12 @@ def generate(table: Table, header: Header) -> str:
 
 
 def declared(header: Header) -> Set[str]:
-    """librbd's functions that the header declares."""
+    """Return librbd's functions that the header declares."""
     return set(re.findall(r"\b(rbd_\w+)\s*\(", (re.sub(r"\btypedef\b[^;{]*;", "", header.text))))
 
 
 def differences(table: Table, header: Header) -> List[str]:
-    """Where the header has more or less than the release column says; empty for a good table."""
+    """Return the differences of header and release column; empty for a correct table."""
     wrong = []
     names = declared(header)
     for function in table.functions:

@@ -1,1 +1,1 @@
-"""The stock module and ours, side by side on one cluster."""
+"""The stock module and this one, compared on one cluster."""

@@ -1,8 +1,8 @@
-"""Commands, asynchronous calls, watches and the log: what both modules `rados` are put through.
+"""The steps for commands, asynchronous calls, watches and the log of both modules `rados`.
 
-Left out is what hangs or ends a process with the stock module: it frees what librados has not set
-where the name of an OSD or a placement group makes no sense. What a step leaves in flight it waits
-for: the other module's callbacks run in librados's threads.
+Calls that hang or end the process with the stock module are left out: it frees memory that librados
+has not set if the name of an OSD or a placement group is invalid. A step waits for its calls in
+flight, because the other module's callbacks run in librados's threads.
 """
 
 STEPS = r"""

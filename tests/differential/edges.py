@@ -1,5 +1,6 @@
-"""More calls that both modules are put through, after those of steps.py: odd arguments, and what
-comes back for them. What ends the process of the stock module cannot be among them.
+"""Further steps with odd arguments, which both modules run after those of steps.py.
+
+Calls that end the process of the stock module are left out.
 """
 
 STEPS = r"""

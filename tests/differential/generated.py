@@ -1,6 +1,7 @@
-"""Calls made from the table of the stock module's methods: each by keyword, with too few and too
-many arguments, with a wrong value for each parameter in turn, on a closed image, and on one that
-another client has removed.
+"""Steps generated from the table of the stock module's methods.
+
+Each method is called by keyword, with too few and too many arguments, with a wrong value for each
+parameter in turn, on a closed image, and on an image that another client has removed.
 """
 
 import json
@@ -12,8 +13,8 @@ TABLE = json.loads(
 
 SUBJECTS = {"RBD": "R", "Image": "w", "Group": "wg"}
 
-# By the parameter's name: a good value, and wrong ones. What is no ioctx is never None, with which
-# the stock module ends the process; a flag takes anything.
+# For each parameter's name, a good value and wrong ones. A wrong ioctx is never None, which makes
+# the stock module end the process. A flag accepts anything.
 NAME = ('"none"', ["5", "1.5", "[]", "object()"])
 NUMBER = ("0", ['"0"', "None", "-1", "2 ** 64", "[]"])
 OPTION = ("None", ['"0"', "-1", "[]"])
@@ -58,13 +59,14 @@ KINDS = {
     "attributes": ("{}", ["5", "[5]"]),
     "rados": ("cluster", ["5", '"cluster"', "io"]),
 }
-# Parameters that came after Ceph 16, and names that have changed since then.
+# Parameters that are newer than Ceph 16, or whose names have changed since then.
 NEWER = {"clone_format", "flatten"}
 OLD_NAMES = {"p_snapshot": "p_snapname"}
-# By keyword these would end what the others need, or start what nobody waits for.
+# If called by keyword, these would end the object that other steps need, or start calls that no
+# step waits for.
 APART = {"close", "aio_close", "__enter__", "__exit__", "__init__", "__iter__", "version"}
-# Methods not to be called with good values: for a whole pool, with a lock that the following steps
-# would wait for, or where the stock module does not survive that nothing is found.
+# Methods that are not called with good values: they act on a whole pool, they take a lock that
+# later steps would wait for, or they crash the stock module if nothing is found.
 UNDONE = {
     *("mirror_peer_bootstrap_create", "mirror_peer_bootstrap_import", "pool_init"),
     *("migration_prepare", "lock_exclusive", "lock_shared", "get_snap_timestamp"),
@@ -72,7 +74,7 @@ UNDONE = {
 
 
 def parameters(signature):
-    """The names of the parameters, and those without a default."""
+    """Return the names of the parameters, and those without a default."""
     parts = [part for part in signature.strip()[1:-1].split(", ") if part]
     parts = [part for part in parts if part.split("=")[0] not in NEWER]
     parts = [OLD_NAMES.get(part, part) for part in parts]
@@ -80,7 +82,7 @@ def parameters(signature):
 
 
 def good_value(parameter, required):
-    """What to give for it; an option that has to be given is a number."""
+    """Return a good value for a parameter. An option that must be passed is a number."""
     value = KINDS[parameter][0]
     return "0" if KINDS[parameter] is OPTION and parameter in required else value
 
@@ -88,7 +90,7 @@ def good_value(parameter, required):
 def calls(subject, name, names, required):
     good = {one: good_value(one, required) for one in names}
     whole = ", ".join(f"{one}={good[one]}" for one in names)
-    # The stock module's methods of one parameter take it by position alone.
+    # The stock module's methods with one parameter take it by position only.
     by_keyword = len(names) != 1
     if name not in UNDONE:
         if by_keyword:
@@ -100,7 +102,7 @@ def calls(subject, name, names, required):
     yield f"{subject}.{name}({', '.join([whole, 'nonsense=0']).lstrip(', ')})"
     for wrong in names:
         for value in KINDS[wrong][1]:
-            # The positions after it keep their defaults.
+            # The parameters after it keep their defaults.
             given = required + [one for one in names if one == wrong and one not in required]
             values = ((one, value if one == wrong else good[one]) for one in given)
             arguments = (f"{one}={what}" if by_keyword else what for one, what in values)
@@ -131,7 +133,7 @@ def everything():
                 yield f"shut.{name}({good})"
                 if name not in UNDONE:
                     yield f"gone.{name}({good})"
-            if cls == "Group" and name != "list_snaps":  # which the stock module does not survive
+            if cls == "Group" and name != "list_snaps":  # it would crash the stock module
                 yield f"lost.{name}({good})"
     yield "exec w.close()"
     yield "exec R.group_remove(io, 'wrong')"

@@ -1,6 +1,6 @@
-"""The calls of the module `rados` that both are put through: a connection, and objects.
+"""The steps for connections and objects of both modules `rados`.
 
-Left out is what hangs or ends a process or an OSD with the stock module.
+Calls that hang or end a process or an OSD with the stock module are left out.
 """
 
 STEPS = r"""

@@ -1,5 +1,7 @@
-"""What services do with images, in the order in which they do it: an image service, a volume
-driver, a hypervisor's driver, a container storage plug-in and a backup tool.
+"""The calls of services on images, in their usual order.
+
+The services are an image service, a volume driver, a hypervisor's driver, a container storage
+plug-in and a backup tool.
 """
 
 STEPS = r"""

@@ -1,8 +1,8 @@
-"""Runs the steps with whichever `rbd` the interpreter finds, and prints what each came to, as JSON.
+"""Run the steps with the `rbd` module that the interpreter finds, and print the outcomes as JSON.
 
-usage: runner.py MODULES CONFFILE ENDED, where MODULES is "stock" or "ours", and ENDED a JSON list
-of numbers: the steps to leave out, since they end the process. Kept to what Python 3.9 and either
-module know: it runs in the distribution's interpreter too.
+usage: runner.py MODULES CONFFILE ENDED. MODULES is "stock" or "ours". ENDED is a JSON list of the
+numbers of steps to leave out, because they end the process. The program works with Python 3.9 and
+either module, because it runs in the distribution's interpreter too.
 """
 
 import ast
@@ -28,17 +28,17 @@ if sys.argv[1] == "stock":
 else:
     from rbd import rados
 
-# What differs from run to run: ids, addresses, times, keys.
+# Text that differs from run to run: ids, addresses, times, keys.
 CHANGING = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\brbd_data\.[0-9a-f.]+\b"), "<prefix>"),
     (re.compile(r"\b127\.0\.0\.1:\d+/\d+\b"), "<address>"),
     (re.compile(r"\bclient\.\d+\b"), "<client>"),
-    # Four digits of the client and up to eight at random: those of a small number are few.
+    # Four digits of the client and up to eight random ones. A small number has fewer.
     (re.compile(r"\b[0-9a-f]{8,}\b"), "<id>"),
     (re.compile(r"\bauto \d+\b"), "<auto>"),
 ]
-# Numbers that count up with each run, by their key.
+# Numbers that increase with each run, by their key.
 COUNTING = {
     *("id", "snap_id", "cookie", "pool", "group_pool", "primary_snap_id", "last_update"),
     *("source_pool_id", "dest_pool_id"),
@@ -46,7 +46,7 @@ COUNTING = {
 
 
 def plain(value, key=None):
-    """The value in a form that is equal for equal behaviour."""
+    """Return the value in a form that is equal for equal behaviour."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, datetime.datetime):
@@ -73,18 +73,18 @@ def plain(value, key=None):
 
 
 def message(error):
-    """The text without how it shows a name: b'x' there, 'x' here; and without the wording."""
+    """Return the text without the wording, and with names in one form: b'x' there, 'x' here."""
     return re.match(r"(\[errno \d+\] )?(RBD [^(]*|RADOS [^(]*)?", str(error)).group(0).strip()
 
 
-# What of the module `rados` the steps use, as "Class.name".
+# The names of the module `rados` that the steps use, as "Class.name".
 USED = set()
 ITERATING = {"iter": ("__iter__",), "next": ("__next__",), "str": ("__str__",)}
 ITERATING.update(dict.fromkeys(("list", "sorted"), ("__iter__", "__next__")))
 
 
 def looked_up(base, name, scope):
-    """The classes of which an expression takes an attribute, as far as names tell."""
+    """Return the classes whose attribute an expression reads, if their names are known."""
     value = scope.get(base)
     if value is rados:
         cls = getattr(rados, name, None)
@@ -93,7 +93,7 @@ def looked_up(base, name, scope):
 
 
 def note_use(step, scope):
-    """Adds to USED what a step looks up in variables, and calls as iterator or context."""
+    """Add to USED what a step looks up in variables, and calls as iterator or context manager."""
     try:
         tree = ast.parse(step[5:] if step.startswith("exec ") else step)
     except SyntaxError:
@@ -137,10 +137,10 @@ def main():
     scope["io"] = cluster.open_ioctx("rbd")
     scope["io2"] = cluster.open_ioctx("two")
     chosen = [*steps.STEPS, *edges.STEPS, *objects.STEPS]
-    # Written beside Ceph 16: what ends a stock module's process is not the same in each release.
+    # These were written for Ceph 16. Other calls end a stock module's process in other releases.
     if scope["R"].version()[:2] == (1, 16):
         chosen += [*programs.STEPS, *generated.STEPS, *calls.STEPS, *surface.STEPS]
-    # Line by line, so that a crash tells where it was.
+    # One line after each step, so that a crash shows its step.
     ended = json.loads(sys.argv[3])
     for number, step in enumerate(chosen):
         note_use(step, scope)

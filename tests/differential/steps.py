@@ -1,6 +1,6 @@
-"""The calls that both modules are put through, in order: expressions, or `exec STATEMENT`.
+"""The steps that both modules run, in order: expressions, or `exec STATEMENT`.
 
-Each run starts on pools that have no image, and these leave them so.
+Each run starts with pools without images, and leaves them so.
 """
 
 STEPS = r"""

@@ -1,6 +1,6 @@
-"""What of the module `rados` no other step uses: each method and attribute that is left.
+"""Steps for each method and attribute of the module `rados` that no other step uses.
 
-Each is looked up in a variable, so that the runner can tell which class it is of.
+Each one is looked up in a variable, so that the runner can find its class.
 """
 
 STEPS = r"""

@@ -1,7 +1,7 @@
-"""Fuzzes a target with atheris: `python -m fuzz TARGET [libFuzzer's options]`, in tests/.
+"""Fuzz a target with atheris: `python -m fuzz TARGET [libFuzzer's options]`, in tests/.
 
-For instance `python -m fuzz diff -max_total_time=600`. Inputs that reach new code are kept in the
-directory FUZZ_CORPUS, when that is set; one that makes a target fail belongs into corpus/TARGET/.
+For example: `python -m fuzz diff -max_total_time=600`. Inputs that reach new code are kept in the
+directory FUZZ_CORPUS, if that is set. Put an input that makes a target fail into corpus/TARGET/.
 """
 
 from __future__ import annotations

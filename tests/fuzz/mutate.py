@@ -1,4 +1,4 @@
-"""A small mutator of streams, for where there is no coverage-guided fuzzer."""
+"""A small mutator of streams, for use without a coverage-guided fuzzer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 4096
 
 
 def mutated(chosen: random.Random, corpus: Sequence[bytes]) -> bytes:
-    """A few changes to one of the corpus."""
+    """Return a stream of the corpus with a few changes."""
     data = bytearray(chosen.choice(corpus))
     for _ in range(chosen.randint(1, 4)):
         at = chosen.randint(0, len(data))

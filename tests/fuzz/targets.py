@@ -1,7 +1,8 @@
-"""What is fuzzed: each target takes any bytes, and raises AssertionError where a parser misbehaves.
+"""The targets of the fuzzer. Each takes any bytes, and raises AssertionError if a parser
+misbehaves.
 
-A stream is either understood or a StreamError whose position lies in it. Neither may take memory
-that the stream's own bytes do not account for.
+A parser must accept a stream or raise a StreamError whose position lies in it. In both cases, it
+may only take memory in proportion to the stream's bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from support.stream_files import make_diff
 
 
 class Pipe(io.RawIOBase):
-    """Bytes that cannot be sought, and come a few at a time."""
+    """A source that cannot be sought, and returns a few bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = memoryview(data)
@@ -34,11 +35,11 @@ class Pipe(io.RawIOBase):
 
 
 class TooLong(Exception):
-    """More is written than the streams' own bytes can make."""
+    """Raised if more is written than the streams' bytes can make."""
 
 
 class Bounded(io.BytesIO):
-    """Where a result goes."""
+    """A destination with a limit."""
 
     LIMIT = 64 << 20
 
@@ -49,7 +50,7 @@ class Bounded(io.BytesIO):
 
 
 def _outcome(parse: Callable[[], object], *streams: bytes) -> object:
-    """What `parse` makes of the streams, a StreamError's position included."""
+    """Return what `parse` makes of the streams, with the position of a StreamError."""
     try:
         return parse()
     except exceptions.StreamError as error:
@@ -72,14 +73,14 @@ def _diff(source: Source) -> List[Tuple[int, int, bool]]:
 
 
 def diff(data: bytes) -> None:
-    """A diff of either version, from what can be sought and from a pipe: both alike."""
+    """Check that a diff of either version is read in the same way from a file and from a pipe."""
     one = _outcome(lambda: _diff(Source(io.BytesIO(data))), data)
     two = _outcome(lambda: _diff(Source(Pipe(data))), data)
     assert one == two, (one, two)
 
 
 def image(data: bytes) -> None:
-    """A whole image in export format 2."""
+    """Check a whole image in export format 2."""
 
     def parse() -> None:
         source = Source(io.BytesIO(data))
@@ -91,9 +92,10 @@ def image(data: bytes) -> None:
 
 
 def merge(data: bytes) -> None:
-    """Two diffs, or an image and a diff, the length of the first one in front.
+    """Check the merging of two diffs, or of an image and a diff. The first one's length comes
+    first.
 
-    Of two diffs comes a sound diff.
+    Two diffs must make an intact diff.
     """
     if len(data) < 2:
         return
@@ -109,7 +111,8 @@ def merge(data: bytes) -> None:
         except exceptions.InvalidArgument:
             return False
         except TooLong:
-            # A plain image is as long as the second stream says, however short that one is.
+            # A plain image gets the length that the second stream says, even if the first one is
+            # short.
             assert not first.startswith(banners), "the diff is longer than the streams"
             return False
         return True
@@ -122,7 +125,7 @@ TARGETS: Dict[str, Callable[[bytes], None]] = {"diff": diff, "image": image, "me
 
 
 def seeds() -> Dict[str, List[bytes]]:
-    """Sound streams of every kind, to begin with."""
+    """Return intact streams of every kind as a start."""
     records = [("w", 4096, b"data" * 8), ("z", 8192, 4096), ("w", 20000, b""), ("z", 65536, 100)]
     diffs = [
         make_diff(records, version=version, start=start, end=end, size=size)
@@ -145,7 +148,7 @@ def seeds() -> Dict[str, List[bytes]]:
 
 
 def check(name: str, data: bytes) -> None:
-    """Runs a target; what it raises names the input."""
+    """Run a target. Its exception names the input."""
     try:
         TARGETS[name](data)
     except BaseException:

@@ -2,13 +2,12 @@
 
     backup_steps.py kill|power CONFFILE POOL NAMESPACE IMAGE DIRECTORY
 
-"kill" ends a run of `save` by SIGKILL before the first thing that it does to a file, a snapshot or
-an image, another run before the second thing, and so on until one run comes to its end; then it
-does so with `merge` and with `restore`. "power" makes runs that nobody ends, and asks at each line
-what would be on the disk if the power were cut there: of files and of directories what was there
-when they were last synchronized.
+"kill" ends a run of `save` by SIGKILL before its first change of a file, a snapshot or an image,
+another run before the second change, and so on until a run comes to its end. Then it does the same
+with `merge` and `restore`. "power" makes complete runs. At each line it computes what the disk
+would hold after a power cut: the state of files and directories at their last synchronization.
 
-After each of these, what the list of the chain names must be there and whole, and the image must
+After each of these, the files that the chain lists must exist and be complete, and the image must
 have the snapshot that the chain ends with.
 """
 
@@ -42,7 +41,7 @@ BACK = ImageSpec(pool=POOL, namespace=NAMESPACE, image=f"{IMAGE}-back", conffile
 
 
 def at_each_line(what: Callable[[], None]) -> None:
-    """Calls a function before each line of the example's that this thread runs."""
+    """Call a function before each line of the example that this thread runs."""
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         if frame.f_code.co_filename != backup.__file__:
@@ -55,7 +54,7 @@ def at_each_line(what: Callable[[], None]) -> None:
 
 
 def before_each_step(what: Callable[[], None]) -> None:
-    """Calls a function before whatever changes a file, a directory, a snapshot or an image."""
+    """Call a function before each change of a file, a directory, a snapshot or an image."""
     writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
     def hook(event: str, arguments: Any) -> None:
@@ -100,7 +99,7 @@ def check_chain(read: Callable[[str], bytes], image: rbd.Image) -> None:
 
 
 def in_a_child(work: Callable[[], None]) -> int:
-    """Returns the status of a process that does the work. This one never connects."""
+    """Return the status of a process that does the work. This process never connects."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -123,19 +122,19 @@ def must(work: Callable[[], None]) -> None:
 
 
 def look(number: int) -> None:
-    """What must be so after each kill. The image goes on."""
+    """Check what must be true after each kill. The image is in use."""
     with pool() as (cluster, ioctx):
         for name in (IMAGE, f"{BACK.image}.restoring"):
             forget_the_killed(cluster, ioctx, name)
         with rbd.Image(ioctx, IMAGE) as image:
             check_chain(lambda name: (DIRECTORY / name).read_bytes(), image)
             image.write(os.urandom(1000), number * 4096)
-        # Either all of it is there or none.
+        # A restore is complete, or has left nothing.
         assert BACK.image not in rbd.RBD().list(ioctx)
 
 
 def kill_at_each_step(work: Callable[[], None]) -> int:
-    """Returns how often the work was killed before it came to its end."""
+    """Return how often the work was killed before it came to its end."""
     for wanted in itertools.count(1):
 
         def killed(wanted: int = wanted) -> None:
@@ -170,7 +169,7 @@ def restore() -> None:
 
 
 def nothing_left() -> None:
-    """No file and no snapshot but those of the list."""
+    """Check that no file and no snapshot exists except those of the list."""
     runs = json.loads((DIRECTORY / backup.LIST).read_text())
     note = json.loads((DIRECTORY / backup.NOTE).read_text())
     assert note["files"] == [], note
@@ -182,7 +181,7 @@ def nothing_left() -> None:
 
 
 def restored() -> None:
-    """The restored image is what the last run has saved."""
+    """Check that the restored image equals what the last run has saved."""
     last = json.loads((DIRECTORY / backup.LIST).read_text())[-1]["snapshot"]
     with (
         pool() as (_, ioctx),
@@ -199,7 +198,7 @@ def restored() -> None:
 def kill() -> None:
     must(save)
     print("killed", kill_at_each_step(save), "saves")
-    # The next run tidies up what the last one could not.
+    # The next run removes what the killed run could not.
     must(save)
     must(nothing_left)
     must(restore)

@@ -1,4 +1,4 @@
-"""Checksums that Python has none of."""
+"""Checksums that Python's library does not have."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every way that data take out of an image or into one. `PATHS` has a line for each.
+"""Every way to move data out of an image or into one. `PATHS` has a line for each.
 
-A path is a function of a `Subject`. It compares what it gets with the subject's content, or changes
-both; that the image reads as the content then, is looked at after each path.
+A path is a function of a `Subject`. It compares the data with the subject's content, or changes
+both. After each path, the caller checks that the image reads as the content.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ SECTOR = 512
 Extent = Tuple[int, int, bool]
 
 
-# Where a path writes, if there is room: none of these is where another one begins
+# The offsets where a path writes, if there is room. No other path begins there.
 
 
 def stretch(subject: Subject) -> Tuple[int, int]:
-    """An offset and a length across the edge of two objects."""
+    """Return an offset and a length across the edge of two objects."""
     size = len(subject.content)
     offset = min(4 * OBJECT - 3000, size)
     return offset, min(OBJECT + 7000, size - offset)
 
 
 def sectors(subject: Subject) -> Tuple[int, int]:
-    """An offset and a length of whole sectors, within an object."""
+    """Return an offset and a length of whole sectors, within an object."""
     offset, length = stretch(subject)
     offset -= offset % SECTOR
     return offset, min(2 * SECTOR, length - length % SECTOR)
 
 
 def blocks(subject: Subject) -> List[int]:
-    """The offsets of some blocks of `SECTOR` bytes."""
+    """Return the offsets of some blocks of `SECTOR` bytes."""
     size = len(subject.content)
     offsets = (SECTOR, 7 * OBJECT, 7 * OBJECT - SECTOR, size - SECTOR)
     return [offset for offset in offsets if 0 <= offset <= size - SECTOR]
 
 
 def fresh(subject: Subject) -> bytes:
-    """Data for the stretch."""
+    """Return data for the region."""
     return subject.noise(stretch(subject)[1])
 
 
@@ -58,7 +58,7 @@ def fresh(subject: Subject) -> bytes:
 
 
 def read_into(subject: Subject) -> None:
-    # A read of something where there is nothing at all is an error.
+    # A read of some bytes from an empty image is an error.
     memory = bytearray(len(subject.content) + (10 if subject.content else 0))
     done = subject.image.readinto(memory, 0)
     compare(bytes(memory[:done]), bytes(subject.content), "readinto()")
@@ -130,7 +130,7 @@ def compare_and_write(subject: Subject) -> None:
     data = subject.noise(length)
     subject.image.compare_and_write(bytes(subject.content[offset : offset + length]), data, offset)
     if not rbd.supports("rbd_snap_create2"):
-        # With Ceph 14, the cache keeps what it had read before.
+        # The cache of Ceph 14 keeps what it has read before.
         subject.image.invalidate_cache()
     subject.put(offset, data)
 
@@ -209,7 +209,7 @@ def file_write(subject: Subject) -> None:
 
 
 def file_truncate(subject: Subject) -> None:
-    """To a part of an object more, and back."""
+    """Enlarge the file by a part of an object, and back."""
     size = len(subject.content)
     with subject.image.open_file("r+b", buffering=0) as file:
         assert file.truncate(size + 5000) == size + 5000
@@ -239,7 +239,7 @@ def array_write(subject: Subject) -> None:
 
 
 def covers(subject: Subject, start: bytes, extents: List[Extent]) -> None:
-    """The extents are all that is not as it was, and where they tell of zeroes there are some."""
+    """Check that the extents cover all changes, and that zeroes are reported if there are some."""
     content = bytes(subject.content)
     guess = bytearray(start[: len(content)].ljust(len(content), b"\0"))
     for offset, length, exists in extents:
@@ -283,7 +283,7 @@ def difference(subject: Subject, since: Optional[str], whole_object: bool = Fals
 
 
 def patched(start: bytes, stream: bytes) -> Tuple[bytes, DiffHeader]:
-    """What a model is after a difference, and the header of that."""
+    """Return a model after a difference, and the header of the difference."""
     header, records = stream_files.parse_diff(stream)
     assert header.size is not None
     return stream_files.apply_records(start, header.size, records), header
@@ -306,7 +306,7 @@ def merge_diff(subject: Subject) -> None:
 
 
 def import_diff(subject: Subject) -> None:
-    """Differences that leave the size, make the image larger, and make it as large as it was."""
+    """Import differences that keep the size, enlarge the image, and restore the size."""
     size = len(subject.content)
     offset, length = stretch(subject)
     for new_size in (size, size + OBJECT + 1000, size):
@@ -330,26 +330,26 @@ def export_image(subject: Subject) -> None:
 
 
 def export_image_to_file(subject: Subject) -> None:
-    """Holes are left out where there can be some."""
+    """Export to a file, with holes if there can be some."""
     path = subject.stage.directory / subject.stage.name("export")
     rbd.transfer.export_image(subject.image, path)
     compare(path.read_bytes(), bytes(subject.content), "the export")
 
 
 def export_all(subject: Subject) -> None:
-    """Format 2, and what is made of it."""
+    """Export in format 2, and import the result."""
     stream = io.BytesIO()
     rbd.transfer.export_image(subject.image, stream, export_format=2)
     stream.seek(0)
     name = subject.stage.name("import")
     rbd.transfer.import_image(stream, subject.ioctx, name)
-    # That is the whole image, whichever snapshot is looked at.
+    # The stream has the whole image, whichever snapshot is set.
     same_content(subject, name, subject.head, stored=True)
     assert_snapshots(subject, name)
 
 
 def digest(subject: Subject) -> None:
-    """That of the content, as the function's description has it."""
+    """Check the digest against its documented definition."""
     content = bytes(subject.content)
     hashed = hashlib.sha256(b"rbd extents digest v1\n" + struct.pack("<Q", len(content)))
     for offset in range(0, len(content), 65536):
@@ -360,7 +360,7 @@ def digest(subject: Subject) -> None:
 
 
 def apply_diff(subject: Subject) -> None:
-    """A difference applied to a file that has the content of the snapshot."""
+    """Apply a difference to a file that has the content of the snapshot."""
     path = subject.stage.directory / subject.stage.name("file")
     path.write_bytes(subject.before)
     rbd.transfer.apply_diff(io.BytesIO(difference(subject, BEFORE)), path, fsync=False)
@@ -368,7 +368,7 @@ def apply_diff(subject: Subject) -> None:
 
 
 def import_into(subject: Subject, skip_equal: bool) -> None:
-    """Other content over the image's own, some of which stays."""
+    """Replace the image's content by other content, some of which is equal."""
     content = bytearray(subject.content)
     offset, length = stretch(subject)
     content[offset : offset + length] = subject.noise(length)
@@ -382,7 +382,7 @@ def import_into(subject: Subject, skip_equal: bool) -> None:
 
 
 def import_image(subject: Subject) -> None:
-    """Into an image that is made like this one."""
+    """Import into a new image like this one."""
     name = subject.stage.name("import")
     rbd.transfer.import_image(
         io.BytesIO(bytes(subject.content)), subject.ioctx, name, **subject.create
@@ -393,7 +393,7 @@ def import_image(subject: Subject) -> None:
 def same_content(
     subject: Subject, name: str, content: Optional[bytes] = None, stored: bool = False
 ) -> None:
-    """An image has the same content as this one; `stored`: the same encryption as well."""
+    """Check that an image has the same content as this one; `stored`: and encryption."""
     with rbd.Image(subject.ioctx, name, read_only=True) as image:
         if stored:
             subject.unlock(image)
@@ -401,7 +401,7 @@ def same_content(
 
 
 def assert_snapshots(subject: Subject, name: str) -> None:
-    """An image has the same snapshots as this one, and the same encryption."""
+    """Check that an image has the same snapshots as this one, and the same encryption."""
     with subject.unlock(rbd.Image(subject.ioctx, name, read_only=True)) as image:
         assert {entry["name"] for entry in image.list_snaps()} >= set(subject.snapshots)
         for snapshot, content in subject.snapshots.items():
@@ -423,7 +423,7 @@ def copy_into(subject: Subject) -> None:
     size = len(subject.content)
     rbd.RBD().create(subject.ioctx, name, size, **subject.create)
     with rbd.Image(subject.ioctx, name) as destination:
-        # What is there already is not the copy's.
+        # The copy leaves the data that is there already.
         for offset in range(0, size - SECTOR, OBJECT // 2):
             destination.write(subject.noise(SECTOR), offset)
         subject.image.copy_into(destination)
@@ -438,7 +438,7 @@ def deep_copy(subject: Subject) -> None:
 
 
 def flatten_clone(subject: Subject) -> None:
-    """A clone of the snapshot, which gets the data itself."""
+    """Flatten a clone of the snapshot, so that it gets the data itself."""
     name = subject.stage.name("clone")
     rbd.RBD().clone(subject.ioctx, subject.name, BEFORE, subject.ioctx, name, clone_format=2)
     with subject.unlock(rbd.Image(subject.ioctx, name)) as image:
@@ -469,7 +469,7 @@ class Path(NamedTuple):
 
 
 def _since(function: Callable[..., None], name: str) -> Dict[str, Path]:
-    """A difference since the beginning and since the snapshot, of bytes and of whole objects."""
+    """Diff since the beginning and since the snapshot, of bytes and of whole objects."""
     return {
         f"{name} from {since or 'nothing'}{', whole objects' if whole else ''}": Path(
             functools.partial(function, since=since, whole_object=whole)

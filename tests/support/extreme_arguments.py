@@ -1,4 +1,4 @@
-"""Arguments of nothing, huge ones and such of the wrong kind, for every call on an image."""
+"""Empty, huge and wrongly typed arguments for every call on an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 64 << 20
 
 
 class Stage:
-    """An image of a kind, and another one where a call has closed it."""
+    """An image of a kind. A new one replaces it if a call has closed it."""
 
     def __init__(self, stage: image_kinds.Stage, kind: str) -> None:
         self._stage = stage
@@ -39,16 +39,17 @@ class Stage:
             self._subject = self._make(self._stage)
 
     def unlock(self) -> None:
-        """Give up the advisory locks: whoever writes or locks waits for them, also their owner."""
+        """Release the advisory locks: every client that writes or locks waits for them, also their
+        owner."""
         found: Any = self.image.list_lockers()
         for _, cookie, _ in found["lockers"] if found else ():
-            # That is librbd's name for its own exclusive lock.
+            # librbd's exclusive lock has such a name.
             if not cookie.startswith("auto "):
                 self.image.unlock(cookie)
 
 
 def values(size: int) -> List[Any]:
-    """Nothing, the edges of the image and of the integers, and what is of no use anywhere."""
+    """Return nothing, the edges of the image and of the integers, and values that fit nowhere."""
     numbers = [0, 1, size - 1, size, size + 1, -1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63]
     numbers += [2**64 - 1, 2**64, 10**30]
     others: List[Any] = [b"", bytearray(), "", [], [b""], [[]], {}, None, 0.5, "text", object()]
@@ -56,7 +57,7 @@ def values(size: int) -> List[Any]:
 
 
 def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
-    """What can be called on an image: a name, and what gives the callable."""
+    """Return what can be called on an image: a name, and a function that returns the callable."""
 
     def of(what: str, make: Callable[[], Any]) -> Iterator[Tuple[str, Callable[[], Any]]]:
         for name in public_surface.methods(make()):
@@ -71,7 +72,7 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
 
 
 def calls(what: str, function: Callable[..., Any], stage: Stage) -> List[Dict[str, Any]]:
-    """The arguments of the calls to make: each value for each parameter, and nothing for all."""
+    """Return the arguments of the calls: each value for each parameter, and nothing for all."""
     good = {
         name: public_surface.candidates(name, stage.ioctx, stage.image)[0]
         for name in public_surface.required(function) or []
@@ -90,8 +91,8 @@ def calls(what: str, function: Callable[..., Any], stage: Stage) -> List[Dict[st
 
 
 def drive(note: str, kind: str, seed: int, share: float, *where: str) -> Dict[str, Any]:
-    """Make a share of the calls on an image of a kind; for a process."""
-    # Texts may be taken for the names of files.
+    """Make a part of the calls on an image of a kind; for a separate process."""
+    # The calls may take texts for the names of files.
     os.chdir(tempfile.mkdtemp())
     chosen = random.Random(seed)
     stage = Stage(image_kinds.Stage(*where), kind)
@@ -104,7 +105,7 @@ def drive(note: str, kind: str, seed: int, share: float, *where: str) -> Dict[st
             if chosen.random() >= share:
                 continue
             arguments = {
-                # A number there is a descriptor, and those that are open belong to Ceph.
+                # A number is a descriptor here, and the open ones belong to Ceph.
                 name: -1 if name in hostile_arguments.STREAMS and value in (0, 1) else value
                 for name, value in arguments.items()
             }

@@ -1,4 +1,4 @@
-"""What a test has done, as numbers for the reliability page: `./dev soak` collects them."""
+"""What a test has done, as numbers for the reliability page. `./dev soak` collects them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 
 
 def note(what: str, number: float) -> None:
-    """Tell how much of something was done; the same words again add up.
+    """Note how much of something was done. Notes with the same words add up.
 
-    RBD_FIGURES names the file that gets a line of JSON; without it nothing is kept.
+    RBD_FIGURES names the file that gets a line of JSON. Without it nothing is kept.
     """
     path = os.environ.get("RBD_FIGURES")
     if path:

@@ -1,4 +1,4 @@
-"""A callback that notes its calls."""
+"""A callback that records its calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, List, Tuple
 
 
 class Heard:
-    """What a callback was called with, and in which threads; answers `answer`, or raises it."""
+    """Records the arguments and threads of its calls. Returns `answer`, or raises it."""
 
     def __init__(self, answer: Any = None) -> None:
         self.answer = answer

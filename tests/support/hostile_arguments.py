@@ -48,7 +48,7 @@ class Hostile(Exception):
 
 
 class Answers:
-    """Does something when it is asked to be an argument, and then answers."""
+    """Does something when it is used as an argument, and then returns a value."""
 
     def __init__(self, act: Callable[[], Any], answer: Any) -> None:
         self._act, self._answer = act, answer
@@ -65,7 +65,7 @@ class Answers:
 
 
 class NoAttributes:
-    """Refuses every look at it."""
+    """Refuses every access to its attributes."""
 
     def __getattribute__(self, name: str) -> Any:
         raise Hostile(name)
@@ -76,7 +76,7 @@ def _raise() -> None:
 
 
 class Stage:
-    """A cluster with an image, each replaced when an example has spoilt it."""
+    """A cluster with an image. Each is replaced when an example has spoilt it."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.local = cluster
@@ -89,10 +89,10 @@ class Stage:
         self.heal()
 
     def healthy(self) -> bool:
-        """Whether the next example can begin with what there is."""
+        """Return whether the next example can use the present handles."""
         try:
             self.client.get_fsid()
-            # A context may have been set to other objects or another snapshot.
+            # The context may be set to another namespace or snapshot.
             rbd.Image(self.ioctx, self.image.get_name(), read_only=True).close()
             self.ioctx.write_full("stage", b"x")
             return bool(
@@ -104,7 +104,7 @@ class Stage:
             return False
 
     def heal(self) -> None:
-        """New handles and a new image, where the old ones are spoilt."""
+        """Make new handles and a new image, if the old ones are spoilt."""
         if self.healthy():
             return
         if self.client is None or self.client.state != "connected":
@@ -121,7 +121,7 @@ class Stage:
             self.client.delete_pool(pool)
 
     def close(self) -> None:
-        """Lets go of everything while there is a cluster to say goodbye to."""
+        """Close everything while the cluster still answers."""
         self.image.close()
         self.ioctx.close()
         self.image = self.ioctx = self.group = None
@@ -130,12 +130,12 @@ class Stage:
         self.client.shutdown()
 
     def close_elsewhere(self) -> None:
-        """Another thread closes the image; that may have to wait for this one."""
+        """Close the image in another thread. That may have to wait for this one."""
         threading.Thread(target=self.image.close, daemon=True).start()
 
 
 def values(stage: Stage) -> List[Callable[[], Any]]:
-    """Makers of hostile values."""
+    """Return the makers of hostile values."""
     numbers = [-1, -(2**63), 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, True]
     numbers += [0.5, float("nan"), float("inf"), 1j, fractions.Fraction(1, 3)]  # type: ignore[list-item]
     texts: List[Any] = ["", "\0", "a\0b", "\udc80", "\ud800x", "x" * 1_000_000, "\U0010ffff" * 300]
@@ -182,14 +182,14 @@ def values(stage: Stage) -> List[Callable[[], Any]]:
 
 
 class Maker:
-    """What makes a hostile value, which hypothesis must not meet: it looks at what it draws."""
+    """Makes a hostile value. hypothesis must not see it, because it examines what it draws."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.make = make
 
 
 def hostile(stage: Stage) -> st.SearchStrategy[Any]:
-    """Hypothesis' own values of every type, and ours."""
+    """Return hypothesis' values of every type, and the hostile ones."""
     return st.one_of(
         st.sampled_from(values(stage)).map(Maker),
         st.integers(),
@@ -249,7 +249,8 @@ RADOS_SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
 
 
 def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
-    """Everything public that can be called: a name, and what gives the callable."""
+    """Return everything public that can be called: a name, and a function that returns the
+    callable."""
 
     def of(what: str, make: Callable[[], Any]) -> Iterator[Tuple[str, Callable[[], Any]]]:
         for name in public_surface.methods(make()):
@@ -287,8 +288,9 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
 
 
 def tame(parameter: str, value: Any) -> Any:
-    """The value, but for numbers that would only make librbd or us wait, or hit Ceph's sockets."""
-    # Not isinstance(), which asks the value.
+    """Return the value, unless it is a number that would only cause a long wait or hit Ceph's
+    sockets."""
+    # Not isinstance(), which calls the value.
     if issubclass(type(value), int):
         if parameter in STREAMS and 0 <= value < 1 << 20:
             return -1
@@ -302,13 +304,13 @@ def tame(parameter: str, value: Any) -> Any:
 
 
 def settle(stage: Stage, result: Any) -> None:
-    """Takes what a call has given as far as it goes."""
+    """Use the result of a call completely."""
     if inspect.isawaitable(result):
         result = stage.loop.run_until_complete(asyncio.wait_for(result, HANG / 2))
     if isinstance(result, (rbd.Completion, rbd.rados.Completion)):
         result.wait_for_complete_and_cb()
     elif isinstance(result, io.IOBase):
-        # A raw file would look for the end of a line byte by byte.
+        # A raw file would search for the end of a line byte by byte.
         result.read(512)
     elif hasattr(type(result), "__next__"):
         list(itertools.islice(result, 100))
@@ -319,7 +321,7 @@ def settle(stage: Stage, result: Any) -> None:
 
 
 class Run:
-    """Calls, and counts what comes of them."""
+    """Makes calls, and counts their outcomes."""
 
     def __init__(self, stage: Stage, note: str) -> None:
         self.stage = stage
@@ -329,7 +331,8 @@ class Run:
         self.wrong: Dict[str, str] = {}
 
     def call(self, what: str, function: Callable[..., Any], arguments: Dict[str, Any]) -> None:
-        """One call, which may do anything but crash, hang or raise what is no error of Python's."""
+        """Make one call. It may do anything but crash, hang, or raise an exception that is not
+        Python's."""
         with contextlib.suppress(Exception):
             shown = {name: ascii(value)[:200] for name, value in arguments.items()}
             os.pwrite(self.note, f"{what} {shown}".encode()[:4000].ljust(4000), 0)
@@ -347,7 +350,7 @@ class Run:
 
 
 def unfit(error: BaseException) -> str:
-    """What is wrong with an exception; nothing where it may be raised."""
+    """Return what is wrong with an exception; nothing if it may be raised."""
     try:
         text = f"{type(error).__name__}: {error}"[:500]
     except Exception as inner:
@@ -362,14 +365,15 @@ def unfit(error: BaseException) -> str:
 
 
 def drive(note: str, seed: int, examples: int, part: str) -> Dict[str, Any]:
-    """Calls everything with everything, a few examples for each parameter; for a process.
+    """Call everything with everything, with a few examples for each parameter; for a separate
+    process.
 
-    `part`: "rados" for what is of rbd.rados, "images" for the rest.
+    `part`: "rados" for the names of rbd.rados, "images" for the rest.
     """
     os.chdir(tempfile.mkdtemp())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     chosen = random.Random(seed)
-    # A call that waits for a daemon that is not coming has an end.
+    # A call that waits for a daemon that never comes has a limit.
     with LocalCluster(conf={"rados_osd_op_timeout": 30, "rados_mon_op_timeout": 5}) as cluster:
         stage = Stage(cluster)
         run = Run(stage, note)
@@ -380,7 +384,7 @@ def drive(note: str, seed: int, examples: int, part: str) -> Dict[str, Any]:
         for what, get in targets:
             parameters = public_surface.parameters(get()) or []
             if examples == 1:
-                # The short form: another one each time.
+                # The short form chooses another parameter each time.
                 parameters = chosen.sample(parameters, min(1, len(parameters)))
             for parameter in [*parameters, None]:
                 attack(run, what, get, parameter, chosen.randrange(2**32), examples)
@@ -400,7 +404,7 @@ def drive(note: str, seed: int, examples: int, part: str) -> Dict[str, Any]:
 def attack(
     run: Run, what: str, get: Callable[[], Any], parameter: Any, seed: int, examples: int
 ) -> None:
-    """Calls with one hostile argument among good ones, or (None) with the good ones alone."""
+    """Call with one hostile argument among good ones, or (None) with good ones only."""
 
     @hypothesis.seed(seed)
     @hypothesis.settings(

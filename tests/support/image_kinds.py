@@ -1,4 +1,4 @@
-"""Images of every kind that librbd treats in a way of its own, each with a history and its model.
+"""Images of every kind that librbd treats differently, each with a history and its model.
 
 `KINDS` has a line for each. A kind is a function that makes an image on a `Stage`.
 """
@@ -30,7 +30,7 @@ MAPPED = LOCK | MAPS
 
 
 class Stage:
-    """Where images are made: two connections to one pool, a second pool, and a directory."""
+    """The place for new images: two connections to one pool, a second pool, and a directory."""
 
     def __init__(self, conffile: str, pool: str, second_pool: str, directory: str) -> None:
         self.second_pool = second_pool
@@ -45,11 +45,11 @@ class Stage:
         self.seeds = itertools.count(1)
 
     def name(self, what: str = "image") -> str:
-        """A name that no image has."""
+        """Return a name that no image has."""
         return f"{what}-{self._names}-{next(self._numbers)}"
 
     def namespace(self) -> Any:
-        """An I/O context of a new namespace."""
+        """Return an I/O context of a new namespace."""
         name = self.name("space")
         rbd.RBD().namespace_create(self.ioctx, name)
         ioctx = self._connections[0].open_ioctx(self.ioctx.get_pool_name())
@@ -58,7 +58,7 @@ class Stage:
 
 
 class Subject:
-    """An open image beside what it has to read as, now and at its snapshots."""
+    """An open image, and the content that it must have, now and at its snapshots."""
 
     def __init__(self, stage: Stage, ioctx: Any, name: str, create: Dict[str, Any]) -> None:
         self.stage = stage
@@ -85,32 +85,32 @@ class Subject:
         return self.snapshots[BEFORE]
 
     def unlock(self, image: rbd.Image) -> rbd.Image:
-        """The image, with the encryption of this one loaded."""
+        """Open the image, with the encryption of this one loaded."""
         if self.encryption is not None:
             image.encryption_load(self.encryption, PASSPHRASE)
         return image
 
     def encrypt(self, format: int) -> None:
-        """Format the image, which is as large as it can be from then on."""
+        """Format the image. It has its largest possible size from then on."""
         format_cheaply(self.image, format)
         self.encryption = format
         self.content = bytearray(self.image.size())
-        # What was never written of an object that is there, decrypts to anything.
+        # In an existing object, a part that was never written decrypts to noise.
         for number in (0, 2, 3, 4, 5, 6, 7, 9, 10, 11, len(self.content) // OBJECT - 1):
             self.image.write(bytes(OBJECT), number * OBJECT)
 
     # Changes, of the image and of the model
 
     def noise(self, length: int) -> bytes:
-        """Bytes that nothing else has."""
+        """Return bytes that no other data has."""
         return noise(next(self.stage.seeds), length)
 
     def put(self, offset: int, data: bytes) -> None:
-        """Change what the image has to read as."""
+        """Change the expected content."""
         self.content[offset : offset + len(data)] = data
 
     def write(self, offset: int, length: int) -> None:
-        """Write within the image, as far as it goes."""
+        """Write within the image, truncated at its end."""
         length = max(min(length, len(self.content) - offset), 0)
         if length:
             data = self.noise(length)
@@ -118,7 +118,7 @@ class Subject:
             self.put(offset, data)
 
     def discard(self, offset: int) -> None:
-        """Discard whole objects, which librbd does not leave out, from an offset or before it."""
+        """Discard whole objects, which librbd does not skip, from an offset or before it."""
         offset -= offset % self.period
         length = min(self.period, len(self.content) - offset)
         if length > 0:
@@ -126,10 +126,10 @@ class Subject:
             self.put(offset, bytes(length))
 
     def snapshot(self, name: str) -> int:
-        """Take a snapshot. Returns its number."""
+        """Take a snapshot. Return its id."""
         self.image.create_snap(name)
         self.snapshots[name] = bytes(self.content)
-        # Not snap_get_id: Ceph 14 has none.
+        # Ceph 14 does not have snap_get_id.
         return next(one["id"] for one in self.image.list_snaps() if one["name"] == name)
 
     def resize(self, size: int) -> None:
@@ -137,7 +137,7 @@ class Subject:
         self.content = bytearray(bytes(self.content[:size]).ljust(size, b"\0"))
 
     def begin(self) -> None:
-        """The history of all images, up to the snapshot."""
+        """Make the history of all images, up to the snapshot."""
         self.write(0, 5000)
         self.write(3 * OBJECT + 123, OBJECT + 7000)
         self.write(8 * OBJECT, OBJECT)
@@ -145,14 +145,14 @@ class Subject:
         self.snapshot(BEFORE)
 
     def go_on(self) -> None:
-        """What comes after the snapshot."""
+        """Make the changes after the snapshot."""
         self.write(100, 100)
         self.write(5 * OBJECT + 512, 3000)
         self.discard(8 * OBJECT)
         self.write(11 * OBJECT - 300, 600)
 
     def open_at(self, number: int, content: bytes) -> None:
-        """Go to a snapshot of any namespace."""
+        """Set the handle to a snapshot of any namespace."""
         self.image.set_snap_by_id(number)
         self.at = number
         self.head = bytes(self.content)
@@ -162,7 +162,7 @@ class Subject:
 
     @contextlib.contextmanager
     def looking_at(self, snapshot: str) -> Iterator[rbd.Image]:
-        """The image, which reads from the snapshot meanwhile."""
+        """Read from the snapshot for the duration of the body."""
         self.image.set_snap(snapshot)
         try:
             yield self.image
@@ -170,22 +170,22 @@ class Subject:
             self.image.set_snap_by_id(self.at)
 
     def check(self) -> None:
-        """The image reads as it has to."""
+        """Check that the image reads as expected."""
         compare(read_all(self.image), bytes(self.content), "the image")
 
     def resume(self) -> None:
-        """Take what there is for what has to be, after it was not."""
+        """Take the image's content as the expected one, after they differed."""
         self.content = bytearray(read_all(self.image))
 
 
 def read_all(image: rbd.Image) -> bytes:
-    """All bytes of the image."""
+    """Return all bytes of the image."""
     size = image.size()
     return image.read(0, size) if size else b""
 
 
 def compare(found: bytes, expected: bytes, what: str) -> None:
-    """Raise AssertionError where they are not the same, with the ranges that are not."""
+    """Raise AssertionError with the ranges that differ."""
     if found == expected:
         return
     told = f"{what} has {len(found)} bytes and should have {len(expected)}"
@@ -207,7 +207,7 @@ Maker = Callable[[Stage], Subject]
 
 
 def new(stage: Stage, ioctx: Any = None, size: int = SIZE, **create: Any) -> Subject:
-    """An image without a history."""
+    """Make an image without a history."""
     ioctx = ioctx or stage.ioctx
     name = stage.name()
     create = {"order": ORDER, "features": MAPPED, **create}
@@ -223,7 +223,7 @@ def plain(stage: Stage, **create: Any) -> Subject:
 
 
 def like(**create: Any) -> Maker:
-    """Images that are made in another way, and have the history of the plain one."""
+    """Make an image with other options, and the history of the plain one."""
     return functools.partial(plain, **create)
 
 
@@ -239,7 +239,7 @@ def encrypted(format: int) -> Maker:
 
 
 def child_of(stage: Stage, parent: Subject, size: Optional[int] = None) -> Subject:
-    """A clone of an image's present state, with a history of its own."""
+    """Make a clone of an image's present state, with a further history."""
     for offset in (2 * OBJECT + 77, 6 * OBJECT, 9 * OBJECT + 5, 13 * OBJECT):
         parent.write(offset, OBJECT)
     parent.snapshot("parent")
@@ -279,7 +279,7 @@ def clone_of_encrypted(stage: Stage) -> Subject:
 
 
 def resized(stage: Stage) -> Subject:
-    """Data go while the image is small, between two snapshots."""
+    """Lose data while the image is small, between two snapshots."""
     subject = new(stage)
     subject.begin()
     subject.resize(5 * OBJECT + 1000)
@@ -291,7 +291,7 @@ def resized(stage: Stage) -> Subject:
 
 
 def resized_in_between(stage: Stage) -> Subject:
-    """Data go while the image is small, and no snapshot tells that it was."""
+    """Lose data while the image is small, without a snapshot of that size."""
     subject = new(stage)
     subject.begin()
     subject.resize(3 * OBJECT)
@@ -309,7 +309,7 @@ def grown(stage: Stage) -> Subject:
 
 
 def emptied(stage: Stage) -> Subject:
-    """Nothing is left of what the snapshot has."""
+    """Remove everything that the snapshot has."""
     subject = new(stage)
     subject.begin()
     subject.resize(0)
@@ -317,7 +317,7 @@ def emptied(stage: Stage) -> Subject:
 
 
 def map_invalid(stage: Stage) -> Subject:
-    """librbd flags the object map of an image that had none."""
+    """Make an image without an object map, and let librbd flag the new map as invalid."""
     subject = plain(stage, features=LOCK)
     subject.image.update_features(MAPS, True)
     assert subject.image.flags() & rbd.RBD_FLAG_OBJECT_MAP_INVALID
@@ -330,7 +330,7 @@ def in_namespace(stage: Stage) -> Subject:
 
 
 def open_elsewhere(stage: Stage) -> Subject:
-    """Another client has written last, and passes the lock on."""
+    """Let another client write last, and hand the lock over."""
     subject = plain(stage)
     other = rbd.Image(stage.elsewhere, subject.name)
     subject.kept.append(other)
@@ -342,7 +342,7 @@ def open_elsewhere(stage: Stage) -> Subject:
 
 
 def locked_elsewhere(stage: Stage) -> Subject:
-    """Another client has the lock, and keeps it."""
+    """Let another client take and keep the lock."""
     subject = plain(stage)
     other = rbd.Image(stage.elsewhere, subject.name)
     other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
@@ -351,7 +351,7 @@ def locked_elsewhere(stage: Stage) -> Subject:
 
 
 def live_import(stage: Stage) -> Subject:
-    """The data are in a file still."""
+    """Import an image whose data is still in a file."""
     content = bytearray(SIZE)
     for offset in (0, 3 * OBJECT + 100, 8 * OBJECT, SIZE - 1000):
         data = noise(next(stage.seeds), min(OBJECT, SIZE - offset))
@@ -398,7 +398,7 @@ def at_user_snapshot(stage: Stage) -> Subject:
 
 
 def at_trashed_snapshot(stage: Stage) -> Subject:
-    """A clone keeps a snapshot that was removed."""
+    """Open at a removed snapshot that a clone keeps."""
     subject = plain(stage)
     number = subject.snapshot("trashed")
     name = stage.name("clone")
@@ -411,7 +411,7 @@ def at_trashed_snapshot(stage: Stage) -> Subject:
 
 
 def _newest(subject: Subject, namespace: int) -> int:
-    """The number of the image's only snapshot of a namespace."""
+    """Return the id of the image's only snapshot in a namespace."""
     (number,) = (
         entry["id"] for entry in subject.image.list_snaps() if entry["namespace"] == namespace
     )

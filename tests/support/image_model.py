@@ -1,4 +1,4 @@
-"""What an image has to be, as plain bytes in memory: the model that test_model compares with."""
+"""The model that test_model compares images with: their content as plain bytes in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECTOR = 512
 
 
 class Layout(NamedTuple):
-    """How an image's bytes lie in objects."""
+    """The place of an image's bytes in objects."""
 
     order: int = 16
     stripe_unit: int = 1 << 16
@@ -21,16 +21,17 @@ class Layout(NamedTuple):
     features: Optional[int] = None
 
     def keywords(self) -> Dict[str, Any]:
-        """What create() and clone() take."""
+        """Return the keywords of create() and clone()."""
         found = self._asdict()
         if self.stripe_count == 1:
             del found["stripe_unit"], found["stripe_count"]
         return found
 
     def pieces(self, offset: int, length: int) -> Iterator[Tuple[int, int, int, int]]:
-        """A range of the image, piece by piece: object, offset there, length, offset in the image.
+        """Divide a range of the image into pieces: object, offset there, length, offset in the
+        image.
 
-        One object's pieces come in the order in which they lie in it.
+        The pieces of one object come in their order in the object.
         """
         end = offset + length
         stripes = (1 << self.order) // self.stripe_unit
@@ -44,7 +45,7 @@ class Layout(NamedTuple):
             offset += here
 
     def objects(self, offset: int, length: int) -> Set[int]:
-        """The objects that a range of the image is in."""
+        """Return the objects that hold a range of the image."""
         return {piece[0] for piece in self.pieces(offset, length)}
 
 
@@ -57,7 +58,7 @@ class Step(NamedTuple):
     seed: int
 
     def data(self) -> bytes:
-        """What it writes."""
+        """Return the data that it writes."""
         if self.kind == "write_same":
             return noise(self.seed, SECTOR) * (self.length // SECTOR)
         return noise(self.seed, self.length)
@@ -78,12 +79,12 @@ KINDS = (
 
 
 def noise(seed: int, length: int) -> bytes:
-    """Bytes that nothing else has, so that data in the wrong place is noticed."""
+    """Return bytes that no other data has, so that data in the wrong place is noticed."""
     return random.Random(seed).randbytes(length) if seed else bytes(length)
 
 
 class Model:
-    """An image's content and snapshots, and which objects were touched between them."""
+    """An image's content and snapshots, and the objects that were touched between them."""
 
     def __init__(self, layout: Layout, content: bytes, granularity: int, clone: bool) -> None:
         self.layout = layout
@@ -95,7 +96,7 @@ class Model:
         #: The objects touched before each snapshot, and since the last; one more than snapshots.
         self.epochs: List[Set[int]] = [layout.objects(0, len(content)) if clone else set()]
         self.granularity = granularity
-        self.smallest = len(content)  # that it has ever been
+        self.smallest = len(content)  # the smallest size so far
         #: What an image's size has in front of its content, in bytes: a header of encryption.
         self.header = 0
 
@@ -106,11 +107,11 @@ class Model:
         return len(self.content)
 
     def at(self, snapshot: Optional[str]) -> bytes:
-        """The content at a snapshot, or of the head."""
+        """Return the content at a snapshot, or of the head."""
         return bytes(self.content) if snapshot is None else self.snapshots[snapshot]
 
     def touched(self, since: Optional[str], until: Optional[str]) -> Set[int]:
-        """The objects in which something may have changed between two snapshots."""
+        """Return the objects in which something may have changed between two snapshots."""
         names = list(self.snapshots)
         start = 0 if since is None else names.index(since) + 1
         end = len(names) if until is None else names.index(until)
@@ -119,7 +120,7 @@ class Model:
     # Changes of the content
 
     def fit(self, step: Step) -> Optional[Step]:
-        """The step made to lie inside the image, and to be what its kind takes; None: cannot be."""
+        """Return the step moved into the image and fitted to its kind; None if impossible."""
         if not self.size:
             return None
         kind, offset, length, seed = step
@@ -129,7 +130,7 @@ class Model:
             offset -= offset % SECTOR
             length = max(length - length % SECTOR, SECTOR)
         if kind in ("compare_and_write", MISMATCH):
-            # librbd compares inside a sector only.
+            # librbd compares only inside a sector.
             length = min(length, SECTOR - offset % SECTOR)
         if kind == MISMATCH:
             length = max(length, 1)
@@ -138,7 +139,7 @@ class Model:
         return Step(kind, offset, length, seed) if offset + length <= self.size else None
 
     def apply(self, step: Step) -> None:
-        """Does what the step does to an image."""
+        """Make the same change as the step makes on an image."""
         kind, offset, length, _ = step
         self.epochs[-1] |= self.layout.objects(offset, length)
         if kind == "discard":
@@ -150,12 +151,13 @@ class Model:
             self.put(offset, step.data())
 
     def put(self, offset: int, data: bytes) -> None:
-        """Data is there now."""
+        """Put data at an offset."""
         self.epochs[-1] |= self.layout.objects(offset, len(data))
         self.content[offset : offset + len(data)] = data
 
     def discarded(self, offset: int, length: int) -> Iterator[Tuple[int, int]]:
-        """The parts of a discarded range that librbd does discard: whole units, or to the end."""
+        """Return the parts of a discarded range that librbd discards: whole units, or up to the
+        end."""
         ranges: Dict[int, Tuple[int, int]] = {}
         pieces = list(self.layout.pieces(offset, length))
         for number, where, size, _ in pieces:
@@ -205,7 +207,7 @@ class Model:
     # Comparing
 
     def compare(self, image: rbd.Image) -> None:
-        """The image is what the model is: size, content, and each snapshot's."""
+        """Check that the image equals the model: size, content, and each snapshot's content."""
         check(image, self.content)
         found = [(snap["name"], snap["size"] - self.header) for snap in image.list_snaps()]
         assert found == [(name, len(content)) for name, content in self.snapshots.items()]
@@ -221,7 +223,7 @@ class Model:
         region: Tuple[int, int],
         whole_object: bool,
     ) -> None:
-        """What librbd says has changed: all that has, nothing else than whole objects around it.
+        """Check the diff of librbd: it has all changes, and nothing but whole objects around them.
 
         The image must be set to `until`.
         """
@@ -251,9 +253,9 @@ class Model:
 
 
 def let_go(image: rbd.Image) -> None:
-    """Time for librbd's threads to let go of the parent that they have opened for a clone.
+    """Give librbd's threads time to release the parent that they have opened for a clone.
 
-    Where librbd closes it before that, which the next set_snap() may make it do, it crashes.
+    If librbd closes the parent before that, it crashes. The next set_snap() may make it do so.
     """
     with contextlib.suppress(rbd.ImageNotFound):
         image.parent_info()
@@ -262,7 +264,7 @@ def let_go(image: rbd.Image) -> None:
 
 @contextlib.contextmanager
 def at_snapshot(image: rbd.Image, name: Optional[str]) -> Iterator[None]:
-    """The image reads from the snapshot meanwhile."""
+    """Read from the snapshot for the duration of the body."""
     image.set_snap(name)
     let_go(image)
     try:
@@ -273,7 +275,8 @@ def at_snapshot(image: rbd.Image, name: Optional[str]) -> Iterator[None]:
 
 
 def check(image: rbd.Image, content: bytes) -> None:
-    """The image reads as that content; else tells where it does not, and whether that remains."""
+    """Check that the image reads as that content. Report where it does not, and whether that
+    remains."""
     found = read_all(image)
     if found != content:
         time.sleep(1)
@@ -285,13 +288,13 @@ def check(image: rbd.Image, content: bytes) -> None:
 
 
 def sectors_unlike(found: bytes, expected: bytes) -> List[int]:
-    """The sectors in which two contents differ."""
+    """Return the sectors in which two contents differ."""
     starts = range(0, max(len(found), len(expected)), SECTOR)
     return [at // SECTOR for at in starts if found[at : at + SECTOR] != expected[at : at + SECTOR]]
 
 
 def read_all(image: rbd.Image) -> bytes:
-    """All bytes of the image, which has as many as it says."""
+    """Return all bytes of the image. Their number must be its size."""
     size = image.size()
     data = image.read(0, size) if size else b""
     assert len(data) == size

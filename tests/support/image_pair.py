@@ -1,4 +1,4 @@
-"""A real image beside its model: each step is made on both, in one of many ways."""
+"""A real image and its model. Each step is made on both, in one of many ways."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CIPHER_BLOCK = 16
 
 
 def parts(data: bytes) -> List[bytes]:
-    """Data as three vectors, one of them empty."""
+    """Return data as three vectors, one of them empty."""
     return [data[: len(data) // 3], b"", data[len(data) // 3 :]]
 
 
 def compared(model: Model, step: Step) -> bytes:
-    """What a comparison asks for: what is there, or for a mismatch something else at its end."""
+    """Return the data to compare: the present data or, for a mismatch, with another end."""
     there = bytes(model.content[step.offset : step.offset + step.length])
     return there if step.kind != MISMATCH else there[:-1] + bytes([there[-1] ^ 0xFF])
 
 
 def request(model: Model, step: Step) -> Tuple[str, Tuple[Any, ...]]:
-    """The method that makes the step, and its arguments."""
+    """Return the method that makes the step, and its arguments."""
     kind, offset, length, _ = step
     data = step.data()
     if kind == "writev":
@@ -47,13 +47,13 @@ def request(model: Model, step: Step) -> Tuple[str, Tuple[Any, ...]]:
 
 
 def synchronous(image: rbd.Image, model: Model, step: Step) -> Any:
-    """Makes the step on the image."""
+    """Make the step on the image."""
     method, arguments = request(model, step)
     return getattr(image, method)(*arguments)
 
 
 def coroutine(image: rbd.aio.AsyncImage, model: Model, step: Step) -> Any:
-    """The step as a coroutine; for one that is none in asyncio, a write of the same data."""
+    """Return the step as a coroutine; if asyncio has no such call, a write of the same data."""
     method, arguments = request(model, step)
     if not hasattr(image, method):
         method, arguments = "write", (step.data(), step.offset)
@@ -61,7 +61,7 @@ def coroutine(image: rbd.aio.AsyncImage, model: Model, step: Step) -> Any:
 
 
 def with_callback(image: rbd.Image, step: Step, callback: Callable[..., Any]) -> rbd.Completion:
-    """Starts the step, or of those that have no such call a write of the same data."""
+    """Submit the step with a callback; if there is no such call, a write of the same data."""
     kind, offset, length, _ = step
     if kind == "discard":
         return image.aio_discard(offset, length, callback)
@@ -77,7 +77,7 @@ def check_mismatch(error: Any, step: Step) -> None:
 
 
 def call_each(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
-    """One after the other."""
+    """Make the steps one after the other."""
     for step in steps:
         if step.kind == MISMATCH:
             with pytest.raises(rbd.CompareMismatch) as caught:
@@ -89,7 +89,7 @@ def call_each(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
 
 
 def start_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
-    """All at once, with callbacks; the last one that was started is waited for first."""
+    """Submit all steps at once with callbacks. Wait for the last one first."""
     results: Dict[int, int] = {}
 
     def noting(index: int) -> Callable[[rbd.Completion], None]:
@@ -106,7 +106,7 @@ def start_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
 
 
 def await_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
-    """All at once, in asyncio."""
+    """Make all steps at once, in asyncio."""
     wrapped = rbd.aio.AsyncImage(image)
 
     async def gather() -> List[Any]:
@@ -126,7 +126,7 @@ WAYS = {"calls": call_each, "callbacks": start_all, "asyncio": await_all}
 def apart(
     model: Model, steps: Sequence[Step], low: int = 0, high: Optional[int] = None
 ) -> List[Step]:
-    """Those of the steps, made to fit, that touch no byte of one before, between two offsets."""
+    """Return the steps, made to fit, that do not overlap earlier ones, between two offsets."""
     chosen: List[Step] = []
     for wanted in steps:
         step = model.fit(wanted)
@@ -140,7 +140,7 @@ def apart(
 
 
 class Disk:
-    """An image, open one or more times, and what it has to be."""
+    """An image, open one or more times, and its expected content."""
 
     def __init__(
         self, name: str, model: Model, ioctxs: Sequence[Any], encryption: Optional[int] = None
@@ -150,8 +150,8 @@ class Disk:
         self.ioctxs = list(ioctxs)
         self.parent: Optional[Disk] = None
         self.parent_snapshot = ""
-        self.flat = False  # a head without a parent, though snapshots may have one
-        self.emptied = False  # nothing of the parent was left when it became so
+        self.flat = False  # the head has no parent, but snapshots may have one
+        self.emptied = False  # nothing of the parent was left at that time
         #: The format of the encryption that is loaded.
         self.encryption = encryption
         self.images = [self.open(number) for number in range(len(ioctxs))]
@@ -171,7 +171,7 @@ class Disk:
             return cls(name, Model(layout, bytes(size), granularity, clone=False), ioctxs)
         model = Model(layout, b"", granularity, clone=False)
         model.header = HEADERS[encryption]
-        # There has to be more than the header to be formatted.
+        # Formatting needs more space than the header.
         room = 1 << layout.order
         rbd.RBD().create(ioctxs[0], name, model.header + room, **layout.keywords())
         with rbd.Image(ioctxs[0], name) as image:
@@ -192,16 +192,18 @@ class Disk:
         return self.images[number % len(self.images)]
 
     def make(self, number: int, way: str, steps: Sequence[Step]) -> None:
-        """Makes those of the steps that do not touch each other, by one handle."""
+        """Make the steps that do not overlap, by one handle."""
         chosen = apart(self.model, [self.possible(step) for step in steps])
         WAYS[way](self.image(number), self.model, chosen)
         for step in chosen:
             self.model.apply(step)
 
     def possible(self, step: Step) -> Step:
-        """The step, or a write of zeroes where what is discarded could not be written in part.
+        """Return the step, or a write of zeroes if the discarded range could not be written in
+        part.
 
-        What was never written of an encrypted object that is there, decrypts to anything.
+        In an existing object of an encrypted image, a part that was never written decrypts to
+        noise.
         """
         return step
 
@@ -219,17 +221,17 @@ class Disk:
             self.model.put(before, bytes(size - before))
 
     def reads_parent(self, snapshot: str) -> bool:
-        """Whether librbd opens the parent for what a snapshot has."""
+        """Return whether librbd opens the parent for the data of a snapshot."""
         with at_snapshot(self.image(), snapshot):
             return self.image().overlap() > 0
 
     def parent_is_in_the_way(self, number: int) -> bool:
-        """Whether librbd would take data of the parent for those of an encrypted clone."""
+        """Return whether librbd would take data of the parent for those of an encrypted clone."""
         layered = rbd.supports("rbd_encryption_load2")
         return self.encryption is not None and not layered and self.image(number).overlap() > 0
 
     def write_across_the_end(self, number: int, inside: int, beyond: int) -> None:
-        """What fits is written, and the rest is an error."""
+        """Check that a write across the end writes what fits, and fails for the rest."""
         image, model = self.image(number), self.model
         inside = min(inside, model.size)
         data, offset = noise(beyond, inside + beyond), model.size - inside
@@ -244,7 +246,7 @@ class Disk:
             assert caught.value.errno == errno.EINVAL
 
     def read_parts(self, number: int, offset: int, length: int) -> None:
-        """Every way to read gives the same bytes."""
+        """Check that every way to read returns the same bytes."""
         image, model = self.image(number), self.model
         expected = bytes(model.content[offset : offset + length])
         if not expected and length:
@@ -264,7 +266,7 @@ class Disk:
         )
 
     def refuse_writes(self, number: int, snapshot: str) -> None:
-        """Set to a snapshot the image reads from there and cannot be written."""
+        """Check that the image reads from a snapshot that is set, and cannot be written."""
         image = self.image(number)
         with at_snapshot(image, snapshot):
             assert image.size() == len(self.model.at(snapshot))
@@ -300,7 +302,7 @@ class Disk:
             rbd.RBD().clone(ioctx, self.name, snapshot, ioctx, name, **layout.keywords())
 
         if not self.model.snapshots[snapshot] and self.encryption is None:
-            # librbd refuses to clone what has no bytes.
+            # librbd refuses to clone an image without bytes.
             with pytest.raises(rbd.InvalidArgument):
                 make()
             return None
@@ -318,7 +320,7 @@ class Disk:
                 rbd.RBD().remove(ioctx, name)
                 return None
         if layout.stripe_count == 1:
-            # Where none is asked for, the parent's striping holds.
+            # Without an option, the parent's striping is used.
             parent = self.model.layout
             unit = parent.stripe_unit if parent.stripe_count > 1 else layout.stripe_unit
             layout = layout._replace(stripe_unit=unit, stripe_count=parent.stripe_count)
@@ -347,10 +349,10 @@ class Disk:
         else:
             self.image().flatten()
         self.flat = True
-        # A header is never cut off.
+        # A resize never removes the header.
         self.emptied = self.model.smallest == 0 and self.encryption is None
         self.model.flatten()
-        # Without that feature, snapshots go on reading from the parent.
+        # Without that feature, snapshots still read from the parent.
         if self.image().features() & rbd.RBD_FEATURE_DEEP_FLATTEN or not self.model.snapshots:
             self.leave_parent()
 
@@ -364,7 +366,7 @@ class Disk:
             self.model.compare(image)
 
     def remove(self) -> None:
-        """Takes the image away, which has no clones any more."""
+        """Remove the image, which has no clones any more."""
         for image in self.images[1:]:
             image.close()
         for name in list(self.model.snapshots):

@@ -1,4 +1,4 @@
-"""Functions of a test run in a process of their own, so that a crash or a hang is a failure."""
+"""Runs functions of tests in separate processes, so that a crash or a hang is a failure."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ sys.stdout.flush()
 """
 
 
-# Every warning is an error, but for the one about what some of these tests are there to do.
+# Every warning is an error, except the warning about a fork beside threads, which some tests make.
 _WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 
 
-# How long a round may take where many are made.
+# The time that a round may take if there are many.
 _ROUND_SECONDS = 100 * PATIENCE
 
 
 def _module_of(function: Callable[..., Any]) -> str:
-    """The name to import the function's module by, also where that module runs as __main__."""
+    """Return the name of the function's module for an import, even if it runs as __main__."""
     path = Path(sys.modules[function.__module__].__file__ or "").resolve()
     return ".".join(path.relative_to(TESTS).with_suffix("").parts)
 
 
 class Outcome(NamedTuple):
-    """How the process ended."""
+    """The end of the process."""
 
     status: int
     answer: Any
@@ -65,7 +65,8 @@ class Outcome(NamedTuple):
 
 
 def connecting(cluster: Any, ioctx: Any) -> str:
-    """The first lines of a program: its `cluster`, and its `ioctx` where the one given is."""
+    """Return the first lines of a program: its `cluster`, and its `ioctx` in the place of the given
+    one."""
     return (
         f"import rbd\ncluster = rbd.connect({str(cluster.conffile)!r})\n"
         f"ioctx = cluster.open_ioctx({ioctx.get_pool_name()!r})\n"
@@ -74,7 +75,7 @@ def connecting(cluster: Any, ioctx: Any) -> str:
 
 
 def _again(module: str, function: str, rounds: int, arguments: List[Any]) -> int:
-    """Make rounds of a function, each of which must end in time."""
+    """Make rounds of a function. Each must end in time."""
     call = getattr(importlib.import_module(module), function)
     done = 0
     for _ in range(rounds):
@@ -95,11 +96,11 @@ def start(
     development: bool = True,
     **options: Any,
 ) -> subprocess.Popen:
-    """Start `function(*arguments)`, a function of a module of tests, in a new interpreter.
+    """Start `function(*arguments)`, a function of a test module, in a new interpreter.
 
-    Arguments and the answer travel as JSON. After `timeout` seconds the process tells where each
-    of its threads stands, and ends; not `watched`, it is killed. (That watch hangs in a child that
-    was forked off and goes through the interpreter's exit.) `development`: Python's development
+    Arguments and the answer are sent as JSON. After `timeout` seconds the process prints the stack
+    of each thread, and ends. If it is not `watched`, it is killed instead: that watch hangs in a
+    forked child that goes through the interpreter's exit. `development`: use Python's development
     mode, whose allocator finds stray writes.
     """
     code = _START.format(
@@ -116,7 +117,7 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # A group of its own: what the process leaves behind goes with it.
+        # A new process group, so that the children of the process are killed with it.
         start_new_session=True,
         env={**os.environ, **(env or {})},
         **options,
@@ -124,7 +125,7 @@ def start(
 
 
 def finish(process: subprocess.Popen, timeout: float = 60) -> Outcome:
-    """Wait for the process; a hang beyond its own limit kills it."""
+    """Wait for the process. Kill it if it exceeds its limit."""
     try:
         output, _ = process.communicate(timeout=timeout * PATIENCE + 5)
     except subprocess.TimeoutExpired:
@@ -142,7 +143,7 @@ def finish(process: subprocess.Popen, timeout: float = 60) -> Outcome:
 
 
 def run(function: Callable[..., Any], *arguments: Any, timeout: float = 60, **options: Any) -> Any:
-    """`function(*arguments)` in a process of its own, which must end well; gives the answer."""
+    """Return the answer of `function(*arguments)` in a separate process, which must succeed."""
     outcome = finish(start(function, *arguments, timeout=timeout, **options), timeout)
     assert outcome.status == 0, str(outcome)
     return outcome.answer
@@ -151,9 +152,9 @@ def run(function: Callable[..., Any], *arguments: Any, timeout: float = 60, **op
 def repeat(
     function: Callable[..., Any], *arguments: Any, rounds: int, timeout: float, **options: Any
 ) -> None:
-    """Many rounds of `function(*arguments)` in one process of its own, counted as a figure.
+    """Run many rounds of `function(*arguments)` in one separate process, and note their number.
 
-    A round that answers a number counts as so many.
+    A round that returns a number counts as that many.
     """
     module = _module_of(function)
     name = function.__name__

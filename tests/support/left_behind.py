@@ -1,4 +1,4 @@
-"""What clients leave behind that are gone: watches, and exclusive locks as after an outage."""
+"""What dead clients leave behind: watches, and exclusive locks as after an outage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import rbd
 import rbd.rados
 
-# No handle is at such an address.
+# No handle has such an address.
 COOKIE = "auto 94000000000000"
 
 
@@ -18,7 +18,7 @@ def _text(words: str) -> bytes:
 
 
 def leave_behind(ioctx: rbd.rados.Ioctx, name: str) -> str:
-    """Put a lock of this connection on a closed image; returns the object that has it."""
+    """Put a lock of this connection on a closed image. Return the object that has the lock."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         header = f"rbd_header.{image.id()}"
     lock_header(ioctx, header)
@@ -34,7 +34,7 @@ def lock_header(ioctx: rbd.rados.Ioctx, header: str) -> None:
 
 
 def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:
-    """Whether nobody has released it; releases it."""
+    """Return whether the lock still exists, and release it."""
     try:
         ioctx.unlock(header, "rbd_lock", COOKIE)
     except rbd.rados.ObjectNotFound:
@@ -43,7 +43,7 @@ def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:
 
 
 def forget_the_killed(cluster: Any, ioctx: Any, name: str) -> None:
-    """librbd takes a process that was killed for one that is slow, for half a minute."""
+    """Wait half a minute, for which librbd takes a killed process for a slow one."""
     with contextlib.suppress(rbd.ImageNotFound), rbd.Image(ioctx, name, read_only=True) as image:
         for watcher in image.watchers_list():
             cluster.blocklist_add(watcher["addr"], 600)

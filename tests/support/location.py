@@ -1,4 +1,4 @@
-"""Where an image is, as a process of its own needs it, and what to do there."""
+"""The location of an image, as a separate process needs it, and what to do there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ Where = Tuple[str, str, str, str]
 
 
 def in_utc(stamp: datetime.datetime) -> datetime.datetime:
-    """The point in time, which is a naive datetime where Ceph's own module gives one."""
+    """Return the point in time with a time zone. Ceph's own module returns a naive datetime at
+    times."""
     if rbd.supports("rbd_clone4"):
         assert stamp.utcoffset() == datetime.timedelta(0)
         return stamp
@@ -31,15 +32,15 @@ def in_utc(stamp: datetime.datetime) -> datetime.datetime:
 
 
 def without_stale_cache() -> Dict[str, str]:
-    """Configuration: no cache where librbd's is that of Ceph 14.
+    """Return options without a cache, if librbd has the cache of Ceph 14.
 
-    That one goes on giving what was there before compare_and_write, or another client, changed it.
+    That cache returns old data after compare_and_write, or after a write by another client.
     """
     return {} if rbd.supports("rbd_quiesce_watch") else {"rbd_cache": "false"}
 
 
 def connect(where: Where) -> Tuple[Any, Any]:
-    """A connection of its own, and an ioctx."""
+    """Return a new connection and an ioctx."""
     cluster = rbd.connect(where[0])
     ioctx = cluster.open_ioctx(where[1])
     ioctx.set_namespace(where[2])
@@ -47,13 +48,13 @@ def connect(where: Where) -> Tuple[Any, Any]:
 
 
 def open_all(where: Where) -> Tuple[Any, Any, Any]:
-    """A connection of its own, an ioctx, and the image."""
+    """Return a new connection, an ioctx, and the image."""
     cluster, ioctx = connect(where)
     return cluster, ioctx, rbd.Image(ioctx, where[3])
 
 
 def raised_by(call: Callable[[], Any]) -> BaseException:
-    """What the call raises, which it must."""
+    """Return what the call raises. It must raise."""
     try:
         call()
     except BaseException as error:
@@ -62,21 +63,21 @@ def raised_by(call: Callable[[], Any]) -> BaseException:
 
 
 def refused(call: Callable[[], Any]) -> None:
-    """The call raises what a closed handle raises."""
+    """Check that the call raises what a closed handle raises."""
     error = raised_by(call)
     assert isinstance(error, rbd.InvalidArgument), repr(error)
     assert error.errno is None, error
 
 
 def belongs_to_parent(call: Callable[[], Any]) -> None:
-    """The call is refused as one on a handle that came through fork()."""
+    """Check that the call is refused as one on a handle from before fork()."""
     error = raised_by(call)
     assert isinstance(error, rbd.ConnectionShutdown), repr(error)
     assert error.errno is None, error
 
 
 def in_thread(function: Callable[[], Any]) -> None:
-    """Runs it in another thread; what it raises is raised here."""
+    """Run a function in another thread. Its exception is raised here."""
     failures: List[BaseException] = []
 
     def body() -> None:
@@ -94,6 +95,6 @@ def in_thread(function: Callable[[], Any]) -> None:
 
 
 def shrink(image: Any, on_progress: Callable[[int, int], Any]) -> None:
-    """A long call that is sure to report progress."""
+    """Make a long call that is certain to report progress."""
     image.resize(SIZE * 2)
     image.resize(SIZE, on_progress=on_progress)

@@ -1,4 +1,4 @@
-"""Formatting images for encryption, without the second that a passphrase is made to take.
+"""Formats images for encryption without the second that a passphrase usually takes.
 
 Random tests open thousands of encrypted images.
 """
@@ -27,7 +27,7 @@ _OPTIONS = {
 
 @functools.cache
 def _header(format: int, length: int) -> bytes:
-    """A header of so many bytes whose passphrase is quick to check."""
+    """Return a header of `length` bytes whose passphrase is quick to check."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "header")
         path.write_bytes(bytes(length + (1 << 20)))
@@ -43,7 +43,7 @@ def _header(format: int, length: int) -> bytes:
 
 
 def is_cheap() -> bool:
-    """Whether there is cryptsetup, which formats images with any number of iterations."""
+    """Return whether cryptsetup exists. It formats images with any number of iterations."""
     return shutil.which("cryptsetup", path="/usr/sbin:/sbin:/usr/bin:/bin") is not None
 
 

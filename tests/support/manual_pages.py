@@ -1,11 +1,11 @@
 """The code blocks of a page of the manual, and how to run them.
 
-A page's blocks run one after the other, in one namespace and one directory, as a reader would type
-them. Fenced blocks in a language that runs (RUNS) are run; one in `output` is what the block before
-it has printed, and what follows a `$ command` in a console block is what that has printed; in both,
-"..." stands for anything. A Python block that defines tests is given to pytest.
+The blocks of a page run in order, in one namespace and one directory, as a reader would type them.
+Fenced blocks in a language of RUNS are run. A block in `output` is what the previous block has
+printed. In a console block, the text after a `$ command` is what that has printed. In both, "..."
+stands for any text. A Python block that defines tests is passed to pytest.
 
-HTML comments, which no reader sees, say what else there is to know:
+HTML comments, which no reader sees, give further instructions:
 
     <!-- not run: WHY -->        the next block is not run
     <!-- setup CODE -->          Python code to run here
@@ -32,7 +32,7 @@ PYTHON = {"python"}
 CONSOLE = {"console"}
 OUTPUT = "output"
 RUNS = PYTHON | CONSOLE
-# Blocks to look at. Anything else is a mistake: a block that nobody runs must say why.
+# The languages of blocks that are only shown. Any other block that is not run must say why.
 SHOWN = {"text", "cpp", "cmake", "meson", "ini", "toml", "yaml"}
 TOKEN = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^ *(?P=fence) *$"
@@ -42,19 +42,19 @@ TOKEN = re.compile(
 
 
 class PageError(Exception):
-    """A page is not written as pages are to be."""
+    """A page breaks the rules for pages."""
 
 
 class Block(NamedTuple):
     kind: str  # python, console, or setup
     code: str
-    line: int  # of its first line of code
+    line: int  # the line of its first line of code
     printed: Optional[str] = None
     reason: Optional[str] = None  # why it is not run
 
 
 def pages() -> List[Path]:
-    """Every page with blocks in it."""
+    """Return every page that has blocks."""
     found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [page for page in found if any(is_code(match) for _, match in tokens(page))]
 
@@ -66,26 +66,26 @@ def tokens(page: Path) -> Iterator[Tuple[int, re.Match[str]]]:
 
 
 def is_code(match: re.Match[str]) -> bool:
-    """Whether it is a block of code, not a comment or a directive of the manual."""
+    """Return whether it is a block of code, not a comment or a directive of the manual."""
     return match["fence"] is not None and not match["language"].startswith("{")
 
 
 def needs(page: Path) -> List[str]:
-    """What the page cannot do without."""
+    """Return what the page needs."""
     found = (match["comment"] or "" for _, match in tokens(page))
     wanted = [comment[len("needs:") :] for comment in found if comment.startswith("needs:")]
     return [word.strip() for line in wanted for word in line.split(",")]
 
 
 def missing(need: str) -> bool:
-    """Whether a C function, a module or a program is not there."""
+    """Return whether a C function, a module or a program is missing."""
     if need.startswith("module "):
         return importlib.util.find_spec(need[len("module ") :]) is None
     return not rbd.supports(need) if need.startswith("rbd_") else shutil.which(need) is None
 
 
 def blocks(page: Path) -> List[Block]:
-    """The blocks of a page, in order. Raises PageError."""
+    """Return the blocks of a page, in order. Raises PageError."""
     found: List[Block] = []
     reason: Optional[str] = None
 
@@ -102,7 +102,7 @@ def blocks(page: Path) -> List[Block]:
                 if not reason:
                     raise wrong(line, "a block is not run for no reason")
             continue
-        # One in a list is indented.
+        # A block in a list is indented.
         code = re.sub(f"^{match['indent']}", "", match["code"], flags=re.M)
         if language == OUTPUT:
             if not found or found[-1].kind not in PYTHON or found[-1].printed is not None:
@@ -120,7 +120,7 @@ def blocks(page: Path) -> List[Block]:
 
 
 def agree(printed: str, expected: str) -> bool:
-    """Whether it is what was expected, in which "..." stands for anything."""
+    """Return whether a text is the expected one, in which "..." stands for any text."""
     parts = [re.escape(part) for part in expected.strip().split("...")]
     return re.fullmatch(".*?".join(parts), printed.strip(), re.S) is not None
 
@@ -131,7 +131,7 @@ def compare(where: str, printed: str, expected: Optional[str]) -> None:
 
 
 def commands(code: str) -> Iterator[Tuple[int, str, str]]:
-    """The commands of a console block, each with its line in it and what it is to print."""
+    """Return the commands of a console block, each with its line in it and its expected output."""
     lines = code.splitlines()
     at = 0
     while at < len(lines):
@@ -166,7 +166,7 @@ def run_console(page: Path, block: Block) -> None:
 
 
 def run_tests(page: Path, tests: List[Block]) -> None:
-    """Tests as a reader would run them, with a cluster of their own."""
+    """Run tests as a reader would, with a separate cluster."""
     for block in tests:
         Path(f"test_{block.line}.py").write_text(block.code)
     files = [f"test_{block.line}.py" for block in tests]
@@ -184,7 +184,7 @@ def run_tests(page: Path, tests: List[Block]) -> None:
 
 
 def run_python(page: Path, block: Block, namespace: Dict[str, Any]) -> None:
-    # Blank lines first, so that a traceback names the line of the page.
+    # The blank lines make a traceback show the line of the page.
     code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -193,11 +193,11 @@ def run_python(page: Path, block: Block, namespace: Dict[str, Any]) -> None:
 
 
 def run_page(name: str, conffile: str, directory: str) -> int:
-    """Runs a page's blocks; gives how many there were. For a process of its own."""
+    """Run a page's blocks. Return their number. For a separate process."""
     page = Path(name)
     os.chdir(directory)
     os.environ["CEPH_CONF"] = conffile
-    # The commands of this environment, as a reader has them who has activated it.
+    # The commands of this environment, as for a reader who has activated it.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     Path("examples").symlink_to(ROOT / "examples")
     namespace: Dict[str, Any] = {"__name__": "__main__"}
@@ -210,7 +210,7 @@ def run_page(name: str, conffile: str, directory: str) -> int:
         if block.kind == "console":
             run_console(page, block)
         elif "rbd_cluster_options" in block.code:
-            # It changes the cluster of its session.
+            # The block changes the cluster of its session.
             run_tests(page, [block])
         elif block.kind == "python" and re.search(r"^(async )?def test_", block.code, re.M):
             together.append(block)

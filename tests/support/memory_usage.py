@@ -1,7 +1,7 @@
-"""How much memory this process holds, in KiB.
+"""The memory of this process, in KiB.
 
-The kernel's account of the address space, and not getrusage: a child started by vfork takes over
-its parent's ru_maxrss.
+Read from the kernel's account of the address space, not from getrusage(): a child started by vfork
+inherits its parent's ru_maxrss.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 import sysconfig
 from pathlib import Path
 
-# Without the interpreter's lock Python has an allocator for each thread, which keeps what others
-# have freed; AddressSanitizer keeps it to find who uses it still.
+# Without the interpreter's lock, Python has an allocator for each thread, which keeps memory that
+# other threads have freed. AddressSanitizer keeps freed memory to detect its use.
 _SANITIZED = "/libasan." in Path("/proc/self/maps").read_text()
 _FREED_IS_KEPT = _SANITIZED or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 #: What bounds are multiplied by.
@@ -27,17 +27,17 @@ def _status(field: str) -> int:
 
 
 def now() -> int:
-    """What is resident, with what is free given back to the system."""
+    """Return the resident memory, after free memory was returned to the system."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return _status("VmRSS")
 
 
 def peak() -> int:
-    """The most that was resident since the process began, or since the last `forget_peak`."""
+    """Return the largest resident memory since the process began or `forget_peak`."""
     return _status("VmHWM")
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew at what is resident now."""
+    """Restart the peak at the present resident memory."""
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""The packages and programs of others that files, arrays and streams are proved with."""
+"""Packages and programs of other projects that tests of files, arrays and streams use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ REQUIRED = bool(os.environ.get("RBD_TEST_PROOFS"))
 
 
 def proof(name: str) -> Any:
-    """The module, for a test that is skipped without it."""
+    """Return the module. Skip the test if it is missing."""
     if REQUIRED:
         return importlib.import_module(name)
     return pytest.importorskip(name, reason=f"{name} is not installed")
 
 
 def program(name: str) -> str:
-    """The path of a program, for a test that is skipped without it."""
+    """Return the path of a program. Skip the test if it is missing."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
     if found is None:
         (pytest.fail if REQUIRED else pytest.skip)(f"{name} is not installed")

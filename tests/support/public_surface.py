@@ -1,4 +1,4 @@
-"""The public methods, found by introspection, and arguments that each of them takes."""
+"""The public methods, found by introspection, and arguments that they accept."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import rbd
 
 
 def required(function: Callable[..., Any]) -> Optional[List[str]]:
-    """The names of the parameters without a default; None where there is no signature."""
+    """Return the names of the parameters without a default; None if there is no signature."""
     found = parameters(function)
     return None if found is None else [one.name for one in found if one.default is one.empty]
 
 
 def parameters(function: Callable[..., Any]) -> Optional[List[inspect.Parameter]]:
-    """The parameters but self; None where there is no signature."""
+    """Return the parameters except self; None if there is no signature."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -28,7 +28,7 @@ def parameters(function: Callable[..., Any]) -> Optional[List[inspect.Parameter]
 
 
 def candidates(name: str, ioctx: Any, image: Any) -> List[Any]:
-    """Values for a parameter of that name, the likeliest first."""
+    """Return values for a parameter of that name, the likeliest first."""
     buffer = bytearray(512)
     values: List[Any] = ["snap", 0, buffer, _ignore, ioctx, image, ["snap"], {}, [0], [buffer]]
     first = {
@@ -54,11 +54,11 @@ def candidates(name: str, ioctx: Any, image: Any) -> List[Any]:
 
 
 def _ignore(*_: Any) -> None:
-    """A callback that does nothing."""
+    """Do nothing; a callback."""
 
 
 def public_classes() -> Iterator[Tuple[str, type]]:
-    """The extension's public classes that are no exceptions."""
+    """Return the extension's public classes that are not exceptions."""
     for name in sorted(rbd.__all__):
         value = getattr(rbd, name)
         if isinstance(value, type) and value.__module__.startswith("rbd._core"):
@@ -66,14 +66,14 @@ def public_classes() -> Iterator[Tuple[str, type]]:
 
 
 def methods(subject: Any) -> Iterator[str]:
-    """The names of the object's public methods, those that look absent left out."""
+    """Return the names of the object's public methods, except those that look absent."""
     for name in dir(type(subject)):
         if not name.startswith("_") and callable(getattr(subject, name, None)):
             yield name
 
 
 def gated(kind: type) -> Iterator[Tuple[str, Set[str]]]:
-    """The public methods whose docstring says which C functions they call, with those functions."""
+    """Return the public methods whose docstrings name C functions, with those functions."""
     known = {name for name, _, _ in rbd._core.table()}
     for name in dir(kind):
         _, _, claims = (getattr(kind, name).__doc__ or "").partition("Implements:")

@@ -1,7 +1,7 @@
-"""Every public method of rbd.rados and of rbd.aio's contexts: a subject, and arguments that suit.
+"""Every public method of rbd.rados and of rbd.aio's contexts: a subject, and suitable arguments.
 
-The rows come from the classes themselves, so that each new method has one, or fails a test. What a
-row needs beyond the usual value for each parameter's name stands in the tables below.
+The rows come from the classes, so a new method has a row or fails a test. The tables below have
+what a row needs beyond the usual value for each parameter's name.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ENDS = {
 
 
 class Stage:
-    """A connection and what the rows are called on; each replaced where a call has spoilt it."""
+    """A connection and the subjects of the rows. Each is replaced if a call has spoilt it."""
 
     def __init__(self, where: Where) -> None:
         self.where = where
@@ -66,11 +66,11 @@ class Stage:
         self.ready()
 
     def name(self) -> str:
-        """A name that nothing has."""
+        """Return an unused name."""
         return next(self._names)
 
     def ready(self) -> None:
-        """Connect, where a call has ended that, and put the object back into its state."""
+        """Connect if a call has ended the connection, and restore the object."""
         if self.cluster is None or self.cluster.state != "connected":
             self.cluster, self.ioctx = connect(self.where)
             self._snapshots = None
@@ -88,14 +88,14 @@ class Stage:
         for client, cookie, _ in locked["lockers"] if locked else ():
             self.ioctx.break_lock("object", "name", client, cookie)
 
-    # What a row may need. Each is made anew.
+    # What a row may need. Each is made for one row.
 
     def connected(self) -> rados.Rados:
-        """A connection of its own, for what ends it."""
+        """Return a new connection, for a row that ends it."""
         return rbd.connect(self.where[0])
 
     def context(self) -> rados.Ioctx:
-        """A context of its own, for what changes or ends it."""
+        """Return a new context, for a row that changes or ends it."""
         found = self.cluster.open_ioctx(self.where[1])
         found.set_namespace(self.namespace)
         return found  # type: ignore[no-any-return]
@@ -104,7 +104,7 @@ class Stage:
         return rados.Rados(conffile=str(self.where[0]))
 
     def snapshots(self) -> rados.Ioctx:
-        """A context of a pool that may have snapshots, and has one, "snap", of its "object"."""
+        """Return a context of a pool that has a snapshot, "snap", of its "object"."""
         if self._snapshots is None or self._snapshots.state != "open":
             if not self._pool:
                 self._pool = f"rows-{self.name()}"
@@ -116,7 +116,7 @@ class Stage:
         return self._snapshots  # type: ignore[no-any-return]
 
     def own_snapshots(self) -> Tuple[rados.Ioctx, int]:
-        """A context, and a self-managed snapshot of its "object"."""
+        """Return a context, and a self-managed snapshot of its "object"."""
         ioctx = self.context()
         ioctx.set_read(rados.LIBRADOS_SNAP_HEAD)
         number = ioctx.create_self_managed_snap()
@@ -150,7 +150,7 @@ class Stage:
         return ioctx
 
     def extra(self, name: str) -> str:
-        """An object that may go."""
+        """Return the name of an object that a row may remove."""
         self.ioctx.write_full(name, CONTENT)
         return name
 
@@ -164,7 +164,7 @@ class Stage:
 
 
 def ignore(*_: Any) -> None:
-    """A callback."""
+    """Do nothing; a callback."""
 
 
 #: What rows are called on.
@@ -348,7 +348,7 @@ OTHER_ARGUMENTS: Dict[str, Dict[str, Make]] = {
     "AsyncRados.create_pool": {"pool_name": lambda stage: stage.name()},
     "Rados.delete_pool": {"pool_name": lambda stage: _pool(stage)},
     "AsyncRados.delete_pool": {"pool_name": lambda stage: _pool(stage)},
-    # There is no manager, for which it would wait.
+    # There is no manager, for which the call would wait.
     "Rados.mgr_command": {"timeout": lambda _: 1},
     "Rados.osd_command": {"cmd": lambda _: '{"prefix": "version"}'},
     "Rados.pg_command": {"cmd": lambda _: '{"prefix": "query"}'},
@@ -384,21 +384,21 @@ class Row(NamedTuple):
         return self.cls.__name__.startswith("Async")
 
     def function(self, stage: Stage) -> Callable[..., Any]:
-        """The method of a new subject."""
+        """Return the method of a new subject."""
         if not self.method:
             return self.cls
         make = OTHER_SUBJECTS.get(self.name, SUBJECTS[self.cls.__name__])
         return getattr(make(stage), self.method)  # type: ignore[no-any-return]
 
     def names(self) -> List[str]:
-        """The parameters."""
+        """Return the parameters."""
         function = getattr(self.cls, self.method) if self.method else self.cls
         if self.method.startswith("__"):
             return []
         return [one.name for one in parameters(function) or []]
 
     def arguments(self, stage: Stage) -> Dict[str, Any]:
-        """A value for each parameter without a default, and for those that are named."""
+        """Return a value for each parameter without a default, and for those that are named."""
         function = getattr(self.cls, self.method) if self.method else self.cls
         found = {} if self.method.startswith("__") else OTHER_ARGUMENTS.get(self.name, {})
         wanted = [] if self.method.startswith("__") else parameters(function) or []
@@ -408,7 +408,7 @@ class Row(NamedTuple):
         return {name: make(stage) for name, make in found.items()}
 
     def prepared(self, stage: Stage) -> Callable[[], Any]:
-        """All that is made before the call, and the call, whose result is taken to its end."""
+        """Prepare the call. Return a function that calls, and uses the result completely."""
         function, arguments = self.function(stage), self.arguments(stage)
         if self.method == "__exit__":
             return lambda: function(None, None, None)
@@ -418,7 +418,7 @@ class Row(NamedTuple):
 
 
 def settled(stage: Stage, function: Callable[..., Any], arguments: Dict[str, Any]) -> Any:
-    """Call, and take what comes of it as far as it goes."""
+    """Call, and use the result completely."""
     if inspect.iscoroutinefunction(function):
 
         async def run() -> Any:
@@ -443,7 +443,7 @@ def settled(stage: Stage, function: Callable[..., Any], arguments: Dict[str, Any
 
 
 def classes() -> Iterator[Tuple[str, type]]:
-    """The public classes that are no exceptions, of rbd.rados and those of rbd.aio beside them."""
+    """Return the public classes of rbd.rados except exceptions, and their forms in rbd.aio."""
     for name in sorted(rados.__all__):
         value = getattr(rados, name)
         if isinstance(value, type) and not issubclass(value, BaseException):
@@ -453,7 +453,7 @@ def classes() -> Iterator[Tuple[str, type]]:
 
 
 def rows() -> List[Row]:
-    """All of them, those left out that look absent with the loaded library."""
+    """Return all rows, except those that look absent with the loaded library."""
     found: List[Row] = []
     for name, cls in classes():
         if name in NO_ROWS:
@@ -468,12 +468,12 @@ def rows() -> List[Row]:
 
 
 def called() -> List[Row]:
-    """Those whose calls may reach the cluster."""
+    """Return the rows whose calls may reach the cluster."""
     return [row for row in rows() if row.name not in NOT_CALLED]
 
 
 def without_row() -> List[str]:
-    """Methods for which a subject or an argument is missing in the tables above."""
+    """Return the methods without a subject or an argument in the tables above."""
     lacking: List[str] = []
     for name, _ in classes():
         if name not in NO_ROWS and name not in SUBJECTS:
@@ -489,6 +489,6 @@ def without_row() -> List[str]:
 
 
 def outdated() -> List[str]:
-    """Rows of the tables that no method has."""
+    """Return the entries of the tables for which there is no method."""
     names = {row.name for row in rows()}
     return sorted({*OTHER_SUBJECTS, *OTHER_ARGUMENTS, *NOT_CALLED} - names)

@@ -1,4 +1,4 @@
-"""What every topic's calls have in common: closed handles and wrong types are refused."""
+"""Checks for the calls of every topic: closed handles and wrong types are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Calls = List[Union[Tuple[str, Tuple[Any, ...]], Any]]
 
 
 def with_arguments(calls: Calls) -> Calls:
-    """Those of the calls that have arguments which could be wrong."""
+    """Return the calls that have arguments which could be wrong."""
     return [call for call in calls if (getattr(call, "values", None) or call)[1]]
 
 
@@ -29,7 +29,7 @@ def refuses_closed_image(image: rbd.Image, method: str, arguments: Sequence[Any]
 def refuses_other_than_an_open_ioctx(
     rbd_cluster: Cluster, method: str, arguments: Sequence[Any]
 ) -> None:
-    """A method of RBD that takes an ioctx first."""
+    """Check a method of RBD whose first argument is an ioctx."""
     call = getattr(rbd.RBD(), method)
     with rbd_cluster.connect() as cluster:
         ioctx = cluster.open_ioctx(rbd_cluster.pools[0])
@@ -42,7 +42,7 @@ def refuses_other_than_an_open_ioctx(
 
 
 def refuses_wrong_types(subject: Any, method: str, arguments: Sequence[Any], *before: Any) -> None:
-    """Each of the arguments in turn is of a type that nothing takes; `before` stays right."""
+    """Call with each argument in turn of a type that no parameter accepts; `before` stays right."""
     for i in range(len(arguments)):
         wrong = [*arguments[:i], object(), *arguments[i + 1 :]]
         with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""The distribution's own `rados` module, also from an environment that does not see it."""
+"""The distribution's `rados` module, also from an environment that does not contain it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 
 def rados_file() -> Optional[pathlib.Path]:
-    """The extension module that this very interpreter can load; None where there is none."""
+    """Return the extension module that this interpreter can load; None if there is none."""
     found = importlib.util.find_spec("rados")
     if found is not None and found.origin:
         return pathlib.Path(found.origin)
@@ -26,7 +26,7 @@ def rados_file() -> Optional[pathlib.Path]:
 
 
 def rados() -> Any:
-    """The module, imported as `rados`."""
+    """Return the module, imported as `rados`."""
     if "rados" not in sys.modules:
         file = str(rados_file())
         loader = importlib.machinery.ExtensionFileLoader("rados", file)

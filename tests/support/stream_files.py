@@ -1,4 +1,4 @@
-"""What the tests of streams share: files, diffs made by hand, and images compared."""
+"""Helpers of the tests of streams: files, diffs made by hand, and comparisons of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import rbd
 from rbd.transfer import formats
 from rbd.transfer.source import Source
 
-# What a record is here: ("w", offset, data) or ("z", offset, length).
+# The form of a record here: ("w", offset, data) or ("z", offset, length).
 Record = Tuple[str, int, Any]
 
 
@@ -35,7 +35,7 @@ class Endless(io.RawIOBase):
 
 
 class Sink(io.RawIOBase):
-    """A stream that takes everything."""
+    """A stream that accepts everything."""
 
     def writable(self) -> bool:
         return True
@@ -52,7 +52,7 @@ def make_diff(
     end: Optional[str] = None,
     version: int = 1,
 ) -> bytes:
-    """The bytes of a diff, put together from the format's description alone."""
+    """Return the bytes of a diff, made only from the format's description."""
 
     def record(tag: bytes, body: bytes) -> bytes:
         return tag + (struct.pack("<Q", len(body)) if version == 2 else b"") + body
@@ -76,7 +76,7 @@ def make_diff(
 
 
 def parse_diff(stream: bytes) -> Tuple[formats.DiffHeader, List[Record]]:
-    """Header and records of a diff."""
+    """Return the header and the records of a diff."""
     source = Source(io.BytesIO(stream))
     reader = formats.DiffReader(source)
     records: List[Record] = []
@@ -90,7 +90,7 @@ def parse_diff(stream: bytes) -> Tuple[formats.DiffHeader, List[Record]]:
 
 
 def apply_records(before: bytes, size: int, records: List[Record]) -> bytes:
-    """What a model image is after the records."""
+    """Return a model image after the records."""
     after = bytearray(before[:size].ljust(size, b"\0"))
     for kind, offset, what in records:
         data = what if kind == "w" else bytes(what)
@@ -99,20 +99,20 @@ def apply_records(before: bytes, size: int, records: List[Record]) -> bytes:
 
 
 def contents(ioctx: Any, name: str, snapshot: Optional[str] = None) -> bytes:
-    """All bytes of an image."""
+    """Return all bytes of an image."""
     with rbd.Image(ioctx, name, snapshot=snapshot, read_only=True) as image:
         return image.read(0, image.size()) if image.size() else b""
 
 
 def states(ioctx: Any, name: str) -> Dict[Optional[str], bytes]:
-    """All bytes of an image at each of its snapshots, and of its head (None)."""
+    """Return all bytes of an image at each of its snapshots, and of its head (None)."""
     with rbd.Image(ioctx, name, read_only=True) as image:
         names = [entry["name"] for entry in image.list_snaps()]
     return {at: contents(ioctx, name, at) for at in [*names, None]}
 
 
 class XorFile(io.FileIO):
-    """A file that is not what its descriptor says."""
+    """A file whose data differs from that of its descriptor."""
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
@@ -149,7 +149,7 @@ class XorReader(io.BufferedReader):
 
 
 class Proxy:
-    """A file object that passes some methods on, and has a descriptor of another file."""
+    """A file object that passes some methods on, and has the descriptor of another file."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -223,7 +223,7 @@ def _zip_member(path: Path, mode: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _through(path: Path, mode: str, file: Any, at: Any = None) -> Iterator[Any]:
-    """A file without a name, whose bytes are those of the path."""
+    """Return a file without a name that has the bytes of the path."""
     with file:
         if mode == "rb":
             file.write(path.read_bytes())

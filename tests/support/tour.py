@@ -1,9 +1,10 @@
-"""A round through the package on one connection, with everything that was made ended again.
+"""Uses the whole package on one connection, and closes everything again.
 
     python tour.py ROUNDS
 
-With LeakSanitizer in the process (`./dev sanitize python`), what the rounds lost is looked for at
-the end: while the interpreter still lives, since that gives back little of its own.
+With LeakSanitizer in the process (`./dev sanitize python`), the leaks of the rounds are searched at
+the end. That happens while the interpreter still lives, because the interpreter itself frees
+little.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ BLOCK = 4096
 
 
 def tolerant(call: Callable[[], Any]) -> None:
-    """Makes a call that this Ceph, or the state of this cluster, may well refuse."""
+    """Make a call that this Ceph, or the state of this cluster, may refuse."""
     with contextlib.suppress(rbd.Error):
         call()
 
 
 def data(image: Any) -> None:
-    """Every way to move bytes."""
+    """Move data in every way."""
     buffer = bytearray(BLOCK)
     offsets = [index * BLOCK for index in range(16)]
     image.write(b"A" * BLOCK, 0)
@@ -69,7 +70,7 @@ def data(image: Any) -> None:
 
 
 async def in_a_loop(image: Any) -> None:
-    """The same in asyncio, one of the calls being cancelled."""
+    """Move data in asyncio, with one cancelled call."""
     wrapped = rbd.aio.AsyncImage(image)
     await asyncio.gather(*(wrapped.read(index * BLOCK, BLOCK) for index in range(16)))
     await wrapped.write(b"G" * BLOCK, 0)
@@ -81,7 +82,7 @@ async def in_a_loop(image: Any) -> None:
 
 
 def about(image: Any) -> None:
-    """What an image tells of itself, and its settings."""
+    """Ask an image about itself, and change its settings."""
     for ask in (image.stat, image.id, image.features, image.flags, image.op_features, image.size):
         ask()
     for ask in (image.stripe_unit, image.overlap, image.get_name, image.create_timestamp):
@@ -102,7 +103,7 @@ def about(image: Any) -> None:
 
 
 def locks(image: Any) -> None:
-    """Both kinds; librbd takes none by itself from then on."""
+    """Use both kinds of locks. Afterwards librbd does not take the exclusive lock by itself."""
     image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
     list(image.lock_get_owners())
     image.lock_release()
@@ -112,7 +113,7 @@ def locks(image: Any) -> None:
 
 
 def snapshots(calls: Any, ioctx: Any, image: Any, name: str) -> None:
-    """Snapshots, differences, clones, copies, streams."""
+    """Use snapshots, differences, clones, copies and streams."""
     image.create_snap("one")
     image.write(b"H" * BLOCK, BLOCK)
     image.create_snap("two")
@@ -150,7 +151,7 @@ def snapshots(calls: Any, ioctx: Any, image: Any, name: str) -> None:
 
 
 def around(calls: Any, cluster: Any, ioctx: Any, name: str) -> None:
-    """Trash, groups, migration, the pool."""
+    """Use trash, groups, migration and the pool."""
     calls.trash_move(ioctx, name)
     (one,) = [one for one in calls.trash_list(ioctx) if one["name"] == name]
     calls.trash_get(ioctx, one["id"])
@@ -179,7 +180,7 @@ def around(calls: Any, cluster: Any, ioctx: Any, name: str) -> None:
     calls.namespace_remove(ioctx, f"{name}-space")
     calls.list(ioctx)
     list(calls.list2(ioctx))
-    # The pool's mode is the other thread's too.
+    # The other thread uses the pool's mode too.
     tolerant(lambda: calls.mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE))
     tolerant(lambda: calls.mirror_site_name_get(cluster))
     tolerant(lambda: list(calls.mirror_peer_list(ioctx)))
@@ -192,7 +193,7 @@ def around(calls: Any, cluster: Any, ioctx: Any, name: str) -> None:
 
 
 def failures(calls: Any, ioctx: Any, image: Any) -> None:
-    """Calls that are refused, on the way in and by the cluster; callbacks that raise."""
+    """Make calls that are refused, here and by the cluster, and callbacks that raise."""
     for call in (
         lambda: rbd.Image(ioctx, "not there"),
         lambda: calls.remove(ioctx, "not there"),
@@ -210,7 +211,7 @@ def failures(calls: Any, ioctx: Any, image: Any) -> None:
 
 
 def once(conffile: str, name: str) -> None:
-    """The whole round."""
+    """Make one whole round."""
     calls = rbd.RBD()
     with rbd.connect(conffile) as cluster, cluster.open_ioctx("rbd") as ioctx:
         cluster.get_fsid()
@@ -229,7 +230,7 @@ def once(conffile: str, name: str) -> None:
 
 
 def rounds(conffile: str, number: int) -> None:
-    """So many rounds, by two threads at once."""
+    """Make this many rounds, in each of two threads at once."""
     failed: List[BaseException] = []
 
     def go(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Heavy traffic on an image, and an account of what has to be there afterwards."""
+"""Heavy traffic on an image, and an account of the data that must be there afterwards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _STAMP = struct.Struct("<QQ")
 
 
 def block(index: int, version: int) -> bytes:
-    """What a version of a block is; version 0 is what nobody has written."""
+    """Return the data of a version of a block. Version 0 has never been written."""
     return _STAMP.pack(index, version) * (BLOCK // _STAMP.size) if version else bytes(BLOCK)
 
 
 class Account:
-    """Which versions a block may hold: the last safe one, and those begun since."""
+    """The versions that a block may hold: the last safe one, and those begun since."""
 
     def __init__(self) -> None:
         self.possible: Dict[int, Set[int]] = {}
@@ -37,7 +37,7 @@ class Account:
         self._valid = True
 
     def begin(self, indexes: List[int]) -> int:
-        """The version that these blocks are about to get."""
+        """Return the version that these blocks are about to get."""
         self.version += 1
         self._valid = True
         for index in indexes:
@@ -50,13 +50,13 @@ class Account:
                 self.acknowledged[index] = version
 
     def forget(self) -> None:
-        """What is acknowledged or under way promises nothing where a flush fails meanwhile."""
+        """If a flush has failed, acknowledged and unfinished versions need not be there."""
         with self._lock:
             self._valid = False
             self.acknowledged.clear()
 
     def confirm(self) -> None:
-        """What was acknowledged before a flush that succeeded is there from now on."""
+        """After a successful flush, what was acknowledged before must stay there."""
         waiting, self.acknowledged = self.acknowledged, {}
         for index, version in waiting.items():
             newer = {one for one in self.possible[index] if one > version}
@@ -64,7 +64,7 @@ class Account:
         self.flushed += len(waiting)
 
     def check(self, image: rbd.Image) -> None:
-        """Each block is whole, and of a version that it may have."""
+        """Check that each block is whole, and of a permitted version."""
         for index, possible in self.possible.items():
             found = image.read(index * BLOCK, BLOCK)
             number, version = _STAMP.unpack_from(found)
@@ -72,7 +72,7 @@ class Account:
             assert version in possible, f"block {index}: {version} is none of {possible}"
 
 
-# One round of traffic each: begins versions of the blocks, and acknowledges those that succeeded.
+# One round of traffic each: begin versions of the blocks, and acknowledge those that succeeded.
 
 
 def by_batch(image: rbd.Image, account: Account, indexes: List[int]) -> List[BaseException]:
@@ -128,7 +128,7 @@ ROUNDS: Tuple[Round, ...] = (by_batch, by_callback, by_asyncio)
 
 
 class Load:
-    """Threads that write blocks of an image, each in its own way and its own part of it."""
+    """Threads that write blocks of an image, each in a separate way and part of the image."""
 
     def __init__(self, image: rbd.Image) -> None:
         self.image = image
@@ -140,7 +140,7 @@ class Load:
         self._done = [0] * len(ROUNDS)
         self._stop = threading.Event()
         self._flushing = threading.Lock()
-        # The last blocks are the test's own.
+        # The last blocks belong to the test itself.
         share = (image.size() // BLOCK - 8) // len(ROUNDS)
         self._threads = [
             threading.Thread(target=self._work, args=(number, number * share, share), daemon=True)
@@ -174,7 +174,7 @@ class Load:
         return self
 
     def go_on(self, rounds: int = 8) -> None:
-        """Wait until each thread has made so many more rounds, well or not."""
+        """Wait until each thread has made this many more rounds, successful or not."""
         until = [done + rounds for done in self._done]
         deadline = time.monotonic() + PATIENCE * 2
         while any(done < wanted for done, wanted in zip(self._done, until)):
@@ -196,12 +196,12 @@ class Load:
 
     @property
     def flushed(self) -> int:
-        """How many writes were acknowledged and flushed."""
+        """Return how many writes were acknowledged and flushed."""
         return sum(account.flushed for account in self.accounts)
 
     def _flush(self, accounts: List[Account]) -> None:
-        # librbd tells of a failed write once, by whichever flush of the handle comes first; that of
-        # one thread may be the failure of another's write.
+        # librbd reports a failed write once, by the first flush of the handle. A thread's flush may
+        # report the failure of another thread's write.
         with self._flushing:
             try:
                 self.image.flush()
@@ -214,11 +214,11 @@ class Load:
                 account.confirm()
 
     def flush(self) -> None:
-        """Flush, after which all that was acknowledged is there."""
+        """Flush. Afterwards everything that was acknowledged must be there."""
         self._flush(self.accounts)
 
     def check(self, image: rbd.Image) -> None:
-        """All that was acknowledged and flushed is in the image."""
+        """Check that everything that was acknowledged and flushed is in the image."""
         assert self.flushed
         for account in self.accounts:
             account.check(image)

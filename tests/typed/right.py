@@ -1,4 +1,4 @@
-"""What a program may write: both type checkers must accept each line."""
+"""Code that a program may write: both type checkers must accept each line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program may not write: both type checkers must refuse each line that is marked."""
+"""Code that a program must not write: both type checkers must refuse each marked line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The failing librbd of fakerbd.cpp: building it, and arming it in a process that has loaded it."""
+"""The failing librbd of fakerbd.cpp: how to build it, and to arm it in a process that has loaded
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ SOURCE = Path(__file__).with_name("fakerbd.cpp")
 
 
 class Kind(enum.IntEnum):
-    """What goes wrong with a call; as in fakerbd.cpp."""
+    """The kind of fault of a call; as in fakerbd.cpp."""
 
     ERROR = 1
     ANSWER = 2
@@ -31,7 +32,7 @@ class Kind(enum.IntEnum):
 
 
 def compiler() -> Optional[str]:
-    """The C++ compiler, or None."""
+    """Return the C++ compiler, or None."""
     for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
         found = shutil.which(name) if name else None
         if found:
@@ -45,7 +46,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 def include_directory() -> Path:
-    """Where the ABI table is: in the source tree, else in the installed package."""
+    """Return the directory of the ABI table: in the source tree, else in the installed package."""
     here = SOURCE.parents[3] / "cpp" / "include"
     if here.is_dir():
         return here
@@ -70,7 +71,7 @@ def build(directory: Path) -> Path:
 
 
 class Shim:
-    """The control of the library that RBD_LIBRARY names, in this process."""
+    """Controls the library that RBD_LIBRARY names, in this process."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(os.environ["RBD_LIBRARY"])
@@ -94,14 +95,14 @@ class Shim:
             raise LookupError(name)
 
     def disarm(self) -> int:
-        """Take every fault back; how many calls were spoiled."""
+        """Remove every fault. Return how many calls were spoiled."""
         return int(self._library.fakerbd_disarm())
 
     @contextlib.contextmanager
     def fault(
         self, name: str, kind: Kind, value: int, *, skip: int = 0, count: int = -1
     ) -> Iterator[None]:
-        """A fault for as long as the body runs."""
+        """Set a fault for the duration of the body."""
         self.arm(name, kind, value, skip=skip, count=count)
         try:
             yield
@@ -109,21 +110,21 @@ class Shim:
             self.disarm()
 
     def last(self) -> Optional[str]:
-        """The function that was spoiled last; forgotten once told."""
+        """Return the function that was spoiled last, and forget it."""
         name = self._library.fakerbd_last()
         return name.decode() if name else None
 
     def late(self, milliseconds: int) -> None:
-        """Make completions of from now on up to so late, and out of order; 0: no longer."""
+        """Delay completions by up to this time from now on, and reorder them; 0 ends that."""
         self._library.fakerbd_late(milliseconds)
 
     def watch_lock(self) -> None:
-        """Note which functions are called with the interpreter lock, from now on."""
+        """Record which functions are called with the interpreter lock, from now on."""
         check = ctypes.cast(ctypes.pythonapi.PyGILState_Check, ctypes.c_void_p)
         self._library.fakerbd_watch(check)
 
     def held(self) -> Set[str]:
-        """The functions that were called with the interpreter lock."""
+        """Return the functions that were called with the interpreter lock."""
         found: Set[str] = set()
         name = self._library.fakerbd_held(None)
         while name:
@@ -132,9 +133,9 @@ class Shim:
         return found
 
     def calls(self, name: str) -> int:
-        """How often a function was called."""
+        """Return how often a function was called."""
         return int(self._library.fakerbd_calls(name.encode()))
 
     def good(self, name: str) -> int:
-        """How often a function answered no error."""
+        """Return how often a function returned no error."""
         return int(self._library.fakerbd_good(name.encode()))

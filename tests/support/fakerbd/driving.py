@@ -1,4 +1,4 @@
-"""Every public method with arguments that get it as far as librbd, and what each leaves behind."""
+"""Every public method, with arguments that reach librbd, and what each leaves behind."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from support.public_surface import candidates, methods, public_classes, required
 
 from . import Kind, Shim
 
-# Each code with a class of its own, those that are treated apart, and some that are neither.
+# Each code with a separate class, the codes that are treated specially, and some others.
 CODES = sorted(
     {*exceptions.errno_to_exception, *exceptions.group_errno_to_exception}
     | {errno.ERANGE, errno.EILSEQ, errno.ENODATA}
     | {errno.EACCES, errno.ENOMEM, errno.EINTR, errno.EAGAIN, errno.EFBIG, errno.ENOTCONN, 4095}
 )
 
-# Methods that make no call to librbd that can fail, or that end things.
+# Methods whose calls of librbd cannot fail, or that end an object.
 NOT_DRIVEN = {"close", "require_not_closed", "version"}
 
 
 class Driven:
-    """A method, or a class to construct, and arguments that get it as far as librbd."""
+    """A method, or a class to construct, with arguments that reach librbd."""
 
     def __init__(self, name: str, function: Callable[..., Any], arguments: Dict[str, Any]) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class Driven:
 
     def __call__(self) -> Any:
         result = self.function(**self.arguments)
-        # An iterator may ask librbd only when it is used.
+        # An iterator may call librbd only when it is used.
         if hasattr(result, "__next__"):
             result = list(result)
         return result
@@ -44,7 +44,7 @@ class Driven:
 def drive(
     shim: Shim, name: str, function: Callable[..., Any], ioctx: Any, image: Any
 ) -> Optional[Driven]:
-    """Finds arguments with which the function reaches librbd, where every call fails meanwhile."""
+    """Find arguments with which the function reaches librbd, while every call of librbd fails."""
     names = required(function)
     if names is None:
         return None
@@ -60,7 +60,7 @@ def drive(
 
 
 def everything(shim: Shim, ioctx: Any, image: Any) -> List[Driven]:
-    """Every public class that can be constructed, and every method of a public class."""
+    """Return every public class that can be constructed, and every method of a public class."""
     found: List[Driven] = []
     subjects: Dict[str, Any] = {"RBD": rbd.RBD(), "Image": image}
     for name, cls in public_classes():
@@ -73,7 +73,7 @@ def everything(shim: Shim, ioctx: Any, image: Any) -> List[Driven]:
         if made is not None:
             found.append(made)
         elif required(cls) is not None:
-            # Constructing it asks librbd nothing; its methods do.
+            # Its constructor does not call librbd, but its methods do.
             for values in ((ioctx, "group"), (image,), (image, "snap"), (ioctx, "group", "snap")):
                 with contextlib.suppress(TypeError):
                     subjects[name] = cls(*values)
@@ -87,7 +87,7 @@ def everything(shim: Shim, ioctx: Any, image: Any) -> List[Driven]:
     return found
 
 
-# Calls that make something, by those that end it.
+# The calls that create something, by those that destroy it.
 PAIRS = [
     (["rbd_open", "rbd_open_read_only", "rbd_open_by_id", "rbd_open_by_id_read_only"], "rbd_close"),
     (["rbd_image_options_create"], "rbd_image_options_destroy"),
@@ -106,6 +106,6 @@ PAIRS = [
 
 
 def balance(shim: Shim) -> List[int]:
-    """How many of each kind of handle are there now."""
+    """Return how many handles of each kind exist."""
     gc.collect()
     return [sum(map(shim.good, makers)) - shim.calls(ender) for makers, ender in PAIRS]
