@@ -1,1 +1,1 @@
-"""Measures the package beside its peers on a one-machine cluster: `./dev bench`."""
+"""Measurements of the package and its peers on a one-machine cluster: `./dev bench`."""

@@ -1,4 +1,4 @@
-"""Measures the package beside its peers on a one-machine cluster, and prints one table.
+"""Measure the package and its peers on a one-machine cluster, and print a table.
 
 usage: ./dev bench [--tiny] [--json FILE] [--plots DIR] [--table FILE] [--docs] [NAME ...]
 """
@@ -22,7 +22,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def chosen(names: List[str]) -> List[str]:
-    """The names of rows and curves; "rows" and "curves" stand for all of each."""
+    """Return the names of rows and curves; "rows" and "curves" stand for all of each."""
     every = {"rows": [row.name for row in ROWS], "curves": [curve.name for curve in CURVES]}
     known = [*every["rows"], *every["curves"]]
     found: List[str] = []
@@ -79,7 +79,7 @@ def main() -> int:
     if results["rows"]:
         print(report.table(results))
     if arguments.docs and arguments.names and arguments.json.exists():
-        # The others in the documentation stay as they are.
+        # The other rows and curves in the documentation do not change.
         results = report.merge(json.loads(arguments.json.read_text()), results)
         results = report.in_order(results, chosen([]))
     if arguments.json:

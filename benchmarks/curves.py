@@ -1,4 +1,4 @@
-"""How the measures grow: with the image, the queue depth, the block, threads, images and totals."""
+"""The growth of the measures with image, queue depth, block, threads, images and totals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Line:
 class Curve:
     name: str
     what: str
-    axis: str  # with "bytes" in it, points are written in units of bytes
+    axis: str  # if it contains "bytes", points are written in units of bytes
     unit: str
     points: Tuple[int, ...]
     lines: Tuple[Line, ...]
@@ -136,7 +136,7 @@ def _images(which: str, op: str) -> Callable[[Place, int], float]:
 
 def _memory(op: str) -> Callable[[Place, int], float]:
     def measure(place: Place, total: int) -> float:
-        # In the smallest form one call moves less.
+        # In the smallest form, one call moves less.
         size = min(total, place.scale.image)
         return float(blocks(place, op, seconds=0, total=size)["grown"]) / MIB
 

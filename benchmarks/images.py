@@ -1,4 +1,4 @@
-"""The images that benchmarks work on."""
+"""The images that benchmarks use."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import rbd
 from .place import MIB, Place
 
 OBJECT = 4 * MIB
-# The order of a stock image's objects, and the features of one by default.
+# The order of a stock image's objects, and its default features.
 ORDER = 22
 
 
 def data(size: int) -> bytes:
-    """Bytes without a run of zeroes, the same each time."""
+    """Return bytes without a run of zeroes, the same each time."""
     return random.Random(1).randbytes(size)
 
 
@@ -29,19 +29,19 @@ def _full(place: Place, ioctx: Any, name: str, size: int) -> None:
 
 
 def full(place: Place) -> str:
-    """An image in which every block has been written."""
+    """Return the name of an image in which every block has been written."""
     return place.image("full", partial(_full, size=place.scale.image))
 
 
 def small(place: Place, number: int) -> str:
-    """One of many such images, each of two objects."""
+    """Return the name of one of many small images, each of two objects."""
     return place.image(f"small-{number}", partial(_full, size=2 * OBJECT))
 
 
 def _empty(place: Place, ioctx: Any, name: str, size: int) -> None:
     rbd.RBD().create(ioctx, name, size, order=ORDER)
     with rbd.Image(ioctx, name) as image:
-        # Something to find, far apart: growth is to be the image's, not its data's.
+        # Some data far apart: the time must grow with the image, not with its data.
         block = data(4096)
         for number in range(16):
             image.write(block, size // 16 * number)
@@ -49,7 +49,7 @@ def _empty(place: Place, ioctx: Any, name: str, size: int) -> None:
 
 
 def empty(place: Place, size: int) -> str:
-    """An image of that size with sixteen blocks of data."""
+    """Return the name of an image of that size with sixteen blocks of data."""
     return place.image(f"empty-{size}", partial(_empty, size=size))
 
 
@@ -73,5 +73,5 @@ def _scattered(place: Place, ioctx: Any, name: str) -> None:
 
 
 def scattered(place: Place) -> str:
-    """An image with objects far apart, all parts of which changed since the snapshot "before"."""
+    """Return the name of an image with objects far apart, all changed since "before"."""
     return place.image("scattered", _scattered)

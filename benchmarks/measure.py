@@ -1,4 +1,4 @@
-"""Runs rows and curves: each contender in turn, round after round, so that noise hits all."""
+"""Runs rows and curves: each contender in turn, round after round, so that noise affects all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _summary(values: Sequence[float]) -> Dict[str, Any]:
 
 
 def in_turn(place: Place, contenders: Sequence[Contender], rounds: int) -> Values:
-    """What each contender came to in each round; the one who begins changes."""
+    """Return the value of each contender in each round. The first contender changes."""
     values: Values = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         first = number % len(contenders)
@@ -33,7 +33,7 @@ def in_turn(place: Place, contenders: Sequence[Contender], rounds: int) -> Value
 
 
 def measure_row(place: Place, row: Row, say: Say) -> Dict[str, Any]:
-    """A row's results, ready for JSON; a ratio is the median of those of the rounds."""
+    """Return a row's results for JSON. A ratio is the median of the ratios of the rounds."""
     say(f"{row.name}: {row.what}")
     lacking = {c.name: why for c in row.contenders for why in [c.lacking()] if why}
     able = [c for c in row.contenders if c.name not in lacking]
@@ -59,7 +59,7 @@ def measure_row(place: Place, row: Row, say: Say) -> Dict[str, Any]:
 
 
 def measure_curve(place: Place, curve: Curve, say: Say) -> Dict[str, Any]:
-    """A curve's results, ready for JSON: the values of each line at each point."""
+    """Return a curve's results for JSON: the values of each line at each point."""
     say(f"{curve.name}: {curve.what}")
     points = list(curve.points[: place.scale.points])
     lacking = {line.name: why for line in curve.lines for why in [line.lacking()] if why}

@@ -1,4 +1,4 @@
-"""The programs beside which the package is measured."""
+"""The programs with which the package is compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from .place import Ended, Place, fio_has_rbd, run, stock_python
 
-# Why a contender cannot run here; None: it can.
+# Returns why a contender cannot run here, or None if it can.
 Lacking = Callable[[], Optional[str]]
 
 
@@ -41,7 +41,7 @@ def _run_fio(place: Place, image: str, env: Mapping[str, str], *options: str) ->
 
 
 def _job(ended: Ended, op: str) -> Dict[str, Any]:
-    # Before the report, librbd may have said something.
+    # librbd may have printed something before the report.
     report = json.loads(ended.output[ended.output.index("{") :])
     return report["jobs"][0][op]  # type: ignore[no-any-return]
 
@@ -56,7 +56,8 @@ def fio_rate(
     seconds: float,
     burst: int = 0,
 ) -> float:
-    """Blocks per second of fio's rbd engine, at random offsets: for so long, or in one burst."""
+    """Return the blocks per second of fio's rbd engine, at random offsets: for a time, or in a
+    burst."""
     options = [f"--rw=rand{op}", f"--bs={block}", f"--iodepth={depth}"]
     if burst:
         options += [f"--number_ios={burst}"]
@@ -69,9 +70,9 @@ def fio_rate(
 def fio_run(
     place: Place, image: str, op: str, *, block: int = 4096, flight: int, count: int, region: int
 ) -> Dict[str, float]:
-    """What fio's rbd engine answers for what the worker `loop` does with the same arguments.
+    """Return the result of fio's rbd engine for the arguments of the worker `loop`.
 
-    With `processor`, the seconds of the whole process.
+    With `processor`, return the processor time of the whole process in seconds.
     """
     options = [f"--bs={block}", f"--iodepth={flight}", "--lat_percentiles=1"]
     if region:
@@ -94,16 +95,16 @@ def fio_run(
 def rbd_command(
     place: Place, *arguments: Union[str, object], piped: Optional[Path] = None
 ) -> Ended:
-    """The `rbd` command, silent."""
+    """Run the `rbd` command, silently."""
     return run(["rbd", "--no-progress", *map(str, arguments)], place.cluster.env, piped)
 
 
 def qemu_convert(place: Place, source: object, dest: object) -> Ended:
-    """`qemu-img convert` between files and images."""
+    """Run `qemu-img convert` between files and images."""
     command = ["qemu-img", "convert", "-f", "raw", "-O", "raw", str(source), str(dest)]
     return run(command, place.cluster.env)
 
 
 def qemu_name(place: Place, image: str) -> str:
-    """How qemu-img names an image."""
+    """Return qemu-img's name of an image."""
     return f"rbd:{place.pool}/{image}:conf={place.cluster.conffile}"

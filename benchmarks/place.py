@@ -1,4 +1,4 @@
-"""Where benchmarks run: a cluster, its images, interpreters and programs, and how much to do."""
+"""The place of benchmarks: a cluster, its images, interpreters and programs, and the scale."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ TINY = Scale(
 
 
 class Ended(NamedTuple):
-    """What a process that ended well took and said."""
+    """The output of a process that ended well, and what it used."""
 
     seconds: float
     processor: float  # seconds of all its threads
@@ -101,9 +101,9 @@ class Ended(NamedTuple):
 
 
 def run(command: List[str], env: Dict[str, str], piped: Optional[Path] = None) -> Ended:
-    """Runs a program to its end; RuntimeError with what it said, where it fails.
+    """Run a program to its end. Raises RuntimeError with its output if it fails.
 
-    A pipe brings the bytes of the file `piped` to its standard input.
+    The bytes of the file `piped` come to its standard input through a pipe.
     """
     with (
         TemporaryFile() as output,
@@ -125,7 +125,7 @@ def run(command: List[str], env: Dict[str, str], piped: Optional[Path] = None) -
 
 @contextmanager
 def _pipe_of(path: Optional[Path]) -> Iterator[Any]:
-    """A pipe into which another process writes a file; the null device for None."""
+    """Yield a pipe into which another process writes a file; the null device for None."""
     if path is None:
         yield subprocess.DEVNULL
         return
@@ -135,7 +135,7 @@ def _pipe_of(path: Optional[Path]) -> Iterator[Any]:
 
 @functools.cache
 def stock_python() -> Optional[str]:
-    """An interpreter with the stock modules; RBD_STOCK_PYTHON names it."""
+    """Return an interpreter with the stock modules. RBD_STOCK_PYTHON names it."""
     code = "import rados, rbd, sys; sys.exit(hasattr(rbd, 'library_info'))"
     for candidate in (os.environ.get("RBD_STOCK_PYTHON"), "/usr/bin/python3"):
         if candidate and shutil.which(candidate):
@@ -168,16 +168,16 @@ class Place:
 
     @functools.cached_property
     def shim(self) -> Path:
-        """librbd with a data path that does nothing."""
+        """Return a librbd with a data path that does nothing."""
         return shim.build(self.directory, rbd.library_info().path)
 
     @functools.cached_property
     def objects_shim(self) -> Path:
-        """The same, and librados's calls on objects do nothing either."""
+        """Return the same with a librados whose calls on objects do nothing."""
         return shim.build(self.directory, rbd.library_info().path, objects=True)
 
     def image(self, name: str, prepare: Callable[[Place, Any, str], None]) -> str:
-        """The image of that name; `prepare(place, ioctx, name)` makes it at the first call."""
+        """Return the image of that name. At first, `prepare(place, ioctx, name)` makes it."""
         if name not in self._made:
             with self.cluster.connect() as cluster, cluster.open_ioctx(self.pool) as ioctx:
                 prepare(self, ioctx, name)
@@ -185,7 +185,7 @@ class Place:
         return name
 
     def stream(self, name: str, prepare: Callable[[Place, Path], None]) -> Path:
-        """The file of that name; `prepare(place, path)` makes it at the first call."""
+        """Return the file of that name. At first, `prepare(place, path)` makes it."""
         if name not in self._files:
             path = self.directory / name
             prepare(self, path)
@@ -194,7 +194,7 @@ class Place:
 
     @contextmanager
     def fresh(self, size: Optional[int] = None) -> Iterator[str]:
-        """The name of an image that is there for a while; with a size, it is there already."""
+        """Yield the name of a temporary image. With a size, the image exists already."""
         name = f"fresh-{next(self._numbers)}"
         with self.cluster.connect() as cluster, cluster.open_ioctx(self.pool) as ioctx:
             if size is not None:
@@ -206,10 +206,9 @@ class Place:
             rbd.RBD().remove(ioctx, name)
 
     def field(self, job: str, name: str, job_run: Callable[[Place], Ended]) -> float:
-        """One field of how a run of a job ended.
+        """Return one field of the result of a job's run.
 
-        The other fields are kept: a row of the same job that asks for one of them gets those of
-        the same runs.
+        The other fields are kept: another row of the same job gets them from the same runs.
         """
         if not self._kept.get((job, name)):
             ended = job_run(self)
@@ -225,10 +224,10 @@ class Place:
         piped: Optional[Path] = None,
         **arguments: Any,
     ) -> Dict[str, Any]:
-        """Runs a script of workers/ for "ours" or the "stock" module; what it answers.
+        """Run a script of workers/ for "ours" or the "stock" module. Return its result.
 
-        With `seconds`, `processor` (seconds) and `peak` (bytes) of the whole process, unless it
-        tells them itself.
+        The result has `seconds`, `processor` (seconds) and `peak` (bytes) of the whole process,
+        unless the script reports them itself.
         """
         python = sys.executable if which == "ours" else stock_python()
         assert python is not None
@@ -240,7 +239,7 @@ class Place:
         return {**whole, **answer}
 
     def shimmed(self, which: str, *, objects: bool = False) -> Dict[str, str]:
-        """The environment in which a worker finds the shim."""
+        """Return the environment in which a worker uses the shim."""
         library = self.objects_shim if objects else self.shim
         if which == "ours":
             return shim.our_environment(library)
@@ -248,14 +247,14 @@ class Place:
 
     @functools.cached_property
     def writeback(self) -> Dict[str, str]:
-        """The environment in which librbd's cache holds writes back."""
+        """Return the environment in which librbd's cache delays writes."""
         path = self.directory / "writeback.conf"
         text = Path(self.cluster.conffile).read_text()
         path.write_text(text.replace("[global]", "[global]\nrbd_cache_policy = writeback", 1))
         return {"CEPH_CONF": str(path)}
 
     def file(self, name: str) -> Path:
-        """A path where there is nothing yet."""
+        """Return an unused path."""
         path = self.directory / name
         path.unlink(missing_ok=True)
         return path
@@ -263,7 +262,7 @@ class Place:
 
 @contextmanager
 def local(scale: Scale) -> Iterator[Place]:
-    """A place on a cluster of its own."""
-    # The files go beside the cluster's own, which are in memory where there is room.
+    """Yield a place on a new cluster."""
+    # The files are beside the cluster's own, which are in memory if there is room.
     with LocalCluster(conf=CONF) as cluster, TemporaryDirectory(dir=cluster.directory) as path:
         yield Place(cluster, Path(path), scale)

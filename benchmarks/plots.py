@@ -134,13 +134,13 @@ def _times(value: float, _: Any = None) -> str:
 
 
 def _bars(bars: List[_Bar], path: Path, title: str, *, goals: bool) -> None:
-    """How many times as good as each peer, on a logarithmic scale that begins at equal."""
+    """Draw how many times as good as each peer a row is, on a logarithmic scale around 1."""
     labels = [textwrap.fill(bar.label, 64) for bar in bars]
     figure, axes = pyplot.subplots(figsize=(9.0, 0.36 * len(bars) + 1.6), layout="constrained")
     at = range(len(bars))
     values = [bar.times for bar in bars]
     colours = [bar.colour if goals else _MET for bar in bars]
-    # From 1: a bar to the left is worse than the peer, one to the right is better.
+    # From 1: a bar to the left is worse than the peer, a bar to the right is better.
     axes.barh(at, [value - 1 for value in values], left=1, color=colours, height=0.7)
     for place, bar in zip(at, bars):
         end = max(bar.times, 1)
@@ -181,7 +181,7 @@ def _bars(bars: List[_Bar], path: Path, title: str, *, goals: bool) -> None:
 
 
 def _ratios(results: Results, path: Path) -> None:
-    """Every row beside each of its peers, with the goals."""
+    """Draw every row and each of its peers, with the goals."""
     bars, before = [], ""
     for row in results["rows"]:
         what = row["what"].replace("the same", before) if before else row["what"]
@@ -192,7 +192,7 @@ def _ratios(results: Results, path: Path) -> None:
 
 
 def _front(results: Results, path: Path) -> None:
-    """What a newcomer asks for: fewer bars, without goals."""
+    """Draw fewer bars, without goals, for the front page."""
     rows = {row["name"]: row for row in results["rows"]}
     bars = [
         _bar(rows[name], peer, f"{label}, vs. {peer}")
@@ -209,7 +209,7 @@ def _front(results: Results, path: Path) -> None:
 
 
 def draw(results: Results, directory: Path) -> List[Path]:
-    """Write the pictures of the ratios, and one of each curve. Returns their paths."""
+    """Write the picture of the ratios, and one of each curve. Return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     drawn = []
     if results["rows"]:

@@ -1,4 +1,4 @@
-"""The results as a table, for people and for the documentation."""
+"""The results as a table for terminals and for the documentation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- the table of ./dev bench -->\n", "<!-- the end of the table -
 
 
 def about() -> Dict[str, Any]:
-    """What the results depend on."""
+    """Return what the results depend on."""
     info = rbd.library_info()
     model = platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -28,7 +28,7 @@ def about() -> Dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "processor": model,
         "processors": len(os.sched_getaffinity(0)),
-        # What else was going on before the first measurement.
+        # The load before the first measurement.
         "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -38,7 +38,7 @@ def about() -> Dict[str, Any]:
 
 
 def number(value: float, unit: str) -> str:
-    """A value with its unit, to three digits."""
+    """Format a value with its unit, to three digits."""
     if unit == "s" and value < 1:
         value, unit = value * 1e3, "ms"
     if unit == "ms" and value < 1:
@@ -48,7 +48,7 @@ def number(value: float, unit: str) -> str:
 
 
 def spread(summary: Dict[str, Any]) -> str:
-    """How far from the median the values lie, at most."""
+    """Return the largest distance of a value from the median."""
     median = summary["median"]
     if not median:
         return ""
@@ -57,7 +57,7 @@ def spread(summary: Dict[str, Any]) -> str:
 
 
 def cells(row: Dict[str, Any]) -> List[List[str]]:
-    """The lines of one row: one for each peer, and for each that could not run."""
+    """Return the lines of one row: one for each peer, and for each that could not run."""
     ours = f"{number(row['ours']['median'], row['unit'])} {spread(row['ours'])}"
     lines = []
     for name, peer in row["peers"].items():
@@ -82,7 +82,7 @@ def _all_cells(results: Results) -> List[List[str]]:
 
 
 def table(results: Results) -> str:
-    """The rows in columns, for a terminal."""
+    """Return the rows in columns, for a terminal."""
     lines = [HEADER, *_all_cells(results)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
     return "\n".join(
@@ -91,12 +91,12 @@ def table(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """The rows as a table of Markdown, with a line that says where they come from."""
+    """Return the rows as a Markdown table, with a line about their origin."""
     lines = ["| " + " | ".join(HEADER[1:]) + " |", "|" + "---|" * (len(HEADER) - 1)]
     before = ""
     for name, *line in _all_cells(results):
         if name == before:
-            # What the line above says already.
+            # The line above says it already.
             line[0] = line[1] = ""
         before = name
         lines.append("| " + " | ".join(line) + " |")
@@ -105,7 +105,7 @@ def markdown(results: Results) -> str:
 
 
 def _wheres(results: Results) -> List[str]:
-    """Where and when the rows were measured; a line for each run that they come from."""
+    """Return where and when the rows were measured, with a line for each run."""
     runs: Dict[str, List[str]] = {}
     for row in results["rows"]:
         where = row.get("about", results["about"])
@@ -125,9 +125,10 @@ def _wheres(results: Results) -> List[str]:
 
 
 def merge(old: Results, new: Results) -> Results:
-    """The old results with the rows and curves of the new ones in the place of theirs.
+    """Return the old results, with the rows and curves of the new ones replaced.
 
-    A row that stays keeps what is known of its own run. A ratio compares within one run always.
+    A row that is kept remains with the facts of its own run. A ratio always compares within one
+    run.
     """
     merged = dict(new)
     for kind in ("rows", "curves"):
@@ -141,7 +142,7 @@ def merge(old: Results, new: Results) -> Results:
 
 
 def in_order(results: Results, names: Sequence[str]) -> Results:
-    """The results with rows and curves in that order, and without those that are not there."""
+    """Return the results with rows and curves in that order, without missing ones."""
     place = {name: index for index, name in enumerate(names)}
     ordered = dict(results)
     for kind in ("rows", "curves"):
@@ -151,7 +152,7 @@ def in_order(results: Results, names: Sequence[str]) -> Results:
 
 
 def embed(page: str, results: Results) -> str:
-    """A page of the documentation with these results as its table."""
+    """Return a page of the documentation with these results as its table."""
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
     return before + BEGIN + markdown(results) + END + after

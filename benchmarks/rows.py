@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, of whom, and how good it has to be."""
+"""The rows of the table: measures, contenders and goals."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Row:
     name: str
     what: str
     unit: str
-    # The first is ours; the others are its peers.
+    # The first is this package; the others are its peers.
     contenders: Tuple[Contender, ...]
-    # The ratio to a peer that is to be had: at most for times and memory, at least for rates.
+    # The ratio to a peer that is the goal: at most for times and memory, at least for rates.
     goals: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -49,7 +49,7 @@ class Row:
         return self.unit.endswith("/s")
 
     def met(self, peer: str, ratio: float) -> bool:
-        """Whether a ratio to a peer reaches the goal."""
+        """Return whether a ratio to a peer reaches the goal."""
         goal = self.goals[peer]
         return ratio >= goal if self.more_is_better else ratio <= goal
 
@@ -76,7 +76,7 @@ def _call_row(call: str, goals: Mapping[str, float], ctypes: bool = True) -> Row
         contenders.append(Contender(STOCK, _call("stock", call), stock))
         contenders.append(Contender("ctypes", _call("ours", call, foreign=True)))
     else:
-        # The stock module has no such call; its read() is what a program would use.
+        # The stock module does not have this call; a program would use its read().
         contenders.append(Contender(STOCK + " read", _call("stock", "read"), stock))
     length = "" if call == "size" else " of 4 KiB"
     return Row(f"call-{call}", f"one {call}(){length}, stubbed", "ns", tuple(contenders), goals)
@@ -142,7 +142,7 @@ def loop(
 
 
 def _rates(op: str, burst: bool) -> Tuple[Measure, Measure, Measure, Measure]:
-    """Blocks per second of read_blocks or write_blocks, rbd.aio, fio and the stock module."""
+    """Return blocks per second of read_blocks or write_blocks, rbd.aio, fio and stock."""
 
     def told(place: Place) -> Dict[str, Any]:
         return {"seconds": place.scale.seconds, "burst": place.scale.burst if burst else 0}
@@ -181,10 +181,10 @@ def _rate_rows(op: str, how: str, aio_goals: Mapping[str, float], burst: bool = 
 
 
 def _run(which: str, op: str, field: str, flight: int = 32, batch: bool = False) -> Measure:
-    """What a run of a fixed number of operations of ours, fio or the stock module comes to.
+    """Return the measure of a run of a fixed number of operations.
 
-    Reads at random; writes one after the other through a region, into the cache. `batch`: ours are
-    one awaited batch.
+    Reads are at random offsets. Writes go through a region in order, into the cache. `batch`: this
+    package makes one awaited batch.
     """
 
     def run(place: Place, count: int) -> float:
@@ -199,7 +199,7 @@ def _run(which: str, op: str, field: str, flight: int = 32, batch: bool = False)
             return run(place, place.scale.singles)
         if field != "processor":
             return run(place, place.scale.run)
-        # Of one operation, without the start and the end of the process.
+        # The time of one operation, without the start and the end of the process.
         few = place.scale.run // 20
         return (run(place, place.scale.run + few) - run(place, few)) / place.scale.run
 
@@ -290,7 +290,7 @@ def _import(which: str) -> Measure:
 
 def _stream(call: str, field: str, **options: Any) -> Measure:
     def measure(place: Place) -> float:
-        # The programs beside it leave their files to the system, too.
+        # The programs compared with it leave syncing their files to the system, too.
         given = {"fsync": False, **options}
         told = {"name": images.scattered(place), "call": call, "options": given}
         answer = place.worker("ours", "streams", path=str(place.file("ours")), **told)
@@ -318,7 +318,7 @@ def _export_diff(field: str) -> Measure:
 
 
 def _job_rows(name: str, what: str, jobs: Mapping[str, streams.Job]) -> List[Row]:
-    """What whole processes take that do the same: their time, processor time and memory."""
+    """Return the rows of whole processes that do the same: time, processor time and memory."""
 
     def contender(who: str, peer: str, field: str, unit: float = 1.0) -> Contender:
         def measure(place: Place) -> float:
@@ -385,7 +385,7 @@ ROWS: List[Row] = [
     _flight_row("asyncio", "read", 2.0),
     _flight_row("asyncio", "write", 2.0),
     *_rate_rows("read", "", {FIO: 0.9, STOCK: 1.6}),
-    # Longer than the cache lasts, the cluster sets the pace, for the stock module as well.
+    # When the cache is full, the cluster determines the speed, for the stock module as well.
     *_rate_rows("write", "", {FIO: 0.8}),
     *_rate_rows("write", ", into the cache", {FIO: 0.8, STOCK: 3.0}, burst=True),
     *_run_rows(),

@@ -22,7 +22,7 @@ Job = Callable[[Place], Ended]
 
 
 def _sparse(place: Place, path: Path) -> None:
-    """A file in whose every fourth 4 MiB there are data."""
+    """Write a file with data in every fourth 4 MiB."""
     block = images.data(LARGE)
     with path.open("wb") as file:
         for start in range(0, place.scale.stream, 4 * LARGE):
@@ -32,12 +32,12 @@ def _sparse(place: Place, path: Path) -> None:
 
 
 def sparse(place: Place) -> Path:
-    """The bytes of an image, in a file with holes."""
+    """Return a file with the bytes of an image, with holes."""
     return place.stream("sparse", _sparse)
 
 
 def small(place: Place) -> Path:
-    """The bytes of an image of one block, in a file."""
+    """Return a file with the bytes of an image of one block."""
 
     def prepare(_: Place, path: Path) -> None:
         path.write_bytes(images.data(SMALL))
@@ -46,7 +46,7 @@ def small(place: Place) -> Path:
 
 
 def whole(place: Place) -> Path:
-    """The same image in export format 2."""
+    """Return the same image in export format 2."""
 
     def prepare(place: Place, path: Path) -> None:
         with (
@@ -60,7 +60,7 @@ def whole(place: Place) -> Path:
 
 
 def _extents(place: Place, length: int) -> Iterator[int]:
-    """Where the records of a diff lie."""
+    """Return the offsets of the records of a diff."""
     if length == LARGE:
         yield from range(0, place.scale.records, LARGE)
     else:
@@ -68,12 +68,12 @@ def _extents(place: Place, length: int) -> Iterator[int]:
 
 
 def image_size(place: Place, length: int) -> int:
-    """The size of the image of a diff whose records are so long."""
+    """Return the size of the image of a diff with records of that length."""
     return max(_extents(place, length)) + max(length, STRIDE)
 
 
 def diff(place: Place, length: int, start: Optional[str] = None, end: Optional[str] = None) -> Path:
-    """A diff with records of that length."""
+    """Return a diff with records of that length."""
 
     def prepare(place: Place, path: Path) -> None:
         block = images.data(LARGE)[:length]
@@ -96,7 +96,7 @@ def _ours(place: Place, call: str, piped: Optional[Path] = None, **told: Any) ->
 
 
 def imports(how: str) -> Dict[str, Job]:
-    """Jobs that make an image of a stream: ours, the command's and qemu-img's."""
+    """Return jobs that import a stream: this package's, the command's and qemu-img's."""
     source = {"whole": whole, "small": small}.get(how, sparse)
     piped = how in ("pipe", "small")
     options: Dict[str, Any] = {"order": 12} if how == "small" else {}
@@ -126,7 +126,7 @@ def imports(how: str) -> Dict[str, Job]:
 
 
 def imports_diff(length: int) -> Dict[str, Job]:
-    """Jobs that apply a diff to an image that is empty."""
+    """Return jobs that apply a diff to an empty image."""
 
     def ours(place: Place) -> Ended:
         path = diff(place, length)
@@ -142,7 +142,7 @@ def imports_diff(length: int) -> Dict[str, Job]:
 
 
 def merges(length: int) -> Dict[str, Job]:
-    """Jobs that merge two diffs of the same extents."""
+    """Return jobs that merge two diffs of the same extents."""
 
     def both(place: Place) -> Tuple[Path, Path]:
         return diff(place, length, None, "a"), diff(place, length, "a", "b")
@@ -159,7 +159,7 @@ def merges(length: int) -> Dict[str, Job]:
 
 
 def exports_all() -> Dict[str, Job]:
-    """Jobs that export an image in format 2."""
+    """Return jobs that export an image in format 2."""
 
     def ours(place: Place) -> Ended:
         told: Dict[str, Any] = {"name": images.scattered(place), "path": str(place.file("ours"))}

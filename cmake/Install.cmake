@@ -1,5 +1,5 @@
-# What a C++ program needs: the headers, the static library and the package for find_package(rbdxx).
-# In a wheel they stand inside the Python package, otherwise where the system keeps such things.
+# The headers, the static library and the package for find_package(rbdxx), which C++ programs need.
+# In a wheel they are inside the Python package, otherwise in the directories of the system.
 include(CMakePackageConfigHelpers)
 
 if(SKBUILD)
@@ -12,7 +12,7 @@ else()
   set(RBDXX_CMAKEDIR ${CMAKE_INSTALL_LIBDIR}/cmake/rbdxx)
 endif()
 
-# <rbdxx/rbdxx.hpp> includes every public header, so it is written from what there is.
+# <rbdxx/rbdxx.hpp> includes every public header. It is generated from the list of headers.
 file(
   GLOB RBDXX_HEADERS CONFIGURE_DEPENDS
   RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/cpp/include
@@ -21,7 +21,7 @@ set(RBDXX_INCLUDES "")
 foreach(header IN LISTS RBDXX_HEADERS)
   string(APPEND RBDXX_INCLUDES "#include <${header}>\n")
 endforeach()
-# Not file(CONFIGURE): CMake 3.18 takes the "<" of an include for a generator expression.
+# Not by file(CONFIGURE): CMake 3.18 takes the "<" of an include for a generator expression.
 configure_file(cmake/rbdxx.hpp.in include/rbdxx/rbdxx.hpp @ONLY)
 
 install(
@@ -41,8 +41,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/rbdxxConfigVersion.cmake
         DESTINATION ${RBDXX_CMAKEDIR})
 
-# The same for pkg-config, and so for Meson. Its paths are relative to the file, so that the tree, or
-# the Python package, can be moved.
+# The same for pkg-config, which Meson uses too. The paths are relative to the file, so that the tree
+# or the Python package can be moved.
 set(RBDXX_PKGCONFIGDIR ${RBDXX_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH RBDXX_PKGCONFIG_TO_PREFIX /${RBDXX_PKGCONFIGDIR} /)
 string(REGEX REPLACE "/$" "" RBDXX_PKGCONFIG_TO_PREFIX "${RBDXX_PKGCONFIG_TO_PREFIX}")

@@ -1,4 +1,5 @@
-# Warnings for our own code; errors in development only, so that a user's newer compiler still builds.
+# Warnings for this project's code. They are errors only in development, so that a user can build with
+# a newer compiler.
 function(rbdxx_warnings target)
   target_compile_options(
     ${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""A chain of incremental backups of one image, made and restored with rbd.transfer alone.
+"""A chain of incremental backups of one image, made and restored only with rbd.transfer.
 
-    backup.py save rbd/vm1 backups/vm1       # the first time all of it, then what has changed
+    backup.py save rbd/vm1 backups/vm1       # at first the whole image, then the changes
     backup.py restore backups/vm1 rbd/vm1-restored
     backup.py merge backups/vm1              # one file of the whole chain
 
-Each run takes a snapshot, writes the difference to the one before into a file, and adds the file
-with its checksum to the list of the chain. The snapshot before is then no longer needed. A restored
-image has the snapshots of all runs.
+Each run takes a snapshot, writes the difference from the previous one to a file, and adds the file
+with its checksum to the list of the chain. Then the previous snapshot is not needed any more. A
+restored image has the snapshots of all runs.
 
-The program may be killed, or the power cut, at any point. Nothing is removed before what replaces
-it is on the disk and in the list. What a run is about to make or remove is noted before, and the
-next run removes what is noted and not in the list.
+The program may be killed, or the power cut, at any point. Nothing is removed before its replacement
+is on the disk and in the list. A run first notes what it is about to make or remove. The next run
+removes what is noted and not in the list.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NOTE = "unfinished.json"
 
 
 def synchronize_directory(directory: Path) -> None:
-    """Returns when the names in a directory are on the disk."""
+    """Wait until the names in a directory are on the disk."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -45,7 +45,7 @@ def synchronize_directory(directory: Path) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Makes a directory, and those above it, on the disk."""
+    """Make a directory, and its parents, on the disk."""
     if not directory.exists():
         make_directory(directory.parent)
         directory.mkdir(exist_ok=True)
@@ -54,13 +54,13 @@ def make_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keeps other runs of this program away from the chain."""
+    """Keep other runs of this program away from the chain."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit(f"another run is at work in {directory}")
+            sys.exit(f"another run is working in {directory}")
         yield
     finally:
         os.close(fd)
@@ -71,7 +71,7 @@ def read_json(path: Path, missing: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces a file in one step, and returns when that is on the disk."""
+    """Replace a file in one step, and wait until that is on the disk."""
     new = path.with_suffix(".new")
     with new.open("w") as file:
         json.dump(value, file, indent=2)
@@ -82,23 +82,23 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_list(directory: Path) -> List[Dict[str, str]]:
-    """The runs of the chain, oldest first."""
+    """Return the runs of the chain, oldest first."""
     runs: List[Dict[str, str]] = read_json(directory / LIST, [])
     return runs
 
 
 def note(directory: Path, snapshots: Sequence[str], files: Sequence[str]) -> None:
-    """Notes what has to go again unless the list names it."""
+    """Note what the next run must remove, unless the list names it."""
     write_json(directory / NOTE, {"snapshots": [*snapshots], "files": [*files]})
 
 
 def remove_files(directory: Path) -> List[str]:
-    """Removes the noted files that the list does not name. Returns the noted snapshots."""
+    """Remove the noted files that the list does not name. Return the noted snapshots."""
     noted = read_json(directory / NOTE, {"snapshots": [], "files": []})
     listed = {run["file"] for run in read_list(directory)}
     for name in noted["files"]:
         if name not in listed:
-            # The file, and what it was called before it was whole.
+            # The file, and its names before it was complete.
             for path in [directory / name, *directory.glob(f".{name}.*.part")]:
                 path.unlink(missing_ok=True)
     if noted["files"]:
@@ -115,15 +115,15 @@ def remove_snapshots(image: rbd.Image, names: Sequence[str]) -> None:
 
 
 def save(spec: ImageSpec, directory: Path, bar: bool) -> None:
-    """Adds one run to the chain."""
+    """Add one run to the chain."""
     make_directory(directory)
     with locked(directory), open_ioctx(spec) as ioctx, rbd.Image(ioctx, spec.image) as image:
         runs = read_list(directory)
         start = runs[-1]["snapshot"] if runs else None
         there = {snapshot["name"] for snapshot in image.list_snaps()}
         if start is not None and start not in there:
-            sys.exit(f"{spec} has no snapshot {start}: the chain cannot go on")
-        # What an interrupted run has left, and the snapshots that the chain has passed.
+            sys.exit(f"{spec} has no snapshot {start}: the chain cannot continue")
+        # What an interrupted run has left, and older snapshots of the chain.
         remove_snapshots(image, [name for name in remove_files(directory) if name != start])
         remove_snapshots(image, [run["snapshot"] for run in runs[:-1]])
 
@@ -140,7 +140,7 @@ def save(spec: ImageSpec, directory: Path, bar: bool) -> None:
             remove_files(directory)
             remove_snapshots(image, [end])
             raise
-        # The file is on the disk by now. From here on the chain ends with the new snapshot.
+        # The file is on the disk now. From here on, the chain ends with the new snapshot.
         write_json(
             directory / LIST, [*runs, {"snapshot": end, "file": file.name, "sha256": digest}]
         )
@@ -159,7 +159,7 @@ def remove_image(ioctx: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def new_image(spec: ImageSpec) -> Iterator[rbd.Image]:
-    """An image that has its name when all of it is there."""
+    """Yield an image that gets its name when it is complete."""
     unfinished = f"{spec.image}.restoring"
     with open_ioctx(spec) as ioctx:
         names = rbd.RBD().list(ioctx)
@@ -168,8 +168,8 @@ def new_image(spec: ImageSpec) -> Iterator[rbd.Image]:
         if unfinished in names:
             with rbd.Image(ioctx, unfinished, read_only=True) as image:
                 if list(image.watchers_list()):
-                    # For half a minute after it was killed, too.
-                    sys.exit(f"another restore of {spec} is at work: try again later")
+                    # Also for half a minute after it was killed.
+                    sys.exit(f"another restore of {spec} is running: try again later")
             remove_image(ioctx, unfinished)
         rbd.RBD().create(ioctx, unfinished, 0)
         try:
@@ -182,7 +182,7 @@ def new_image(spec: ImageSpec) -> Iterator[rbd.Image]:
 
 
 def restore(directory: Path, spec: ImageSpec, bar: bool) -> None:
-    """Makes a new image from all runs of the chain."""
+    """Make a new image from all runs of the chain."""
     with locked(directory), new_image(spec) as image:
         runs = read_list(directory)
         if not runs:
@@ -194,7 +194,7 @@ def restore(directory: Path, spec: ImageSpec, bar: bool) -> None:
 
 
 def merge(directory: Path) -> None:
-    """Makes one run of the whole chain, which takes less space and restores in one step."""
+    """Make one run from the whole chain, which takes less space and restores in one step."""
     with locked(directory):
         snapshots = remove_files(directory)
         runs = read_list(directory)
@@ -213,7 +213,7 @@ def merge(directory: Path) -> None:
                     directory / following,
                     directory / merged,
                     checksum="sha256",
-                    # Of the files on the way, none has to survive.
+                    # Intermediate files need not survive.
                     fsync=merged == steps[-1],
                 )
                 whole = merged
@@ -224,7 +224,7 @@ def merge(directory: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--bar", action="store_true", help="draw a bar, where tqdm is installed")
+    parser.add_argument("--bar", action="store_true", help="draw a bar, if tqdm is installed")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, arguments in (
         ("save", ("image", "directory")),

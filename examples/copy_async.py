@@ -2,10 +2,10 @@
 
     python copy_async.py POOL/SOURCE POOL/TARGET [--conf FILE] [--depth 64] [--block 1048576]
 
-A producer reads blocks of the source, in order; consumers write them to the target, which is made
-with the source's size. As many blocks are being read, wait in the queue between them, and are
-being written: memory stays bounded by 3 * depth * block, whatever the image's size. Blocks of
-zeroes are left out.
+A producer reads blocks of the source in order. Consumers write them to the target, which is made
+with the source's size. At most `depth` blocks are being read, as many wait in the queue, and as
+many are being written. So the memory is at most 3 * depth * block, for any size of the image.
+Blocks of zeroes are left out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, Coroutine, List, Optional, Tuple
 import rbd
 import rbd.aio
 
-# An offset and the data there; None: no more will come.
+# An offset and the data there. None means the end.
 Block = Optional[Tuple[int, bytes]]
 
 
 async def produce(
     source: rbd.aio.AsyncImage, blocks: asyncio.Queue[Block], depth: int, block: int
 ) -> None:
-    """Puts every block that is not all zeroes into `blocks`, with `depth` reads under way."""
+    """Put every block that is not all zeroes into `blocks`, with `depth` reads under way."""
     size = source.image.size()
     zeroes = bytes(block)
     offsets = iter(range(0, size, block))
@@ -41,14 +41,14 @@ async def produce(
 
 
 async def consume(target: rbd.aio.AsyncImage, blocks: asyncio.Queue[Block]) -> None:
-    """Writes what comes."""
+    """Write the blocks that come."""
     while (got := await blocks.get()) is not None:
         offset, data = got
         await target.write(data, offset)
 
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Runs them all; the first exception cancels the others, and is raised."""
+    """Run all of them. The first exception cancels the others, and is raised."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)
@@ -61,7 +61,7 @@ async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
 async def copy(
     source: rbd.aio.AsyncImage, target: rbd.aio.AsyncImage, *, depth: int = 64, block: int = 1 << 20
 ) -> None:
-    """Copies all of `source` to `target`, which is at least as large and holds nothing yet."""
+    """Copy all of `source` to `target`, which is at least as large and empty."""
     blocks: asyncio.Queue[Block] = asyncio.Queue(maxsize=depth)
     consumers = [consume(target, blocks) for _ in range(depth)]
     await together(produce(source, blocks, depth, block), *consumers)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Store an image with glance_store, the library that OpenStack's image service keeps images with.
+"""Store an image with glance_store, the library with which OpenStack's image service stores images.
 
     pip install glance_store "rbd[rados]>=3"
     image_store.py ceph.conf rbd image.raw      # stores it, reads it back, and removes it
 
-glance_store imports `rados` and `rbd`, which both come from this package, not from Ceph.
+glance_store imports `rados` and `rbd`. Both come from this package, not from Ceph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STORE = "ceph"
 
 
 def opened_store(conffile: str, pool: str) -> cfg.ConfigOpts:
-    """The configuration of a service with one store, which is in a pool."""
+    """Return the configuration of a service with one store, which is in a pool."""
     conf = cfg.CONF  # glance_store looks nowhere else
     conf.register_opt(cfg.DictOpt("enabled_backends"))
     conf([], project="image_store", default_config_files=[])

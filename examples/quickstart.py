@@ -1,7 +1,7 @@
-"""The main job in one page: an array into an image, a snapshot, a clone, and back.
+"""The main job in one page: an array goes into an image, a snapshot and a clone, and back.
 
 python -m rbd.testing -- python examples/quickstart.py      on a one-machine Ceph
-CEPH_CONF=/etc/ceph/ceph.conf python examples/quickstart.py on yours (pool `rbd`)
+CEPH_CONF=/etc/ceph/ceph.conf python examples/quickstart.py on your cluster (pool `rbd`)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 def step(text: str, passed: bool = True) -> None:
-    """Print what was done; stop where its check failed."""
+    """Print what was done. Stop if its check failed."""
     print(f"{'ok  ' if passed else 'FAIL'} {text}", flush=True)
     if not passed:
         raise SystemExit(1)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def covers(changes: list[tuple[int, int, bool]], offset: int, length: int) -> bool:
-    """Say whether the changed extents lie around one range without reaching beyond its object."""
+    """Return whether the changed extents cover one range, without reaching beyond its object."""
     start = min((extent[0] for extent in changes), default=-1)
     end = max((extent[0] + extent[1] for extent in changes), default=-1)
     object_start = offset // (4 * MIB) * (4 * MIB)

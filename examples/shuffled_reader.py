@@ -3,9 +3,9 @@
 
     shuffled_reader.py rbd/samples --dtype float32 --columns 512 --batch 256
 
-A data set as torch.utils.data takes one: with `__len__`, `__getitem__` and `__getitems__`, which
-reads all rows of a batch in one call, many reads in flight. It pickles and can be forked: each of a
-DataLoader's worker processes opens the image for itself.
+`Rows` is a data set for torch.utils.data: it has `__len__`, `__getitem__` and `__getitems__`. The
+last one reads all rows of a batch in one call, with many reads in flight. A `Rows` pickles and can
+be forked: each worker process of a DataLoader opens the image again.
 
     loader = torch.utils.data.DataLoader(Rows("rbd/samples", "float32", 512), batch_size=256,
                                          shuffle=True, num_workers=4)
@@ -23,7 +23,7 @@ import rbd
 
 
 class Rows:
-    """The rows of an image, all of one type and length."""
+    """The rows of an image, all of the same type and length."""
 
     def __init__(self, spec: str, dtype: Any, columns: int, rows: Optional[int] = None) -> None:
         if rows is None:
@@ -41,7 +41,7 @@ class Rows:
         return list(self.array[np.asarray(indices)])
 
     def shuffled(self, batch: int, seed: Optional[int] = None) -> Iterator[np.ndarray]:
-        """Every row once, in a random order, in batches; without torch."""
+        """Yield every row once, in random order, in batches; without torch."""
         order = np.random.default_rng(seed).permutation(len(self))
         for start in range(0, len(self), batch):
             yield self.array[order[start : start + batch]]

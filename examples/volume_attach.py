@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Attach a volume with os-brick, the library that OpenStack's services reach volumes with.
+"""Attach a volume with os-brick, the library with which OpenStack's services use volumes.
 
     pip install os-brick "rbd[rados]>=3"
     volume_attach.py ceph.conf rbd volume-1     # makes the volume, writes to it, and removes it
 
-os-brick imports `rados` and `rbd`, which both come from this package, not from Ceph.
+os-brick imports `rados` and `rbd`. Both come from this package, not from Ceph.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def properties(cluster: rados.Rados, pool: str, volume: str, keyring: str) -> Dict[str, Any]:
-    """What the volume service tells a host of a volume: the monitors, and who the host is there."""
+    """Return what the volume service tells a host about a volume: the monitors and the client."""
     monitors = re.findall(
         r"v1:([0-9.]+):([0-9]+)|^([0-9.]+):([0-9]+)", cluster.conf_get("mon_host")
     )

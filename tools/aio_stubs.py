@@ -1,7 +1,7 @@
-"""Write the stubs of rbd.aio's derived parts from those of what they are derived from.
+"""Write the stubs of rbd.aio's derived classes and functions from the original stubs.
 
     python tools/aio_stubs.py          write them
-    python tools/aio_stubs.py --check  fail if they are not as this would write them
+    python tools/aio_stubs.py --check  fail if they are out of date
 
 The awaitable form of a method has the same parameters; see python/rbd/aio/_methods.py.
 """
@@ -31,7 +31,7 @@ def tree_of(*names: str) -> ast.Module:
 
 
 def constant(module: ast.Module, name: str) -> Tuple[str, ...]:
-    """The value of a tuple of names that a module assigns."""
+    """Return the value of a tuple of names that a module assigns."""
     for node in module.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
             value: Tuple[str, ...] = ast.literal_eval(node.value)
@@ -44,7 +44,7 @@ def classes(module: ast.Module) -> Dict[str, ast.ClassDef]:
 
 
 def items(module: ast.Module) -> Dict[str, str]:
-    """What an iterator of the extension iterates over: it becomes a list."""
+    """Return the items of each iterator of the extension: the iterator becomes a list."""
     found = {}
     for name, cls in classes(module).items():
         for node in cls.body:
@@ -56,13 +56,13 @@ def items(module: ast.Module) -> Dict[str, str]:
 
 
 def replaced(annotation: ast.expr, words: Dict[str, str]) -> ast.expr:
-    """An annotation with other names, each once."""
+    """Return an annotation with other names, each replaced once."""
     text = ast.unparse(annotation)
     return ast.parse(re.sub(r"\b\w+\b", lambda m: words.get(m[0], m[0]), text), mode="eval").body
 
 
 def awaitable(node: ast.FunctionDef, results: Dict[str, str]) -> str:
-    """The asynchronous form of a function's stub."""
+    """Return the asynchronous form of a function's stub."""
     arguments = node.args
     for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
         if argument.annotation is not None:
@@ -83,9 +83,9 @@ def methods(cls: ast.ClassDef, results: Dict[str, str], wanted: Any) -> Iterator
 
 
 def imports(modules: List[Tuple[ast.Module, str, int]], body: str) -> List[str]:
-    """The import lines for the names that a stub's body uses.
+    """Return the import lines for the names that a stub's body uses.
 
-    modules: the modules that the body came from, with the path of each from `rbd.aio` and how much
+    modules: the modules that the body came from, with the path of each from `rbd.aio`, and how much
     deeper the stub is.
     """
     used = set(re.findall(r"\b[A-Za-z_]\w*\b", body)) - set(re.findall(r"def (\w+)", body))
@@ -208,7 +208,7 @@ def formatted(text: str) -> str:
 
 
 def meaning(text: str) -> Tuple[Set[Tuple[int, Any, str, Any]], List[str]]:
-    """What a stub says, however its lines are broken and its imports are sorted."""
+    """Return the meaning of a stub, independent of line breaks and the order of imports."""
     names: Set[Tuple[int, Any, str, Any]] = set()
     rest = []
     for node in ast.parse(text).body:

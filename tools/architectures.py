@@ -1,8 +1,8 @@
 """The package on other processors: built and tested in a root of each (tools/foreign.py).
 
-Ceph's daemons are this machine's own, in the root of the same suite: the tests reach them over
-loopback. What takes too long under an emulator, or needs daemons of its own, is left out by name
-(tools/releases.json says what and why), and counted.
+Ceph's daemons run on this machine's processor, in the root of the same suite. The tests reach them
+over loopback. Tests that take too long under an emulator, or need their own daemons, are left out
+by name and counted (tools/releases.json has the names and reasons).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tools import foreign, results, roots, wheel, wheels
 
-# The sdist is built there too, to see that it can be.
+# The sdist is built there too, to check that this is possible.
 SDIST = """
 set -eu
 [ -x venv/bin/python ] || python3 -m venv --system-site-packages venv
@@ -31,7 +31,7 @@ venv/bin/python -m pip install --quiet "$2[test]"
 echo "$1" >built/.sha256
 """
 
-# What runs the daemons needs no more than the package itself.
+# The daemons' environment needs only the package itself.
 DAEMONS = """
 set -eu
 python3 -m venv --clear venv
@@ -41,7 +41,7 @@ venv/bin/python -m pip install --quiet --no-index --no-deps "$1"
 # Runs until its file is gone.
 WAIT = 'echo "$CEPH_CONF" >"$1.new"; mv "$1.new" "$1"; while [ -e "$1" ]; do sleep 1; done'
 
-# How much longer than on the processor itself a test may take under an emulator.
+# How many times longer a test may take under an emulator.
 PATIENCE = 10
 SECONDS = 120 * PATIENCE
 START_SECONDS = 300
@@ -56,7 +56,7 @@ def topics(architecture: foreign.Architecture) -> list[str]:
 
 
 def settings(architecture: foreign.Architecture) -> dict[str, str]:
-    """Return the environment of what is built and tested on a processor."""
+    """Return the environment for building and testing on a processor."""
     left_out = {name: results.LEFT_OUT + why for name, why in architecture.left_out.items()}
     own = {"RBD_TEST_LEFT_OUT": json.dumps(left_out), "RBD_TEST_SECONDS": str(SECONDS)}
     if not architecture.emulated:
@@ -64,14 +64,14 @@ def settings(architecture: foreign.Architecture) -> dict[str, str]:
     return {**architecture.compilers(), **own, "RBD_TEST_PATIENCE": str(PATIENCE)}
 
 
-# What pytest is told beside the tests.
+# Further options of pytest.
 OPTIONS = ["-p", "tools.left_out"]
 
 
 def build(
     architecture: foreign.Architecture, sdist: Path, directory: Path, wheels_directory: Path
 ) -> tuple[Path, list[str]]:
-    """Build the sdist and the wheel, install the wheel; return the interpreter and the files."""
+    """Build sdist and wheel, and install the wheel. Return the interpreter and the files."""
     release = next(one for one in roots.releases() if one.suite == architecture.suite)
     tag = wheels.tag_of(release.python)
     builder = wheels.Builder(tag, architecture.machine, architecture.root, "python3")
@@ -86,7 +86,7 @@ def build(
 def daemons(
     architecture: foreign.Architecture, sdist: Path, directory: Path, wheels_directory: Path
 ) -> Path:
-    """Install the package where this machine's daemons are; return the interpreter."""
+    """Install the package beside this machine's daemons. Return the interpreter."""
     directory.mkdir(parents=True, exist_ok=True)
     release = next(one for one in roots.releases() if one.suite == architecture.suite)
     tag = wheels.tag_of(release.python)
@@ -99,7 +99,7 @@ def daemons(
 
 @contextlib.contextmanager
 def cluster(suite: str, python: Path, directory: Path) -> Iterator[Path]:
-    """Run a cluster of this machine's daemons; give the path of its configuration."""
+    """Run a cluster of this machine's daemons. Yield the path of its configuration."""
     place, told = directory / "cluster", directory / "cluster.conf"
     told.unlink(missing_ok=True)
     roots.run(["rm", "-rf", place])

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes docs/coverage.md: what became of each C function of the ABI table.
+"""Write docs/coverage.md: what stands for each C function of the ABI table.
 
     tools/c_coverage.py [--check] [--gaps]
 
 The functions and their releases come from the built module's table, the Python names from the
-`Implements:` lines of its docstrings, the C++ topics from the sources that call the function. Only
-what no code can tell stands in tools/c_coverage.json: which newer form supersedes an older one, and
-why the library keeps a function to itself.
+`Implements:` lines of its docstrings, the C++ topics from the sources that call the function.
+tools/c_coverage.json has only what no code can tell: which newer form supersedes an older one, and
+why the library does not offer a function.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def documented(module: ModuleType) -> Iterator[Tuple[str, Any]]:
-    """The functions of a module and the methods of its classes, by their public names."""
-    # The classes of rbd.aio.image are rbd.aio's, as those of the extension are rbd's.
+    """Return the functions of a module and the methods of its classes, by their public names."""
+    # The classes of rbd.aio.image belong to rbd.aio, and those of the extension to rbd.
     public = "rbd" if module.__name__ == "rbd._core" else ".".join(module.__name__.split(".")[:2])
     for name, value in vars(module).items():
         if inspect.isclass(value) and value.__module__ == module.__name__:
@@ -79,7 +79,7 @@ def documented(module: ModuleType) -> Iterator[Tuple[str, Any]]:
 
 
 def claims(text: str) -> Set[str]:
-    """The C functions that a docstring says it implements."""
+    """Return the C functions that a docstring says it implements."""
     return {
         name
         for line in re.findall(r"Implements:\s*(\w+(?:,\s*\w+)*)", text)
@@ -88,7 +88,7 @@ def claims(text: str) -> Set[str]:
 
 
 def implementations(package: ModuleType) -> Dict[str, Set[str]]:
-    """The Python names for each C function that a docstring of the package names."""
+    """Return the Python names for each C function that a docstring of the package names."""
     found: Dict[str, Set[str]] = {}
     for module in modules(package):
         for name, value in documented(module):
@@ -98,7 +98,7 @@ def implementations(package: ModuleType) -> Dict[str, Set[str]]:
 
 
 def callers(root: Path) -> Dict[str, Set[str]]:
-    """The topics (file stems) whose C++ sources call each C function."""
+    """Return the topics (file stems) whose C++ sources call each C function."""
     found: Dict[str, Set[str]] = {}
     sources = [*root.glob("cpp/src/**/*.?pp"), *root.glob("cpp/include/rbdxx/**/*.hpp")]
     sources += [*root.glob("cpp/bindings/**/*.?pp")]
@@ -116,12 +116,12 @@ def rows(
     called: Dict[str, Set[str]],
     reasons: Dict[str, Dict[str, str]],
 ) -> List[Row]:
-    """One row for each function; raises ValueError where the reasons contradict the code."""
+    """Return one row for each function. Raises ValueError if the reasons contradict the code."""
     known = {name for name, _, _ in table}
     superseded, internal = reasons["superseded"], reasons["internal"]
     unneeded = reasons["unneeded"]
     wrong = [
-        f"{name} is no function of the table"
+        f"{name} is not a function of the table"
         for name in sorted({*python, *superseded, *internal, *unneeded} - known)
     ]
     result = []
@@ -132,7 +132,7 @@ def rows(
         newer = superseded.get(name)
         if newer is not None:
             if newer not in known or newer in superseded:
-                wrong.append(f"{name} is superseded by {newer}, which is no newest form")
+                wrong.append(f"{name} is superseded by {newer}, which is not the newest form")
             note = f"superseded by `{newer}`"
             if topics:
                 note += ", called if that is missing"
@@ -155,7 +155,7 @@ def rows(
 
 
 def page(all_rows: List[Row]) -> str:
-    """The text of docs/coverage.md."""
+    """Return the text of docs/coverage.md."""
     text = HEAD
     for title, rados in (("librbd", False), ("librados", True)):
         chosen = [row for row in all_rows if row.rados is rados]
@@ -170,7 +170,7 @@ def page(all_rows: List[Row]) -> str:
 
 
 def current() -> List[Row]:
-    """The rows of this checkout and the installed package."""
+    """Return the rows of this checkout and the installed package."""
     package = importlib.import_module("rbd")
     core = importlib.import_module("rbd._core")
     reasons = json.loads(REASONS.read_text())
@@ -179,7 +179,7 @@ def current() -> List[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--check", action="store_true", help="fail where the page is out of date")
+    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
     parser.add_argument("--gaps", action="store_true", help="print the unexplained functions")
     arguments = parser.parse_args()
     all_rows = current()

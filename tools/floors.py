@@ -1,8 +1,8 @@
-"""The oldest tools that the package claims to build with, tried in the oldest root.
+"""Build the package with the oldest supported tools, in the oldest root.
 
-The versions are declared in the two pyproject.toml files and nowhere else. CMake is the root's own
-package, which has to be the declared version; GCC, Clang, CPython and pip are the root's too. What
-else a build requires comes from the index.
+The two pyproject.toml files declare the versions, and nothing else does. CMake is the root's own
+package, which must have the declared version. GCC, Clang, CPython and pip are the root's too. Other
+build requirements come from the index.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tools import results, roots
 PYPROJECT = roots.REPOSITORY / "pyproject.toml"
 RADOS_PYPROJECT = roots.REPOSITORY / "python" / "rados" / "pyproject.toml"
 
-# Build with the oldest of each and with the root's pip, then with Clang, whose warnings are errors.
-# Only the tests' requirements need a newer pip; the wheel that is installed already stays, while a
-# source distribution would be built anew, by the newest tools.
+# Builds with the oldest of each and with the root's pip, then with Clang, whose warnings are
+# errors. Only the tests' requirements need a newer pip. The installed wheel stays, because a source
+# distribution would be built again, by the newest tools.
 BUILD = """
 set -eu
 command -v cmake clang++ >/dev/null || {
@@ -56,7 +56,7 @@ def exact(version: str) -> str:
 
 
 def build(sdist: Path, directory: Path) -> results.Floors:
-    """Build the package with the oldest tools; return which they were, and what is wrong."""
+    """Build the package with the oldest tools. Return their versions, and what is wrong."""
     wanted = {**declared(RADOS_PYPROJECT.read_text()), **declared(PYPROJECT.read_text())}
     cmake = wanted.pop("cmake")
     pins = [f"{name}=={exact(version)}" for name, version in wanted.items()]

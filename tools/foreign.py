@@ -5,7 +5,7 @@ Usage:
 
 qemu's user mode runs a program of another processor about ten times slower than the processor
 would, which is too slow for a compiler. So the root gets this machine's cross compiler, which runs
-at full speed inside it. On a machine of that processor neither is needed.
+at full speed inside it. A machine with that processor needs neither.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tools import roots
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
-# Inside a root: the cross compiler, with what it needs of this machine's kind.
+# The directory of the cross compiler inside a root, with what it needs of this machine's kind.
 CROSS = Path("/opt/cross")
 
 
 class Loader(NamedTuple):
-    """What starts the programs of a machine that can emulate others."""
+    """The program loader of a machine that can emulate others."""
 
     machine: str
     name: str
@@ -40,16 +40,16 @@ LOADER = Loader("x86_64", "ld-linux-x86-64.so.2", Path("usr/lib/x86_64-linux-gnu
 
 @dataclass(frozen=True)
 class Architecture:
-    """One processor beside this machine's: its names, and what is tested on it."""
+    """A processor other than this machine's: its names, and what is tested on it."""
 
     debian: str
     machine: str
     triplet: str
     # The suite whose root the tests run in.
     suite: str
-    # The topics of tests that run there; `core` stands for those of the wheel.
+    # The topics of tests that run there. `core` stands for those of the wheel.
     tests: list[str]
-    # Tests that do not run there beside another root's daemons, each with the reason.
+    # Tests that cannot run there with another root's daemons, each with the reason.
     left_out: dict[str, str]
 
     @property
@@ -67,31 +67,31 @@ class Architecture:
         return platform.machine() != self.machine
 
     def compilers(self) -> dict[str, str]:
-        """Return the settings that choose the cross compiler, none where there is no need."""
+        """Return the settings that choose the cross compiler; none if it is not needed."""
         if not self.emulated:
             return {}
         names = {"CC": "gcc", "CXX": "g++", "AR": "ar", "STRIP": "strip"}
         binaries = CROSS / "usr" / "bin"
         found = {key: f"{binaries}/{self.triplet}-{name}" for key, name in names.items()}
-        # Tests ask `nm`, and auditwheel `strip`, by their own names.
+        # Tests call `nm`, and auditwheel calls `strip`, by these names.
         return {**found, "PATH": f"{CROSS}/usr/{self.triplet}/bin:{roots.environment()['PATH']}"}
 
 
 def architectures() -> list[Architecture]:
-    """Return the processors beside this machine's."""
+    """Return the processors other than this machine's."""
     data = json.loads(roots.RELEASES_FILE.read_text())
     return [Architecture(**entry) for entry in data["architectures"]]
 
 
 def packages(architecture: Architecture, suite: str) -> list[str]:
-    """Return the Debian packages of a root; only where tests run is there Ceph."""
+    """Return the Debian packages of a root. Ceph is only there if tests run there."""
     data = json.loads(roots.RELEASES_FILE.read_text())["foreign_packages"]
     wanted = [*data["build"], *(data["test"] if suite == architecture.suite else [])]
     return wanted if architecture.emulated else [*wanted, "g++"]
 
 
 def emulate(machine: str) -> None:
-    """Have the kernel run another processor's programs by qemu; it forgets that when it starts."""
+    """Make the kernel run another processor's programs by qemu, until it restarts."""
     entry = BINFMT / f"qemu-{machine}"
     if not (BINFMT / "register").exists():
         roots.run(["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT])
@@ -100,13 +100,13 @@ def emulate(machine: str) -> None:
     rule = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf")
     if not rule.exists():
         raise roots.RootError(f"no emulator of {machine}: apt-get install qemu-user-static")
-    # Its flags have the kernel open the emulator now, so that it need not be in the root.
+    # Its flags make the kernel open the emulator now, so that it need not be in the root.
     (BINFMT / "register").write_text(rule.read_text().strip())
 
 
-# apt chooses packages as for a machine of this kind on which nothing is installed: the compiler
-# with all that it takes, which are unpacked rather than installed, as apt allows no cross compiler
-# in a root of the processor that it compiles for.
+# apt chooses packages as for an empty machine of this kind: the compiler with everything that it
+# needs. They are unpacked and not installed, because apt does not allow a cross compiler in a root
+# of the processor that it compiles for.
 DOWNLOAD = """
 set -eu
 mkdir -p "$1/partial"
@@ -126,7 +126,7 @@ done
 
 
 def make(architecture: Architecture, suite: str) -> Path:
-    """Make a root of another architecture; what is there already is left as it is."""
+    """Make a root of another architecture. Existing parts stay."""
     if architecture.emulated:
         emulate(architecture.machine)
     name = architecture.root_of(suite)
@@ -159,14 +159,14 @@ def add_compiler(architecture: Architecture, suite: str) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make a symbolic link, unless there is something already."""
+    """Make a symbolic link, unless something exists there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_symlink() and not path.exists():
         path.symlink_to(target)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the roots that are named, or list those that can be."""
+    """Make the named roots, or list those that can be made."""
     suites = [release.suite for release in roots.releases()]
     known = {one.root_of(suite): (one, suite) for one in architectures() for suite in suites}
     try:

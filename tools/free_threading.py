@@ -1,6 +1,6 @@
 """CPython without the global interpreter lock, built from Debian's source in the newest root.
 
-Debian has no package of it. Neither optimized nor stripped: it is for tests, not for speed.
+Debian does not have a package of it. It is neither optimized nor stripped, because it is for tests.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tools import roots
 
-# Inside the root, which keeps it; what it was built from goes.
+# Its directory inside the root, which keeps it. The build directory is removed.
 PREFIX = Path("/opt/python-free-threaded")
 LIBRARIES = "zlib1g-dev libssl-dev libffi-dev libbz2-dev liblzma-dev libsqlite3-dev"
 
-# Without Debian's patches, which know no directories of a free-threaded build. A mirror may list a
-# source package that it does not have yet; the one before is as good.
+# Without Debian's patches, which do not know the directories of a free-threaded build. A mirror may
+# list a source package that it does not have yet; then the previous one is used.
 BUILD = f"""
 set -eu
 [ ! -e {PREFIX}/.ready ] || exit 0
@@ -49,7 +49,7 @@ def release() -> roots.Release:
 
 
 def make() -> Path:
-    """Build the interpreter where it is not there yet; return its path inside the root."""
+    """Build the interpreter unless it exists. Return its path inside the root."""
     newest = release()
     roots.run_inside(newest.suite, ["sh", "-c", BUILD, "build", newest.python], Path("/tmp"))
     return PREFIX / "bin/python3"

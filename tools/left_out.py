@@ -1,7 +1,7 @@
-"""A plugin of pytest for tests under an emulator: which to leave out, and how long others may take.
+"""A pytest plugin for tests under an emulator: it skips some, and gives the others more time.
 
-RBD_TEST_LEFT_OUT has the tests to skip, each with its reason, as JSON; RBD_TEST_SECONDS how long
-each of the others may take, whatever its own mark says.
+RBD_TEST_LEFT_OUT has the tests to skip, each with its reason, as JSON. RBD_TEST_SECONDS is the time
+that each of the others may take, whatever its own mark says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test whose name begins with one of the variable's, and give all of them time."""
+    """Skip each test whose name begins with one of the variable's, and set the time of all."""
     reasons: dict[str, str] = json.loads(os.environ["RBD_TEST_LEFT_OUT"])
     seconds = float(os.environ["RBD_TEST_SECONDS"])
     for item in items:

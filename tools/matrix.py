@@ -3,22 +3,22 @@
 Usage:
     python -m tools.matrix [--part PART ...] [RELEASE ...] [-- PYTEST ARGUMENT ...]
     python -m tools.matrix --table      print the table of the last whole runs
-    python -m tools.matrix --check      fail where README's table is not that one
+    python -m tools.matrix --check      fail if README's table is not that one
 
-A release is named by its Ceph version (`14.2`) or Debian suite; without one, all are run. Each has
-its own root (tools/roots.py), virtual environment and cluster. A suite that the mirror no longer
-serves is reported and left out of the count. The parts, all of them unless some are named:
+A release is named by its Ceph version (`14.2`) or Debian suite. Without a name, all are run. Each
+has its own root (tools/roots.py), virtual environment and cluster. A suite that the mirror does not
+have any more is reported and not counted. The parts, all of them unless some are named:
 
-    releases        the whole suite, the package being built in each release's root
+    releases        the whole suite, with the package built in each release's root
     wheel           its core, with the one wheel that the oldest root builds (tools/wheel.py)
     older           the same over the oldest librbd, named by RBD_LIBRARY, on a newer system
     free-threading  the whole suite, without the interpreter's lock (tools/free_threading.py)
-    floors          the core, built with the oldest tools that are admitted (tools/floors.py)
+    floors          the core, built with the oldest supported tools (tools/floors.py)
     architectures   the core on other processors, emulated if need be (tools/architectures.py)
     wheels          a wheel for each Python and processor, as they are published (tools/wheels.py)
 
-Whole runs of each part, and of each release where one is named, are kept in docs/_data/matrix.json,
-and README's table is made from it. What pytest prints goes to a file beside each environment.
+Whole runs of each part, or of each named release, are kept in docs/_data/matrix.json. README's
+table is made from them. The output of pytest goes to a file beside each environment.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PARTS = ("releases", "wheel", "older", "free-threading", "floors", "architecture
 # The tests mostly wait for their cluster.
 AT_ONCE = 6
 
-# What each environment reports about itself.
+# The facts that each environment reports.
 FACTS = """
 import json, platform, subprocess, sys, rbd
 info = rbd.library_info()
@@ -66,18 +66,18 @@ print(json.dumps({
 }))
 """
 
-# What `./dev test` does before the tests, in an environment that is kept beside the source; and a
-# worker for them (xdist), so that one that ends the process is a failure like others.
+# What `./dev test` does before the tests, in an environment that is kept beside the source. The
+# tests run in a worker (xdist), so that a test that ends the process is a failure like others.
 SET_UP = ". tools/setup.sh; setup"
 WORKER = ["-n", "1", "-p", "no:cacheprovider"]
 
-# The tests of the repository rather than of the package; they need its tools, or a cross compiler.
+# Tests of the repository and not of the package. They need its tools, or a cross compiler.
 LEFT_OUT = ["benchmarks", "byte_order", "checks", "coverage", "docs", "habits", "manual", "matrix"]
 LEFT_OUT += ["typed"]
 
 
 def make_sdist(directory: Path) -> Path:
-    """Build the source distribution that everything is tested from."""
+    """Build the source distribution for all tests."""
     shutil.rmtree(directory, ignore_errors=True)
     command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(directory)]
     command.append(str(roots.REPOSITORY))
@@ -91,8 +91,8 @@ def make_sdist(directory: Path) -> Path:
 def unpack(sdist: Path, target: Path) -> None:
     """Unpack a source distribution, without its top directory.
 
-    A file that is there already and the same is left alone, so that its time stays and what was
-    built from it counts as built. What was built, in `build`, is kept too.
+    An existing equal file is not changed, so that its time stays and what was built from it counts
+    as built. The directory `build` is kept too.
     """
     wanted = set()
     with tarfile.open(sdist) as archive:
@@ -111,7 +111,7 @@ def unpack(sdist: Path, target: Path) -> None:
 
 
 def with_settings(settings: Mapping[str, str], command: Sequence[str]) -> list[str]:
-    """Return the command with environment variables of its own."""
+    """Return the command with these environment variables."""
     return ["env", *(f"{name}={value}" for name, value in settings.items()), *command]
 
 
@@ -141,7 +141,7 @@ def run_tests(
         result.status, result.reason = "not run", str(error)
     else:
         result.status = "tested"
-    # Failed tests are in the report; without one, pytest itself did not run.
+    # Failed tests are in the report. Without a report, pytest itself did not run.
     if report.exists() and result.status != "hung":
         result.status, result.reason = "tested", ""
         results.read_report(result, report)
@@ -150,7 +150,7 @@ def run_tests(
 
 
 def begin(release: roots.Release) -> results.Result:
-    """Make a release's root, and the result that tells whether that was possible."""
+    """Make a release's root, and the result that says whether that was possible."""
     result = results.Result(**asdict(release))
     try:
         roots.make(release.suite)
@@ -181,7 +181,7 @@ def run_source(
 
 
 def run_free_threading(sdist: Path, arguments: Sequence[str]) -> results.Result:
-    """Test the newest release with the interpreter that has no lock."""
+    """Test the newest release with the interpreter without a lock."""
     result = begin(free_threading.release())
     try:
         interpreter = free_threading.make() if result.status != "unreachable" else Path()
@@ -193,7 +193,7 @@ def run_free_threading(sdist: Path, arguments: Sequence[str]) -> results.Result:
 
 
 def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None]:
-    """Build and check the one wheel; return the interpreter of its environment too."""
+    """Build and check the one wheel. Return the interpreter of its environment too."""
     try:
         roots.make(roots.BARE)
         unpack(sdist, directory / "source")
@@ -210,7 +210,7 @@ def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None
 
 def run_older(directory: Path, python: Path, arguments: Sequence[str]) -> results.Result:
     """Test the wheel over the oldest librbd, in the newest root that can serve it."""
-    # Ceph 20's monitors refuse the cipher that its cryptography is made for.
+    # Ceph 20's monitors refuse the cipher that the oldest librbd's cryptography uses.
     oldest, newer = roots.releases()[0], roots.releases()[-2]
     result = results.Result(**asdict(replace(oldest, suite=newer.suite)))
     try:
@@ -222,7 +222,7 @@ def run_older(directory: Path, python: Path, arguments: Sequence[str]) -> result
 
 
 def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> results.Floors:
-    """Build with the oldest tools in the oldest root, and test what came of it."""
+    """Build with the oldest tools in the oldest root, and test the result."""
     oldest = begin(roots.releases()[0])
     if oldest.status == "unreachable":
         return results.Floors({}, oldest)
@@ -238,7 +238,7 @@ def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> result
 def run_architecture(
     one: foreign.Architecture, sdist: Path, directory: Path, arguments: Sequence[str]
 ) -> results.Architecture:
-    """Build on another processor, and test what came of it beside daemons of this machine's."""
+    """Build on another processor, and test the result with this machine's daemons."""
     release = next(known for known in roots.releases() if known.suite == one.suite)
     result = results.Result(**asdict(replace(release, suite=one.root)))
     made = results.Architecture(one.machine, one.emulated, [], result)
@@ -262,7 +262,7 @@ def run_architecture(
 def run_machines(
     run: results.Run, sdist: Path, directory: Path, arguments: Sequence[str], parts: Sequence[str]
 ) -> None:
-    """Test on each of the other processors and build all wheels, of which the tests take some."""
+    """Test on each of the other processors, and build all wheels. The tests use some of them."""
     if "architectures" in parts:
         known = foreign.architectures()
         run.architectures = [
@@ -325,7 +325,7 @@ def run_parts(
 
 
 def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[str]) -> int:
-    """Run the matrix and print its table; the parts that were run whole are kept."""
+    """Run the matrix and print its table. Parts that were run completely are kept."""
     run = run_parts(chosen(names), arguments, parts)
     print(run.table())
     for one in run.releases:
@@ -334,7 +334,7 @@ def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[s
         if one.status == "unreachable":
             print(f"Ceph {one.ceph}: unreachable: {one.reason}")
     if not arguments:
-        # The other parts are kept only of all releases.
+        # The other parts are kept only after a run of all releases.
         results.keep(run, [part for part in parts if part == "releases" or not names])
     for problem in run.problems():
         print(problem, file=sys.stderr)
@@ -342,7 +342,7 @@ def run_matrix(names: Sequence[str], arguments: Sequence[str], parts: Sequence[s
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the top of this file says."""
+    """Run the command that the top of this file describes."""
     own = list(arguments)
     rest = own[own.index("--") + 1 :] if "--" in own else []
     own = own[: own.index("--")] if "--" in own else own

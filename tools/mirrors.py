@@ -1,4 +1,4 @@
-"""What this machine knows of the network, its mirror and pip settings, for a root to have too."""
+"""This machine's network settings, package mirror and pip settings, for use in a root."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def apt_sources(directory: Path = Path("/etc/apt")) -> list[Source]:
 
 
 def debian() -> tuple[str | None, str | None]:
-    """Return the Debian mirror and the security mirror of this machine; None where it has none."""
+    """Return the Debian mirror and the security mirror of this machine; None for a missing one."""
     main = security = None
     for source in apt_sources():
         if any(suite.endswith("-security") for suite in source.suites) and "debian" in source.uri:
@@ -53,7 +53,7 @@ def debian() -> tuple[str | None, str | None]:
 
 @functools.cache
 def pip_settings() -> dict[str, str]:
-    """Return the global settings of this machine's pip, `{}` where there is no pip."""
+    """Return the global settings of this machine's pip, `{}` if there is no pip."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     pairs = re.findall(r"^global\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
@@ -61,10 +61,10 @@ def pip_settings() -> dict[str, str]:
 
 
 def pip_paths(settings: Iterable[str]) -> list[Path]:
-    """Return the local files and directories that pip settings name, for a root to see them too."""
+    """Return the local files and directories that pip settings name, which a root must see too."""
     found = set()
     for word in " ".join(settings).split():
-        # A local index links to files beside it, so its parent has to be there as well.
+        # A local index links to files beside it, so its parent must be there as well.
         path = Path(word[len("file://") :]).parent if word.startswith("file://") else Path(word)
         if path.is_absolute() and len(path.parts) > 2 and path.exists():
             found.add(path)

@@ -1,4 +1,4 @@
-"""What a run of the release matrix came to: its counts, its problems, its table."""
+"""The results of a run of the release matrix: counts, problems and table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ README = roots.REPOSITORY / "README.md"
 BEGIN = "<!-- begin compatibility: made by ./dev matrix -->"
 END = "<!-- end compatibility -->"
 
-# What the reason of a skip begins with that was chosen: see tools/left_out.py.
+# The beginning of a chosen skip's reason: see tools/left_out.py.
 LEFT_OUT = "left out: "
 
 
 @dataclass
 class Result:
-    """What one release's run came to."""
+    """The result of one release's run."""
 
     ceph: str
     name: str
@@ -44,7 +44,7 @@ class Result:
     failures: list[str] = field(default_factory=list)
 
     def problems(self, *, skips_need_cause: bool = True) -> list[str]:
-        """Return what keeps this release from being called good."""
+        """Return what is wrong with this release."""
         if self.status == "unreachable":
             return []
         if self.status != "tested":
@@ -72,7 +72,7 @@ class Result:
 
 @dataclass
 class Wheel:
-    """The one wheel that is run with each release."""
+    """The one wheel that is tested with each release."""
 
     file: str
     size: int
@@ -82,14 +82,14 @@ class Wheel:
 
 @dataclass
 class Floors:
-    """The build with the oldest tools: their versions, and the core tests of what was built."""
+    """The build with the oldest tools: their versions, and the core tests of the result."""
 
     tools: dict[str, str]
     result: Result | None = None
     problems: list[str] = field(default_factory=list)
 
     def line(self) -> str:
-        """Return the sentence that README has of it."""
+        """Return its sentence in README."""
         names = {"cmake": "CMake", "gcc": "GCC", "clang": "Clang"}
         tools = [f"{names.get(tool, tool)} {version}" for tool, version in self.tools.items()]
         where = f" on Debian {self.result.suite}" if self.result else ""
@@ -108,11 +108,11 @@ class Architecture:
     problems: list[str] = field(default_factory=list)
 
     def called(self) -> str:
-        """Return the processor's name, as the table has it."""
+        """Return the processor's name in the table."""
         return f"{self.machine} ({'emulated' if self.emulated else 'not emulated'})"
 
     def line(self) -> str:
-        """Return the sentence that README has of what was left out."""
+        """Return the sentence in README about what was left out."""
         left = [f"{count} ({why})" for why, count in self.result.left_out().items()]
         return f"Left out on {self.called()}: {'; '.join(left) or 'nothing'}."
 
@@ -129,7 +129,7 @@ class Published:
     problems: list[str] = field(default_factory=list)
 
     def built(self) -> str:
-        """Return the oldest C library that the wheel serves, as a cell of a table."""
+        """Return the oldest C library that the wheel supports, as a cell of a table."""
         if self.problems:
             return "failed"
         versions = re.findall(r"manylinux_(\d+)_(\d+)_", self.file)
@@ -139,7 +139,7 @@ class Published:
 
 @dataclass
 class Run:
-    """A whole run: its parts, as tools/matrix.py tells them."""
+    """A whole run, with the parts of tools/matrix.py."""
 
     releases: list[Result]
     wheel: Wheel | None = None
@@ -150,12 +150,12 @@ class Run:
     wheels: list[Published] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """Return all that went wrong, each with its release."""
+        """Return everything that went wrong, each with its release."""
         found = [f"Ceph {one.ceph}: {text}" for one in self.releases for text in one.problems()]
         if self.wheel:
             found += [f"{self.wheel.file}: {text}" for text in self.wheel.problems]
             for one in self.wheel.results:
-                # That a stock module was made for another Python is no fault of the wheel.
+                # A stock module for another Python is not a fault of the wheel.
                 texts = one.problems(skips_need_cause=False)
                 found += [f"{self.wheel.file} on Ceph {one.ceph}: {text}" for text in texts]
         if self.older:
@@ -169,7 +169,7 @@ class Run:
         if self.floors:
             texts = list(self.floors.problems)
             if self.floors.result:
-                # The core tests were chosen for the wheel, and so are their skips.
+                # The core tests were chosen for the wheel, and so were their skips.
                 texts += self.floors.result.problems(skips_need_cause=False)
             found += [f"oldest tools: {text}" for text in texts]
         for processor in self.architectures:
@@ -273,10 +273,10 @@ def load(file: Path = FILE) -> Run:
 
 
 def keep(run: Run, parts: Sequence[str], file: Path = FILE, readme: Path = README) -> None:
-    """Keep the parts that were run, beside what was kept of the others, and of other releases."""
+    """Keep the parts that were run, with the kept results of other parts and releases."""
     kept = load(file) if file.exists() else Run([])
     if "releases" in parts:
-        # Each stays in its place.
+        # Each release stays in its place.
         by_suite = {one.suite: one for one in [*kept.releases, *run.releases]}
         kept.releases = list(by_suite.values())
     if "wheel" in parts:
@@ -300,7 +300,7 @@ ADMITTED = ("could not import 'torch'", "some of the steps are made with Ceph 16
 
 
 def unexplained(result: Result) -> list[str]:
-    """Return the skip reasons that do not name a C function which is truly missing."""
+    """Return the skip reasons that do not name a C function which is really missing."""
     absent = set(result.missing)
     named = {why: set(re.findall(r"\b(?:rbd|rados)_\w+", why)) for why in result.skips}
     return [

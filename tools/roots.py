@@ -8,10 +8,10 @@ Usage:
     roots.py copy NAME NEW              a throw-away copy; `roots.py remove NEW` ends it
     roots.py remove NAME
 
-A root is named after its Debian suite; `bare` is the first suite's minimal system with nothing but
-git and ca-certificates, the stand-in for a newcomer's machine. Roots of other processors are made
-by tools/foreign.py. Roots live below $RBD_DEV_HOME/roots (default: .dev/roots in the checkout).
-Needs root rights, debootstrap and util-linux's unshare.
+A root is named after its Debian suite. `bare` is the first suite's minimal system with only git and
+ca-certificates, like a newcomer's machine. tools/foreign.py makes the roots of other processors.
+Roots are below $RBD_DEV_HOME/roots (default: .dev/roots in the checkout). This program needs root
+rights, debootstrap and util-linux's unshare.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-# Run as a script too, which does not find its neighbours by itself.
+# As a script, it does not find its neighbours by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools import mirrors
 
@@ -42,27 +42,27 @@ BARE = "bare"
 BARE_SUITE = "bookworm"
 BARE_PACKAGES = ("git", "ca-certificates")
 
-# An old suite's lists have expired; a mirror may stumble.
+# The lists of an old suite have expired, and a mirror may fail for a moment.
 APT_SETTINGS = """\
 Acquire::Check-Valid-Until "false";
 Acquire::Retries "3";
 APT::Install-Recommends "false";
 """
 
-# The certificates that a root has as this machine does, from configure().
+# A root gets this machine's certificates from configure().
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
-# Longer than any command takes, so that a hang ends as a failure with a name.
+# Longer than any command takes, so that a hang becomes a failure with a name.
 LONGEST_SECONDS = 7200
 
-# What a command inside a root sees of the caller's environment.
+# The caller's variables that a command inside a root sees.
 PASSED_ON = re.compile(
     r"(?i)(pip_\w+|\w+_proxy|ssl_cert_\w+|requests_ca_bundle|cmake_build_parallel_level|rbd_test_\w+|pytest_\w+)\Z"
 )
 
 
 class RootError(Exception):
-    """A root could not be made or entered; the text says why."""
+    """A root could not be made or entered. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def releases() -> list[Release]:
 
 
 def packages() -> list[str]:
-    """Return the Debian packages that each release's root holds."""
+    """Return the Debian packages of each release's root."""
     return list(json.loads(RELEASES_FILE.read_text())["packages"])
 
 
@@ -123,7 +123,7 @@ def debootstrap(suite: str, root: Path, architecture: str = "") -> None:
         raise RootError(
             "debootstrap is missing: apt-get install debootstrap debian-archive-keyring"
         )
-    # An emulator takes its time to configure each package.
+    # An emulator takes long to configure each package.
     wanted = BARE_PACKAGES[1:] if architecture else BARE_PACKAGES
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(wanted)}"]
     command += [f"--arch={architecture}"] if architecture else []
@@ -133,13 +133,13 @@ def debootstrap(suite: str, root: Path, architecture: str = "") -> None:
     if mirror:
         command.append(mirror)
         if not (scripts / suite).exists():
-            # A debootstrap older than the suite has no script of that name; all are sid's by now.
+            # A debootstrap older than the suite does not have its script; all equal sid's now.
             command.append(str(scripts / "sid"))
     run(command)
 
 
 def reachable(root: Path, uri: str, suite: str) -> bool:
-    """Say whether a mirror has a suite, asked with apt's own machinery inside the root."""
+    """Return whether a mirror has a suite, by apt inside the root."""
     helper = ["/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=2", "download-file"]
     asked = [*helper, f"{uri}/dists/{suite}/InRelease", "/tmp/InRelease"]
     done = subprocess.run(inside(root, asked), check=False, capture_output=True, env=environment())
@@ -148,7 +148,7 @@ def reachable(root: Path, uri: str, suite: str) -> bool:
 
 
 def configure(suite: str, root: Path) -> None:
-    """Let apt, TLS and pip work inside a root the way they work on this machine."""
+    """Make apt, TLS and pip work inside a root as on this machine."""
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
@@ -179,7 +179,7 @@ def configure(suite: str, root: Path) -> None:
 
 
 def make(name: str) -> Path:
-    """Make a root, or finish one that was begun; a ready one is left as it is."""
+    """Make a root, or finish one that was begun. A ready one does not change."""
     if name not in known():
         raise RootError(f"no root is called {name!r}; there are {', '.join(known())}")
     if name == BARE:
@@ -208,7 +208,7 @@ def build(name: str, suite: str, wanted: Sequence[str], architecture: str = "") 
         try:
             run(inside(root, command), env=environment())
         except RootError:
-            # Mirrors drop an old suite's security archive piecemeal: its index outlives its files.
+            # Mirrors drop an old suite's security archive in parts: its index outlives its files.
             print(f"{name}: trying again without security updates", flush=True)
             sources = root / "etc/apt/sources.list"
             kept = [li for li in sources.read_text().splitlines(True) if "-security" not in li]
@@ -225,13 +225,13 @@ def copy(name: str, new: str) -> Path:
     source, target = make(name), root_of(new)
     if new in known() or target.exists():
         raise RootError(f"{new} exists already, or is the name of a kept root")
-    # -x: a /proc that someone mounted has no end to copy.
+    # -x: a mounted /proc has no end.
     run(["cp", "-ax", "--reflink=auto", source, target])
     return target
 
 
 def discard(root: Path) -> None:
-    """Remove a root's directory, never what is mounted below it."""
+    """Remove a root's directory, but never anything that is mounted below it."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     below = [path for path in mounted if path.startswith(f"{root}/")]
     if below:
@@ -260,8 +260,9 @@ def inside(
 ) -> list[str]:
     """Return the command line that runs a command inside a root.
 
-    Mounts and processes live in namespaces of their own that end with the command: no daemon stays
-    behind, and as nothing stays mounted below a root, removing one never reaches other files.
+    Mounts and processes live in separate namespaces that end with the command. So no daemon
+    outlives it, and removing a root never reaches other files, because nothing stays mounted below
+    it.
     """
     env = {key: value for key, value in os.environ.items() if key.upper().startswith("PIP_")}
     settings = {**mirrors.pip_settings(), **env}
@@ -272,7 +273,7 @@ def inside(
         f"mount -t sysfs -o ro sysfs {target}/sys",
         f"mount --rbind /dev {target}/dev",
     ]
-    # Nobody could replace the certificates while something is mounted over them.
+    # The certificates could not be replaced while something is mounted over them.
     paths = [path for path in mirrors.pip_paths(settings.values()) if path != BUNDLE]
     for path, mode in [(p, "ro") for p in paths] + [(p.resolve(), "rw") for p in binds]:
         place = shlex.quote(f"{root}{path}")
@@ -281,7 +282,7 @@ def inside(
         script.append(f"mount --bind {shlex.quote(str(path))} {place}")
         if mode == "ro":
             script.append(f"mount -o remount,bind,ro {place}")
-    # The shell stays as the namespace's first process, to reap what daemons leave to it.
+    # The shell stays as the namespace's first process, to reap the children of daemons.
     line = f"cd {shlex.quote(directory)} && exec {shlex.join(command)}"
     script += [f"chroot {target} /bin/sh -c {shlex.quote(line)} || exit $?"]
     namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
@@ -297,10 +298,10 @@ def run_inside(
     seconds: float = LONGEST_SECONDS,
     log: Path | None = None,
 ) -> str:
-    """Run a command inside a ready root and return what it printed; a failure is a RootError.
+    """Run a command inside a ready root. Return its output; a failure is a RootError.
 
-    The directory, and those in binds, are this machine's own, seen under the same path. With a
-    log, what it prints goes there as it comes.
+    The directory, and those in `binds`, belong to this machine and have the same path inside. With
+    a log, the output goes there as it comes.
     """
     line = inside(root_of(name), command, binds=[directory, *binds], directory=str(directory))
     with open(log, "w") if log else contextlib.nullcontext(subprocess.PIPE) as output:

@@ -3,11 +3,11 @@
 #
 #   need COMMAND=PACKAGE ...    install the Debian packages whose commands are missing
 #   prepare COMMAND=PACKAGE ... the same, and make the virtual environment of $python
-#   setup                       all that the tests take: packages, environment, the package in it
+#   setup                       all that the tests need: packages, environment, the package in it
 #   requirements NAME FILE      install a file of pip requirements into the environment
 #
 # Settings: RBD_VENV (.venv), RBD_PYTHON (the interpreter to make it from), RBD_WERROR=ON (warnings
-# are errors), CMAKE_BUILD_PARALLEL_LEVEL, CMAKE_CXX_COMPILER_LAUNCHER (ccache, where there is one).
+# are errors), CMAKE_BUILD_PARALLEL_LEVEL, CMAKE_CXX_COMPILER_LAUNCHER (ccache, if it is installed).
 
 say() { printf 'dev: %s\n' "$*" >&2; }
 die() {
@@ -15,8 +15,8 @@ die() {
     exit 1
 }
 
-# What the C++ core and a one-machine Ceph take. A name with a slash is a file (or a pattern for
-# one), one that ends in .so.N a shared library, anything else a command.
+# The needs of the C++ core and a one-machine Ceph. A name with a slash is a file (or a pattern for
+# one), a name that ends in .so.N a shared library, anything else a command.
 SYSTEM=(
     'c++=g++'
     'make=make'
@@ -47,7 +47,7 @@ as_root() {
     fi
 }
 
-# Runs a command, showing what it says only when it fails.
+# Runs a command. Shows its output only if it fails.
 quietly() {
     local log status=0
     log=$(mktemp)
@@ -62,7 +62,7 @@ apt_install() {
     [[ $EUID -eq 0 ]] || command -v sudo >/dev/null || die "please run as root: apt-get install $*"
     say "installing the Debian packages $*"
     export DEBIAN_FRONTEND=noninteractive
-    quietly as_root apt-get update || say "going on with the package lists that are there"
+    quietly as_root apt-get update || say "continuing with the present package lists"
     quietly as_root apt-get install -y --no-install-recommends "$@" || die "apt could not install them"
 }
 
@@ -105,7 +105,7 @@ find_python() {
 
 venv_serves() { [[ -x $python ]] && python_serves "$python"; }
 
-# Prints the packages that a virtual environment takes, where no interpreter here can make one.
+# Prints the packages for a virtual environment, if no interpreter here can make one.
 lacking_python() {
     venv_serves || find_python >/dev/null || printf '%s\n' python3 python3-venv python3-dev
 }
@@ -123,8 +123,8 @@ make_venv() {
     }
 }
 
-# Names the state of everything that the built package depends on. The Python files are not part
-# of it: the environment reads them where they are (link_sources).
+# Prints a checksum of everything that the built package depends on. The Python files are not part
+# of it, because the environment reads them from the checkout (link_sources).
 fingerprint() {
     local path present=()
     for path in CMakeLists.txt CMakePresets.json LICENSE cmake cpp pyproject.toml; do
@@ -145,7 +145,7 @@ except ImportError:
     from pip._vendor import tomli as tomllib
 with open("pyproject.toml", "rb") as file:
     requires = tomllib.load(file)["build-system"]["requires"]
-# setuptools: what one of the test requirements builds itself with.
+# setuptools: one of the test requirements builds itself with it.
 print(*requires, "cmake", "ninja", "setuptools>=70.1", sep="\n")
 PYTHON
 }
@@ -174,8 +174,8 @@ install_package() {
     printf '%s\n' "$state" >"$stamp"
 }
 
-# Puts links to the files of python/rbd in the place of their installed copies, so that an edited
-# file counts at once. Type checkers follow links, and not the import hook of an editable install.
+# Replaces the installed copies of the files of python/rbd by links, so that an edited file counts at
+# once. Type checkers follow links, but not the import hook of an editable install.
 link_sources() {
     "$python" - <<'PYTHON'
 import sysconfig
@@ -195,7 +195,7 @@ for path in source.rglob("*"):
 PYTHON
 }
 
-# The packages of those pairs, in one go with Python's, and the virtual environment.
+# Installs the packages of those pairs together with Python's, and makes the virtual environment.
 prepare() {
     local missing
     mapfile -t missing < <(
@@ -211,7 +211,7 @@ setup() {
     install_package
 }
 
-# Once for each state of the file; NAME names the stamp.
+# Installs once for each state of the file; NAME names the stamp.
 requirements() {
     local stamp=$venv/.$1
     ! cmp -s "$stamp" "$2" || return 0

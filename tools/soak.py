@@ -6,8 +6,8 @@ Usage:
     python -m tools.soak --table        print the table of what has passed
     python -m tools.soak --write        put that table into docs/reliability.md
 
-The files are those that take SOAK from tests/support/location.py. Each passes or fails alone; what
-has passed is kept in docs/_data/soak.json, with the figures that the tests note down
+The files are those that import SOAK from tests/support/location.py. Each passes or fails alone.
+Passed ones are kept in docs/_data/soak.json, with the figures that the tests note
 (tests/support/figures.py).
 """
 
@@ -35,7 +35,7 @@ START, END = "<!-- figures: ./dev soak -->", "<!-- end of figures -->"
 
 
 def topics(root: Path = ROOT) -> list[str]:
-    """The topics whose tests have a long form."""
+    """Return the topics whose tests have a long form."""
     pattern = re.compile(r"^from support\.location import (\([^)]*|.*)\bSOAK\b", re.M)
     paths = (root / "tests").glob("test_*.py")
     found = [path.stem for path in paths if pattern.search(path.read_text(encoding="utf-8"))]
@@ -43,7 +43,7 @@ def topics(root: Path = ROOT) -> list[str]:
 
 
 def collect(lines: str) -> dict[str, float]:
-    """The figures that tests noted down, added up."""
+    """Return the sums of the figures that tests noted."""
     figures: dict[str, float] = {}
     for line in lines.splitlines():
         what, number = json.loads(line)
@@ -52,7 +52,7 @@ def collect(lines: str) -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """What was tested."""
+    """Return the tested versions."""
     code = "import platform, rbd; print(*rbd.library_info().version, platform.python_version())"
     *library, python = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 
 def run(topic: str, root: Path, arguments: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Run one topic's tests in their long form; what there is to keep, None where one failed."""
+    """Run one topic's tests in their long form. Return what to keep, or None if one failed."""
     with tempfile.TemporaryDirectory() as directory:
         figures, report = Path(directory, "figures"), Path(directory, "report.xml")
         figures.touch()
@@ -86,7 +86,7 @@ def run(topic: str, root: Path, arguments: Sequence[str] = ()) -> dict[str, Any]
 
 
 def load(root: Path = ROOT) -> dict[str, Any]:
-    """What has passed so far, by topic."""
+    """Return what has passed so far, by topic."""
     path = root / DATA
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
@@ -96,7 +96,7 @@ def number(value: float) -> str:
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The table of the page."""
+    """Return the table of the page."""
     lines = ["| tests | what was done | Ceph, Python | minutes |", "|---|---|---|---|"]
     for topic, one in sorted(results.items()):
         done = "; ".join(f"{what}: {number(value)}" for what, value in one["figures"].items())
@@ -108,13 +108,13 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def page(text: str, results: Mapping[str, Any]) -> str:
-    """The page with the table of these results in it."""
+    """Return the page with the table of these results."""
     before, rest = text.split(START)
     return f"{before}{START}\n\n{table(results)}\n\n{END}{rest.split(END)[1]}"
 
 
 def keep(topic: str, result: Mapping[str, Any], root: Path = ROOT) -> None:
-    """Keep what a run gave, and make the page anew."""
+    """Keep the result of a run, and write the page again."""
     text = json.dumps(dict(sorted({**load(root), topic: result}.items())), indent=1)
     (root / DATA).parent.mkdir(parents=True, exist_ok=True)
     (root / DATA).write_text(text + "\n", encoding="utf-8")
@@ -122,7 +122,7 @@ def keep(topic: str, result: Mapping[str, Any], root: Path = ROOT) -> None:
 
 
 def write_page(root: Path = ROOT) -> None:
-    """Make the page's table anew."""
+    """Write the page's table again."""
     path = root / PAGE
     path.write_text(page(path.read_text(encoding="utf-8"), load(root)), encoding="utf-8")
 
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif chosen.write:
         write_page()
     else:
-        # An exception ends the tests that are under way, too.
+        # The exception also ends the tests that are under way.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         failed = []
         for topic in chosen.topics or known:

@@ -1,8 +1,8 @@
-"""An upgrade of the wheel, tried: an older version of it is installed, and then the wheel.
+"""Test an upgrade of the wheel: an older version is installed, and then the wheel.
 
-The older version is the wheel itself under a lower number, with one module more, which has to be
-gone after the upgrade. It is tried in an empty environment, and in one that sees Debian's own
-`rbd` module, which has to be back once the package is uninstalled.
+The older version is the wheel itself with a lower number and one more module, which must be gone
+after the upgrade. The test runs in an empty environment, and in one that sees Debian's own `rbd`
+module, which must be back after the package is uninstalled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one wheel: built in the oldest root, checked, and made runnable in all the others.
 
-Debian's roots have a different Python each, so the interpreter the wheel was built for comes along:
-the oldest root's CPython finds its library beside itself, wherever it stands, and takes with it
-those shared libraries that a newer root has under another name only.
+Debian's roots have different versions of Python, so the interpreter that the wheel was built for is
+copied: the oldest root's CPython finds its library beside itself in any place. The shared libraries
+that have another name in a newer root are copied too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tools import roots
 
-# What the wheel may need from the system: the C and C++ run time, and nothing of Ceph.
+# What the wheel may need from the system: the C and C++ run time, and nothing from Ceph.
 ALLOWED = {"libstdc++.so.6", "libgcc_s.so.1", "libc.so.6", "libm.so.6", "libpthread.so.0"}
 ALLOWED |= {"libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 
-# The topics whose tests are run with the wheel; the whole suite is for the releases' own builds.
+# The topics whose tests run with the wheel. The whole suite runs with the releases' own builds.
 TOPICS = """
 aio api array batch clone completion copy diff exceptions features files gate group image
 images io ioctx_kinds library lifetime lock metadata rados_cluster rados_ioctx
@@ -41,7 +41,7 @@ echo "$2" >repaired/.sha256
 
 
 def ready() -> list[roots.Release]:
-    """Return the releases whose roots are there, oldest first."""
+    """Return the releases whose roots exist, oldest first."""
     return [one for one in roots.releases() if (roots.root_of(one.suite) / ".ready").exists()]
 
 
@@ -95,7 +95,7 @@ def content_problems(wheel: Path, directory: Path) -> list[str]:
 
 
 def take_python(directory: Path) -> Path:
-    """Copy the builder's CPython to where every root can run it, and return the interpreter."""
+    """Copy the builder's CPython to where every root can run it. Return the interpreter."""
     release = builder()
     source = roots.root_of(release.suite)
     target = directory / "cpython"
@@ -125,10 +125,10 @@ def take_python(directory: Path) -> Path:
 
 
 def take_librbd(release: roots.Release, target: Path) -> dict[str, str]:
-    """Copy a release's librbd with what it needs; return the settings to have it loaded elsewhere.
+    """Copy a release's librbd with its libraries. Return the settings that load it elsewhere.
 
-    The copies find each other beside themselves: LD_LIBRARY_PATH would lead Ceph's own programs,
-    which are the newer release's, to them too.
+    The copies find each other beside themselves. LD_LIBRARY_PATH would also lead Ceph's programs,
+    which are the newer release's, to them.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -137,7 +137,7 @@ def take_librbd(release: roots.Release, target: Path) -> dict[str, str]:
     line = ["ldd", f"/{library.relative_to(roots.root_of(suite))}"]
     needed = dict(re.findall(r"(\S+) => (\S+)", roots.run_inside(suite, line, Path("/tmp"))))
     needed[library.name] = line[1]
-    # What Ceph 14's cryptography opens by name.
+    # Libraries that Ceph 14's cryptography opens by name.
     opened = ("nss/*.so", "libsqlite3.so.0")
     for path in (path for pattern in opened for path in library.parent.glob(pattern)):
         needed[path.name] = f"/{path.relative_to(roots.root_of(suite))}"
@@ -153,7 +153,7 @@ def take_librbd(release: roots.Release, target: Path) -> dict[str, str]:
 
 
 def environment(wheel: Path, directory: Path) -> Path:
-    """Make the one environment that all roots run the wheel's tests in; return its interpreter."""
+    """Make the one environment in which all roots run the wheel's tests. Return its interpreter."""
     interpreter = take_python(directory)
     python = fresh_environment(interpreter, directory / "env", roots.BARE, directory)
     install = [str(directory / "tools/bin/python"), "-m", "pip", "--python", str(python)]
@@ -163,7 +163,7 @@ def environment(wheel: Path, directory: Path) -> Path:
 
 
 def fresh_environment(interpreter: Path, target: Path, root: str, directory: Path) -> Path:
-    """Make an empty virtual environment, and return its interpreter."""
+    """Make an empty virtual environment. Return its interpreter."""
     shutil.rmtree(target, ignore_errors=True)
     make = [str(interpreter), "-m", "venv", "--without-pip", str(target)]
     roots.run_inside(root, make, directory)
@@ -171,7 +171,7 @@ def fresh_environment(interpreter: Path, target: Path, root: str, directory: Pat
 
 
 def problems_without_ceph(wheel: Path, directory: Path) -> list[str]:
-    """Install the wheel where there is no compiler and no Ceph, and return what goes wrong."""
+    """Install the wheel without a compiler and Ceph. Return what goes wrong."""
     interpreter = directory / "cpython" / "bin" / f"python{builder().python}"
     python = fresh_environment(interpreter, directory / "clean", roots.BARE, directory)
     pip = next((directory / "tools" / "lib").glob("python*/site-packages"))

@@ -1,12 +1,12 @@
-"""The wheels that pyproject.toml's cibuildwheel configuration names, built without containers.
+"""The wheels of pyproject.toml's cibuildwheel configuration, built without containers.
 
 Usage:
     python -m tools.wheels [--to DIRECTORY] [PYTHON-ARCHITECTURE ...]    for instance cp39-x86_64
 
-Each is built by an interpreter of its own: a root's (tools/roots.py, tools/foreign.py), the one
-without a lock of tools/free_threading.py, or one that this machine has beside, as pyenv installs
-them. A wheel for which there is none is reported as missing, with what was looked for. A wheel's
-manylinux tag is that of the system it is built on, which cibuildwheel's containers keep older.
+Each wheel needs an interpreter: a root's (tools/roots.py, tools/foreign.py), the one without a lock
+of tools/free_threading.py, or another one of this machine, as pyenv installs them. A wheel without
+an interpreter is reported as missing, with what was looked for. A wheel's manylinux tag is that of
+the system it is built on; cibuildwheel's containers have older systems.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from pathlib import Path
 
 from tools import floors, foreign, free_threading, results, roots, wheel
 
-# Where there is no librbd; and where there is one, as if there were none.
+# No librbd, also on a machine that has one.
 NO_LIBRARY = "RBD_LIBRARY=/nonexistent/librbd.so.1"
 
-# Before auditwheel, which this machine runs for every processor: an emulated one would take long.
+# The steps before auditwheel. This machine runs auditwheel for every processor, because an emulated
+# one would take long.
 BUILD = """
 set -eu
 [ "$(cat raw/.sha256 2>/dev/null || true)" != "$2" ] || exit 0
@@ -39,7 +40,7 @@ rm -rf tools
 echo "$2" >raw/.sha256
 """
 
-# Installs the wheel into an environment of its own, and runs what cibuildwheel runs.
+# Installs the wheel into a new environment, and runs what cibuildwheel runs.
 CHECK = """
 set -eu
 "$2" -m venv --clear checked
@@ -50,7 +51,7 @@ env "$4" checked/bin/python "$3"
 
 @dataclass(frozen=True)
 class Builder:
-    """How one wheel is built: by which interpreter, in which root ("" for this machine)."""
+    """How one wheel is built: the interpreter, and the root ("" for this machine)."""
 
     tag: str
     machine: str
@@ -142,7 +143,7 @@ def run(one: Builder, command: Sequence[str], directory: Path) -> None:
 
 
 def here(command: Sequence[str]) -> str:
-    """Run a module of this process's environment, and return what it prints."""
+    """Run a module of this process's environment. Return its output."""
     own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     line = [sys.executable, "-m", *command]
     done = subprocess.run(line, check=False, env=own, capture_output=True, text=True)
@@ -152,7 +153,7 @@ def here(command: Sequence[str]) -> str:
 
 
 def build(one: Builder, sdist: Path, directory: Path) -> Path:
-    """Build one wheel, unless it was built from the same sdist already; return its file."""
+    """Build one wheel, unless it was built from the same sdist already. Return its file."""
     place = directory / one.name
     place.mkdir(parents=True, exist_ok=True)
     processor = next((p for p in foreign.architectures() if p.machine == one.machine), None)
@@ -206,7 +207,7 @@ def make_all(sdist: Path, directory: Path, names: Sequence[str] = ()) -> list[re
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the top of this file says."""
+    """Run the command that the top of this file describes."""
     from tools import matrix
 
     parser = argparse.ArgumentParser(description="Build the wheels without containers.")

@@ -1,4 +1,4 @@
-"""What an installed wheel does on a machine without Ceph: import, and say what to install."""
+"""Check an installed wheel on a machine without Ceph: it imports, and says what to install."""
 
 import rbd
 

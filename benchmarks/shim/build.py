@@ -1,4 +1,4 @@
-"""Builds the shim, and tells how a process is to be started so that it uses it.
+"""Builds the shim, and says how to start a process that uses it.
 
 python build.py DIRECTORY     builds DIRECTORY/librbd-shim.so and prints its path
 """
@@ -16,9 +16,9 @@ SOURCE = Path(__file__).with_name("shim.c")
 
 
 def build(directory: Path, librbd: str = "librbd.so.1", *, objects: bool = False) -> Path:
-    """Compile the shim over `librbd`, a soname or a path, and return the shared object's path.
+    """Compile the shim over `librbd`, a soname or a path. Return the path of the shared object.
 
-    objects: whether calls on objects are stubbed too; then no image can be opened.
+    objects: whether calls on objects are stubbed too. Then no image can be opened.
     """
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -35,12 +35,12 @@ def build(directory: Path, librbd: str = "librbd.so.1", *, objects: bool = False
 
 
 def our_environment(shim: Path) -> Dict[str, str]:
-    """What to add to the environment of a process that uses this package."""
+    """Return what to add to the environment of a process that uses this package."""
     return {"RBD_LIBRARY": str(shim)}
 
 
 def stock_environment(shim: Path) -> Dict[str, str]:
-    """What to add to the environment of a process that uses the stock module."""
+    """Return what to add to the environment of a process that uses the stock module."""
     return {"LD_PRELOAD": str(shim)}
 
 

@@ -1,8 +1,8 @@
-"""Blocks per second of read_blocks and write_blocks, at random offsets; and the memory they take.
+"""Measures read_blocks and write_blocks: blocks per second at random offsets, and memory.
 
-`most`: how many blocks are in one call. `burst`: how many, with a flush after each call that is not
-counted; the median of the calls is what counts. `total`: how many bytes are moved, in place of so
-many seconds.
+`most`: the number of blocks in one call. `burst`: the number of blocks before each flush, whose
+time does not count; the result is the median of the calls. `total`: the number of bytes to move, in
+place of a time.
 """
 
 import array
@@ -13,7 +13,7 @@ from common import main, offsets, opened, peak
 
 
 def run(which, pool, name, op, block, depth, seconds, most=16384, burst=0, total=None):
-    """`total`: bytes to move in one call, in place of calls for so many seconds."""
+    """`total`: bytes to move in one call, in place of calls for a time."""
     with opened(which, pool, name) as (image,):
         size = image.size()
         count = burst or max(total // block if total else min(most, (64 << 20) // block), depth)

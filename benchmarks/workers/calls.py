@@ -1,6 +1,6 @@
-"""Nanoseconds of one call, over a librbd whose data path does nothing.
+"""Measures the nanoseconds of one call, over a librbd whose data path does nothing.
 
-It is the thread's own time on the processor: with nothing to wait for, that is all there is.
+This is the processor time of the thread: there is nothing to wait for.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from common import main, opened, timed
 
 
 def calls(image, length):
-    """The calls, each a function that makes it `count` times."""
+    """Return the calls, each as a function that makes it `count` times."""
     read, write, size = image.read, image.write, image.size
     data = bytes(length)
     buffer = bytearray(length)
@@ -38,7 +38,7 @@ def calls(image, length):
 
 
 class Foreign:
-    """An image called through ctypes, as programs without a binding do."""
+    """An image called through ctypes, as in programs without a binding."""
 
     def __init__(self, path, raw):
         self._library = ctypes.CDLL(path)
@@ -76,7 +76,7 @@ def run(which, pool, name, call, count, length, foreign):
     with opened(which, pool, name) as (image,):
         target = image
         if foreign:
-            # The shim looks at no handle.
+            # The shim ignores handles.
             target = Foreign(os.environ["RBD_LIBRARY"], None)
         call = calls(target, length)[call]
         call(count // 10)

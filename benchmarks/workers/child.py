@@ -1,6 +1,6 @@
-"""Runs a program and writes what it took, as JSON, to a file: the first argument.
+"""Runs a program and writes what it used, as JSON, to a file: the first argument.
 
-The kernel counts the memory of a process from the one that started it, so this one is small.
+The kernel's account of a process's memory includes that of its starter, so this one is small.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the workers share. They run with this package or with the stock module, on Python 3.9."""
+"""Helpers of the workers. They run with this package or the stock module, on Python 3.9."""
 
 import contextlib
 import json
@@ -9,13 +9,13 @@ import time
 
 
 def peak():
-    """The most memory that this process has had, in bytes."""
+    """Return the largest memory that this process has had, in bytes."""
     with open("/proc/self/status") as status:
         return int(re.search(r"VmHWM:\s*(\d+)", status.read()).group(1)) * 1024
 
 
 def modules(which):
-    """The modules rados and rbd."""
+    """Return the modules rados and rbd."""
     import rbd
 
     if which == "stock":
@@ -27,7 +27,7 @@ def modules(which):
 
 @contextlib.contextmanager
 def connected(which, pool):
-    """A pool of a connection of its own; CEPH_CONF says where."""
+    """Yield a pool of a new connection. CEPH_CONF names the cluster."""
     rados, _ = modules(which)
     cluster = rados.Rados(conffile="")
     cluster.connect()
@@ -41,7 +41,7 @@ def connected(which, pool):
 
 @contextlib.contextmanager
 def opened(which, pool, *names, **options):
-    """Open images of a connection of their own."""
+    """Yield open images of a new connection."""
     _, rbd = modules(which)
     with connected(which, pool) as ioctx:
         images = [rbd.Image(ioctx, name, **options) for name in names]
@@ -53,18 +53,18 @@ def opened(which, pool, *names, **options):
 
 
 def offsets(size, block, count=8192, seed=1):
-    """Random multiples of `block` below `size`."""
+    """Return random multiples of `block` below `size`."""
     chance = random.Random(seed)
     return [chance.randrange(size // block) * block for _ in range(count)]
 
 
 def timed(call, clock=time.perf_counter):
-    """How many seconds a call takes."""
+    """Return how many seconds a call takes."""
     start = clock()
     call()
     return clock() - start
 
 
 def main(run):
-    """Runs `run(**arguments)` with what the command line says; prints what it answers."""
+    """Run `run(**arguments)` with the arguments of the command line. Print its result."""
     print(json.dumps(run(**json.loads(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""Seconds of a diff."""
+"""Measures the seconds of a diff."""
 
 from common import main, opened, timed
 

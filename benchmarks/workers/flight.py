@@ -1,6 +1,6 @@
-"""Calls on objects per second, so many in flight, over a librados whose data path does nothing.
+"""Measures calls on objects per second, with many in flight, over a librados without I/O.
 
-Through aio_* and its callbacks, or through asyncio, for which the stock module is wrapped as usual.
+They go through aio_* and its callbacks, or through asyncio, for which the stock module is wrapped.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Seconds of an import: of all that a program needs to begin with."""
+"""Measures the seconds of importing all that a program needs first."""
 
 from common import main, timed
 

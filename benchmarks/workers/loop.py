@@ -1,4 +1,4 @@
-"""Operations per second from asyncio, so many in flight; the stock module's wrapped as usual."""
+"""Measures operations per second from asyncio, with many in flight; the stock module is wrapped."""
 
 import array
 import asyncio
@@ -37,7 +37,7 @@ class Stock:
 
 
 async def move(images, everywhere, op, block, seconds, most):
-    """How many operations are done in so many seconds, at most `most`."""
+    """Return how many operations complete in this many seconds, at most `most`."""
     data = b"d" * block
     done = 0
 
@@ -69,7 +69,7 @@ async def move(images, everywhere, op, block, seconds, most):
 
 
 async def run_through(image, op, block, flight, places):
-    """How many seconds `flight` tasks take for all places, each of which goes to the next task."""
+    """Return the seconds of `flight` tasks for all places. Each place goes to the next task."""
     data = b"d" * block
 
     async def read():
@@ -87,7 +87,7 @@ async def run_through(image, op, block, flight, places):
 
 
 async def latencies(image, op, block, places):
-    """How many seconds each of them takes, one at a time."""
+    """Return how many seconds each operation takes, one at a time."""
     data = b"d" * block
     clock = time.perf_counter
     taken = []
@@ -102,7 +102,7 @@ async def latencies(image, op, block, places):
 
 
 async def run_at_once(image, op, block, flight, places):
-    """How many seconds one awaited batch takes for all places, `flight` of them at a time."""
+    """Return the seconds of one awaited batch for all places, `flight` of them at a time."""
     memory = bytearray(b"d") * (len(places) * block)
     start = time.perf_counter()
     if op == "read":
@@ -113,10 +113,11 @@ async def run_at_once(image, op, block, flight, places):
 
 
 def fixed(image, op, block, flight, count, region, batch):
-    """The coroutine of a run of `count` operations: its rate, and latencies where one is in flight.
+    """Return the coroutine of a run of `count` operations. It returns the rate and, for one in
+    flight, latencies.
 
-    `region`: they go one after the other through so many bytes, and begin again; 0: at random.
-    `batch`: all of them are one batch.
+    `region`: they go through this many bytes in order, again and again; 0: at random. `batch`: all
+    of them are one batch.
     """
     if region:
         places = itertools.islice(itertools.cycle(range(0, region, block)), count)
@@ -154,15 +155,15 @@ def run(
     region=0,
     batch=False,
 ):
-    """`total`: bytes to move, in place of so many seconds. `burst`: flush after so many.
+    """`total`: bytes to move, in place of a time. `burst`: flush after this many operations.
 
-    `count`: one run of so many operations, in place of all that; `region`, `batch`: see fixed().
+    `count`: make one run of this many operations instead. `region`, `batch`: see fixed().
     """
     runner = asyncio
     if loop == "uvloop":
         import uvloop as runner
     with opened(which, pool, *names) as images:
-        # What each of those in flight goes through, again and again.
+        # The places that each task goes through, again and again.
         size = images[0].size()
         everywhere = [offsets(size, block, 1024, number) for number in range(flight)]
         if op == "write":

@@ -1,6 +1,6 @@
-"""Nanoseconds of one call on an object, or of one entry, over a librados that does nothing.
+"""Measures the nanoseconds of one call on an object, or of one entry, over a librados without I/O.
 
-It is the thread's own time on the processor: with nothing to wait for, that is all there is.
+This is the processor time of the thread: there is nothing to wait for.
 """
 
 import statistics
@@ -10,7 +10,7 @@ from common import main, modules, timed
 
 
 def calls(rados, ioctx, length):
-    """The calls, each a function that makes it `count` times, or takes as many entries."""
+    """Return the calls, each as a function that makes it for `count` objects or entries."""
     read, write = ioctx.read, ioctx.write
     data = bytes(length)
 
@@ -22,7 +22,7 @@ def calls(rados, ioctx, length):
         for _ in range(count):
             write("object", data, 0)
 
-    # The shim tells how many entries there are.
+    # The shim determines how many entries there are.
     def take_objects(count):
         for _ in ioctx.list_objects():
             pass

@@ -1,4 +1,4 @@
-"""Seconds of opening an image, once something else has been opened."""
+"""Measures the seconds of opening an image, after another one was opened."""
 
 import statistics
 

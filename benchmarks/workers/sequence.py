@@ -1,4 +1,4 @@
-"""Bytes per second of reads that follow each other from the start of an image to its end."""
+"""Measures bytes per second of consecutive reads, from the start of an image to its end."""
 
 from common import main, opened, timed
 

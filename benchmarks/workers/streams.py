@@ -1,4 +1,4 @@
-"""Exports, imports or merges, as a program does that does nothing else; its whole time counts."""
+"""Makes an export, import or merge as a program that does nothing else. Its whole time counts."""
 
 from common import connected, main, opened, peak
 
@@ -10,7 +10,7 @@ def run(which, pool, name, call, path, options, second=None):
         transfer.merge_diff(name, second, path, **options)
     elif call == "import_image":
         with connected(which, pool) as ioctx:
-            # Without a path, what a pipe brings.
+            # Without a path, the data comes from a pipe.
             transfer.import_image(0 if path is None else path, ioctx, name, **options)
     elif call == "import_diff":
         with opened(which, pool, name) as (image,):

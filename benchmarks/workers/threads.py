@@ -1,4 +1,4 @@
-"""Reads per second of plain read() in so many threads."""
+"""Measures plain read() calls per second in several threads."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-// Runs the tests of one topic; those that need a cluster say so where there is none.
+// Runs the tests of one topic. Without a cluster, tests that need one say so.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

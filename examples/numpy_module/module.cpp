@@ -26,7 +26,7 @@ rbdxx::Image borrow(const py::object& image) {
     return rbdxx::capsule::borrow(lent);
 }
 
-// Reads through an image for as long as it lives, whatever becomes of the Python Image.
+// Reads through an image for as long as this object lives, whatever happens to the Python Image.
 class Reader {
 public:
     explicit Reader(const py::object& image) : image_(borrow(image)) {}
@@ -43,7 +43,7 @@ public:
         return data;
     }
 
-    // How often each byte value occurs: work that wants neither Python nor a copy in it.
+    // Counts each byte value: work that needs neither Python nor a copy.
     py::array_t<std::uint64_t> histogram() const {
         py::array_t<std::uint64_t> counts(256);
         std::uint64_t* count = counts.mutable_data();

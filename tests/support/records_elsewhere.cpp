@@ -1,5 +1,5 @@
-// Reads records at every place of a stream, and writes their headers again: a program of its own,
-// for a machine of another byte order. Usage: records_elsewhere VERSION <STREAM
+// Reads records at every place of a stream, and writes their headers again. A separate program, for
+// a machine of another byte order. Usage: records_elsewhere VERSION <STREAM
 #include <rbdxx/records.hpp>
 
 #include <cstdio>

@@ -1,7 +1,6 @@
-"""The stubs of the constants say what their tables say; run as a program, it writes them.
+"""Check that the stubs of the constants agree with their tables; as a program, write the stubs.
 
-The names cannot be derived at type checking: the packages copy them out of dicts of the
-extension.
+Type checkers cannot derive the names, because the packages copy them out of dicts of the extension.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Dict, List
 
-# Table, stub, and the names that only the stub's package adds.
+# The table, the stub, and the names that only the stub's package adds.
 STUBS = (
     ("cpp/include/rbdxx/abi/constants.def", "python/rbd/_constants.pyi", {"ECANCELED": "int"}),
     ("cpp/include/rbdxx/abi/rados_constants.def", "python/rbd/rados/_constants.pyi", {}),

@@ -1,4 +1,4 @@
-"""Each public header compiles alone, as the first thing that a program includes."""
+"""Check that each public header compiles alone, as the first include of a program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def findings(root: Path) -> List[str]:
         name = path.relative_to(base).as_posix()
         command = [compiler, "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic"]
         command += ["-Werror", "-I", str(base), "-x", "c++", "-"]
-        # Twice, so that a header without its guard is found too.
+        # Included twice, so that a header without its guard is found too.
         source = f"#include <{name}>\n#include <{name}>\n"
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -1,12 +1,12 @@
-"""The layer rule: an arrow points down only.
+"""Check the rule of layers: a file includes only lower layers.
 
-- pybind11 and Python.h are included in cpp/bindings alone (and by examples of their own).
-- dlopen and dlsym are called in cpp/src/loader.cpp alone.
+- Only cpp/bindings (and separate examples) include pybind11 and Python.h.
+- Only cpp/src/loader.cpp calls dlopen and dlsym.
 - No file of the library includes a header of Ceph.
-- The library knows nothing of the bindings; a public header includes public headers alone, of its
-  own layer or a lower one, and never in a circle.
-- The topics of RADOS (rbdxx/rados, cpp/src/rados, cpp/bindings/rados) lie below those of images.
-- rbd/exceptions.py imports nothing of the package, at its top or in a function.
+- The library does not include the bindings. A public header includes only public headers of its
+  own layer or a lower one, and never in a cycle.
+- The topics of RADOS (rbdxx/rados, cpp/src/rados, cpp/bindings/rados) are below those of images.
+- rbd/exceptions.py imports nothing from the package, neither at its top nor in a function.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOADER = "cpp/src/loader.cpp"
 # The layers below the topics, lowest first.
 LAYERS = ({"abi"}, {"api"}, {"error", "handle", "secret", "sized"}, {"engine"})
 
-# Above them the topics of RADOS, whose stems begin so, and then those of images.
+# Above them come the topics of RADOS, whose stems begin so, and then those of images.
 RADOS = "rados/"
 
 
@@ -37,9 +37,10 @@ def layer(stem: str) -> int:
 
 
 def stem_of(name: str) -> str:
-    """The layer word of an include: abi of rbdxx/abi/x.hpp, rados/pool of rbdxx/rados/pool.hpp.
+    """Return the layer word of an include: abi of rbdxx/abi/x.hpp, rados/pool of
+    rbdxx/rados/pool.hpp.
 
-    Each detail is one of its own.
+    Each detail header is a separate layer word.
     """
     word = name.split("/", 1)[1]
     own = word.startswith((RADOS, "detail/"))
@@ -72,7 +73,7 @@ def library(root: Path) -> List[str]:
 
 
 def below_images(root: Path) -> List[str]:
-    """Where the sources or bindings of RADOS include a topic of images."""
+    """Return where the sources or bindings of RADOS include a topic of images."""
     found = []
     highest = layer(RADOS)
     for path in files(root, "cpp/src/rados/*", "cpp/bindings/rados/*"):
@@ -112,7 +113,7 @@ def headers(root: Path) -> List[str]:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """What a Python file imports, wherever in it, relative names with their dots."""
+    """Return what a Python file imports anywhere; relative names keep their dots."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the static checks, all or those named, and tells what each has found.
+"""Run all static checks, or those named, and print what each has found.
 
 tools/check/run.py [--root DIR] [--without CHECK] [CHECK ...]
 """
@@ -26,7 +26,7 @@ SELFTESTS = ("tests/test_checks.py", "tests/test_typed.py")
 
 
 def program(name: str) -> str:
-    """A tool of this interpreter's environment, or of the system."""
+    """Return a tool of this interpreter's environment, or of the system."""
     own = Path(sysconfig.get_path("scripts")) / name
     found = str(own) if own.exists() else shutil.which(name)
     if found is None:
@@ -35,7 +35,7 @@ def program(name: str) -> str:
 
 
 def output(root: Path, name: str, *arguments: str) -> List[str]:
-    """Runs a tool; its output where it fails."""
+    """Run a tool. Return its output if it fails."""
     command = [program(name), *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     return [] if done.returncode == 0 else [(done.stdout + done.stderr).rstrip() or name]
@@ -46,13 +46,13 @@ def names(root: Path, *patterns: str) -> List[str]:
 
 
 def clang_format(root: Path) -> List[str]:
-    """C++ is laid out as .clang-format says."""
+    """Check that C++ is formatted as .clang-format says."""
     chosen = names(root, *CPP)
     return output(root, "clang-format", "--dry-run", "-Werror", *chosen) if chosen else []
 
 
 def ruff(root: Path) -> List[str]:
-    """Python is free of what ruff's rules in pyproject.toml find, and laid out by it."""
+    """Check Python by ruff's rules in pyproject.toml, and its format."""
     chosen = names(root, "*.py", "*.pyi")
     if not chosen:
         return []
@@ -62,34 +62,35 @@ def ruff(root: Path) -> List[str]:
 
 
 def codespell(root: Path) -> List[str]:
-    """Words are spelt right."""
+    """Check the spelling."""
     return output(root, "codespell", *(name for name in names(root) if name != "LICENSE"))
 
 
 def mypy(root: Path) -> List[str]:
-    """The package is typed, strictly."""
+    """Check the types of the package with mypy, strictly."""
     return output(root, "mypy", "python/rbd")
 
 
 def pyright(root: Path) -> List[str]:
-    """The package is typed, for the other type checker too."""
+    """Check the types of the package with pyright."""
     return output(root, "pyright", "--pythonpath", sys.executable, "python/rbd")
 
 
 def stubtest(root: Path) -> List[str]:
-    """The types say what the built and installed package has."""
+    """Check that the types agree with the built and installed package."""
     arguments = ("--mypy-config-file", "pyproject.toml", "--ignore-unused-allowlist", "rbd")
     return output(root, "stubtest", "--allowlist", "tools/check/stubtest.txt", *arguments)
 
 
 def selftest(root: Path) -> List[str]:
-    """Each check finds what it is there for, and programs that use the types are judged rightly."""
-    # Where ./dev test runs them, the tools are not installed yet.
+    """Check that each check finds its faults, and that programs that use the types are judged
+    rightly."""
+    # The tools may not be installed yet where ./dev test runs these tests.
     return output(root, "pytest", "-q", "-p", "no:cacheprovider", *SELFTESTS)
 
 
 def clang_tidy(root: Path) -> List[str]:
-    """C++ is free of what .clang-tidy lists; the slowest check, so it goes last."""
+    """Check C++ by the list in .clang-tidy. It is the slowest check, so it comes last."""
     build = root / "build" / "tidy"
     cmake_directory = [sys.executable, "-m", "pybind11", "--cmakedir"]
     pybind11 = subprocess.run(cmake_directory, check=True, capture_output=True, text=True).stdout

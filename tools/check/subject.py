@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the subject of a commit: "topic: what", at most 72 characters, then an empty line.
+"""Check the subject of a commit: "topic: what", at most 72 characters, then an empty line.
 
 tools/check/subject.py FILE        as a commit-msg hook, which .pre-commit-config.yaml installs
 """
@@ -13,12 +13,12 @@ from typing import List
 
 LONGEST = 72
 SUBJECT = re.compile(r"[a-z0-9_.\-]+(?:, [a-z0-9_.\-]+)*: \S")
-# What git writes itself.
+# Subjects that git itself writes.
 OWN = ("Merge ", "Revert ", "fixup! ", "squash! ", "amend! ")
 
 
 def faults(message: str) -> List[str]:
-    """What is wrong with the message of a commit."""
+    """Return what is wrong with the message of a commit."""
     lines = [line for line in message.splitlines() if not line.startswith("#")]
     subject = lines[0] if lines else ""
     if subject.startswith(OWN):

@@ -1,9 +1,8 @@
-"""Topic symmetry: one word names a topic's header, source, binding and test.
+"""Check the symmetry of topics: one word names a topic's header, source, binding and test.
 
-Each cpp/bindings/bind_X.cpp defines bind_X, which module.cpp calls, and has a tests/test_X.py.
-The topics of RADOS stand in a folder rados of each place, and their tests are
-tests/test_rados_X.py. Each public header has a source of its name and the other way round. What is
-no topic stands in the list below.
+Each cpp/bindings/bind_X.cpp defines bind_X, which module.cpp calls, and has a tests/test_X.py. The
+topics of RADOS are in a folder rados of each place, and their tests are tests/test_rados_X.py. Each
+public header has a source of its name, and the reverse. Other names are in the list below.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import List, Set
 
 from tree import code_of, files
 
-# Headers that are all there is: plain numbers.
+# Headers without a source: they only have plain numbers.
 HEADER_ONLY = {"constants"}
 
 
@@ -22,7 +21,7 @@ def stems(root: Path, directory: str, prefix: str, suffix: str) -> Set[str]:
     return {path.stem[len(prefix) :] for path in (root / directory).glob(f"{prefix}*{suffix}")}
 
 
-# The folder below each of the places, what the names of its tests begin with.
+# The folder below each of the places, and the beginning of its tests' names.
 ROOMS = (("", ""), ("/rados", "rados_"))
 
 
@@ -37,7 +36,7 @@ def of_room(root: Path, folder: str, prefix: str) -> List[str]:
     )
     public = stems(root, include, "", ".hpp")
     sources = stems(root, source, "", ".cpp")
-    # With a header beside it, a source is the library's own affair.
+    # A source with a header beside it is internal to the library.
     private = stems(root, source, "", ".hpp")
     tests = stems(root, "tests", f"test_{prefix}", ".py")
     for word in sorted(public - sources - HEADER_ONLY):

@@ -12,9 +12,10 @@ IGNORED = {".git", ".venv", ".dev", "build", "dist", "__pycache__", ".cache"}
 
 
 def files(root: Path, *patterns: str) -> List[Path]:
-    """What belongs to the project (tracked or new) or to a plain directory, and matches a pattern.
+    """Return the project's files (tracked or new), or those of a plain directory, that match a
+    pattern.
 
-    In a pattern, * stands for slashes too.
+    In a pattern, * matches slashes too.
     """
     command = ["git", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard"]
     if (root / ".git").exists():
@@ -30,7 +31,7 @@ def files(root: Path, *patterns: str) -> List[Path]:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file; empty for one that is not text."""
+    """Return the text of a file; empty for a file that is not text."""
     try:
         return path.read_text()
     except UnicodeDecodeError:
@@ -38,7 +39,7 @@ def text_of(path: Path) -> str:
 
 
 def code_of(path: Path) -> str:
-    """C++ without comments, each line kept in its place."""
+    """Return C++ without comments, with each line in its place."""
     return re.sub(
         r"/\*.*?\*/|//[^\n]*",
         lambda match: "\n" * match.group().count("\n"),
@@ -48,6 +49,6 @@ def code_of(path: Path) -> str:
 
 
 def includes(path: Path) -> Iterator[str]:
-    """What a C++ file includes."""
+    """Return what a C++ file includes."""
     for match in re.finditer(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', code_of(path), flags=re.M):
         yield match.group(1)

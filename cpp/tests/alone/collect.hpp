@@ -10,7 +10,7 @@ struct Numbered : rbdxx::engine::Operation {
     int number = 0;
 };
 
-// Takes `count` operations from the queue, as they come, and finishes them.
+// Takes `count` operations from the queue, in their order, and finishes them.
 inline std::vector<Numbered*> collect(rbdxx::engine::Queue& queue, std::size_t count) {
     std::vector<Numbered*> taken;
     while (taken.size() < count) {

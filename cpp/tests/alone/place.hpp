@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-// A cluster, an ioctx and an image of memory::image_size bytes. All that the library has made has
-// to be gone with it.
+// A cluster, an ioctx and an image of memory::image_size bytes. Everything that the library has
+// made must be gone with it.
 struct Place {
     Place() : before(memory::live()) {}
     ~Place() {
@@ -49,7 +49,7 @@ struct Place {
     std::optional<rbdxx::Image> image = open();
 };
 
-// Runs `work(number)` in so many threads at once; what one of them throws is thrown here.
+// Runs `work(number)` in this many threads at once. Throws what one of them throws.
 inline void in_threads(int count, const std::function<void(int)>& work) {
     std::vector<std::thread> threads;
     std::vector<std::exception_ptr> failures(static_cast<std::size_t>(count));
@@ -78,7 +78,7 @@ inline void in_threads(int count, const std::function<void(int)>& work) {
     }
 }
 
-// Bytes that tell where they come from: the 64-bit words of a counter.
+// Returns bytes that identify their place: the 64-bit words of a counter.
 inline std::vector<char> pattern(std::size_t size, uint64_t seed = 1) {
     std::vector<char> bytes(size);
     for (std::size_t i = 0; i < size; ++i) {

@@ -11,7 +11,7 @@ namespace aio = rbdxx::aio;
 namespace engine = rbdxx::engine;
 using rbdxx::ClosedError;
 
-TEST_CASE_FIXTURE(Place, "operations complete with what they did") {
+TEST_CASE_FIXTURE(Place, "operations complete with their results") {
     auto queue = std::make_shared<engine::Queue>();
     const std::vector<char> data = pattern(8192);
     std::vector<char> back(data.size());
@@ -22,7 +22,7 @@ TEST_CASE_FIXTURE(Place, "operations complete with what they did") {
     CHECK(operation.is_complete());
     CHECK(operation.result() == 0);
     CHECK(operation.handle() == nullptr);
-    // The same one again.
+    // The same operation again.
     aio::read(operation, queue, *image, back.data(), 4096, back.size());
     collect(*queue, 1);
     CHECK(operation.result() == static_cast<ssize_t>(back.size()));
@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(Place, "operations complete with what they did") {
     CHECK(std::equal(first.begin(), first.end(), back.begin()));
 }
 
-TEST_CASE_FIXTURE(Place, "one that the library refuses never reaches the queue") {
+TEST_CASE_FIXTURE(Place, "an operation that the library refuses never reaches the queue") {
     auto queue = std::make_shared<engine::Queue>();
     memory::refuse(512, -EROFS);
     engine::Operation operation;
@@ -64,7 +64,7 @@ TEST_CASE_FIXTURE(Place, "one that the library refuses never reaches the queue")
     CHECK_THROWS_AS(aio::read(operation, queue, *image, &data, 0, 1), ClosedError);
 }
 
-TEST_CASE_FIXTURE(Place, "what fails while it is under way completes with that") {
+TEST_CASE_FIXTURE(Place, "an operation that fails under way completes with the error") {
     auto queue = std::make_shared<engine::Queue>();
     memory::spoil(0, -EIO);
     Numbered operation;
@@ -106,7 +106,7 @@ TEST_CASE_FIXTURE(Place, "an image whose last owner is an operation closes with 
     CHECK(operation.result() == 1);
 }
 
-TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
+TEST_CASE_FIXTURE(Place, "images open and close without waiting") {
     auto queue = std::make_shared<engine::Queue>();
     rbdxx::OpenOptions options;
     options.name = "other";
@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
     rbdxx::Image opened = rbdxx::Image::adopt(cluster->state(), raw, options);
     CHECK(opened.size() == memory::image_size);
 
-    // A read under way goes first.
+    // A read under way comes first.
     Numbered read;
     char data = 0;
     aio::read(read, queue, opened, &data, 0, 1);
@@ -135,7 +135,7 @@ TEST_CASE_FIXTURE(Place, "opening and closing without waiting") {
     CHECK(operation.result() == -ENOENT);
 }
 
-TEST_CASE_FIXTURE(Place, "opening read-only at a snapshot, which takes two steps") {
+TEST_CASE_FIXTURE(Place, "an image opens read-only at a snapshot, in two steps") {
     auto queue = std::make_shared<engine::Queue>();
     rbdxx::OpenOptions options;
     options.name = "other";
@@ -151,7 +151,7 @@ TEST_CASE_FIXTURE(Place, "opening read-only at a snapshot, which takes two steps
     REQUIRE(operation.result() == 0);
     CHECK(rbdxx::Image::adopt(cluster->state(), raw, options).size() == memory::image_size);
 
-    // What is not there leaves nothing open, which the end of the connection would tell.
+    // A missing snapshot leaves nothing open; otherwise the end of the connection would fail.
     options.snapshot = "missing";
     CHECK_THROWS_AS(rbdxx::Image::open(*ioctx, options), rbdxx::Error);
     aio::open(operation, queue, *ioctx, options, &raw);
@@ -206,7 +206,7 @@ TEST_CASE("many threads submit, one collects, one closes in the middle") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "an asynchronous close that comes while another one waits is refused") {
+TEST_CASE_FIXTURE(Place, "an asynchronous close during another close is refused") {
     auto queue = std::make_shared<engine::Queue>();
     std::vector<char> data(512);
     Numbered read;

@@ -1,4 +1,4 @@
-// In this order: what is loaded stays loaded.
+// The order of these tests matters: a loaded library stays loaded.
 #include <doctest/doctest.h>
 
 #include <rbdxx/api.hpp>
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-TEST_CASE("a missing library is named, and asked for again") {
+TEST_CASE("a missing library is named, and loaded at a later attempt") {
     const char* given = std::getenv("RBD_LIBRARY");
     const std::string there = given != nullptr ? given : "";
     REQUIRE_FALSE(there.empty());
@@ -30,7 +30,7 @@ TEST_CASE("a missing library is named, and asked for again") {
     }
     CHECK_THROWS_AS(rbdxx::Cluster::create("ceph", "client.test"), rbdxx::LibraryNotFound);
 
-    // A library that is none of Ceph's.
+    // A library that is not Ceph's.
     ::setenv("RBD_LIBRARY", "libc.so.6", 1);
     ::setenv("RADOS_LIBRARY", "libc.so.6", 1);
     CHECK_THROWS_AS(rbdxx::functions(), rbdxx::LibraryNotFound);
@@ -51,7 +51,7 @@ TEST_CASE("a missing library is named, and asked for again") {
     }
 }
 
-TEST_CASE("functions that the library lacks are told, and calling one is an error of its own") {
+TEST_CASE("missing functions are listed, and calling one is a separate error") {
     const rbdxx::LibraryInfo& info = rbdxx::library_info();
     CHECK(info.path.find("librbdxx_memory.so") != std::string::npos);
     CHECK(info.rados_path == info.path);

@@ -27,7 +27,7 @@ std::vector<uint64_t> every_other(std::size_t count) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Place, "blocks go where they belong, at any depth") {
+TEST_CASE_FIXTURE(Place, "blocks are written to their places at any depth") {
     for (uint64_t depth : {1U, 2U, 64U, 1000U}) {
         const std::vector<uint64_t> offsets = every_other(300);
         const std::vector<char> data = pattern(offsets.size() * block, depth);
@@ -43,7 +43,7 @@ TEST_CASE_FIXTURE(Place, "blocks go where they belong, at any depth") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "the failure of the lowest index is told, the others are done") {
+TEST_CASE_FIXTURE(Place, "the failure with the lowest index is reported, and the others are done") {
     const std::vector<uint64_t> offsets = every_other(100);
     const std::vector<char> data = pattern(offsets.size() * block);
     memory::spoil(offsets[70], -EIO);
@@ -65,7 +65,7 @@ TEST_CASE_FIXTURE(Place, "the failure of the lowest index is told, the others ar
     CHECK(std::equal(one.begin(), one.end(), data.begin() + std::ptrdiff_t{99 * block}));
 }
 
-TEST_CASE_FIXTURE(Place, "a block across the end is incomplete, one behind it is refused") {
+TEST_CASE_FIXTURE(Place, "a block across the end is incomplete, and one after it is refused") {
     std::vector<char> data(block);
     const uint64_t end = memory::image_size;
     auto code_of = [&](const std::shared_ptr<batch::Plan>& plan) {
@@ -82,13 +82,13 @@ TEST_CASE_FIXTURE(Place, "a block across the end is incomplete, one behind it is
     CHECK(code_of(Blocks::read(data.data(), {end}, block)) == EINVAL);
 }
 
-TEST_CASE_FIXTURE(Place, "nothing to do is no error, but on a closed image") {
+TEST_CASE_FIXTURE(Place, "an empty batch is an error only on a closed image") {
     run(*image, Blocks::read(nullptr, {}, 0), 4);
     image->close();
     CHECK_THROWS_AS(run(*image, Blocks::read(nullptr, {}, 0), 4), rbdxx::ClosedError);
 }
 
-TEST_CASE_FIXTURE(Place, "vectors fill one stretch, more of them than one call takes") {
+TEST_CASE_FIXTURE(Place, "more vectors than one call takes fill one region") {
     const std::vector<char> data = pattern(48000);
     std::vector<char> mutable_data = data;
     std::vector<char> back(data.size());
@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(Place, "a batch that is cancelled submits nothing more") {
     CHECK(std::count(data.begin(), data.end(), '\0') == 4 * block);
 }
 
-TEST_CASE_FIXTURE(Place, "a batch that goes out of scope waits for what is in flight") {
+TEST_CASE_FIXTURE(Place, "a batch that goes out of scope waits for its operations") {
     const std::vector<uint64_t> offsets = every_other(10);
     for (int round = 0; round < 50; ++round) {
         std::vector<char> data(offsets.size() * block);
@@ -139,7 +139,7 @@ TEST_CASE_FIXTURE(Place, "a batch that goes out of scope waits for what is in fl
     }
 }
 
-TEST_CASE_FIXTURE(Place, "an abandoned batch ends with its owner, who leaves the image") {
+TEST_CASE_FIXTURE(Place, "an abandoned batch ends with its owner, and the image stays open") {
     const std::vector<uint64_t> offsets = every_other(10);
     std::vector<char> data(offsets.size() * block);
     auto owner = std::make_shared<rbdxx::engine::Queue>();
@@ -156,7 +156,7 @@ TEST_CASE_FIXTURE(Place, "an abandoned batch ends with its owner, who leaves the
     CHECK(owner->take() == all.get());
 }
 
-TEST_CASE_FIXTURE(Place, "many batches at once over one image") {
+TEST_CASE_FIXTURE(Place, "many batches run at once over one image") {
     in_threads(4, [&](int number) {
         std::vector<uint64_t> offsets;
         for (uint64_t i = 0; i < 60; ++i) {

@@ -31,7 +31,7 @@ TEST_CASE_FIXTURE(Place, "a closed image cannot be borrowed, nor lent") {
     capsule::drop(lent);
 }
 
-TEST_CASE_FIXTURE(Place, "functions go by name") {
+TEST_CASE_FIXTURE(Place, "functions are found by their names") {
     rbdxx_image_v1* lent = capsule::lend(*image);
     {
         capsule::Share share(lent);
@@ -46,7 +46,7 @@ TEST_CASE_FIXTURE(Place, "functions go by name") {
     capsule::drop(lent);
 }
 
-TEST_CASE_FIXTURE(Place, "what the lender keeps goes with the last share") {
+TEST_CASE_FIXTURE(Place, "the lender's objects are dropped with the last share") {
     auto kept = std::make_shared<int>(1);
     rbdxx_image_v1* lent = capsule::lend(*image, kept);
     REQUIRE(lent->acquire(lent) == 0);

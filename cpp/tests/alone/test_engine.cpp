@@ -19,7 +19,7 @@ bool readable(const engine::Queue& queue) {
     return ::poll(&waited, 1, 0) == 1;
 }
 
-// A C library of the test's own, whose completions are of another kind than librbd's.
+// A C library of the test, whose completions are of another kind than librbd's.
 struct Library {
     int created = 0;
     int released_submitted = 0;
@@ -77,7 +77,7 @@ std::string describe() {
     return "error asking";
 }
 
-// Work of things that the test ends.
+// Work whose parts the test ends.
 class Errand final : public engine::Work {
 public:
     explicit Errand(const engine::QueuePointer& owner) : Work(owner) {}
@@ -91,7 +91,7 @@ public:
 
 }  // namespace
 
-TEST_CASE("a queue gives what it was given, in that order, and says when there is something") {
+TEST_CASE("a queue returns items in order, and signals when it has some") {
     engine::Queue queue;
     CHECK(queue.take() == nullptr);
     CHECK_FALSE(readable(queue));
@@ -115,7 +115,7 @@ TEST_CASE("a queue gives what it was given, in that order, and says when there i
     CHECK_FALSE(readable(queue));
 }
 
-TEST_CASE("nothing of what many threads push is lost, and each one's order is kept") {
+TEST_CASE("items of many threads are all kept, in each thread's order") {
     constexpr std::size_t producers = 4;
     constexpr std::size_t each = 5000;
     engine::Queue queue;
@@ -140,7 +140,7 @@ TEST_CASE("nothing of what many threads push is lost, and each one's order is ke
     CHECK(queue.take() == nullptr);
 }
 
-TEST_CASE("what is pushed while the queue is abandoned reaches its owner") {
+TEST_CASE("an item pushed while the queue is abandoned reaches the owner") {
     for (int round = 0; round < 200; ++round) {
         auto owner = std::make_shared<engine::Queue>();
         engine::Queue queue(owner);
@@ -187,7 +187,7 @@ TEST_CASE("an operation of any kind of completion reaches its queue, and keeps i
     CHECK(library.released_submitted == 2);
 }
 
-TEST_CASE("what is refused throws the library's kind of error, and leaves nothing") {
+TEST_CASE("a refused submission throws the library's kind of error, and leaves nothing") {
     Library library;
     auto queue = std::make_shared<engine::Queue>();
     auto probe = std::make_shared<Probe>();
@@ -214,7 +214,7 @@ TEST_CASE("what is refused throws the library's kind of error, and leaves nothin
     CHECK(library.created == 2);
 }
 
-TEST_CASE("an operation that was begun completes without a call, or is taken back") {
+TEST_CASE("an operation that was begun completes without a call, or is withdrawn") {
     Library library;
     auto queue = std::make_shared<engine::Queue>();
     auto probe = std::make_shared<Probe>();

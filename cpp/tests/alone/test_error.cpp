@@ -38,7 +38,7 @@ TEST_CASE("names are quoted") {
     CHECK(rbdxx::quoted(static_cast<const char*>(nullptr)) == "None");
 }
 
-TEST_CASE("errors carry what they speak of") {
+TEST_CASE("errors contain what they are about") {
     CHECK(rbdxx::BatchError(5, "x", 7, 4096).index() == 7);
     CHECK(rbdxx::BatchError(5, "x", 7, 4096).offset() == 4096);
     CHECK(rbdxx::CompareMismatch(512, "x").code() == EILSEQ);

@@ -11,8 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A handle on a number that no use may find freed. ThreadSanitizer sees the number, which nothing
-// but the handle itself protects.
+// A handle on a number that no use may find freed. ThreadSanitizer watches the number, which only
+// the handle itself protects.
 struct Probe final : rbdxx::Handle {
     ~Probe() override { close(); }
     std::string describe() const override { return "probe"; }
@@ -33,7 +33,7 @@ struct Probe final : rbdxx::Handle {
 
 }  // namespace
 
-TEST_CASE("closing frees once and gives the library's answer once") {
+TEST_CASE("closing frees once and returns the library's result once") {
     Probe probe;
     probe.answer = -EIO;
     CHECK(probe.close() == -EIO);
@@ -69,7 +69,7 @@ TEST_CASE("uses in many threads never see it freed") {
     }
 }
 
-TEST_CASE("every thread that closes returns when it is closed") {
+TEST_CASE("every thread that closes returns when the handle is closed") {
     for (int round = 0; round < 200; ++round) {
         Probe probe;
         in_threads(4, [&](int) {
@@ -82,7 +82,7 @@ TEST_CASE("every thread that closes returns when it is closed") {
     }
 }
 
-TEST_CASE("a close that is under way frees the handle itself") {
+TEST_CASE("a close under way frees the handle itself") {
     Probe probe;
     probe.answer = -EIO;
     probe.enter();
@@ -97,7 +97,7 @@ TEST_CASE("a close that is under way frees the handle itself") {
     CHECK(probe.state() == rbdxx::Handle::State::closed);
 }
 
-TEST_CASE("a close that stops waiting is left to the last of the calls under way") {
+TEST_CASE("if a close stops waiting, the last call under way closes") {
     for (bool left_before : {false, true}) {
         Probe probe;
         probe.enter();
@@ -117,7 +117,7 @@ TEST_CASE("a close that stops waiting is left to the last of the calls under way
     }
 }
 
-TEST_CASE("inside a callback close does not wait for the call that the callback belongs to") {
+TEST_CASE("inside a callback, close does not wait for the callback's own call") {
     Probe probe;
     probe.enter();
     {
@@ -131,7 +131,7 @@ TEST_CASE("inside a callback close does not wait for the call that the callback 
     CHECK(probe.destroyed == 1);
 }
 
-TEST_CASE("a close waits for the one that a callback began, and gets its result") {
+TEST_CASE("a close waits for the close that a callback began, and gets its result") {
     for (bool waits_before : {true, false}) {
         auto probe = std::make_shared<Probe>();
         probe->answer = -EIO;
@@ -140,7 +140,7 @@ TEST_CASE("a close waits for the one that a callback began, and gets its result"
         std::atomic<int> closes{0};
         in_threads(2, [&](int number) {
             if (number == 1) {
-                // The call whose callback closes, and which is the last one out.
+                // The call whose callback closes, and which is the last to end.
                 while (waits_before && !probe->closed()) {
                     std::this_thread::yield();
                 }
@@ -181,7 +181,7 @@ TEST_CASE("every waiter of a close gets its result") {
     CHECK(probe->destroyed == 1);
 }
 
-TEST_CASE("close_later leaves it to the last one out") {
+TEST_CASE("close_later lets the last call under way close") {
     Probe probe;
     probe.enter();
     probe.close_later();
@@ -191,16 +191,16 @@ TEST_CASE("close_later leaves it to the last one out") {
     CHECK(probe.destroyed == 1);
 }
 
-TEST_CASE("one of the library's threads that is last out does not close itself") {
+TEST_CASE("a library thread with the last call does not close the handle itself") {
     auto probe = std::make_shared<Probe>();
     probe->enter();
     probe->close_later();
     rbdxx::Handle::leave_from_library(probe);
-    probe->close();  // waits for the thread that does it
+    probe->close();  // waits for the thread that closes
     CHECK(probe->destroyed == 1);
 }
 
-TEST_CASE("a handle that is lent closes with the last borrower") {
+TEST_CASE("a lent handle closes with the last borrower") {
     Probe probe;
     probe.lend();
     probe.enter();
@@ -211,7 +211,7 @@ TEST_CASE("a handle that is lent closes with the last borrower") {
     probe.take_back();
 }
 
-TEST_CASE("a handle that is lent closes once, whoever is last") {
+TEST_CASE("a lent handle closes once, whoever is last") {
     for (int round = 0; round < 200; ++round) {
         auto probe = std::make_shared<Probe>();
         probe->lend();
@@ -229,7 +229,7 @@ TEST_CASE("a handle that is lent closes once, whoever is last") {
     }
 }
 
-TEST_CASE("a close that waits for a call waits no longer once the call is abandoned") {
+TEST_CASE("a close stops waiting for a call once the call is abandoned") {
     for (int round = 0; round < 20; ++round) {
         Probe probe;
         probe.enter();
@@ -250,7 +250,7 @@ TEST_CASE("a close that waits for a call waits no longer once the call is abando
     }
 }
 
-TEST_CASE("a close waits for the other calls where an abandoned one has ended") {
+TEST_CASE("a close waits for other calls after an abandoned one has ended") {
     for (int round = 0; round < 200; ++round) {
         auto probe = std::make_shared<Probe>();
         probe->enter();
@@ -286,7 +286,7 @@ TEST_CASE("an abandoned handle never reaches the library") {
     CHECK_THROWS_WITH(probe.enter(), "probe is closed");
 }
 
-TEST_CASE("a close that waits ends where the connection goes") {
+TEST_CASE("a waiting close ends if the connection ends") {
     auto probe = std::make_shared<Probe>();
     probe->enter();
     in_threads(2, [&](int number) {
@@ -304,7 +304,7 @@ TEST_CASE("a close that waits ends where the connection goes") {
     CHECK(probe->released == 1);
 }
 
-TEST_CASE("a handle over a connection that is gone cannot be used") {
+TEST_CASE("a handle over a lost connection cannot be used") {
     struct Switch final : rbdxx::Guard {
         bool gone() const noexcept override {
             ++asked;
@@ -322,13 +322,13 @@ TEST_CASE("a handle over a connection that is gone cannot be used") {
     probe.leave();
     probe.close();
     CHECK(probe.destroyed == 1);
-    // Closed, it does not ask any more.
+    // A closed handle does not ask any more.
     const int asked = guard->asked;
     CHECK_THROWS_AS(probe.enter(), rbdxx::ClosedError);
     CHECK(guard->asked == asked);
 }
 
-TEST_CASE("a child process cannot use or free it") {
+TEST_CASE("a child process cannot use or free the handle") {
     Probe probe;
     pid_t child = ::fork();
     REQUIRE(child >= 0);
@@ -349,13 +349,13 @@ TEST_CASE("a child process cannot use or free it") {
     CHECK(probe.value == 42);
 }
 
-TEST_CASE("at the end of the process close gives up on what does not end") {
+TEST_CASE("at the end of the process, close waits only for a limited time") {
     auto* stuck = new Probe;
     stuck->enter();
     pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        auto* own = new Probe;  // of the child's own
+        auto* own = new Probe;  // belongs to the child
         own->enter();
         rbdxx::end_of_process();
         own->close();

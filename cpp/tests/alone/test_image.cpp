@@ -5,7 +5,7 @@
 
 using rbdxx::ClosedError;
 
-TEST_CASE_FIXTURE(Place, "what was opened closes in any order") {
+TEST_CASE_FIXTURE(Place, "opened objects close in any order") {
     cluster->shutdown();
     CHECK(cluster->closed());
     ioctx->close();
@@ -17,7 +17,7 @@ TEST_CASE_FIXTURE(Place, "what was opened closes in any order") {
     CHECK(memory::live().images == before.images);
 }
 
-TEST_CASE_FIXTURE(Place, "an image that is not there leaves nothing behind") {
+TEST_CASE_FIXTURE(Place, "opening a missing image leaves nothing open") {
     rbdxx::OpenOptions options;
     options.name = "missing";
     options.snapshot = "first";
@@ -40,7 +40,7 @@ TEST_CASE_FIXTURE(Place, "copies share one image, which closes with the last") {
     CHECK(memory::live().images == images - 1);
 }
 
-TEST_CASE_FIXTURE(Place, "a borrowed image is its lender's to close") {
+TEST_CASE_FIXTURE(Place, "only the lender closes a borrowed image") {
     {
         auto use = image->use();
         auto lender = std::make_shared<int>(0);
@@ -53,7 +53,7 @@ TEST_CASE_FIXTURE(Place, "a borrowed image is its lender's to close") {
     CHECK(image->size() == memory::image_size);
 }
 
-TEST_CASE("I/O in many threads ends well or is refused when another one closes") {
+TEST_CASE("I/O in many threads succeeds or is refused when another thread closes") {
     for (int round = 0; round < 50; ++round) {
         Place place;
         std::atomic<int> refused{0};
@@ -81,7 +81,7 @@ TEST_CASE("I/O in many threads ends well or is refused when another one closes")
     }
 }
 
-TEST_CASE("a cluster is given up by one thread while others open through it") {
+TEST_CASE("one thread drops a cluster while others open images through it") {
     for (int round = 0; round < 50; ++round) {
         Place place;
         in_threads(4, [&](int number) {

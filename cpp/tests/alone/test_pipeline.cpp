@@ -23,7 +23,7 @@ constexpr uint64_t capacity = 8 * piece;
 constexpr uint64_t grain = 4096;
 constexpr pipeline::Wait long_enough = std::chrono::seconds(10);
 
-// All that a reader gives, put together; it must come in order.
+// Returns everything that a reader returns, joined. It must come in order.
 std::vector<char> drain(Reader& reader, const std::vector<char>& memory, uint64_t begin) {
     std::vector<char> all;
     while (!reader.idle()) {
@@ -42,7 +42,7 @@ std::vector<char> drain(Reader& reader, const std::vector<char>& memory, uint64_
 
 }  // namespace
 
-TEST_CASE("pieces of a ring never overlap, each in one stretch") {
+TEST_CASE("pieces of a ring are contiguous and never overlap") {
     std::minstd_rand random(7);
     Ring ring(1 << 16);
     std::vector<Ring::Piece> given;
@@ -67,7 +67,7 @@ TEST_CASE("pieces of a ring never overlap, each in one stretch") {
     CHECK_FALSE(ring.take(ring.capacity() + 1).has_value());
 }
 
-TEST_CASE_FIXTURE(Place, "a reader gives an image in order, through a ring smaller than that") {
+TEST_CASE_FIXTURE(Place, "a reader returns an image in order, through a smaller ring") {
     std::vector<char> data = pattern(memory::image_size);
     std::fill_n(data.begin() + (1 << 20), 1 << 20, '\0');
     rbdxx::io::write(*image, data.data(), 0, data.size());
@@ -82,7 +82,7 @@ TEST_CASE_FIXTURE(Place, "a reader gives an image in order, through a ring small
     }
 }
 
-TEST_CASE_FIXTURE(Place, "a reader tells zeroes from data") {
+TEST_CASE_FIXTURE(Place, "a reader distinguishes zeroes from data") {
     const std::vector<char> data(grain, 'x');
     rbdxx::io::write(*image, data.data(), 2 * grain, data.size());
     std::vector<char> memory(capacity);
@@ -97,7 +97,7 @@ TEST_CASE_FIXTURE(Place, "a reader tells zeroes from data") {
     CHECK(chunks[2].start == -1);
 }
 
-TEST_CASE_FIXTURE(Place, "a reader throws what a read failed with, and closes all the same") {
+TEST_CASE_FIXTURE(Place, "a reader throws the error of a read, and can still be closed") {
     std::vector<char> memory(capacity);
     memory::spoil(piece, -EIO);
     {
@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(Place, "a reader throws what a read failed with, and closes al
     CHECK_THROWS_WITH_AS(both(), "error reading image 'vm' at 131072~65536", rbdxx::Error);
 }
 
-TEST_CASE_FIXTURE(Place, "a reader that is left in the middle waits for what is under way") {
+TEST_CASE_FIXTURE(Place, "a reader that is destroyed early waits for its reads") {
     for (int round = 0; round < 50; ++round) {
         std::vector<char> memory(capacity);
         Reader reader(*image, memory.data(), capacity, 8, piece, grain, 0);
@@ -149,7 +149,7 @@ TEST_CASE_FIXTURE(Place, "an abandoned pipeline ends with its owner") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "beyond the end of the image a read comes back with what there was") {
+TEST_CASE_FIXTURE(Place, "a read beyond the end of the image returns the existing data") {
     std::vector<char> memory(capacity);
     Reader reader(*image, memory.data(), capacity, 8, piece, grain, 0);
     reader.push(memory::image_size - 100, 200, true);
@@ -192,7 +192,7 @@ TEST_CASE_FIXTURE(Place, "a writer writes behind, and leaves zeroes out") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "a writer throws what a write failed with, and does nothing after it") {
+TEST_CASE_FIXTURE(Place, "a writer throws the error of a write, and does nothing after it") {
     std::vector<char> memory(capacity, 'x');
     memory::spoil(0, -ENOSPC);
     Writer writer(*image, memory.data(), capacity, 1, 0);
@@ -207,7 +207,7 @@ TEST_CASE_FIXTURE(Place, "a writer throws what a write failed with, and does not
     CHECK_THROWS_AS(writer.drain(long_enough), rbdxx::Error);
 }
 
-TEST_CASE_FIXTURE(Place, "streams in many threads over one image") {
+TEST_CASE_FIXTURE(Place, "many threads stream over one image") {
     in_threads(4, [&](int number) {
         const uint64_t share = memory::image_size / 4;
         const uint64_t begin = static_cast<uint64_t>(number) * share;

@@ -1,4 +1,4 @@
-// Looks at all memory that this program gives back, for what must have been wiped.
+// Examines all memory that this program frees, for data that must have been wiped.
 #include <doctest/doctest.h>
 
 #include <rbdxx/encryption.hpp>
@@ -29,7 +29,7 @@ void look_and_free(void* memory) noexcept {
 }  // namespace
 
 void* operator new(std::size_t size) {
-    // All of it is ours to look at.
+    // The program may read all of it.
     void* memory = std::calloc(1, size);
     if (memory == nullptr) {
         throw std::bad_alloc();
@@ -43,13 +43,13 @@ void operator delete(void* memory, std::size_t /*size*/) noexcept {
     look_and_free(memory);
 }
 
-TEST_CASE("the look finds what is not wiped") {
+TEST_CASE("the search finds data that is not wiped") {
     left = 0;
     { std::string plain(marker); }
     CHECK(left == 1);
 }
 
-TEST_CASE("a secret is wiped when it is let go of, wherever it has been") {
+TEST_CASE("a secret is wiped when it is destroyed, wherever it has been") {
     left = 0;
     {
         rbdxx::Secret secret(marker.data(), marker.size());
@@ -64,7 +64,7 @@ TEST_CASE("a secret is wiped when it is let go of, wherever it has been") {
     CHECK(left == 0);
 }
 
-TEST_CASE("an empty secret is one too") {
+TEST_CASE("a secret may be empty") {
     rbdxx::Secret empty("", 0);
     CHECK(empty.size() == 0);
     CHECK(empty.data()[0] == '\0');

@@ -12,7 +12,7 @@ std::string what() {
 
 }  // namespace
 
-TEST_CASE("the loop asks again with what it was told") {
+TEST_CASE("the loop asks again with the size that it was told") {
     std::vector<std::size_t> asked;
     int answer = rbdxx::until_sized(std::size_t{4}, [&](std::size_t& size) {
         asked.push_back(size);
@@ -26,7 +26,7 @@ TEST_CASE("the loop asks again with what it was told") {
     CHECK(asked == std::vector<std::size_t>{4, 100});
 }
 
-TEST_CASE("a size that comes back unchanged is doubled, none at all becomes one") {
+TEST_CASE("an unchanged size is doubled, and 0 becomes 1") {
     std::vector<int> asked;
     rbdxx::until_sized(0, [&](int& size) {
         asked.push_back(size);
@@ -35,7 +35,7 @@ TEST_CASE("a size that comes back unchanged is doubled, none at all becomes one"
     CHECK(asked == std::vector<int>{0, 64, 128, 256});
 }
 
-TEST_CASE("a library that never has enough is given up") {
+TEST_CASE("a library that never has enough room ends with an error") {
     int calls = 0;
     auto hungry = [&](std::size_t& size) {
         ++calls;
@@ -91,7 +91,7 @@ TEST_CASE("records are as many as the library says, and no more than there is ro
     CHECK_THROWS_AS(rbdxx::sized_records<int>(lies, what), rbdxx::LogicFault);
 }
 
-TEST_CASE("names are split, also where the last one lacks its NUL") {
+TEST_CASE("names are split, even if the last one lacks its NUL") {
     using Names = std::vector<std::string>;
     CHECK(rbdxx::split_names(std::string("a\0bc\0", 5), 5) == Names{"a", "bc"});
     CHECK(rbdxx::split_names(std::string("a\0bc", 4), 4) == Names{"a", "bc"});

@@ -1,6 +1,6 @@
-// Each allocation that the library makes is refused once: that is std::bad_alloc for the caller,
-// and nothing is kept. The linker leads operator new of the library and of this file here, not
-// that of the librbd in memory, for which a real one answers itself.
+// Each allocation that the library makes is refused once: the caller gets std::bad_alloc, and
+// nothing is kept. The linker redirects operator new of the library and of this file here, but not
+// that of the librbd in memory, because a real one handles that itself.
 #include "place.hpp"
 
 #include <rbdxx/aio.hpp>
@@ -21,7 +21,7 @@ thread_local int refused = 0;
 
 extern "C" {
 void* __real__Znwm(std::size_t size);
-// Visible, since the linker takes shared libraries for callers of it.
+// Visible, because the linker assumes that shared libraries call it.
 __attribute__((visibility("default"))) void* __wrap__Znwm(std::size_t size);
 
 void* __wrap__Znwm(std::size_t size) {
@@ -34,7 +34,7 @@ void* __wrap__Znwm(std::size_t size) {
 
 namespace {
 
-// Allocations of one call; none makes as many.
+// The most allocations of one call.
 constexpr int most = 1000;
 
 // Refuses one allocation of this thread.
@@ -87,7 +87,7 @@ void finish(rbdxx::engine::Queue& queue) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Place, "connecting, opening and closing") {
+TEST_CASE_FIXTURE(Place, "a refused allocation fails connecting, opening or closing") {
     starve([] {
         auto made = connected();
         auto context = rbdxx::IoCtx::open(made, "rbd");
@@ -95,7 +95,7 @@ TEST_CASE_FIXTURE(Place, "connecting, opening and closing") {
     starve([&] { open().close(); });
 }
 
-TEST_CASE_FIXTURE(Place, "operations") {
+TEST_CASE_FIXTURE(Place, "a refused allocation fails an operation") {
     const std::vector<char> data = pattern(4096);
     auto queue = std::make_shared<rbdxx::engine::Queue>();
     starve([&] {
@@ -120,21 +120,21 @@ TEST_CASE_FIXTURE(Place, "operations") {
     });
 }
 
-TEST_CASE_FIXTURE(Place, "leaving where no thread can be started to close") {
+TEST_CASE_FIXTURE(Place, "an image closes even if no thread can be started for it") {
     auto operation = open();
     const auto state = operation.state();
     state->enter();
     state->close_later();
     {
-        // Nobody could be told.
+        // There is no caller to tell.
         Famine famine(0);
         rbdxx::Handle::leave_from_library(state);
     }
-    // Whoever closes, or is the last owner, closes then.
+    // A later close, or the last owner, closes then.
     state->close();
 }
 
-TEST_CASE_FIXTURE(Place, "a quiesce whose time cannot be bounded") {
+TEST_CASE_FIXTURE(Place, "a quiesce runs even if its time cannot be limited") {
     int quiesces = 0;
     rbdxx::watch::Hooks hooks;
     hooks.quiesce = [&](const auto& watch, uint64_t number) {
@@ -150,7 +150,7 @@ TEST_CASE_FIXTURE(Place, "a quiesce whose time cannot be bounded") {
     watch->close();
 }
 
-TEST_CASE_FIXTURE(Place, "batches") {
+TEST_CASE_FIXTURE(Place, "a refused allocation fails a batch") {
     constexpr std::size_t block = 512;
     std::vector<char> data = pattern(20 * block);
     std::vector<uint64_t> offsets;
@@ -172,7 +172,7 @@ TEST_CASE_FIXTURE(Place, "batches") {
     });
 }
 
-TEST_CASE_FIXTURE(Place, "pipelines") {
+TEST_CASE_FIXTURE(Place, "a refused allocation fails a pipeline") {
     constexpr uint64_t piece = 64 << 10;
     std::vector<char> ring(8 * piece);
     starve([&] {

@@ -5,7 +5,7 @@
 using rbdxx::watch::Hooks;
 using rbdxx::watch::Watch;
 
-TEST_CASE_FIXTURE(Place, "hooks that are empty are left out") {
+TEST_CASE_FIXTURE(Place, "empty hooks are left out") {
     const auto watch = Watch::on_update(*image, Hooks{});
     const auto quiescing = Watch::on_quiesce(*image, Hooks{}, std::chrono::seconds(0));
     memory::announce();
@@ -13,7 +13,7 @@ TEST_CASE_FIXTURE(Place, "hooks that are empty are left out") {
     quiescing->close();
     CHECK(watch->closed());
     CHECK(quiescing->closed());
-    // One that ends with its image.
+    // A watch that ends with its image.
     const auto kept = Watch::on_update(*image, Hooks{});
     image->close();
     CHECK(kept->closed());

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-// Everything in it goes before the next test.
+// Everything in it is removed before the next test.
 struct Place {
     static constexpr uint64_t size = uint64_t{8} << 20;
 
@@ -56,7 +56,7 @@ struct Place {
         rbdxx::io::write(*image, data.data(), offset, data.size());
     }
 
-    // A name that no other test and no other run has.
+    // Returns a name that no other test and no other run has.
     static std::string unique(const char* what) {
         static int count = 0;
         return std::string(what) + "-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
@@ -68,7 +68,7 @@ struct Place {
     std::optional<rbdxx::Image> image;
 };
 
-// The errno that a call fails with; 0 where it does not fail.
+// Returns the errno that a call fails with, or 0 if it does not fail.
 template <class Call>
 int code_of(const Call& call) {
     try {

@@ -23,7 +23,7 @@ void collect(engine::Queue& queue, std::size_t count) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Place, "every operation completes with what it did") {
+TEST_CASE_FIXTURE(Place, "every operation completes with its result") {
     auto queue = std::make_shared<engine::Queue>();
     std::string data(4096, 'a');
     engine::Operation operation;
@@ -74,7 +74,7 @@ TEST_CASE_FIXTURE(Place, "an image opens and closes without waiting") {
     CHECK_THROWS_AS(opened.size(), rbdxx::ClosedError);
 }
 
-TEST_CASE_FIXTURE(Place, "an image closed amid I/O of many threads") {
+TEST_CASE_FIXTURE(Place, "an image can be closed during I/O of many threads") {
     for (int round = 0; round < 5; ++round) {
         rbdxx::Image other = open();
         auto queue = std::make_shared<engine::Queue>();
@@ -102,7 +102,7 @@ TEST_CASE_FIXTURE(Place, "an image closed amid I/O of many threads") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "batches of blocks and vectors") {
+TEST_CASE_FIXTURE(Place, "batches write and read blocks and vectors") {
     namespace batch = rbdxx::batch;
     auto run = [&](const std::shared_ptr<batch::Plan>& plan) { batch::run(*image, plan, 32); };
     std::vector<uint64_t> offsets;
@@ -126,7 +126,7 @@ TEST_CASE_FIXTURE(Place, "batches of blocks and vectors") {
     CHECK(read(512, 512) == std::string(back.data(), 512));
 }
 
-TEST_CASE_FIXTURE(Place, "streams at queue depth") {
+TEST_CASE_FIXTURE(Place, "streams read and write with many operations in flight") {
     namespace pipeline = rbdxx::pipeline;
     constexpr uint64_t piece = 1 << 18;
     std::vector<char> ring(4 * piece);

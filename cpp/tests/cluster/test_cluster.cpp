@@ -1,9 +1,9 @@
 #include "place.hpp"
 
-TEST_CASE_FIXTURE(Place, "a client knows its cluster") {
+TEST_CASE_FIXTURE(Place, "a client describes its cluster") {
     CHECK(cluster.fsid().size() == 36);
     CHECK(cluster.instance_id() > 0);
-    // The monitor learns of space by and by.
+    // The monitor learns the used space with some delay.
     CHECK(rbdxx::rados::statistics::of(cluster).kb_used <=
           rbdxx::rados::statistics::of(cluster).kb);
     CHECK(cluster.addresses().find("127.0.0.1") != std::string::npos);
@@ -11,7 +11,7 @@ TEST_CASE_FIXTURE(Place, "a client knows its cluster") {
     cluster.wait_for_latest_osdmap();
 }
 
-TEST_CASE_FIXTURE(Place, "options are set and read, long ones too") {
+TEST_CASE_FIXTURE(Place, "options are set and read, also long ones") {
     const std::string text(1000, 'x');
     cluster.set("host", text);
     CHECK(cluster.get("host") == text);
@@ -19,7 +19,7 @@ TEST_CASE_FIXTURE(Place, "options are set and read, long ones too") {
     CHECK(code_of([&] { cluster.set("no_such_option", "1"); }) == ENOENT);
 }
 
-TEST_CASE_FIXTURE(Place, "pools come and go") {
+TEST_CASE_FIXTURE(Place, "pools are created and removed") {
     const std::string pool = unique("pool");
     rbdxx::rados::pool::create(cluster, pool);
     CHECK(code_of([&] { rbdxx::rados::pool::create(cluster, pool); }) == EEXIST);
@@ -32,7 +32,7 @@ TEST_CASE_FIXTURE(Place, "pools come and go") {
     CHECK_THROWS_AS(rbdxx::IoCtx::open(cluster, pool), rbdxx::RadosError);
 }
 
-TEST_CASE_FIXTURE(Place, "a monitor answers") {
+TEST_CASE_FIXTURE(Place, "a monitor answers a ping") {
     const auto ask = [this](const std::string& command) {
         return rbdxx::rados::command::send(cluster.connected(), {}, command, "");
     };
@@ -42,14 +42,14 @@ TEST_CASE_FIXTURE(Place, "a monitor answers") {
     CHECK(ask(R"({"prefix": "nonsense"})").result == -EINVAL);
 }
 
-TEST_CASE_FIXTURE(Place, "a client that may not connect is told so") {
+TEST_CASE_FIXTURE(Place, "a client without permission gets an error") {
     rbdxx::Cluster other = rbdxx::Cluster::create("ceph", "client.nobody");
     other.read_config(nullptr);
     other.set("client_mount_timeout", "5");
     CHECK_THROWS_AS(other.connect(), rbdxx::RadosError);
 }
 
-TEST_CASE_FIXTURE(Place, "namespaces of a context keep images apart") {
+TEST_CASE_FIXTURE(Place, "namespaces of a context separate images") {
     const std::string space = unique("space");
     rbdxx::namespaces::create(*ioctx, space);
     CHECK(rbdxx::namespaces::exists(*ioctx, space));
@@ -65,7 +65,7 @@ TEST_CASE_FIXTURE(Place, "namespaces of a context keep images apart") {
     CHECK_FALSE(rbdxx::namespaces::exists(*ioctx, space));
 }
 
-TEST_CASE_FIXTURE(Place, "pairs are kept with a pool") {
+TEST_CASE_FIXTURE(Place, "a pool keeps metadata") {
     rbdxx::metadata::set(*ioctx, "key", "value");
     CHECK(rbdxx::metadata::get(*ioctx, "key") == "value");
     rbdxx::metadata::remove(*ioctx, "key");

@@ -1,6 +1,6 @@
 #include "place.hpp"
 
-TEST_CASE_FIXTURE(Place, "an image tells what it is") {
+TEST_CASE_FIXTURE(Place, "an image describes itself") {
     rbdxx::ImageInfo info = image->info();
     CHECK(info.size == size);
     CHECK(info.obj_size == uint64_t{1} << info.order);
@@ -32,7 +32,7 @@ TEST_CASE_FIXTURE(Place, "images are listed, renamed and removed") {
     CHECK(code_of([&] { rbdxx::images::remove(*ioctx, other, {}); }) == ENOENT);
 }
 
-TEST_CASE_FIXTURE(Place, "options make images of another kind") {
+TEST_CASE_FIXTURE(Place, "options are honoured by new images") {
     const std::string other = unique("other");
     rbdxx::ImageOptions options;
     options.order = 20;
@@ -67,7 +67,7 @@ TEST_CASE_FIXTURE(Place, "resizing reports progress, and shrinks only when allow
           }) == ECANCELED);
 }
 
-TEST_CASE_FIXTURE(Place, "closing in every order") {
+TEST_CASE_FIXTURE(Place, "objects close in every order") {
     {
         rbdxx::Image other = open();
         cluster.shutdown();
@@ -82,7 +82,7 @@ TEST_CASE_FIXTURE(Place, "closing in every order") {
     ioctx = rbdxx::IoCtx::open(cluster, "rbd");
 }
 
-TEST_CASE_FIXTURE(Place, "pairs and options are kept with an image") {
+TEST_CASE_FIXTURE(Place, "an image keeps metadata and options") {
     rbdxx::metadata::set(*image, "key", std::string(3000, 'v'));
     rbdxx::metadata::set(*image, "other", "");
     CHECK(rbdxx::metadata::list(*image).size() == 2);
@@ -97,7 +97,7 @@ TEST_CASE_FIXTURE(Place, "pairs and options are kept with an image") {
     CHECK(found);
 }
 
-TEST_CASE_FIXTURE(Place, "locks are taken, seen and given up") {
+TEST_CASE_FIXTURE(Place, "locks are taken, listed and released") {
     namespace lock = rbdxx::lock;
     CHECK(lock::list(*image).lockers.empty());
     lock::exclusive(*image, "cookie");

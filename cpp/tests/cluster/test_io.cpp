@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-TEST_CASE_FIXTURE(Place, "what is written comes back, short at the end of the image") {
+TEST_CASE_FIXTURE(Place, "written data is read back, short at the end of the image") {
     const std::string data(1 << 20, 'd');
     write(12345, data);
     CHECK(read(12345, data.size()) == data);
@@ -19,7 +19,7 @@ TEST_CASE_FIXTURE(Place, "writes across the end are incomplete, beyond it invali
 }
 
 TEST_CASE_FIXTURE(Place, "discarded and zeroed ranges read as zeroes") {
-    // librbd leaves pieces of less than 64 KiB alone when it discards.
+    // librbd does not discard pieces of less than 64 KiB.
     constexpr uint64_t part = 65536;
     write(0, std::string(3 * part, 'x'));
     rbdxx::io::discard(*image, 0, part);
@@ -30,14 +30,14 @@ TEST_CASE_FIXTURE(Place, "discarded and zeroed ranges read as zeroes") {
     CHECK(kept);
 }
 
-TEST_CASE_FIXTURE(Place, "one pattern is written many times") {
+TEST_CASE_FIXTURE(Place, "write same repeats a pattern") {
     const std::string word = std::string(511, 'w') + "!";
     CHECK(rbdxx::io::write_same(*image, word.data(), word.size(), 1024, 4096) == 4096);
     CHECK(read(1024 + 7 * 512, 512) == word);
     CHECK(read(1024 + 4096, 1) == std::string(1, '\0'));
 }
 
-TEST_CASE_FIXTURE(Place, "compare and write tells where the difference is") {
+TEST_CASE_FIXTURE(Place, "compare and write reports the place of the difference") {
     const std::string before(512, 'b');
     const std::string after(512, 'a');
     write(0, before);
@@ -51,7 +51,7 @@ TEST_CASE_FIXTURE(Place, "compare and write tells where the difference is") {
     }
 }
 
-TEST_CASE_FIXTURE(Place, "differences are between points of an image's life") {
+TEST_CASE_FIXTURE(Place, "differences start and end at snapshots") {
     namespace diff = rbdxx::diff;
     write(0, std::string(4096, 'x'));
     rbdxx::snapshot::create(*image, "first", 0, {});

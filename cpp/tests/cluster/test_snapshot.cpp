@@ -2,7 +2,7 @@
 
 namespace snapshot = rbdxx::snapshot;
 
-TEST_CASE_FIXTURE(Place, "a snapshot keeps what the image was") {
+TEST_CASE_FIXTURE(Place, "a snapshot keeps the old data") {
     write(0, "before");
     snapshot::create(*image, "first", 0, {});
     write(0, "after!");
@@ -61,7 +61,7 @@ TEST_CASE_FIXTURE(Place, "a clone reads its parent until it is flattened") {
     rbdxx::images::remove(*ioctx, clone, {});
 }
 
-TEST_CASE_FIXTURE(Place, "copies have the data, deep ones the snapshots too") {
+TEST_CASE_FIXTURE(Place, "copies have the data, and deep copies the snapshots too") {
     write(0, "data");
     snapshot::create(*image, "first", 0, {});
     const std::string flat = unique("flat");
@@ -76,7 +76,7 @@ TEST_CASE_FIXTURE(Place, "copies have the data, deep ones the snapshots too") {
     rbdxx::images::remove(*ioctx, deep, {});
 }
 
-TEST_CASE_FIXTURE(Place, "the trash keeps an image, and gives it back") {
+TEST_CASE_FIXTURE(Place, "an image is restored from the trash") {
     const std::string id = image->id();
     image.reset();
     rbdxx::trash::move(*ioctx, name, 3600);
@@ -87,7 +87,7 @@ TEST_CASE_FIXTURE(Place, "the trash keeps an image, and gives it back") {
     CHECK(open().id() == id);
 }
 
-TEST_CASE_FIXTURE(Place, "a group has members and snapshots of them all") {
+TEST_CASE_FIXTURE(Place, "a group has members, and snapshots of all of them") {
     const std::string label = unique("group");
     rbdxx::group::create(*ioctx, label);
     rbdxx::group::Group group{*ioctx, label};

@@ -1,7 +1,6 @@
-// A librbd and librados in memory: asynchronous operations complete out of order, in threads of its
-// own. It has what the engine calls and nothing else, and is built with the sanitizers that the
-// tests are built with, which a real Ceph is not. Misuse that real Ceph would answer with a crash
-// or a hang ends the process.
+// A librbd and librados in memory: asynchronous operations complete out of order, in separate
+// threads. It has only what the engine calls, and is built with the sanitizers of the tests, which
+// a real Ceph is not. Misuse that makes real Ceph crash or hang ends the process.
 #include "memory.hpp"
 
 #include <rbdxx/abi/types.hpp>
@@ -84,7 +83,7 @@ struct Completion {
     ssize_t result = 0;
 };
 
-// Runs jobs in a few threads, any of them next.
+// Runs jobs in a few threads, in any order.
 class Pool {
 public:
     Pool() {
@@ -167,7 +166,7 @@ void complete(Completion* completion, ssize_t result) {
     completion->callback(completion, completion->argument);
 }
 
-// Takes `operate(bytes of the image)`, which gives the result.
+// Completes with the result of `operate(bytes of the image)`.
 template <class Operate>
 int start(void* image, uint64_t offset, void* completion, const Operate& operate) {
     if (int answer = fault(refused, offset)) {
@@ -192,7 +191,7 @@ int start(void* image, uint64_t offset, void* completion, const Operate& operate
     return 0;
 }
 
-// How many of `length` bytes at the offset there are.
+// Returns how many of `length` bytes exist at the offset.
 std::size_t clip(const std::vector<char>& bytes, uint64_t offset, std::size_t length) {
     return offset >= bytes.size() ? 0 : std::min(length, bytes.size() - offset);
 }
@@ -225,7 +224,7 @@ ssize_t zero(std::vector<char>& bytes, uint64_t offset, std::size_t length) {
     return 0;
 }
 
-// What is told of an image's changes; the handles are numbers.
+// The watch of an image's changes. The handles are numbers.
 struct Watch {
     void (*changed)(void*);
     void (*quiesce)(void*);
@@ -293,7 +292,7 @@ EXPORT void forgive() {
 
 namespace rbdxx::abi {
 
-// Declared from the table, so that what follows cannot differ from it.
+// Declared from the table, so that the definitions below cannot differ from it.
 #define RBDXX_FUNCTION(release, result, name, parameters) extern "C" EXPORT result name parameters;
 #include <rbdxx/abi/librados.def>
 #include <rbdxx/abi/librbd.def>

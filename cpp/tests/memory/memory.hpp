@@ -5,10 +5,10 @@
 
 namespace memory {
 
-// Every image is a new one of this size, in bytes, and empty.
+// Every image is new, empty, and of this size in bytes.
 inline constexpr uint64_t image_size = uint64_t{4} << 20;
 
-// What has been made and not freed.
+// The objects that exist and are not freed.
 struct Live {
     int clusters;
     int ioctxs;
@@ -17,7 +17,7 @@ struct Live {
 };
 Live live();
 
-// Operations are taken, but none completes until the end of its life.
+// Operations are accepted, but none completes before the end of its life.
 class Hold {
 public:
     Hold();
@@ -26,14 +26,15 @@ public:
     Hold& operator=(const Hold&) = delete;
 };
 
-// Submissions of operations at the offset (bytes) are answered with `result`.
+// Submissions of operations at the offset (bytes) return `result`.
 void refuse(uint64_t offset, int result);
 // Operations at the offset complete with `result`.
 void spoil(uint64_t offset, int result);
-// No more faults.
+// Removes all faults.
 void forgive();
 
-// Tells every watch that its image has changed, and has every quiesce watch quiesce and unquiesce.
+// Tells every watch that its image has changed, and makes every quiesce watch quiesce and
+// unquiesce.
 void announce();
 
 }  // namespace memory

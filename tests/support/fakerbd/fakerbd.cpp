@@ -1,9 +1,9 @@
-// A librbd, and a librados, that fail on demand: every function of the ABI table, each passing its
-// call on to the real library unless a fault is armed for it. For tests only.
+// A librbd and a librados that fail on demand: every function of the ABI table passes its call on
+// to the real library, unless a fault is armed for it. For tests only.
 //
-// RBD_LIBRARY names this file. FAKERBD_REAL is the library behind it (librbd.so.1), FAKERBD_MISSING
-// a comma-separated list of functions that are to look absent; FAKERBD_SLOW is how many
-// milliseconds loading it takes. Its librados is used where RADOS_LIBRARY names no other.
+// RBD_LIBRARY names this file. FAKERBD_REAL is the real library (librbd.so.1). FAKERBD_MISSING is a
+// comma-separated list of functions that look absent. FAKERBD_SLOW is the number of milliseconds
+// that loading takes. Its librados is used if RADOS_LIBRARY names no other.
 #include <rbdxx/abi/types.hpp>
 
 #include <dlfcn.h>
@@ -43,35 +43,35 @@ const char* const names[] = {
 #undef RBDXX_FUNCTION
 };
 
-// What may go wrong with a call. Numbered for the callers in Python.
+// The faults of a call. The numbers are for the callers in Python.
 enum Kind {
     kind_none = 0,
-    kind_error = 1,    // answers -value, without the real call
-    kind_answer = 2,   // makes the real call, answers `value`
-    kind_add = 3,      // makes the real call, adds `value` to an answer that is no error
+    kind_error = 1,    // returns -value, without the real call
+    kind_answer = 2,   // makes the real call, returns `value`
+    kind_add = 3,      // makes the real call, adds `value` to a result that is not an error
     kind_delay = 4,    // makes the real call `value` milliseconds late
-    kind_sizes = 5,    // writes `value` through every count argument, answers 0
-    kind_enlarge = 6,  // writes `value` through every count argument, answers -ERANGE
-    kind_after = 7,    // makes the real call, then answers -value all the same
-    kind_grow = 8,     // adds `value` to every count argument, answers -ERANGE
-    kind_linger = 9,   // makes the real call, answers it `value` milliseconds late
+    kind_sizes = 5,    // writes `value` through every count argument, returns 0
+    kind_enlarge = 6,  // writes `value` through every count argument, returns -ERANGE
+    kind_after = 7,    // makes the real call, then returns -value nevertheless
+    kind_grow = 8,     // adds `value` to every count argument, returns -ERANGE
+    kind_linger = 9,   // makes the real call, returns `value` milliseconds later
 };
 
 struct Fault {
-    int index = -1;  // -1: any function that answers a code, and has a count where that is spoiled
+    int index = -1;  // -1: any function that returns a code, and has a count if counts are spoiled
     int kind = kind_none;
     long long value = 0;
-    long long skip = 0;   // leave so many calls alone first
-    long long count = 0;  // then spoil so many; negative: all
+    long long skip = 0;   // leave this many calls alone first
+    long long count = 0;  // then spoil this many; negative: all
 };
 
 struct Counts {
     std::atomic<long long> calls{0};
-    std::atomic<long long> good{0};  // that answered no error
-    std::atomic<long long> held{0};  // that came with the interpreter lock
+    std::atomic<long long> good{0};  // calls without an error
+    std::atomic<long long> held{0};  // calls with the interpreter lock
 };
 
-// Whether the calling thread has Python's interpreter lock; null: nobody asks.
+// Returns whether the calling thread has Python's interpreter lock; null if no test asks.
 std::atomic<int (*)()> holds_lock{nullptr};
 
 void* const real_library = [] {
@@ -102,8 +102,8 @@ bool missing(const char* name) {
     return ("," + std::string(list) + ",").find("," + std::string(name) + ",") != std::string::npos;
 }
 
-// Without these a process could neither clean up nor tell what it runs on. librados answers the
-// last three from memory, for the text of each error.
+// Without these functions, a process could neither clean up nor find its release. librados answers
+// the last three from memory, for the text of each error.
 bool spared(int index) {
     return index == index_rbd_close || index == index_rbd_aio_is_complete ||
            index == index_rbd_aio_wait_for_complete || index == index_rados_aio_is_complete ||
@@ -111,7 +111,7 @@ bool spared(int index) {
            index == index_rados_ioctx_get_namespace || index == index_rados_ioctx_get_id;
 }
 
-// librados removes a watch whatever it then answers: an error comes after the real call.
+// librados removes a watch whatever it returns, so an error comes after the real call.
 constexpr bool ends(int index) {
     return index == index_rados_unwatch2;
 }
@@ -145,7 +145,7 @@ Fault fault_for(int index, bool answers_code, bool has_count) {
     return {};
 }
 
-// Completion callbacks that are held back and then made out of order, by a thread of our own.
+// Completion callbacks that are delayed and then called out of order, by a separate thread.
 class Lateness {
 public:
     struct Call {
@@ -171,7 +171,7 @@ public:
         changed_.notify_all();
     }
 
-    // librbd calls back before it lets an image go, and so must we.
+    // librbd calls back before it closes an image, and so must this library.
     void drain() {
         std::unique_lock<std::mutex> lock(mutex_);
         changed_.wait(lock, [this] { return waiting_.empty() && !calling_; });
@@ -210,9 +210,9 @@ private:
     bool calling_ = false;
 };
 
-// Never destroyed: its thread runs until the process is gone.
+// Never destroyed, because its thread runs until the process ends.
 Lateness& lateness = *new Lateness;
-// What a held-back completion's own argument is, for rbd_aio_get_arg.
+// The argument of a delayed completion, for rbd_aio_get_arg.
 std::mutex arguments_mutex;
 std::unordered_map<rbd_completion_t, void*> arguments;
 
@@ -255,8 +255,8 @@ struct Stub<Result(Args...), index> {
             lateness.drain();
         }
         if constexpr (answers_code) {
-            // Success without a handle is no answer that the library could give, and none of
-            // librados is a count of what is not there.
+            // The library could not return success without a handle, and librados could not return
+            // a count of something missing.
             constexpr bool points =
                 index < index_rbd_version && ((std::is_same_v<Args, char**> || ...) ||
                                               (std::is_same_v<Args, const char**> || ...));
@@ -318,14 +318,14 @@ struct Stub<Result(Args...), index> {
         return found != arguments.end() ? found->second : real(completion);
     }
 
-    // What dlsym() answers for the function: null where it is, or is to look, absent.
+    // What dlsym() returns for the function: null if it is missing or must look missing.
     static auto resolve() -> Result (*)(Args...) {
         void* symbol = missing(names[index]) || real_library == nullptr
                            ? nullptr
                            : dlsym(real_library, names[index]);
         real = reinterpret_cast<Result (*)(Args...)>(symbol);
         if (index == index_rados_create2) {
-            // Its address tells which librados there is: the real one.
+            // Its address identifies the librados: the real one.
             return real;
         }
         return symbol != nullptr ? &call : nullptr;
@@ -347,7 +347,7 @@ int index_of(const char* name) {
 }  // namespace fake
 
 // Each symbol is an indirect function: dlsym() runs its resolver, after this library's own
-// constructors, so that one built once can lack whichever function a test says.
+// constructors. So one build can lack any function that a test names.
 template <class Signature>
 using Pointer = Signature*;
 
@@ -367,7 +367,7 @@ using Pointer = Signature*;
 
 using namespace rbdxx::abi::fake;
 
-// Adds a fault for `name` ("*": any function); -1 for a name that is not there.
+// Adds a fault for `name` ("*": any function). Returns -1 for an unknown name.
 EXPORTED int fakerbd_arm(const char* name, int kind, long long value, long long skip,
                          long long count) {
     int index = std::strcmp(name, "*") == 0 ? -1 : index_of(name);
@@ -380,7 +380,7 @@ EXPORTED int fakerbd_arm(const char* name, int kind, long long value, long long 
     return 0;
 }
 
-// Takes all faults back; answers how many calls were spoiled since the last time.
+// Removes all faults. Returns how many calls were spoiled since the last time.
 EXPORTED long long fakerbd_disarm() {
     std::lock_guard<std::mutex> lock(mutex);
     faults.clear();
@@ -388,7 +388,7 @@ EXPORTED long long fakerbd_disarm() {
     return hits.exchange(0);
 }
 
-// The function spoiled last, or null.
+// Returns the function spoiled last, or null.
 EXPORTED const char* fakerbd_last() {
     int index = last_hit.exchange(-1);
     return index < 0 ? nullptr : names[index];
@@ -398,7 +398,7 @@ EXPORTED void fakerbd_late(long long milliseconds) {
     lateness.set(milliseconds);
 }
 
-// Counts the calls for which `holds` is true from now on; forgets those before.
+// Counts the calls for which `holds` is true from now on. Forgets earlier ones.
 EXPORTED void fakerbd_watch(int (*holds)()) {
     for (Counts& one : counts) {
         one.held = 0;
@@ -406,7 +406,8 @@ EXPORTED void fakerbd_watch(int (*holds)()) {
     holds_lock.store(holds);
 }
 
-// The function after `name` in the table (null: from its beginning) that was called so, or null.
+// Returns the function after `name` in the table (null: from its beginning) that was called so, or
+// null.
 EXPORTED const char* fakerbd_held(const char* name) {
     for (int i = name == nullptr ? 0 : index_of(name) + 1; i < function_count; ++i) {
         if (counts[i].held.load() > 0) {
