@@ -2,6 +2,7 @@
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 
@@ -15,8 +16,7 @@ std::shared_ptr<void> keep(const py::object& object) {
     return {object.inc_ref().ptr(), [](void* kept) {
                 // After the interpreter's end, there is no reference count left to change.
                 if (Py_IsInitialized() != 0) {
-                    py::gil_scoped_acquire gil;
-                    Py_DECREF(static_cast<PyObject*>(kept));
+                    with_gil([&] { Py_DECREF(static_cast<PyObject*>(kept)); });
                 }
             }};
 }

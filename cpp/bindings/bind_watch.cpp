@@ -111,22 +111,26 @@ std::shared_ptr<Event> event(Subscription& subscription, const py::object& callb
     return subscription.events.emplace_back(std::make_shared<Event>(callback));
 }
 
+// What the Python object of a watch holds. librbd's threads may hold the watch as well.
+struct PyWatch {
+    std::shared_ptr<watch::Watch> watch;
+};
+
 // Calls `open(image, hooks)` with what the subscription keeps. If that fails, the subscription is
 // destroyed.
 template <class Open>
-std::shared_ptr<watch::Watch> subscribe(const PyImage& image,
-                                        std::unique_ptr<Subscription> subscription,
-                                        watch::Hooks hooks, const Open& open) {
+PyWatch subscribe(const PyImage& image, std::unique_ptr<Subscription> subscription,
+                  watch::Hooks hooks, const Open& open) {
     hooks.ended = [raw = subscription.get()] {
         engine::QueuePointer queue = raw->queue;
         queue->push(raw);
     };
-    auto watch = without_gil([&] { return open(image.get(), std::move(hooks)); });
+    PyWatch watch{without_gil([&] { return open(image.get(), std::move(hooks)); })};
     subscription.release();  // NOLINT(bugprone-unused-return-value): the watch owns it now
     return watch;
 }
 
-std::shared_ptr<watch::Watch> on_update(const PyImage& image, const py::object& callback) {
+PyWatch on_update(const PyImage& image, const py::object& callback) {
     auto subscription = std::make_unique<Subscription>();
     auto changed = event(*subscription, callback, "callback");
     if (changed == nullptr) {
@@ -137,9 +141,8 @@ std::shared_ptr<watch::Watch> on_update(const PyImage& image, const py::object& 
     return subscribe(image, std::move(subscription), std::move(hooks), watch::Watch::on_update);
 }
 
-std::shared_ptr<watch::Watch> on_quiesce(const PyImage& image, const py::object& quiesce,
-                                         const py::object& unquiesce,
-                                         std::optional<double> timeout) {
+PyWatch on_quiesce(const PyImage& image, const py::object& quiesce, const py::object& unquiesce,
+                   std::optional<double> timeout) {
     if (timeout && !(*timeout > 0)) {
         throw py::value_error("timeout must be more than 0 seconds, or None, not " +
                               std::string(py::str(py::float_(*timeout))));
@@ -185,20 +188,21 @@ An iterator of dicts of `addr`, `id` and `cookie`.
 
 Implements: rbd_watchers_list)");
 
-    py::class_<watch::Watch, std::shared_ptr<watch::Watch>> type(
+    py::class_<PyWatch, Unlocked<PyWatch>> type(
         m, "Watch",
         "A watch of an image, which Image.on_update and Image.on_quiesce return.\n\n"
         "It lasts until close(), or until the image is closed, even if nobody keeps a reference.\n"
-        "It is a context manager, which closes it.",
-        py::release_gil_before_calling_cpp_dtor());
+        "It is a context manager, which closes it.");
+    const auto close = [](const PyWatch& self) { without_gil([&] { self.watch->close(); }); };
     define(
-        type, "close", [](watch::Watch& self) { without_gil([&] { self.close(); }); },
+        type, "close", close,
         "Ends the watch: once this returns, no call of its callbacks begins. Closing twice is no\n"
         "error.\n\nImplements: rbd_update_unwatch, rbd_quiesce_unwatch");
-    type.def_property_readonly("closed", &watch::Watch::closed, "Whether the watch has ended.");
-    define_context<watch::Watch>(
-        type, [](watch::Watch& self) { without_gil([&] { self.close(); }); }, "The watch itself.",
-        "Ends the watch; never hides the body's exception.");
+    type.def_property_readonly(
+        "closed", [](const PyWatch& self) { return self.watch->closed(); },
+        "Whether the watch has ended.");
+    define_context<const PyWatch>(type, close, "The watch itself.",
+                                  "Ends the watch; never hides the body's exception.");
     define(image, "on_update", on_update,
            R"(Call a function whenever any client has changed the image.
 

@@ -123,7 +123,7 @@ void construct(py::detail::value_and_holder& holder, const py::object& rados_id,
     const std::string cluster = clustername.is_none() ? "" : convert_name(clustername);
     const Options defaults = options_of(conf_defaults, "conf_defaults");
     const Options options = options_of(conf, "conf");
-    auto made = std::make_unique<Cluster>(make(cluster, client, flags, context));
+    auto made = Unlocked<Cluster>(new Cluster(make(cluster, client, flags, context)));
     set_options(*made, defaults);
     if (file) {
         read_file(*made, *file);

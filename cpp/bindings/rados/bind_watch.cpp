@@ -186,15 +186,14 @@ void require_callback(const py::object& callback, const char* name) {
     }
 }
 
-std::unique_ptr<PyWatch> open_watch(const IoCtx& ioctx, const Name& object,
-                                    const py::object& callback, const py::object& error_callback,
-                                    const std::optional<U32>& timeout) {
+Unlocked<PyWatch> open_watch(const IoCtx& ioctx, const Name& object, const py::object& callback,
+                             const py::object& error_callback, const std::optional<U32>& timeout) {
     require_callback(callback, "callback");
     if (!error_callback.is_none()) {
         require_callback(error_callback, "error_callback");
     }
-    return std::make_unique<PyWatch>(ioctx, object, callback, error_callback,
-                                     timeout ? timeout->value : 0);
+    return Unlocked<PyWatch>(
+        new PyWatch(ioctx, object, callback, error_callback, timeout ? timeout->value : 0));
 }
 
 struct NotifyCompletion final : Completion {
@@ -281,7 +280,9 @@ bool notify(const IoCtx& self, const Name& object, const py::object& message,
     return true;
 }
 
-void define_watch(py::class_<PyWatch>& cls) {
+using WatchClass = py::class_<PyWatch, Unlocked<PyWatch>>;
+
+void define_watch(WatchClass& cls) {
     define_init(cls, py::init(&open_watch), "Watch an object, as `Ioctx.watch` does.",
                 py::arg("ioctx"), py::arg("oid"), py::arg("callback"),
                 py::arg("error_callback") = py::none(), py::arg("timeout") = py::none());
@@ -318,13 +319,13 @@ Implements: rados_unwatch2, rados_watch_flush)");
 }  // namespace
 
 void bind_watch(py::module_& m, IoctxClass& ioctx) {
-    py::class_<PyWatch> cls(
+    WatchClass cls(
         m, "Watch",
         "A watch of an object, as `Ioctx.watch` returns it.\n\n"
         "It lasts until `close`, or until the last reference to it is dropped. It may outlive its "
         "context. After\n`Rados.shutdown` its callbacks are not called. It is a context manager, "
         "which closes it.",
-        py::release_gil_before_calling_cpp_dtor(), collected<PyWatch>());
+        collected<PyWatch>());
     define_watch(cls);
     define(ioctx, "watch", open_watch,
            R"(Call a function for each notify that a client sends to an object.

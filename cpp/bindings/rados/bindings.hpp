@@ -12,6 +12,7 @@
 #include <rbdxx/rados/operation.hpp>
 
 #include "../support/arguments.hpp"
+#include "../support/gil.hpp"
 
 namespace rbdxx::rados {}
 
@@ -20,8 +21,8 @@ namespace rbdxx::python::rados {
 // The C++ namespace of the topics, which this namespace's own name hides.
 namespace topics = rbdxx::rados;
 
-using RadosClass = py::class_<Cluster>;
-using IoctxClass = py::class_<IoCtx>;
+using RadosClass = py::class_<Cluster, Unlocked<Cluster>>;
+using IoctxClass = py::class_<IoCtx, Unlocked<IoCtx>>;
 using WriteOpClass = py::class_<topics::WriteOperation>;
 using ReadOpClass = py::class_<topics::ReadOperation>;
 

@@ -20,11 +20,11 @@ void contents(py::module_& core) {
         "It is a context manager, which connects and shuts the connection down. Images and I/O "
         "contexts own a\nshare of the connection: it ends when the last of them is closed, in any "
         "order.",
-        py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
+        py::dynamic_attr());
     IoctxClass ioctx(m, "Ioctx",
                      "An I/O context: one pool of a connected cluster, and a namespace in it.\n\n"
                      "`Rados.open_ioctx` returns one. It is a context manager, which closes it.",
-                     py::dynamic_attr(), py::release_gil_before_calling_cpp_dtor());
+                     py::dynamic_attr());
     WriteOpClass write_op(m, "WriteOp",
                           "Changes to one object that take effect together or not at all.\n\n"
                           "`WriteOpCtx` makes one for a `with` block. `Ioctx.operate_write_op` "

@@ -30,16 +30,21 @@ thread_local Question* asked = nullptr;
 
 thread_local std::shared_ptr<Cancellation> heeded;
 
-// Takes the GIL. If the interpreter is gone, the thread stays here forever. No object exists behind
-// what this catches, so the sanitizer would reject any reference to it.
-__attribute__((no_sanitize("null"))) void take_gil(PyThreadState* state) {
+// Calls `take`, which takes the GIL. If the interpreter is gone, the thread stays here forever. No
+// object exists behind what this catches, so the sanitizer would reject any reference to it.
+template <class Take>
+__attribute__((no_sanitize("null"))) void stay_if_gone(const Take& take) {
     try {
-        PyEval_RestoreThread(state);
+        take();
     } catch (::abi::__forced_unwind&) {
         for (;;) {
             pause();
         }
     }
+}
+
+void take_gil(PyThreadState* state) {
+    stay_if_gone([&] { PyEval_RestoreThread(state); });
 }
 
 #ifdef __GLIBC__
@@ -51,6 +56,13 @@ void leave(int status, void*) {
 #endif
 
 }  // namespace
+
+void with_gil(const std::function<void()>& body) {
+    PyGILState_STATE state{};
+    stay_if_gone([&] { state = PyGILState_Ensure(); });
+    body();
+    PyGILState_Release(state);
+}
 
 Answering::Answering(Question& question) : outer_(std::exchange(asked, &question)) {}
 

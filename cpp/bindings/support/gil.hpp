@@ -89,6 +89,20 @@ auto without_gil(Call&& call) {
     return std::forward<Call>(call)();
 }
 
+// Runs `body` with the GIL, in a thread that may never have had it.
+void with_gil(const std::function<void()>& body);
+
+// Destroys the value of a Python object without the GIL. pybind11's own way to do so crashes in a
+// thread that is still at it when the interpreter ends.
+struct DeleteWithoutGil {
+    template <class T>
+    void operator()(T* value) const {
+        without_gil([&] { delete value; });
+    }
+};
+template <class T>
+using Unlocked = std::unique_ptr<T, DeleteWithoutGil>;
+
 // The longest time between two checks for signals.
 constexpr auto signal_interval = std::chrono::milliseconds(50);
 
