@@ -50,7 +50,12 @@ def test_an_unexplained_function_is_a_gap() -> None:
         ({"rbd_nwe": {"rbd.x"}}, {}, {}, "not a function"),
         ({"rbd_new": {"rbd.x"}}, {}, {}, "no source calls"),
         ({}, {}, {"superseded": {"rbd_old": "rbd_newer"}}, "not the newest form"),
-        ({}, {}, {"superseded": {"rbd_old": "rbd_new", "rbd_new": "rbd_old"}}, "not the newest form"),
+        (
+            {},
+            {},
+            {"superseded": {"rbd_old": "rbd_new", "rbd_new": "rbd_old"}},
+            "not the newest form",
+        ),
         ({}, {}, {"superseded": {"rbd_older": "rbd_new"}}, "not a function"),
         ({}, {}, {"internal": {"rbd_old": "why"}}, "no source calls"),
         ({}, {"rbd_old": {"image"}}, {"unneeded": {"rbd_old": "why"}}, "calls it"),

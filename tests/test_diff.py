@@ -335,7 +335,26 @@ def test_a_diff_of_whole_objects_finds_truncated_ones(
             assert restored == after, list(extents)
 
 
-def test_a_diff_of_whole_objects_uses_the_maps_at_constant_size(regrown: rbd.Image) -> None:
-    # The maps are used, although the image had another size before.
+@pytest.mark.parametrize("whole_object", [False, True])
+def test_a_rollback_is_a_change(rbd_image: rbd.Image, whole_object: bool) -> None:
+    """The object map that comes back with it says nothing of later snapshots."""
+    for number in range(4):
+        rbd_image.write(b"1" * 4096, number * OBJECT)
+    rbd_image.create_snap("oldest")
+    rbd_image.create_snap("older")
+    rbd_image.write(b"2" * 4096, 0)
+    rbd_image.discard(OBJECT, OBJECT)
+    rbd_image.write(b"2" * 4096, 5 * OBJECT)
+    rbd_image.create_snap("later")
+    rbd_image.rollback_to_snap("older")
+    length = OBJECT if whole_object else 4096
+    assert list(rbd_image.diff(from_snapshot="later", whole_object=whole_object)) == [
+        (0, length, True),
+        (OBJECT, length, True),
+        (5 * OBJECT, length, False),
+    ]
+
+
+def test_a_diff_of_whole_objects_reports_whole_objects(regrown: rbd.Image) -> None:
     regrown.write(b"c" * 4096, 4 * OBJECT)
     assert list(regrown.diff(from_snapshot="s2", whole_object=True)) == [(4 * OBJECT, OBJECT, True)]

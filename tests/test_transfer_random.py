@@ -37,6 +37,7 @@ steps = st.one_of(
     st.tuples(st.just("resize"), st.integers(0, LIMIT)),
     st.tuples(st.just("regrow"), st.integers(0, LIMIT)),
     st.tuples(st.just("snapshot")),
+    st.tuples(st.just("rollback"), st.integers(0, 15)),
 )
 
 
@@ -63,6 +64,9 @@ def apply(image: rbd.Image, step: Any, taken: List[str]) -> None:
     elif kind == "snapshot":
         taken.append(f"s{len(taken)}")
         image.create_snap(taken[-1])
+    elif kind == "rollback":
+        if taken:
+            image.rollback_to_snap(taken[arguments[0] % len(taken)])
     else:
         offset = arguments[0] % max(image.size(), 1)
         length = min(arguments[1], image.size() - offset)

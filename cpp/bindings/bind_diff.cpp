@@ -6,6 +6,7 @@
 #include <string>
 
 #include <rbdxx/diff.hpp>
+#include <rbdxx/encryption.hpp>
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
@@ -103,10 +104,11 @@ std::unique_ptr<Extents> find(const PyImage& self, const U64& offset,
     return extents;
 }
 
-bool maps_tell(const PyImage& self, const py::object& from_snapshot) {
+bool maps_tell(const PyImage& self) {
     const Image& image = self.get();
-    auto wanted = request(0, std::numeric_limits<uint64_t>::max(), from_snapshot, true, true);
-    return without_gil([&] { return diff::maps_tell(image, wanted); });
+    diff::Request everything;
+    everything.length = std::numeric_limits<uint64_t>::max();
+    return without_gil([&] { return diff::maps_tell(image, everything); });
 }
 
 }  // namespace
@@ -166,7 +168,7 @@ from_snapshot
 include_parent
     Count what a clone has from its parent.
 whole_object
-    Report whole objects, which is quick with an object map.
+    Report whole objects. From the beginning, that is quick with an object map.
 merge
     Join extents that touch and are alike.
 
@@ -184,8 +186,10 @@ ImageNotFound
 
 Notes
 -----
-The object maps do not name every change if the image had another size at `from_snapshot`, or if
-encryption is loaded and librbd has no `rbd_diff_iterate3`. Then `whole_object` counts as False.
+The object maps do not name every change since a snapshot, because librbd does not mark in them
+what a rollback has changed. With `from_snapshot`, each object is asked for instead. They do not
+either if encryption is loaded and librbd has no `rbd_diff_iterate3`. Then `whole_object` counts as
+False.
 If the image is in migration, the whole region is one extent, because librbd would leave out
 changes or end the process.
 
@@ -201,8 +205,13 @@ Implements: rbd_diff_iterate2, rbd_diff_iterate3)",
            py::arg("from_snapshot") = py::none(), py::kw_only(), py::arg("include_parent") = true,
            py::arg("whole_object") = false, py::arg("merge") = false);
     define(image, "_maps_tell", maps_tell,
-           "Whether the object maps name every byte that a diff from the snapshot has to name.",
-           py::arg("from_snapshot"));
+           "Whether the object maps name every byte that a diff from the beginning has to name.");
+    define(
+        image, "_may_be_decrypted",
+        [](const PyImage& self) {
+            return without_gil([&] { return encryption::may_be_loaded(self.get()); });
+        },
+        "Whether offsets may be those of decrypted data.");
 }
 
 }  // namespace rbdxx::python

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <limits>
 #include <new>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace rbdxx::diff {
@@ -76,22 +78,6 @@ int call_anywhere(const Image& image, const Request& request, Callback callback,
     return call(image, whole, visit_cut, &cut);
 }
 
-// Returns whether the image has had its present size since a snapshot. Snapshots after the state
-// that is read count too, because librbd does not report which one that is.
-bool never_resized_since(const Image& image, const Request& from, uint64_t size) {
-    const std::vector<snapshot::Snapshot> snapshots = snapshot::list(image);
-    uint64_t first = from.from_id.value_or(std::numeric_limits<uint64_t>::max());
-    if (from.from_name) {
-        for (const snapshot::Snapshot& entry : snapshots) {
-            // Snapshots of other namespaces may have the same name.
-            first = entry.name == *from.from_name ? std::min(first, entry.id) : first;
-        }
-    }
-    return std::all_of(snapshots.begin(), snapshots.end(), [&](const snapshot::Snapshot& entry) {
-        return entry.id < first || entry.size == size;
-    });
-}
-
 bool from_snapshot(const Request& request) {
     return request.from_name || request.from_id.value_or(0) != 0;
 }
@@ -111,12 +97,113 @@ int call_all(const Image& image, const Request& request, Callback callback, void
     return callback(request.offset, std::min(request.length, size - request.offset), 1, argument);
 }
 
+// Reports the whole objects around extents, which come in order of offset.
+class WholeObjects {
+public:
+    WholeObjects(const Image& image, const Request& request, Callback callback, void* argument)
+        : image_(image),
+          size_(image.info().obj_size),
+          first_(request.offset),
+          last_(request.offset +
+                std::min(request.length, image.size() - std::min(request.offset, image.size()))),
+          callback_(callback),
+          argument_(argument) {}
+
+    int add(uint64_t offset, uint64_t length, bool exists) {
+        while (length > 0) {
+            const uint64_t number = offset / size_;
+            const int result = number != number_ ? finish() : 0;
+            if (result < 0) {
+                return result;
+            }
+            const uint64_t part = std::min(length, (number + 1) * size_ - offset);
+            number_ = number;
+            found_ += part;
+            exists_ = exists_ || exists;
+            offset += part;
+            length -= part;
+        }
+        return 0;
+    }
+
+    // Reports the last object.
+    int finish() {
+        const uint64_t found = std::exchange(found_, 0);
+        if (found == 0) {
+            return 0;
+        }
+        const uint64_t start = std::max(number_ * size_, first_);
+        const uint64_t end = std::min((number_ + 1) * size_, last_);
+        if (end <= start) {
+            return 0;
+        }
+        const uint64_t length = end - start;
+        int exists = std::exchange(exists_, false) ? 1 : 0;
+        if (exists == 0 && found < length) {
+            // librbd reports no more of an object that is gone than what had been written.
+            exists = is_there(start, end);
+        }
+        return exists < 0 ? exists : callback_(start, length, exists, argument_);
+    }
+
+private:
+    // Returns 1 if the object exists, 0 if not, or a negative errno.
+    int is_there(uint64_t start, uint64_t end) {
+        if (!existing_) {
+            existing_.emplace();
+            Request everything;
+            everything.offset = first_;
+            everything.length = last_ - first_;
+            everything.whole_object = true;
+            const int result = call_anywhere(image_, everything, note, &*existing_);
+            if (result < 0) {
+                return result;
+            }
+        }
+        const Extent* found = std::lower_bound(
+            existing_->begin(), existing_->end(), start,
+            [](const Extent& extent, uint64_t at) { return extent.offset + extent.length <= at; });
+        return found != existing_->end() && found->offset < end ? 1 : 0;
+    }
+
+    static int note(uint64_t offset, std::size_t length, int exists, void* argument) noexcept {
+        return exists == 0 || static_cast<Array*>(argument)->append({offset, length, true})
+                   ? 0
+                   : -ENOMEM;
+    }
+
+    const Image& image_;
+    const uint64_t size_, first_, last_;
+    const Callback callback_;
+    void* const argument_;
+    uint64_t number_ = 0;
+    uint64_t found_ = 0;
+    bool exists_ = false;
+    // What exists, once that has been asked for.
+    std::optional<Array> existing_;
+};
+
+int visit_part(uint64_t offset, std::size_t length, int exists, void* argument) noexcept {
+    return static_cast<WholeObjects*>(argument)->add(offset, length, exists != 0);
+}
+
+// Returns whether librbd would report whole objects from the object maps.
+bool reports_objects(const Image& image) {
+    return (image.features() & constants::FEATURE_FAST_DIFF) != 0 && image.stripe_count() == 1 &&
+           !encryption::may_be_loaded(image);
+}
+
 int answer(const Image& image, const Request& request, Callback callback, void* argument) {
     if (!migration::knows_difference(image, from_snapshot(request), request.include_parent)) {
         return call_all(image, request, callback, argument);
     }
     Request asked = request;
     asked.whole_object = request.whole_object && maps_tell(image, request);
+    if (request.whole_object && from_snapshot(request) && reports_objects(image)) {
+        WholeObjects objects(image, request, callback, argument);
+        const int result = call_anywhere(image, asked, visit_part, &objects);
+        return result < 0 ? result : objects.finish();
+    }
     return call_anywhere(image, asked, callback, argument);
 }
 
@@ -190,8 +277,9 @@ bool maps_tell(const Image& image, const Request& request) {
     if (library_info().release < 16 && image.stripe_count() > 1) {
         return false;
     }
-    // librbd does not find the data that the image lost while it was smaller in that time's maps.
-    return !from_snapshot(request) || never_resized_since(image, request, size);
+    // A rollback replaces the map by that of its snapshot, which does not mark what has changed
+    // since other snapshots; nor do the maps name what the image lost while it was smaller.
+    return !from_snapshot(request);
 }
 
 std::string describe(const Image& image, const Request& request) {

@@ -300,6 +300,19 @@ def resized_in_between(stage: Stage) -> Subject:
     return subject
 
 
+def rolled_back(stage: Stage) -> Subject:
+    """The object maps do not name what the rollback changed since the later snapshot."""
+    subject = new(stage)
+    subject.write(3 * OBJECT, 2 * OBJECT)
+    subject.write(8 * OBJECT, OBJECT)
+    for name in ("oldest", "older"):
+        subject.snapshot(name)
+    subject.begin()
+    subject.image.rollback_to_snap("older")
+    subject.content = bytearray(subject.snapshots["older"])
+    return subject
+
+
 def grown(stage: Stage) -> Subject:
     subject = new(stage, size=9 * OBJECT)
     subject.begin()
@@ -463,6 +476,7 @@ KINDS: Dict[str, Kind] = {
     "striped": Kind(like(stripe_unit=OBJECT // 4, stripe_count=3)),
     "resized": Kind(resized),
     "resized in between": Kind(resized_in_between),
+    "rolled back": Kind(rolled_back),
     "grown": Kind(grown),
     "emptied": Kind(emptied),
     "size 0": Kind(like(size=0)),

@@ -83,10 +83,11 @@ struct Request {
     bool whole_object = false;
 };
 
-// Returns whether the object maps report every changed byte. They do not if encryption is loaded
-// (before Ceph 19), nor if the image's size has changed since the first snapshot. The other calls
-// of this header then do not use the maps, whatever the request says: the extents are smaller, and
-// the call takes longer.
+// Returns whether the object maps report every changed byte. They do not since a snapshot, because
+// librbd does not mark in them what a rollback has changed, nor if encryption is loaded (before
+// Ceph 19). The other calls of this header then ask for each object, whatever the request says, and
+// take longer. Since a snapshot they still report whole objects, if the image has the maps, is not
+// striped, and no encryption is loaded.
 bool maps_tell(const Image& image, const Request& request);
 
 // Calls `visit` in this thread for each extent, in order of offset. A negative return value ends

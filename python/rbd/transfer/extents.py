@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 from queue import Queue
 from typing import Iterable, Iterator, List, Optional, Tuple, Union
@@ -24,10 +26,9 @@ ExtentTuple = Tuple[int, int, bool]
 Found = Iterable[ExtentTuple]
 
 
-def has_map(image: Image, from_snapshot: Optional[str] = None) -> bool:
-    """Return whether object maps tell, quickly and reliably, which objects changed since a
-    snapshot."""
-    if not image._maps_tell(from_snapshot):
+def has_map(image: Image) -> bool:
+    """Return whether object maps tell, quickly and reliably, which objects exist."""
+    if not image._maps_tell():
         return False
     invalid = constants["RBD_FLAG_OBJECT_MAP_INVALID"] | constants["RBD_FLAG_FAST_DIFF_INVALID"]
     return bool(
@@ -35,13 +36,29 @@ def has_map(image: Image, from_snapshot: Optional[str] = None) -> bool:
     )
 
 
+def _knows_all(image: Image) -> bool:
+    """Return whether an object that the object maps lack certainly has no data."""
+    migrating = image.features() & constants["RBD_FEATURE_MIGRATING"]
+    return has_map(image) and not migrating and image.overlap() == 0
+
+
 class _Differ:
-    """Finds the changes of an image since a snapshot, piece by piece."""
+    """Finds the changes of an image since a snapshot, piece by piece.
+
+    The object maps narrow the search to the objects that exist, or existed at the snapshot. They do
+    not tell which of these have changed, because librbd does not mark what a rollback changes.
+    """
 
     def __init__(
-        self, image: Image, from_snapshot: Optional[str], whole_object: bool, ordered: bool
+        self,
+        image: Image,
+        before: Optional[Image],
+        from_snapshot: Optional[str],
+        whole_object: bool,
+        ordered: bool,
     ) -> None:
         self._image = image
+        self._before = before
         self._from = from_snapshot
         self._whole_object = whole_object
         stripes = image.stripe_count()
@@ -49,31 +66,41 @@ class _Differ:
         # after the other.
         self._period = image.stat()["obj_size"] * stripes
         self._sorts = ordered and stripes > 1
-        mapped = has_map(image, from_snapshot)
-        self._narrows = mapped and not whole_object and self._knows_all()
+        if from_snapshot is None:
+            self._narrows = not whole_object and _knows_all(image)
+        else:
+            # The other handle's offsets are those of the stored data.
+            self._narrows = (
+                before is not None
+                and not image._may_be_decrypted()
+                and _knows_all(image)
+                and _knows_all(before)
+            )
         self._window = self._whole_periods(WINDOW)
-        of_maps = self._narrows or (mapped and whole_object)
+        of_maps = self._narrows or (whole_object and from_snapshot is None and has_map(image))
         self._outer = self._whole_periods(MAP_WINDOW) if of_maps else self._window
-
-    def _knows_all(self) -> bool:
-        """Return whether everything outside a diff of the object maps is certainly unchanged."""
-        image = self._image
-        return not image.features() & constants["RBD_FEATURE_MIGRATING"] and image.overlap() == 0
 
     def _whole_periods(self, length: int) -> int:
         return -(-length // self._period) * self._period
 
-    def _find(self, start: int, end: int, **options: bool) -> Found:
+    def _find(self, start: int, end: int, since: Optional[str], **options: bool) -> Found:
         try:
-            return self._image.diff(start, end - start, self._from, **options)
+            return self._image.diff(start, end - start, since, **options)
         except exceptions.InvalidArgument:
             size = self._image.size()
             if size > start:
                 raise
             raise _pipeline.shrunk(self._image, end, size) from None
 
+    def _objects(self, start: int, end: int) -> List[ExtentTuple]:
+        """Return the extents of objects that exist, or existed at the snapshot, in order."""
+        found = list(self._find(start, end, None, whole_object=True, merge=True))
+        if self._before is not None and start < self._before.size():
+            found += self._before.diff(start, end - start, whole_object=True, merge=True)
+        return sorted(found)
+
     def _diff(self, start: int, end: int) -> Found:
-        found = self._find(start, end, whole_object=self._whole_object)
+        found = self._find(start, end, self._from, whole_object=self._whole_object)
         return sorted(found) if self._sorts else found
 
     def pieces(self, size: int) -> Iterator[Found]:
@@ -83,8 +110,7 @@ class _Differ:
             if not self._narrows:
                 yield self._diff(start, end)
                 continue
-            maps = self._find(start, end, whole_object=True, merge=True)
-            for first, last in _stretches(sorted(maps), start, end, self._period):
+            for first, last in _stretches(self._objects(start, end), start, end, self._period):
                 for at in range(first, last, self._window):
                     yield self._diff(at, min(at + self._window, last))
 
@@ -137,11 +163,27 @@ def changed(
     the extents of a striped image object by object. The diff of a window is made while the previous
     one is in use. The windows bound the memory.
     """
-    pieces = _Differ(image, from_snapshot, whole_object, ordered).pieces(size)
-    if size <= WINDOW:
-        for piece in pieces:
-            yield from piece
-        return
+    with _at(image, from_snapshot if size > WINDOW else None) as before:
+        pieces = _Differ(image, before, from_snapshot, whole_object, ordered).pieces(size)
+        yield from _ahead(pieces) if size > WINDOW else itertools.chain.from_iterable(pieces)
+
+
+@contextlib.contextmanager
+def _at(image: Image, snapshot: Optional[str]) -> Iterator[Optional[Image]]:
+    """Open the image again at a snapshot. Yields None without one, or if it cannot be opened."""
+    again = None
+    if snapshot is not None:
+        with contextlib.suppress(exceptions.Error):
+            again = image._open_again(snapshot)
+    try:
+        yield again
+    finally:
+        if again is not None:
+            again.close()
+
+
+def _ahead(pieces: Iterator[Found]) -> Iterator[ExtentTuple]:
+    """Yield the extents of the pieces. A thread makes the next piece meanwhile."""
     ready: Queue[Union[Found, BaseException, None]] = Queue(maxsize=2)
     stopped = threading.Event()
 
