@@ -71,7 +71,7 @@ sys.stdin.readline()
 def exit_with_daemon_threads(where: Where) -> None:
     """Daemon threads are inside reads, writes and long calls."""
     _cluster, ioctx, image = open_all(where)
-    started = threading.Barrier(7)
+    started = threading.Barrier(9)
 
     def forever(step: Callable[[], Any]) -> None:
         started.wait(30)
@@ -86,6 +86,9 @@ def exit_with_daemon_threads(where: Where) -> None:
         lambda: list(image.list_snaps()),
         lambda: rbd.Image(ioctx, where[3], read_only=True).close(),
         lambda: image.diff_iterate(0, SIZE, None, lambda *_: None),
+        # What is not closed is destroyed without the interpreter lock.
+        ioctx.dup,
+        lambda: rbd.connect(where[0]),
     ):
         threading.Thread(target=forever, args=(step,), daemon=True).start()
     started.wait(30)
