@@ -306,6 +306,12 @@ def test_a_shared_class_has_its_methods_on_the_pages_of_their_topics() -> None:
         ("rados.Ioctx.stat", "rados::object::status"),
         ("rados.Ioctx.get_xattrs", "rados::xattr::list"),
         ("rados.Rados.create_pool", "rados::pool::create"),
+        # Methods of the C++ classes.
+        ("Image.size", "Image::size"),
+        ("Image.flatten", "Image::flatten"),
+        ("rados.Rados.connect", "Cluster::connect"),
+        ("rados.Rados.blocklist_add", "Cluster::blocklist_add"),
+        ("rados.Ioctx.get_pool_id", "IoCtx::pool_id"),
     ],
 )
 def test_the_same_call_in_cpp(method: str, form: str) -> None:

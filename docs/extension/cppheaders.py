@@ -299,17 +299,20 @@ def rendered(entities: List[Entity], namespace: str, indent: str = "") -> List[s
 
 
 def functions(topic: str) -> List[str]:
-    """The full names of the functions that stand in namespaces of a header."""
+    """The full names of the functions of a header: of its namespaces, and of its classes."""
     found: List[str] = []
 
-    def walk(entities: List[Entity], namespace: str) -> None:
+    def walk(entities: List[Entity], place: str) -> None:
         for entity in entities:
-            if entity.kind == "namespace":
-                inner = entity.text.split("namespace", 1)[1].strip()
-                walk(entity.children, f"{namespace}::{inner}" if namespace else inner)
+            words = entity.text.split(" : ")[0]
+            if OF_THE_LIBRARY.search(words):
+                continue
+            scope = re.match(r"(?:namespace|class|struct) ([\w:]+)", words)
+            if scope and entity.kind in ("namespace", "class", "struct"):
+                walk(entity.children, f"{place}::{scope.group(1)}" if place else scope.group(1))
             elif entity.kind == "function":
                 name = re.search(r"(\w+)\(", entity.text)
-                found.extend([f"{namespace}::{name.group(1)}"] if name else [])
+                found.extend([f"{place}::{name.group(1)}"] if name else [])
 
     walk(read(topic), "")
     return found

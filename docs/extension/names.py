@@ -73,11 +73,14 @@ def names(topic: str) -> List[str]:
 # What a binding does between its name and its docstring, and what it calls there.
 BODY = re.compile(
     r'\bdefine\w*\(\s*(rbd|image|rados|ioctx),\s*(?:"(?:rbd|rados)_\w+",\s*)?"(\w+)",'
-    r'(.*?)(?=R"\(|\n\s*")',
+    r'(.*?)(?=R"\(|\n\s*"|, "[A-Z]|, about,)',
     re.S,
 )
 FAST_BODY = re.compile(r"^PyObject\* (\w+)\(PyObject\* self.*?^\}", re.S | re.M)
 CALLED = re.compile(r"\b(?:topics::)?(\w+)::(\w+)\b")
+ON_ITSELF = re.compile(r"\bself\.(\w+)\(")
+# The C++ classes of the shared ones.
+IN_CPP = {"Image": "rbdxx::Image", "rados.Rados": "rbdxx::Cluster", "rados.Ioctx": "rbdxx::IoCtx"}
 # "define(ioctx, "stat", status_of,": the function stands above.
 NAMED = re.compile(r"^\s*(\w+),\s*$")
 
@@ -106,17 +109,22 @@ def in_cpp() -> Dict[str, str]:
 
     def called(method: str, body: str, namespace: str = "rbdxx") -> Optional[str]:
         # The text of an error is not what the method is for.
-        calls = CALLED.findall(re.sub(r"\bthrow\b[^;]*;", "", body))
-        forms = [f"{namespace}::{space}::{name}" for space, name in calls]
+        body = re.sub(r"\bthrow\b[^;]*;", "", body)
+        cls, _, name = method.rpartition(".")
+        calls = CALLED.findall(body)
+        forms = [f"{place}::{of}::{one}" for of, one in calls for place in (namespace, "rbdxx")]
+        forms += [f"{IN_CPP.get(cls)}::{one}" for one in ON_ITSELF.findall(body)]
+        forms += [f"{IN_CPP.get(cls)}::{name}"]
         forms = [form for form in forms if form in declared]
-        # An older form of the call may come first.
-        alike = [form for form in forms if form.endswith(f"::{method.rpartition('.')[2]}")]
+        # An older form of the call may come first, or a question about the state.
+        alike = [form for form in forms if form.endswith(f"::{name}")]
         return next(iter(alike + forms), None)
 
     forms: Dict[str, Optional[str]] = {}
     fast = (BINDINGS / "support" / "fastcall.cpp").read_text().partition("start_read(")[0]
     for match in FAST_BODY.finditer(fast):
-        forms[f"Image.{match.group(1)}"] = called(match.group(1), match.group())
+        name = f"Image.{match.group(1)}"
+        forms[name] = called(name, match.group())
     for topic in topics():
         namespace = "rbdxx::rados" if topic.startswith("rados/") else "rbdxx"
         for name, body in bodies(topic):
