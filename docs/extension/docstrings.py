@@ -56,6 +56,8 @@ def target(word: str, name: str) -> Optional[str]:
         return None
     word = word[:-2] if word.endswith("()") else word
     places = [name.rsplit(".", depth)[0] for depth in (1, 2) if name.count(".") >= depth]
+    if inspect.ismodule(found(name)):
+        places.insert(0, name)
     for place in [""] if word.startswith("rbd.") else [f"{one}." for one in (*places, "rbd")]:
         if not f"{place}{word}".startswith("rbd."):
             continue

@@ -1,11 +1,11 @@
 """RADOS connections, I/O contexts and objects: a drop-in superset of the stock `rados` module.
 
-`Rados` and `Ioctx` are context managers. An image or context owns a share of its connection: the
-connection ends when the last of them is closed, in any order. Every exception here is also an
-`rbd.Error`.
-
-`_bound` has the classes of the extension; each other file of the package is a topic.
+`Rados` and `Ioctx` are context managers. An image or a context owns a share of its connection: the
+connection ends when the last of them is closed, in any order. Every exception of this module
+derives from `rbd.Error`.
 """
+
+# _bound has the classes of the extension; each other file of the package is a topic.
 
 from __future__ import annotations
 
