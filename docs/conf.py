@@ -23,8 +23,8 @@ exclude_patterns = ["requirements.txt", "_data"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
-# A quote stands in code as often as in prose: "" is an empty text.
-smartquotes = False
+# Dashes are set as such; a quote stays as it is, since "" is an empty text.
+smartquotes_action = "D"
 # Names in `backticks` of docstrings are code.
 default_role = "code"
 autodoc_member_order = "bysource"
