@@ -24,8 +24,8 @@ WORKERS = Path(__file__).with_name("workers")
 MIB = 1 << 20
 GIB = 1 << 30
 
-#: What the cluster is set to. Small writes cost the OSD less in pages; and fio's engine never
-#: flushes, so without the second every write of it would be held in writethrough mode.
+#: The options of the cluster. Pages make small writes cheaper for the OSD. fio's engine never
+#: flushes, so without the second option each of its writes would be written through.
 CONF = {"memstore_page_set": True, "rbd_cache_writethrough_until_flush": False}
 
 

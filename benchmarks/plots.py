@@ -95,7 +95,7 @@ def _curve(curve: Dict[str, Any], path: Path) -> None:
 _MET, _MISSED, _NO_GOAL = "#1f6fb4", "#e08214", "#a9b7c4"
 _KINDS = {_MET: "the goal is met", _MISSED: "the goal is not met", _NO_GOAL: "no goal is set"}
 
-#: The bars of the front page: the row, the peer, and what a newcomer calls it.
+#: The bars of the front page: the row, the peer, and the label for newcomers.
 _FRONT = (
     ("call-write", "stock module", "one write of 4 KiB: time in Python"),
     ("aio-read", "stock module", "asyncio reads of 4 KiB, 32 in flight"),

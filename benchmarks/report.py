@@ -12,7 +12,7 @@ import rbd
 
 Results = Dict[str, Any]
 
-#: Between these the documentation has the table.
+#: The documentation has the table between these lines.
 BEGIN, END = "<!-- the table of ./dev bench -->\n", "<!-- the end of the table -->\n"
 
 

@@ -367,7 +367,7 @@ def _sequence(which: str, how: str, block: int) -> Measure:
 
 _RBD = "rbd command"
 _QEMU = "qemu-img"
-#: What a whole process that moves a stream may take, in MiB.
+#: The most memory of a whole process that moves a stream, in MiB.
 _MOST_MEMORY = 96.0
 _EXPORT_DIFF = {"from_snapshot": "before"}
 

@@ -13,7 +13,7 @@ from . import images
 from .peers import qemu_convert, qemu_name, rbd_command
 from .place import MIB, Ended, Place
 
-#: How much of the image lies between two small records.
+#: The distance in the image between two small records.
 STRIDE = 16 << 10
 SMALL = 4096
 LARGE = 4 * MIB

@@ -16,7 +16,7 @@ from rbd.aio._workers import MOST
 from rbd.testing import LocalCluster
 
 SIZE = 64 << 20
-#: Seconds between ticks, the longest that one may be late on a busy machine, and how long to look.
+#: Times in seconds: between ticks, the largest delay of one on a busy machine, and the whole test.
 TICK, LATE, WHILE = 0.01, 2.0, 3.0
 
 Call = Callable[[rbd.aio.AsyncImage, Any], Awaitable[Any]]
@@ -37,7 +37,7 @@ async def write_objects(ioctx: Any, count: int, size: int) -> None:
     await many(objects.write_full(f"{size}.{index}", data) for index in range(count))
 
 
-#: One call of each kind, which has to ask an OSD, and many at a time.
+#: One call of each kind that must ask an OSD, and many calls at a time.
 CALLS: Dict[str, Call] = {
     "write": lambda image, _: image.write(b"x" * 4096, 0),
     "write across the end": lambda image, _: image.write(b"x" * 4096, 2 * SIZE - 1),

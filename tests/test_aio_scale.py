@@ -19,7 +19,7 @@ from support.location import SOAK
 IMAGES, COROUTINES = 32, 10_000
 SIZE = 16 << 20
 BLOCK = 4096
-#: Seconds: how long the many run, and each of the comparisons.
+#: The time of the main part and of each comparison, in seconds.
 LONG, SHORT = (600.0, 60.0) if SOAK else (6.0, 2.0)
 
 

@@ -17,11 +17,11 @@ import rbd.aio.transfer
 import rbd.transfer
 from rbd.aio._methods import RADOS
 
-#: What tells something of the object itself, without I/O: it is not awaited.
+#: Methods that describe the object itself, without I/O. They are not awaited.
 PLAIN = {"require_not_closed"}
-#: What belongs to the calls with callbacks, which have no awaitable form.
+#: Methods that belong to the calls with callbacks, and do not have an awaitable form.
 ONLY_CALLBACKS = {"poll_io_events", "set_image_notification"}
-#: Calls with callbacks whose awaitable form has no other name than theirs without the prefix.
+#: Calls with callbacks whose awaitable form has another name than theirs without the prefix.
 RENAMED = {"open_image": "open"}
 PAIRS: Tuple[Tuple[type, type], ...] = (
     (rbd.Image, rbd.aio.AsyncImage),

@@ -23,9 +23,9 @@ from test_rados_constants import TABLE
 HERE = pathlib.Path(__file__).parent / "differential"
 LISTED: Dict[str, Dict[str, str]] = json.loads((HERE / "deviations.json").read_text())
 STOCK_PYTHON = "/usr/bin/python3"
-#: How many steps may end the stock module's process.
+#: The most steps that may end the stock module's process.
 MOST_ENDED = 3
-#: What a step that the stock module does not get through came to: nobody relies on that.
+#: The outcomes of a step that the stock module fails. No program depends on them.
 NOT_THERE = ("AttributeError", "end of the process")
 
 Outcome = Tuple[str, Any]

@@ -689,7 +689,7 @@ def test_striped_images_are_refused(rbd_ioctx: rbd.rados.Ioctx, unit: int) -> No
             assert image.read(at, 4096) == b"d" * 4096
 
 
-#: No whole number of the cipher's blocks.
+#: A size that is not a whole number of the cipher's blocks.
 ODD = (1 << 20) + 424
 
 

@@ -25,9 +25,9 @@ from support.location import LIMIT, SOAK, Where, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
-#: Calls at which a method fails; none makes as many.
+#: More calls than any method makes.
 DEEPEST = 20
-#: The short form drives a method through so many of the codes, in turn.
+#: The short form drives a method through this many of the codes, in turn.
 SHORT = 2
 
 # Where a code is a result and not an error, or has another meaning: the expected exception.

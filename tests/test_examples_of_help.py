@@ -99,7 +99,7 @@ def clone(ioctx: Any) -> None:
     rbd.RBD().clone(ioctx, "base", "golden", ioctx, "vm1")
 
 
-#: What is there before an example, if it is not the image and its snapshot alone.
+#: What exists before an example, besides the image and its snapshot.
 STAGES: Dict[str, Callable[[Any, Any], object]] = {
     "RBD.create": lambda ioctx, image: rbd.RBD().remove(ioctx, "disk1"),
     "RBD.clone": lambda ioctx, image: rbd.RBD().create(ioctx, "base", 8 * MIB),

@@ -23,7 +23,7 @@ from support import fakerbd, figures, isolated
 from support.location import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
 
 ROUNDS = 1000 if SOAK else 5
-#: How many children are forked beside one set of handles.
+#: The number of children that are forked beside one set of handles.
 FORKS = 5
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]

@@ -20,7 +20,7 @@ from support.location import LIMIT, SOAK
 
 CORPUS = Path(targets.__file__).with_name("corpus")
 ROUNDS = 1_000_000 if SOAK else 1500
-#: How much memory any number of streams may take beyond the first ones, in KiB.
+#: The memory that all later streams may take beyond the first ones, in KiB.
 GROWTH = 64 << 10
 
 known: List[Tuple[str, Path]] = [

@@ -37,7 +37,7 @@ def methods_of_the_extension() -> Iterator[Tuple[str, Any]]:
 
 NAMES: Dict[str, Any] = dict(public_names())
 METHODS: Dict[str, Any] = dict(methods_of_the_extension())
-#: Methods that only look at the object, at Python, or at what another of these has fetched.
+#: Methods that only read the object, Python, or what another method has fetched.
 WITHOUT_C: Set[str] = {
     "Completion.is_complete",
     "Completion.wait_for_complete_and_cb",
@@ -46,7 +46,7 @@ WITHOUT_C: Set[str] = {
     *(name for name in METHODS if name.endswith(".get_next_chunk")),
 }
 ROUTINES = {name: value for name, value in NAMES.items() if inspect.isroutine(value)}
-#: Those of the classes that are written in Python.
+#: The methods of the classes that are written in Python.
 PYTHON: Dict[str, Any] = {
     f"{place}.{name}": value
     for place, cls in NAMES.items()

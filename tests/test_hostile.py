@@ -19,7 +19,7 @@ import pytest
 import rbd
 from rbd.testing import Cluster
 from support import (
-    extreme_arguments,
+    edge_arguments,
     fakerbd,
     figures,
     hostile_arguments,
@@ -83,7 +83,7 @@ def test_extreme_arguments_are_refused_on_each_kind_of_image(
             rbd.RBD().pool_init(ioctx, True)
         where = (str(rbd_cluster.conffile), pool, second_pool, str(tmp_path))
         process = isolated.start(
-            extreme_arguments.drive,
+            edge_arguments.drive,
             str(note),
             kind,
             seed,

@@ -39,7 +39,7 @@ HARNESS = textwrap.dedent(
     if also_main == "last":
         exec(codes[0])
     print("done", flush=True)
-    # These ways to make interpreters cannot end one that has a thread of its own.
+    # These ways to make interpreters cannot end one that has its own thread.
     os._exit(0)
     """
 )

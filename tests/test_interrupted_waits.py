@@ -25,7 +25,7 @@ from support.stream_files import Endless, Sink
 
 ROUNDS = 100 if SOAK else 1
 TRANSFERS = 25 if SOAK else 1
-#: How long a call that is interrupted once may go on, in seconds.
+#: The time that a call may take after one interruption, in seconds.
 PATIENCE = 5
 #: What an exception notes if it leaves the call to librbd.
 NOTE = "librbd has not completed the call, which continues in the background"

@@ -96,7 +96,7 @@ def test_a_ctypes_ioctx_is_accepted(rbd_cluster: Any) -> None:
     library.rados_shutdown(cluster)
 
 
-#: Heap memory that is no context, and an address at which there is nothing.
+#: Heap memory that is not a context, and an unmapped address.
 HEAP = ctypes.create_string_buffer(4096)
 NOWHERE = 1 << 46
 

@@ -24,9 +24,9 @@ from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20), fakerbd.needs_compiler]
 
-#: How often a call is made, and how often one that takes a round of calls to the cluster.
+#: The number of calls, and that of calls that take a round of calls to the cluster.
 OFTEN, SELDOM = (100_000, 100_000) if SOAK else (400, 20)
-#: What may come and go by itself (arenas, caches of librbd), in KiB.
+#: The memory that may change by itself (arenas, caches of librbd), in KiB.
 SLACK = 8192
 BLOCK = 4096
 

@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 import rbd
 from rbd.testing import Cluster
 from support import figures, luks
+from support.image_and_model import WAYS, Disk, apart, call_each
 from support.image_model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
-from support.image_pair import WAYS, Disk, apart, call_each
 from support.location import LIMIT, SOAK, without_stale_cache
 from support.luks import LUKS1, LUKS2
 
@@ -41,7 +41,7 @@ OBJECT = 1 << 16
 LARGEST = 8 * OBJECT
 GRANULARITY = 4096
 SNAPSHOTS = 3
-#: Sequences, and steps of each at most: of one client, and of two.
+#: The number of sequences, and their most steps: of one client, and of two.
 LENGTHS = [(600, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
 DISKS = 3
 #: Discards of less than 64 KiB count too; a broken cluster ends the test.
@@ -120,7 +120,7 @@ class Images(RuleBasedStateMachine):
         """Return whether librbd reports the right places. Ceph 14 does not for a striped image."""
         return disk.model.layout.stripe_count == 1 or rbd.supports("rbd_quiesce_watch")
 
-    def settle(self, disk: Disk, client: int) -> None:
+    def publish(self, disk: Disk, client: int) -> None:
         """Make one client's changes visible to the others."""
         if len(disk.images) > 1:
             disk.image(client).flush()
@@ -136,14 +136,14 @@ class Images(RuleBasedStateMachine):
     )
     def change(self, disk: int, client: int, way: str, made: List[Step]) -> None:
         self.disk(disk).make(client, way, made)
-        self.settle(self.disk(disk), client)
+        self.publish(self.disk(disk), client)
 
     @noted_rule(
         disk=numbers, client=numbers, inside=st.integers(0, OBJECT), beyond=st.integers(1, OBJECT)
     )
     def write_across_the_end(self, disk: int, client: int, inside: int, beyond: int) -> None:
         self.disk(disk).write_across_the_end(client, inside, beyond)
-        self.settle(self.disk(disk), client)
+        self.publish(self.disk(disk), client)
 
     @noted_rule(disk=numbers, client=numbers, offset=places, length=lengths)
     def read(self, disk: int, client: int, offset: int, length: int) -> None:
@@ -164,7 +164,7 @@ class Images(RuleBasedStateMachine):
         if snapshot:
             self.snapshot(disk=disk, client=client)
         chosen.resize(client, before)
-        self.settle(chosen, client)
+        self.publish(chosen, client)
         if self.places_are_told(chosen):
             for since in [None, *model.snapshots]:
                 for whole_object in (False, True):

@@ -177,7 +177,7 @@ def awaited(image: rbd.Image, call: Callable[[rbd.aio.AsyncImage], Any]) -> Any:
     return asyncio.run(run())
 
 
-#: Those that change nothing and take no bytes, at an offset; each gives something that is false.
+#: Calls without a change and without data, at an offset. Each returns something false.
 AT_AN_OFFSET: Dict[str, Callable[[rbd.Image, int], Any]] = {
     "read": lambda image, at: image.read(at, 0),
     "readinto": lambda image, at: image.readinto(bytearray(), at),
@@ -220,9 +220,9 @@ AT_AN_OFFSET: Dict[str, Callable[[rbd.Image, int], Any]] = {
     ),
 }
 
-#: What a call may say to nothing. A comparison says what a write says.
+#: The errors that a call of length 0 may raise. A comparison raises what a write raises.
 REFUSALS = (rbd.InvalidArgument, rbd.ReadOnlyImage)
-#: Of a function that the loaded library lacks.
+#: The result for a function that the loaded library lacks.
 ABSENT = "absent"
 AS_A_WRITE = [name for name in AT_AN_OFFSET if "compare_and_write" in name]
 

@@ -33,9 +33,9 @@ pytestmark = [pytest.mark.timeout(3600 if SOAK else 200)]
 ROUNDS = 3 if SOAK else 1
 OSDS = 3
 SIZE = 32 << 20
-#: The exclusive lock, and what needs it.
+#: The exclusive lock, and the features that need it.
 LOCKED = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
-#: Seconds; what a client that must not give up waits for, and one that shall.
+#: The timeout of a client that must succeed, and of one that must time out, in seconds.
 PATIENT, HASTY = 60, 1
 
 
@@ -194,7 +194,7 @@ def test_killing_an_osd_under_load_loses_nothing(
     check(load, open_client, "kill -9 of an OSD", ROUNDS)
 
 
-def give_up(client: Client) -> None:
+def check_timeouts(client: Client) -> None:
     """Check that every way to read ends with Timeout, and so does opening."""
     image = client.image
     raise_at_once(
@@ -215,7 +215,7 @@ def test_killing_all_osds_under_load_loses_nothing(
             waiting.go_on(3)
             for number in range(OSDS):
                 cluster.kill_osd(number)
-            give_up(idle)
+            check_timeouts(idle)
             failing.go_on(1)
             start_all(cluster)
             waiting.go_on(ROUNDS)
@@ -434,7 +434,7 @@ def test_a_client_without_its_exclusive_lock_gets_errors(
     check(load, open_client, "the exclusive lock taken away")
 
 
-#: What takes the exclusive lock; each waits half a minute for the watch of the closed image.
+#: Calls that take the exclusive lock. Each waits half a minute for the watch of the closed image.
 TAKERS: Dict[str, Callable[[rbd.Image], Any]] = {
     "write": lambda image: image.write(b"after", 0),
     "discard": lambda image: image.discard(0, 4096),

@@ -25,9 +25,9 @@ import rbd
 from rbd.testing import Cluster
 from support import isolated
 from support.data_paths import PATHS, covers
-from support.image_kinds import KINDS, Stage, Subject, compare
+from support.image_kinds import KINDS, PoolStage, Subject, compare
 
-#: How long a cell may take, in seconds.
+#: The time that a cell may take, in seconds.
 HANG = 240
 _ANSWER = "cell:"
 
@@ -42,7 +42,7 @@ class Cells(NamedTuple):
     errno: Optional[int] = None
     #: A pattern of its message.
     text: str = ""
-    #: The C function without which it is so; where there is one, this line does not count.
+    #: A C function: the line counts only if the library lacks it.
     without: str = ""
 
     def cover(self, kind: str, path: str) -> bool:
@@ -61,7 +61,7 @@ CLONES = "clone.*"
 MIGRATING = "live import|migrating"
 SNAPSHOTS = "(user|trashed|group|mirror) snapshot"
 
-#: What cannot be. Of lines that cover the same cell the first counts.
+#: The combinations that cannot work. The first line that covers a cell counts.
 REFUSALS = [
     Cells("read-only", WRITES, "ReadOnlyImage", 30),
     Cells(f"(?!{CLONES}|{MIGRATING}).*", "flatten", "InvalidArgument", 22, "flattening"),
@@ -120,7 +120,7 @@ def outcome(subject: Subject, path: str) -> Dict[str, Any]:
 
 def serve(*where: str) -> None:
     """Handle the cells that come as lines of JSON."""
-    stage = Stage(*where)
+    stage = PoolStage(*where)
     subjects: Dict[str, Subject] = {}
     for line in sys.stdin:
         kind, path = json.loads(line)

@@ -22,10 +22,10 @@ from support.public_surface import public_classes
 SIZE = 2 << 20
 ORDER = 16  # many small objects, for many reports
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "deviations.md"
-#: Calls whose callback gets what they find, not how far they are.
+#: Calls whose callback gets results, and not progress.
 FINDING = {"Image.diff_iterate", "Image.read_iterate"}
 
-#: The call, with the callback to be given, and whether it has done all that it was to do.
+#: The call, which takes the callback, and whether it has done all of its work.
 Staged = Tuple[Callable[[Any], Any], Callable[[], bool]]
 Stage = Callable[[rbd.rados.Ioctx, contextlib.ExitStack], Staged]
 STAGES: Dict[str, Stage] = {}

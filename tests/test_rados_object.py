@@ -13,7 +13,7 @@ from rbd import rados
 
 Ioctx = rados.Ioctx
 
-#: Each call, with arguments that it takes.
+#: Each call, with valid arguments.
 CALLS: Any = [
     ("read", ("o", 8, 0)),
     ("readinto", ("o", bytearray(4), 0)),

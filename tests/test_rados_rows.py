@@ -28,7 +28,7 @@ from support import fakerbd, figures, isolated, memory_usage, rados_rows
 from support.fakerbd import Kind, Shim
 from support.fakerbd.driving import CODES, balance
 from support.location import LIMIT, SOAK, Where
-from support.rados_rows import Row, Stage
+from support.rados_rows import Row, RowStage
 
 pytestmark = [pytest.mark.timeout(LIMIT + 20)]
 
@@ -41,7 +41,7 @@ def test_every_method_has_a_row() -> None:
 
 def call_everything(where: Where) -> List[str]:
     """Call each row once. Return those that fail."""
-    stage = Stage(where)
+    stage = RowStage(where)
     wrong: List[str] = []
     for row in rados_rows.called():
         stage.ready()
@@ -60,12 +60,12 @@ def test_every_method_works(where: Where) -> None:
 
 # Every errno at each call that a method makes
 
-#: Calls at which a row fails; none makes as many.
+#: More calls than any row makes.
 DEEPEST = 20
-#: The short form drives a row through so many of the codes, in turn.
+#: The short form drives a row through this many of the codes, in turn.
 SHORT = 2
 
-#: Functions whose code is the first of what a command returns, as with the stock module.
+#: Functions whose code is the first item of a command's result, as with the stock module.
 COMMANDS = {f"rados_{which}_command" for which in ("mon", "mgr", "osd", "pg")}
 # Where a code is a result and not an error, or has another meaning: the expected exception.
 MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
@@ -82,7 +82,7 @@ MEANINGS: Dict[Tuple[str, int], Optional[Type[BaseException]]] = {
 IGNORED = {"rados_watch_flush"}
 
 
-def failing(shim: Shim, row: Row, stage: Stage, code: int, skip: int) -> Tuple[int, Any, Any]:
+def failing(shim: Shim, row: Row, stage: RowStage, code: int, skip: int) -> Tuple[int, Any, Any]:
     """Call a row with all calls after the first ones failing.
 
     Returns how many failed, the last of them, and what was returned or raised.
@@ -115,7 +115,7 @@ def fits(function: str, code: int, result: Any) -> bool:
 
 def every_errno(where: Where) -> List[Any]:
     """Return how many rows were driven, how often, and the wrong outcomes."""
-    shim, stage = Shim(), Stage(where)
+    shim, stage = Shim(), RowStage(where)
     strange: List[str] = []
     driven = tried = 0
     codes = CODES
@@ -157,17 +157,17 @@ def test_every_method_through_every_errno(shimmed: Callable[..., Any]) -> None:
 
 # The text of an error
 
-#: Rows whose errors are about something else than the pool of their context, and why.
+#: Rows whose errors are about something other than the pool of their context, and why.
 PLACELESS = {
     "OmapIterator.__next__": "librados reads what the operation, which names it, has brought",
 }
-#: Rows that first open a context of their own, whose error tells the pool.
+#: Rows that first open another context, whose error names the pool.
 OPENING = {"Ioctx.watch", "Watch()"}
 
 
 def every_place(where: Where) -> List[Any]:
     """Return how many errors name what they are about, and those that do not."""
-    shim, stage = Shim(), Stage(where)
+    shim, stage = Shim(), RowStage(where)
     told, silent = 0, []
     for row in rados_rows.rows():
         stage.ready()
@@ -215,7 +215,7 @@ AT_ONCE = {
 
 
 def call_with_lock_watched(where: Where) -> List[str]:
-    shim, stage = Shim(), Stage(where)
+    shim, stage = Shim(), RowStage(where)
     shim.watch_lock()
     for row in rados_rows.called():
         stage.ready()
@@ -231,7 +231,7 @@ def test_every_method_releases_the_interpreter_lock(shimmed: Callable[..., Any])
 
 # Closed handles, and handles of the parent
 
-#: Rows that ask nothing of the connection, or end what is ended already.
+#: Rows that do not need the connection, or that end something twice.
 LOCAL = {
     *("Ioctx.close", "Ioctx.__enter__", "Ioctx.__exit__", "AsyncIoctx.close", "AsyncIoctx()"),
     *("Ioctx.create_read_op", "Ioctx.create_write_op"),
@@ -259,9 +259,9 @@ UNCONNECTED = {
     *("Rados.__enter__", "Rados.connect", "Rados.conf_parse_argv", "Rados.conf_parse_env"),
     *("Rados.conf_read_file", "Rados.conf_set", "Rados.require_state", "AsyncRados.conf_set"),
 }
-#: These have a context of their own, which closing the caller's does not close.
+#: Rows with another context, which stays open if the caller's is closed.
 OWN_CONTEXT = {"Watch.check", "Ioctx()"}
-#: Their subjects know no context and no connection.
+#: Classes whose objects have neither a context nor a connection.
 APART = ("Completion", "ReadOp", "ReadOpCtx", "WriteOp", "WriteOpCtx")
 
 
@@ -281,7 +281,7 @@ def close_all(found: List[Any]) -> None:
 
 def refused_when_closed(where: Where) -> List[Any]:
     """Return how many rows were refused, and those that were not, or wrongly."""
-    stage = Stage(where)
+    stage = RowStage(where)
     refused, wrong = 0, []
     for kind in (rados.Ioctx, rados.Rados):
         for row in rados_rows.rows():
@@ -316,9 +316,9 @@ def test_closed_handles_refuse_every_call(where: Where) -> None:
     assert refused > 200
 
 
-#: In a child even these are refused.
+#: A child process refuses even these.
 REFUSED_IN_CHILD = {"Watch.close", "Watch.__enter__", "Watch.__exit__"}
-#: In a child this works, too.
+#: This works in a child process too.
 WORK_IN_CHILD = {"Rados.require_state"}
 
 
@@ -341,7 +341,7 @@ def in_child(calls: List[Tuple[Row, Callable[[], Any]]]) -> List[str]:
 
 def fork_with_every_row(where: Where) -> List[Any]:
     """Return how many rows were called in a child, and what is wrong with them."""
-    stage = Stage(where)
+    stage = RowStage(where)
     calls = []
     for row in rados_rows.rows():
         if row.cls.__name__ not in APART:
@@ -378,7 +378,7 @@ def test_every_method_is_refused_in_a_child(where: Where) -> None:
 
 def end_under_every_row(where: Where) -> List[str]:
     """Close the context, or shut the connection down, in another thread during each call."""
-    stage = Stage(where)
+    stage = RowStage(where)
     wrong: List[str] = []
     for kind in (rados.Ioctx, rados.Rados):
         for row in rados_rows.called():
@@ -412,7 +412,7 @@ def test_closing_in_another_thread_beside_every_method_is_safe(where: Where) -> 
 
 def signal_every_row(where: Where) -> List[Any]:
     """Return how many signals were handled, and the rows that they disturbed."""
-    stage = Stage(where)
+    stage = RowStage(where)
     handled, wrong = 0, []
 
     def handler(*_: Any) -> None:
@@ -442,9 +442,9 @@ def test_signals_disturb_no_method(where: Where) -> None:
 
 # Memory
 
-#: How often a row is called; what asks the monitors or makes a connection, less often.
+#: The number of calls of a row, and of a row that asks the monitors or makes a connection.
 OFTEN, SELDOM = (2000, 50) if SOAK else (6, 2)
-#: What may come and go by itself, in KiB.
+#: The memory that may change by itself, in KiB.
 SLACK = 4096
 #: Rows that leave something in the cluster, or take a second each.
 SLOW = {"Rados.mgr_command", "Rados.create_pool", "AsyncRados.create_pool"}
@@ -453,7 +453,7 @@ SLOW = {"Rados.mgr_command", "Rados.create_pool", "AsyncRados.create_pool"}
 def keep_nothing(where: Where, often: int, seldom: int) -> List[Any]:
     """Return how many calls were made, the growth of memory in KiB, and the rows that keep
     something."""
-    shim, stage = Shim(), Stage(where)
+    shim, stage = Shim(), RowStage(where)
     kept: List[str] = []
     calls = 0
 
@@ -515,7 +515,7 @@ class Bad(NamedTuple):
 
 
 TOO_LARGE = Bad(2**64, OverflowError)
-#: What each kind of parameter refuses. The kinds are the annotations, without Optional.
+#: The values that each kind of parameter refuses. The kinds are the annotations, without Optional.
 BAD: Dict[str, List[Bad]] = {
     "Text": [Bad(object(), TypeError), Bad(5, TypeError), Bad("a\0b", ValueError)],
     "SupportsIndex": [
@@ -563,7 +563,7 @@ KINDS: Dict[str, str] = {
 
 #: Parameters of another kind than their annotation's.
 OTHER_KINDS = {"MonitorLog().callback": "listener"}
-#: Rows that only keep what they are given.
+#: Rows that only store their arguments.
 RECORDS = {"Snap()"}
 
 
@@ -609,7 +609,7 @@ def kind_of(annotation: str) -> str:
 
 def refuse_bad_input(where: Where) -> List[Any]:
     """Return how many bad values were refused, and those that were not, or not before a call."""
-    shim, stage, known = Shim(), Stage(where), annotations()
+    shim, stage, known = Shim(), RowStage(where), annotations()
     refused, wrong = 0, []
     for row in rados_rows.rows():
         kinds = {} if row.name in RECORDS else annotated(row, known)
@@ -621,7 +621,7 @@ def refuse_bad_input(where: Where) -> List[Any]:
                 what = f"{row.name}: {name}={bad.value!r:.40}"
                 with shim.fault("*", Kind.ERROR, errno.EIO):
                     try:
-                        rados_rows.settled(stage, function, arguments)
+                        rados_rows.call_and_exhaust(stage, function, arguments)
                         error: Any = None
                     except Exception as caught:
                         error = caught
@@ -650,7 +650,7 @@ OBJECTS = {"key", "oid", "obj", "object_name"}
 
 def name_what_is_missing(where: Where) -> List[Any]:
     """Return how many rows raised ObjectNotFound for a missing object, and what lacks in it."""
-    stage = Stage(where)
+    stage = RowStage(where)
     raised, silent = 0, []
     place = f"object 'absent' in pool '{where[1]}', namespace '{stage.namespace}'"
     for row in rados_rows.called():
@@ -660,7 +660,9 @@ def name_what_is_missing(where: Where) -> List[Any]:
         stage.ready()
         function, arguments = row.function(stage), row.arguments(stage)
         try:
-            rados_rows.settled(stage, function, {**arguments, **dict.fromkeys(named, "absent")})
+            rados_rows.call_and_exhaust(
+                stage, function, {**arguments, **dict.fromkeys(named, "absent")}
+            )
         except rados.ObjectNotFound as error:
             raised += 1
             if place not in str(error) and "pool 'rows-" not in str(error):
@@ -679,7 +681,7 @@ def test_a_missing_object_is_named(where: Where) -> None:
 
 def call_with_some_missing(where: Where) -> List[str]:
     """Return rows whose outcome is neither right nor names a missing function."""
-    stage = Stage(where)
+    stage = RowStage(where)
     missing = rbd.library_info().missing
     strange: List[str] = []
     refused = 0
@@ -699,7 +701,7 @@ def call_with_some_missing(where: Where) -> List[str]:
     return strange
 
 
-#: What the rows' own preparations call.
+#: The functions that the preparation of the rows calls.
 VITAL = (
     *("rados_create", "rados_connect", "rados_conf", "rados_version", "rados_ioctx_create"),
     *("rados_ioctx_locator", "rados_ioctx_set_namespace", "rados_ioctx_snap_set_read"),

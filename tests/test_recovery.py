@@ -62,7 +62,7 @@ def write_file(image: rbd.Image) -> None:
         file.write(AFTER)
 
 
-#: What changes an image, and which block is at its beginning afterwards.
+#: Every way to change an image, with the block at its beginning afterwards.
 WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
     "write": (lambda image: image.write(AFTER, 0), AFTER),
     "discard": (lambda image: image.discard(0, BLOCK), ZEROES),
@@ -131,8 +131,8 @@ def move_to_trash(ioctx: rbd.rados.Ioctx, name: str) -> str:
     return image_id
 
 
-#: What changes an image by its name, and what happens before the outage; its result is the second
-#: argument.
+#: Every way to change an image by its name, after a preparation before the outage. The result of
+#: the preparation is the second argument.
 BY_NAME: Dict[str, Tuple[Callable[..., Any], Callable[..., Any]]] = {
     "rename": (lambda *_: None, lambda ioctx, name, _: rbd.RBD().rename(ioctx, name, "new")),
     "remove": (lambda *_: None, lambda ioctx, name, _: rbd.RBD().remove(ioctx, name)),

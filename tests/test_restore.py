@@ -407,7 +407,7 @@ def test_a_new_image_is_mirrored(rbd_ioctx: Any) -> None:
             transfer.import_image(io.BytesIO(data), rbd_ioctx, "never", mirror_image_mode=wrong)
 
 
-#: How the files of virtual disks begin, from what their makers publish.
+#: The beginnings of virtual disks, as their makers publish them.
 BEGINNINGS = {
     "qcow2": b"QFI\xfb\0\0\0\x03",
     "vmdk": b"KDMV\x01\0\0\0",

@@ -24,7 +24,7 @@ from support import figures, isolated
 from support.location import LIMIT, SIZE, SOAK, Where, connect, open_all, raised_by, refused, shrink
 from support.stream_files import Endless, Sink
 
-#: How often each long call is interrupted, of which there are fourteen.
+#: The number of interruptions of each of the fourteen long calls.
 ROUNDS = 75 if SOAK else 1
 CLOSES = 1000 if SOAK else 1
 
@@ -84,7 +84,7 @@ def interrupted_run(endless: Any) -> None:
         loop.close()
 
 
-#: Sends its parent Ctrl-C a moment after each line that it reads, and says when.
+#: Sends Ctrl-C to its parent a moment after each line that it reads, and prints the time.
 SENDER = """
 import os, random, signal, struct, sys, time
 for line in sys.stdin.buffer:
@@ -258,7 +258,7 @@ def test_a_signal_in_the_first_asynchronous_call_is_raised(
     isolated.run(interrupt_the_first_call, where, begun, name)
 
 
-#: Goes on as Python with signals ignored and blocked, as whatever starts the tests may have them.
+#: Continues as Python with signals ignored and blocked, as the starter of the tests may have them.
 DEAF = """
 import os, signal, sys
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -266,7 +266,7 @@ for number in (signal.SIGINT, signal.SIGHUP):
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-#: Whether a process can be interrupted.
+#: Prints whether a process can be interrupted.
 HEARS = """
 import signal
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -30,9 +30,9 @@ STORMS = [
     (Kind.ENLARGE, 1 << 62),
     (Kind.ENLARGE, -1),
 ]
-#: The short form drives a method through so many of them, in turn.
+#: The short form drives a method through this many of them, in turn.
 SHORT = 1
-#: Calls after which the loop has to give up, and what it may have taken by then, in KiB.
+#: The calls after which the loop must stop, and the memory that it may take until then, in KiB.
 ATTEMPTS, MEMORY = 65, 1 << 20
 
 

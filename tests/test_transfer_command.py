@@ -78,7 +78,7 @@ def test_format_1_is_exchanged_with_the_command(
 
 
 JOURNALING = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
-#: What gives an image features that no create() takes, or snapshots of librbd's own.
+#: Ways to give an image features that create() does not take, or snapshots of librbd itself.
 INTERNAL = [
     *("data pool", "journal", "clone", "snapshot in the trash", "group"),
     pytest.param("mirror", marks=pytest.mark.needs("rbd_mirror_image_enable2")),

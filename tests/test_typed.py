@@ -16,7 +16,7 @@ CHECKERS = {
     "mypy": ["--strict", "--config-file="],
     "pyright": ["--pythonpath", sys.executable],
 }
-#: How each names the line of an error.
+#: The form in which each checker names the line of an error.
 LINE = {"mypy": r"^[^\n:]*:(\d+): error", "pyright": r":(\d+):\d+ - error"}
 
 

@@ -17,12 +17,12 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 PACKAGE = Path(__file__).parents[1] / "python" / "rbd"
 HEAD = '"""Written by tools/aio_stubs.py."""\n\n'
-#: What goes where an object of `rbd` goes.
+#: The wider type of a parameter that takes an object of `rbd`.
 WIDER = {
     "AnyIoctx": "Union[AnyIoctx, AsyncIoctx]",
     "Image": "Union[Image, AsyncImage]",
 }
-#: What is returned in place of an object of `rbd`.
+#: The type that is returned in place of an object of `rbd`.
 RESULTS = {"AnyFile": "AnyFile", "Watch": "AsyncWatch"}
 
 

@@ -41,7 +41,7 @@ void bind_aio(py::module_& m) {
     m.def("_heed",
           [](std::shared_ptr<Cancellation> cancellation) { heed(std::move(cancellation)); });
 
-    AsyncCallsClass calls(m, "_AsyncCalls", "The calls on an image that give asyncio futures.");
+    AsyncCallsClass calls(m, "_AsyncCalls", "The calls on an image that return asyncio futures.");
     calls.def(py::init<py::object, py::object>());
     bind_fastcall(calls);
     calls.def("read_blocks", [](AsyncCalls& self, const py::object& offsets, const U64& block_size,

@@ -41,7 +41,7 @@ void bind_capsule(ImageClass& image) {
             return py::reinterpret_steal<py::object>(made);
         },
         "A capsule \"rbdxx.image.v1\", through which another extension uses the open image.\n\n"
-        "The header rbdxx/capsule.hpp describes it. Raises InvalidArgument where the image is "
+        "The header rbdxx/capsule.hpp describes it. Raises InvalidArgument if the image is "
         "closed.");
 }
 

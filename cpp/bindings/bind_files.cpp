@@ -67,10 +67,10 @@ void bind_files(ImageClass& image) {
                                                  "error " + what + " " + self->describe());
             });
         },
-        "Raise OperationNotSupported where a copy of the stored bytes would lose the last ones.",
+        "Raise OperationNotSupported if a copy of the stored bytes would lose the last ones.",
         py::arg("what"));
     define(image, "_open_again", open_again,
-           "Another handle, read-only, on the same image at a snapshot or its head.",
+           "Open the same image once more, read-only, at a snapshot or at its head.",
            py::arg("snapshot"));
     define(
         image, "open_file",

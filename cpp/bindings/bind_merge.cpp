@@ -40,19 +40,19 @@ py::object next(Merge& self, const U64& limit) {
 }  // namespace
 
 void bind_merge(py::module_& m) {
-    py::class_<Merge> cls(m, "_Merge", "The extents of two differences, made one.");
+    py::class_<Merge> cls(m, "_Merge", "Merges the extents of two differences.");
     cls.def(py::init<>());
     define(
         cls, "add",
         [](Merge& self, const U64& offset, const U64& length, int stream, const I64& position) {
             self.add(offset, length, stream, position);
         },
-        "Takes an extent, which hides those that were taken before.", py::arg("offset"),
+        "Add an extent. It hides the extents that were added before.", py::arg("offset"),
         py::arg("length"), py::arg("stream"), py::arg("position"));
     define(
         cls, "add_below",
         [](Merge& self, const U64& offset, const U64& length) { self.add_below(offset, length); },
-        "Takes an extent of zeroes that hides nothing.", py::arg("offset"), py::arg("length"));
+        "Add an extent of zeroes that hides nothing.", py::arg("offset"), py::arg("length"));
     define(
         cls, "take",
         [](Merge& self, const py::object& view, int version, const U64& limit, int stream,
@@ -62,16 +62,17 @@ void bind_merge(py::module_& m) {
                 return self.take(data.data(), data.size(), version, limit, stream, position);
             });
         },
-        "Takes the whole records with which a view of a stream begins; gives their length.",
+        "Add the whole records at the beginning of a view of a stream. Return their length.",
         py::arg("view"), py::arg("version"), py::arg("limit"), py::arg("stream"),
         py::arg("position"));
-    define(cls, "next", next, "The next (offset, end, stream, position), or None.",
+    define(cls, "next", next, "Return the next (offset, end, stream, position), or None.",
            py::arg("limit"));
-    define(cls, "fill", fill,
-           "Puts records into memory: (size, offset reached, whether that was all, and what the\n"
-           "last one lacks: stream, position, length).",
-           py::arg("memory"), py::arg("version"), py::arg("limit"), py::arg("first"),
-           py::arg("second"));
+    define(
+        cls, "fill", fill,
+        "Put records into memory. Return their size, the offset reached, whether those were all,\n"
+        "and what the last one lacks: stream, position, length.",
+        py::arg("memory"), py::arg("version"), py::arg("limit"), py::arg("first"),
+        py::arg("second"));
 }
 
 }  // namespace rbdxx::python

@@ -38,14 +38,15 @@ void bind_chunked(py::module_& m, const char* name, List list, const char* doc,
     define(
         cls, "get_next_chunk",
         [](Iterator& self) { self.start = std::min(self.start + stock_chunk, self.items.size()); },
-        "Goes 32 entries on: iterating starts with those that follow.");
+        "Move 32 entries on. The next iteration starts with the entries after those.");
     // Replaces the listing's own method: iterates from the present chunk on.
     cls.attr("__iter__") = py::cpp_function(
         [](const Iterator& self) {
             return py::iter(self.items[py::slice(static_cast<py::ssize_t>(self.start),
                                                  static_cast<py::ssize_t>(self.items.size()), 1)]);
         },
-        py::name("__iter__"), py::is_method(cls), "__iter__(self)\n--\n\nIterates anew.");
+        py::name("__iter__"), py::is_method(cls),
+        "__iter__(self)\n--\n\nIterate from the present chunk on.");
 }
 
 std::string missing(const std::string& key) {

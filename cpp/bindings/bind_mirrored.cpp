@@ -138,16 +138,16 @@ void define_iteration(py::class_<Iterator, Chunks>& cls) {
         [](py::object self) {
             return ChunkIterator{std::move(self), 0};
         },
-        "Iterates from the beginning, reading on as needed.");
+        "Iterate from the beginning. Read further chunks as needed.");
     define(
         cls, "get_next_chunk", [](Iterator& self) { self.read(); },
-        "Reads on; iterating does so by itself.");
+        "Read the next chunk. Iterating does this by itself.");
 }
 
 }  // namespace
 
 void bind_mirrored(py::module_& m, RbdClass& rbd) {
-    py::class_<ChunkIterator>(m, "_ChunkIterator", "Where an iteration over a list in chunks is.")
+    py::class_<ChunkIterator>(m, "_ChunkIterator", "Iterates over a list that is read in chunks.")
         .def("__iter__", [](py::object self) { return self; })
         .def("__next__",
              [](ChunkIterator& self) { return self.chunks.cast<Chunks&>().at(self.next++); });
@@ -165,7 +165,7 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
         m, "MirrorImageInfoIterator",
         "The pool's mirrored images: pairs (image id, dict of mode, global_id, state and primary). "
         "Implements: rbd_mirror_image_info_list");
-    const char* reads = "Reads the first chunk at once; raises what the listing raises.";
+    const char* reads = "Read the first chunk at once. Raises what the listing raises.";
     define_init(statuses, py::init([](const IoCtxArgument& ioctx) {
                     return begun<MirrorImageStatusIterator>(ioctx);
                 }),

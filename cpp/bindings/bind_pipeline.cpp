@@ -85,15 +85,15 @@ void bind_pipeline(py::module_& m) {
         [](Reader& self, const U64& offset, const U64& length, bool exists) {
             return without_gil([&] { return self.get().push(offset, length, exists); });
         },
-        "Take an extent, or return False while there is no room.", py::arg("offset"),
+        "Add an extent. Return False if there is no room yet.", py::arg("offset"),
         py::arg("length"), py::arg("exists"));
     define(reader, "pop", pop,
-           "A list of (offset, length, start in the memory or -1 for zeroes, bytes read).",
+           "Return a list of (offset, length, start in the memory or -1 for zeroes, bytes read).",
            py::arg("milliseconds"));
     define(
         reader, "idle", [](Reader& self) { return self.get().idle(); },
-        "Whether everything was popped.");
-    define(reader, "close", &Reader::close, "Wait for what is in flight.");
+        "Return whether everything was popped.");
+    define(reader, "close", &Reader::close, "Wait for the calls in flight.");
 
     py::class_<Writer> writer(m, "_WritePipeline", "Extents of an image, written behind.");
     writer.def(py::init(
@@ -105,14 +105,14 @@ void bind_pipeline(py::module_& m) {
             check_signals();
             return without_gil([&] { return self.get().reserve(length, wait_of(milliseconds)); });
         },
-        "Where in the memory there is room; -1 while there is none.", py::arg("length"),
+        "Reserve memory and return its offset, or -1 if there is no room yet.", py::arg("length"),
         py::arg("milliseconds"));
     define(
         writer, "write",
         [](Writer& self, const U64& offset, uint64_t length) {
             without_gil([&] { self.get().write(offset, length); });
         },
-        "Writes what was reserved last.", py::arg("offset"), py::arg("length"));
+        "Write the memory that was reserved last.", py::arg("offset"), py::arg("length"));
     define(
         writer, "zero",
         [](Writer& self, const U64& offset, const U64& length, unsigned milliseconds) {
@@ -120,7 +120,7 @@ void bind_pipeline(py::module_& m) {
             return without_gil(
                 [&] { return self.get().zero(offset, length, wait_of(milliseconds)); });
         },
-        "Make an extent zero, or return False while there is no room.", py::arg("offset"),
+        "Make an extent zero. Return False if there is no room yet.", py::arg("offset"),
         py::arg("length"), py::arg("milliseconds"));
     define(
         writer, "take",
@@ -132,12 +132,12 @@ void bind_pipeline(py::module_& m) {
                                        wait_of(milliseconds));
             });
         },
-        "Writes the whole records with which a piece of a difference begins; gives their length.",
+        "Write the whole records at the beginning of a piece of a difference. Return their length.",
         py::arg("view"), py::arg("version"), py::arg("limit"), py::arg("milliseconds"));
     define(
         writer, "overlaps",
         [](Writer& self, const U64& offset) { return self.get().overlaps(offset); },
-        "Whether what begins there may overlap what was given since the last drain().",
+        "Return whether an extent from there may overlap one added since the last drain().",
         py::arg("offset"));
     define(
         writer, "drain",
@@ -145,8 +145,8 @@ void bind_pipeline(py::module_& m) {
             check_signals();
             return without_gil([&] { return self.get().drain(wait_of(milliseconds)); });
         },
-        "Whether everything is written.", py::arg("milliseconds"));
-    define(writer, "close", &Writer::close, "Wait for what is in flight.");
+        "Return whether everything is written.", py::arg("milliseconds"));
+    define(writer, "close", &Writer::close, "Wait for the calls in flight.");
 
     m.def(
         "_call_back",
@@ -155,7 +155,7 @@ void bind_pipeline(py::module_& m) {
             CallbackScope scope;
             return function(*arguments);
         },
-        "Calls a function of the user's from within a transfer.");
+        "Call a function of the user's during a transfer.");
 }
 
 }  // namespace rbdxx::python

@@ -30,7 +30,7 @@ void bind_records(py::module_& m) {
         [](const py::object& view, int version, const U64& limit) {
             return for_each_record(view, version, limit, [](const records::Record&) {});
         },
-        "The length of the whole records of extents below `limit` with which a view begins.",
+        "Return the length of the whole records at the beginning of a view, below `limit`.",
         py::arg("view"), py::arg("version"), py::arg("limit"));
     m.def(
         "_list_records",
@@ -39,7 +39,7 @@ void bind_records(py::module_& m) {
                 found.append(py::make_tuple(record.offset, record.length, record.data));
             });
         },
-        "As _skip_records(); appends their (offset, length, data) to a list.", py::arg("view"),
+        "Like _skip_records(), and append each (offset, length, data) to a list.", py::arg("view"),
         py::arg("version"), py::arg("limit"), py::arg("found"));
 }
 

@@ -333,7 +333,7 @@ void flush(Operation& operation, QueuePointer queue, const Image& image) {
 
 namespace {
 
-// In a thread of its own: rbd_snap_set has no asynchronous form.
+// Opens the image in a separate thread, because rbd_snap_set has no asynchronous form.
 void open_in_thread(Operation& operation, QueuePointer queue, const IoCtx& ioctx,
                     const OpenOptions& options, abi::rbd_image_t* raw) {
     const abi::Functions& functions = *ioctx.state()->functions;

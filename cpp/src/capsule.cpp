@@ -33,7 +33,7 @@ const std::vector<rbdxx_function_v1>& table_of_pointers() {
     return entries;
 }
 
-void give_up(Lent* lent) noexcept {
+void drop_share(Lent* lent) noexcept {
     if (lent->shares.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         delete lent;
     }
@@ -59,7 +59,7 @@ void release(rbdxx_image_v1* self) {
     auto* lent = static_cast<Lent*>(self);
     lent->state->leave();
     lent->state->take_back();
-    give_up(lent);
+    drop_share(lent);
 }
 
 }  // namespace
@@ -80,7 +80,7 @@ rbdxx_image_v1* lend(const Image& image, std::shared_ptr<void> keep) {
 }
 
 void drop(rbdxx_image_v1* lent) noexcept {
-    give_up(static_cast<Lent*>(lent));
+    drop_share(static_cast<Lent*>(lent));
 }
 
 Image borrow(rbdxx_image_v1* lent) {

@@ -56,8 +56,8 @@ _of_renamed_groups: Dict[int, Any] = {}
 class Error(Exception):
     """Base of all exceptions of this package.
 
-    A class that stands for an errno names it where it is declared, and so enters the map of its
-    hierarchy: `class NoSpace(OSError, code=errno.ENOSPC)`. `classes` names another map.
+    A class that stands for an errno names it in its declaration, which puts the class into the map
+    of its hierarchy: `class NoSpace(OSError, code=errno.ENOSPC)`. `classes` names another map.
     """
 
     # The text that the class puts around its message.

@@ -18,7 +18,8 @@ import rbd.aio
 import rbd.transfer
 from rbd.transfer.formats import DiffHeader
 from support import stream_files
-from support.image_kinds import BEFORE, OBJECT, Subject, compare, read_all
+from support.image_kinds import BEFORE, OBJECT, Subject, compare
+from support.image_model import read_all
 from support.luks import PASSPHRASE
 
 SECTOR = 512
@@ -464,7 +465,7 @@ class Path(NamedTuple):
     go: Callable[[Subject], None]
     #: Whether it changes the image.
     writes: bool = False
-    #: The C functions without which it cannot be.
+    #: The C functions that it needs.
     needs: Tuple[str, ...] = ()
 
 
@@ -479,7 +480,7 @@ def _since(function: Callable[..., None], name: str) -> Dict[str, Path]:
     }
 
 
-#: The last ones leave less to look at for those after them.
+#: The last paths leave less data, so they come last.
 PATHS: Dict[str, Path] = {
     "readinto": Path(read_into),
     "readv": Path(read_vectors),

@@ -31,15 +31,15 @@ from rbd.testing import LocalCluster
 from support import memory_usage, public_surface, rados_rows
 
 SIZE = 8 << 20
-#: How long one call may take, in seconds, before it counts as a hang.
+#: The time that one call may take, in seconds, before it counts as a hang.
 HANG = 60
-#: What the process may come to need, in KiB, whatever it is asked for.
+#: The most memory that the process may need, in KiB.
 MEMORY = 1 << 20
 
-#: Names of parameters in which librbd honours whatever it is asked for, object by object: a size of
-#: an exabyte is no attack but a very long wait.
+#: Names of parameters for which librbd works object by object: a size of an exabyte is not an
+#: attack, but a very long wait.
 SIZES = {"size", "length"}
-#: A number there is a descriptor, and those that are open belong to Ceph.
+#: A number is a descriptor in these parameters, and the open ones belong to Ceph.
 STREAMS = {"source", "dest", "first", "second", "fd"}
 
 
@@ -75,7 +75,7 @@ def _raise() -> None:
     raise Hostile
 
 
-class Stage:
+class ClusterStage:
     """A cluster with an image. Each is replaced when an example has spoilt it."""
 
     def __init__(self, cluster: LocalCluster) -> None:
@@ -134,7 +134,7 @@ class Stage:
         threading.Thread(target=self.image.close, daemon=True).start()
 
 
-def values(stage: Stage) -> List[Callable[[], Any]]:
+def values(stage: ClusterStage) -> List[Callable[[], Any]]:
     """Return the makers of hostile values."""
     numbers = [-1, -(2**63), 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, True]
     numbers += [0.5, float("nan"), float("inf"), 1j, fractions.Fraction(1, 3)]  # type: ignore[list-item]
@@ -188,7 +188,7 @@ class Maker:
         self.make = make
 
 
-def hostile(stage: Stage) -> st.SearchStrategy[Any]:
+def hostile(stage: ClusterStage) -> st.SearchStrategy[Any]:
     """Return hypothesis' values of every type, and the hostile ones."""
     return st.one_of(
         st.sampled_from(values(stage)).map(Maker),
@@ -204,17 +204,17 @@ def hostile(stage: Stage) -> st.SearchStrategy[Any]:
     )
 
 
-def _watch(stage: Stage) -> Any:
+def _watch(stage: ClusterStage) -> Any:
     stage.ioctx.write_full("stage", b"x")
     return stage.ioctx.watch("stage", print)
 
 
-def _attributes(stage: Stage) -> Any:
+def _attributes(stage: ClusterStage) -> Any:
     stage.ioctx.set_xattr("stage", "name", b"value")
     return stage.ioctx.get_xattrs("stage")
 
 
-def _entries(stage: Stage) -> Any:
+def _entries(stage: ClusterStage) -> Any:
     with rbd.rados.WriteOpCtx() as op:
         stage.ioctx.set_omap(op, ("a",), (b"1",))
         stage.ioctx.operate_write_op(op, "stage")
@@ -224,8 +224,9 @@ def _entries(stage: Stage) -> Any:
     return found
 
 
-#: What the methods of each class of rbd.rados, and of rbd.aio beside them, are called on.
-RADOS_SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
+#: The objects on which the methods of each class of rbd.rados, and of its forms in rbd.aio, are
+#: called.
+RADOS_SUBJECTS: Dict[str, Callable[[ClusterStage], Any]] = {
     "AsyncIoctx": lambda stage: rbd.aio.AsyncIoctx(stage.ioctx),
     "AsyncRados": lambda stage: rbd.aio.AsyncRados(stage.client),
     "Completion": lambda stage: stage.ioctx.aio_write_full("stage", b"x"),
@@ -248,7 +249,7 @@ RADOS_SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
 }
 
 
-def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
+def subjects(stage: ClusterStage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     """Return everything public that can be called: a name, and a function that returns the
     callable."""
 
@@ -303,7 +304,7 @@ def tame(parameter: str, value: Any) -> Any:
     return value
 
 
-def settle(stage: Stage, result: Any) -> None:
+def exhaust(stage: ClusterStage, result: Any) -> None:
     """Use the result of a call completely."""
     if inspect.isawaitable(result):
         result = stage.loop.run_until_complete(asyncio.wait_for(result, HANG / 2))
@@ -323,7 +324,7 @@ def settle(stage: Stage, result: Any) -> None:
 class Run:
     """Makes calls, and counts their outcomes."""
 
-    def __init__(self, stage: Stage, note: str) -> None:
+    def __init__(self, stage: ClusterStage, note: str) -> None:
         self.stage = stage
         self.note = os.open(note, os.O_WRONLY | os.O_CREAT, 0o600)
         self.calls = 0
@@ -339,7 +340,7 @@ class Run:
         faulthandler.dump_traceback_later(HANG, exit=True)
         self.calls += 1
         try:
-            settle(self.stage, function(**arguments))
+            exhaust(self.stage, function(**arguments))
         except BaseException as error:
             self.raised += 1
             if problem := unfit(error):
@@ -375,7 +376,7 @@ def drive(note: str, seed: int, examples: int, part: str) -> Dict[str, Any]:
     chosen = random.Random(seed)
     # A call that waits for a daemon that never comes has a limit.
     with LocalCluster(conf={"rados_osd_op_timeout": 30, "rados_mon_op_timeout": 5}) as cluster:
-        stage = Stage(cluster)
+        stage = ClusterStage(cluster)
         run = Run(stage, note)
         targets = [
             one for one in subjects(stage) if one[0].startswith("rados.") == (part == "rados")

@@ -1,6 +1,6 @@
 """Images of every kind that librbd treats differently, each with a history and its model.
 
-`KINDS` has a line for each. A kind is a function that makes an image on a `Stage`.
+`KINDS` has a line for each. A kind is a function that makes an image on a `PoolStage`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import rbd
-from support.image_model import noise
+from support.image_model import noise, read_all
 from support.luks import HEADERS, LUKS1, LUKS2, PASSPHRASE, format_cheaply
 
 ORDER = 16
 OBJECT = 1 << ORDER
 SIZE = 16 * OBJECT
-#: The snapshot that each image has, and after which it has changed.
+#: The snapshot that each image has. The image has changed since.
 BEFORE = "before"
 
 LAYERING = rbd.RBD_FEATURE_LAYERING
@@ -29,7 +29,7 @@ MAPS = rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
 MAPPED = LOCK | MAPS
 
 
-class Stage:
+class PoolStage:
     """The place for new images: two connections to one pool, a second pool, and a directory."""
 
     def __init__(self, conffile: str, pool: str, second_pool: str, directory: str) -> None:
@@ -60,24 +60,24 @@ class Stage:
 class Subject:
     """An open image, and the content that it must have, now and at its snapshots."""
 
-    def __init__(self, stage: Stage, ioctx: Any, name: str, create: Dict[str, Any]) -> None:
+    def __init__(self, stage: PoolStage, ioctx: Any, name: str, create: Dict[str, Any]) -> None:
         self.stage = stage
         self.ioctx = ioctx
         self.name = name
-        #: What makes another image of the kind, beside its size.
+        #: The options, except the size, that make another image of the kind.
         self.create = create
         self.image = rbd.Image(ioctx, name)
         #: The format of the encryption that is loaded.
         self.encryption: Optional[int] = None
         self.content = bytearray(self.image.size())
         self.snapshots: Dict[str, bytes] = {}
-        #: The snapshot at which the image is open, and what the image's head is then.
+        #: The snapshot at which the image is open. `head` is then the content of the image's head.
         self.at: Optional[int] = None
         self.head: Optional[bytes] = None
         stat = self.image.stat()
-        #: Where each set of objects begins that the image's stripes are in.
+        #: The size of a set of objects that the image's stripes are in.
         self.period = int(stat["obj_size"]) * self.image.stripe_count()
-        #: What must live as long as the image.
+        #: Objects that must live as long as the image.
         self.kept: List[Any] = []
 
     @property
@@ -178,12 +178,6 @@ class Subject:
         self.content = bytearray(read_all(self.image))
 
 
-def read_all(image: rbd.Image) -> bytes:
-    """Return all bytes of the image."""
-    size = image.size()
-    return image.read(0, size) if size else b""
-
-
 def compare(found: bytes, expected: bytes, what: str) -> None:
     """Raise AssertionError with the ranges that differ."""
     if found == expected:
@@ -203,10 +197,10 @@ def compare(found: bytes, expected: bytes, what: str) -> None:
 
 # The kinds
 
-Maker = Callable[[Stage], Subject]
+Maker = Callable[[PoolStage], Subject]
 
 
-def new(stage: Stage, ioctx: Any = None, size: int = SIZE, **create: Any) -> Subject:
+def new(stage: PoolStage, ioctx: Any = None, size: int = SIZE, **create: Any) -> Subject:
     """Make an image without a history."""
     ioctx = ioctx or stage.ioctx
     name = stage.name()
@@ -215,7 +209,7 @@ def new(stage: Stage, ioctx: Any = None, size: int = SIZE, **create: Any) -> Sub
     return Subject(stage, ioctx, name, create)
 
 
-def plain(stage: Stage, **create: Any) -> Subject:
+def plain(stage: PoolStage, **create: Any) -> Subject:
     subject = new(stage, **create)
     subject.begin()
     subject.go_on()
@@ -228,7 +222,7 @@ def like(**create: Any) -> Maker:
 
 
 def encrypted(format: int) -> Maker:
-    def make(stage: Stage) -> Subject:
+    def make(stage: PoolStage) -> Subject:
         subject = new(stage, size=HEADERS[format] + SIZE)
         subject.encrypt(format)
         subject.begin()
@@ -238,7 +232,7 @@ def encrypted(format: int) -> Maker:
     return make
 
 
-def child_of(stage: Stage, parent: Subject, size: Optional[int] = None) -> Subject:
+def child_of(stage: PoolStage, parent: Subject, size: Optional[int] = None) -> Subject:
     """Make a clone of an image's present state, with a further history."""
     for offset in (2 * OBJECT + 77, 6 * OBJECT, 9 * OBJECT + 5, 13 * OBJECT):
         parent.write(offset, OBJECT)
@@ -260,25 +254,25 @@ def child_of(stage: Stage, parent: Subject, size: Optional[int] = None) -> Subje
     return subject
 
 
-def clone(stage: Stage) -> Subject:
+def clone(stage: PoolStage) -> Subject:
     return child_of(stage, new(stage))
 
 
-def clone_that_grew(stage: Stage) -> Subject:
+def clone_that_grew(stage: PoolStage) -> Subject:
     return child_of(stage, new(stage, size=10 * OBJECT), SIZE)
 
 
-def clone_that_shrank(stage: Stage) -> Subject:
+def clone_that_shrank(stage: PoolStage) -> Subject:
     return child_of(stage, new(stage), 10 * OBJECT)
 
 
-def clone_of_encrypted(stage: Stage) -> Subject:
+def clone_of_encrypted(stage: PoolStage) -> Subject:
     parent = new(stage, size=HEADERS[LUKS1] + SIZE)
     parent.encrypt(LUKS1)
     return child_of(stage, parent)
 
 
-def resized(stage: Stage) -> Subject:
+def resized(stage: PoolStage) -> Subject:
     """Lose data while the image is small, between two snapshots."""
     subject = new(stage)
     subject.begin()
@@ -290,7 +284,7 @@ def resized(stage: Stage) -> Subject:
     return subject
 
 
-def resized_in_between(stage: Stage) -> Subject:
+def resized_in_between(stage: PoolStage) -> Subject:
     """Lose data while the image is small, without a snapshot of that size."""
     subject = new(stage)
     subject.begin()
@@ -300,7 +294,7 @@ def resized_in_between(stage: Stage) -> Subject:
     return subject
 
 
-def rolled_back(stage: Stage) -> Subject:
+def rolled_back(stage: PoolStage) -> Subject:
     """The object maps do not name what the rollback changed since the later snapshot."""
     subject = new(stage)
     subject.write(3 * OBJECT, 2 * OBJECT)
@@ -313,7 +307,7 @@ def rolled_back(stage: Stage) -> Subject:
     return subject
 
 
-def grown(stage: Stage) -> Subject:
+def grown(stage: PoolStage) -> Subject:
     subject = new(stage, size=9 * OBJECT)
     subject.begin()
     subject.resize(SIZE)
@@ -321,7 +315,7 @@ def grown(stage: Stage) -> Subject:
     return subject
 
 
-def emptied(stage: Stage) -> Subject:
+def emptied(stage: PoolStage) -> Subject:
     """Remove everything that the snapshot has."""
     subject = new(stage)
     subject.begin()
@@ -329,7 +323,7 @@ def emptied(stage: Stage) -> Subject:
     return subject
 
 
-def map_invalid(stage: Stage) -> Subject:
+def map_invalid(stage: PoolStage) -> Subject:
     """Make an image without an object map, and let librbd flag the new map as invalid."""
     subject = plain(stage, features=LOCK)
     subject.image.update_features(MAPS, True)
@@ -338,11 +332,11 @@ def map_invalid(stage: Stage) -> Subject:
     return subject
 
 
-def in_namespace(stage: Stage) -> Subject:
+def in_namespace(stage: PoolStage) -> Subject:
     return plain(stage, ioctx=stage.namespace())
 
 
-def open_elsewhere(stage: Stage) -> Subject:
+def open_elsewhere(stage: PoolStage) -> Subject:
     """Let another client write last, and hand the lock over."""
     subject = plain(stage)
     other = rbd.Image(stage.elsewhere, subject.name)
@@ -354,7 +348,7 @@ def open_elsewhere(stage: Stage) -> Subject:
     return subject
 
 
-def locked_elsewhere(stage: Stage) -> Subject:
+def locked_elsewhere(stage: PoolStage) -> Subject:
     """Let another client take and keep the lock."""
     subject = plain(stage)
     other = rbd.Image(stage.elsewhere, subject.name)
@@ -363,7 +357,7 @@ def locked_elsewhere(stage: Stage) -> Subject:
     return subject
 
 
-def live_import(stage: Stage) -> Subject:
+def live_import(stage: PoolStage) -> Subject:
     """Import an image whose data is still in a file."""
     content = bytearray(SIZE)
     for offset in (0, 3 * OBJECT + 100, 8 * OBJECT, SIZE - 1000):
@@ -381,7 +375,7 @@ def live_import(stage: Stage) -> Subject:
     return subject
 
 
-def migrating(stage: Stage, execute: bool) -> Subject:
+def migrating(stage: PoolStage, execute: bool) -> Subject:
     source = plain(stage)
     source.image.close()
     name = stage.name("moved")
@@ -395,14 +389,14 @@ def migrating(stage: Stage, execute: bool) -> Subject:
     return subject
 
 
-def read_only(stage: Stage) -> Subject:
+def read_only(stage: PoolStage) -> Subject:
     subject = plain(stage)
     subject.image.close()
     subject.image = rbd.Image(stage.ioctx, subject.name, read_only=True)
     return subject
 
 
-def at_user_snapshot(stage: Stage) -> Subject:
+def at_user_snapshot(stage: PoolStage) -> Subject:
     subject = plain(stage)
     number = subject.snapshot("later")
     subject.write(2 * OBJECT, 100)
@@ -410,7 +404,7 @@ def at_user_snapshot(stage: Stage) -> Subject:
     return subject
 
 
-def at_trashed_snapshot(stage: Stage) -> Subject:
+def at_trashed_snapshot(stage: PoolStage) -> Subject:
     """Open at a removed snapshot that a clone keeps."""
     subject = plain(stage)
     number = subject.snapshot("trashed")
@@ -431,7 +425,7 @@ def _newest(subject: Subject, namespace: int) -> int:
     return int(number)
 
 
-def at_group_snapshot(stage: Stage) -> Subject:
+def at_group_snapshot(stage: PoolStage) -> Subject:
     subject = plain(stage)
     name = stage.name("group")
     rbd.RBD().group_create(stage.ioctx, name)
@@ -444,7 +438,7 @@ def at_group_snapshot(stage: Stage) -> Subject:
     return subject
 
 
-def at_mirror_snapshot(stage: Stage) -> Subject:
+def at_mirror_snapshot(stage: PoolStage) -> Subject:
     subject = plain(stage)
     rbd.RBD().mirror_mode_set(stage.ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
     subject.image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
@@ -454,13 +448,13 @@ def at_mirror_snapshot(stage: Stage) -> Subject:
     return subject
 
 
-def in_second_pool(stage: Stage) -> Subject:
+def in_second_pool(stage: PoolStage) -> Subject:
     return plain(stage, data_pool=stage.second_pool)
 
 
 class Kind(NamedTuple):
     make: Maker
-    #: The C functions without which there are no such images.
+    #: The C functions that the kind needs.
     needs: Tuple[str, ...] = ()
 
 

@@ -64,7 +64,7 @@ class Step(NamedTuple):
         return noise(self.seed, self.length)
 
 
-#: Of compare_and_write, the one that is to find other data than it asks for.
+#: A compare_and_write that must find other data than it compares with.
 MISMATCH = "compare_and_write_mismatch"
 KINDS = (
     "write",
@@ -97,7 +97,7 @@ class Model:
         self.epochs: List[Set[int]] = [layout.objects(0, len(content)) if clone else set()]
         self.granularity = granularity
         self.smallest = len(content)  # the smallest size so far
-        #: What an image's size has in front of its content, in bytes: a header of encryption.
+        #: The length of a header of encryption, in bytes, which the stored size includes.
         self.header = 0
 
     # What is there
@@ -252,7 +252,7 @@ class Model:
         assert after[place:last] == before[place:last], (place, last, found)
 
 
-def let_go(image: rbd.Image) -> None:
+def await_parent_release(image: rbd.Image) -> None:
     """Give librbd's threads time to release the parent that they have opened for a clone.
 
     If librbd closes the parent before that, it crashes. The next set_snap() may make it do so.
@@ -266,17 +266,17 @@ def let_go(image: rbd.Image) -> None:
 def at_snapshot(image: rbd.Image, name: Optional[str]) -> Iterator[None]:
     """Read from the snapshot for the duration of the body."""
     image.set_snap(name)
-    let_go(image)
+    await_parent_release(image)
     try:
         yield
     finally:
         image.set_snap(None)
-        let_go(image)
+        await_parent_release(image)
 
 
 def check(image: rbd.Image, content: bytes) -> None:
-    """Check that the image reads as that content. Report where it does not, and whether that
-    remains."""
+    """Check that the image reads as that content. If it does not, report the sectors that differ
+    now, and those that still differ a second later."""
     found = read_all(image)
     if found != content:
         time.sleep(1)

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from support import figures
 
 TESTS = Path(__file__).parents[1]
-#: How many times longer everything may take: where the processor is emulated.
+#: How many times longer everything may take, for an emulated processor.
 PATIENCE = float(os.environ.get("RBD_TEST_PATIENCE") or 1)
 
 _START = """

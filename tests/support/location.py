@@ -12,12 +12,12 @@ from support.isolated import PATIENCE
 
 #: The long form: many more rounds of everything.
 SOAK = bool(os.environ.get("RBD_SOAK"))
-#: How long a process of its own may take, in seconds.
+#: The time that a separate process may take, in seconds.
 LIMIT = 6 * 3600 if SOAK else 100
 SIZE = 8 << 20
 
-#: Configuration file, pool, namespace, image: 8 MiB that begin with 4096 times "A", and a snapshot
-#: of that named "snap".
+#: Configuration file, pool, namespace and image. The image has 8 MiB that begin with 4096 times
+#: "A", and a snapshot of that named "snap".
 Where = Tuple[str, str, str, str]
 
 

@@ -15,7 +15,7 @@ import rbd
 
 LUKS1 = rbd.RBD_ENCRYPTION_FORMAT_LUKS1
 LUKS2 = rbd.RBD_ENCRYPTION_FORMAT_LUKS2
-#: The length of the header of an image of small objects, by the format, in bytes.
+#: The length of the header, by format, for an image of small objects, in bytes.
 HEADERS = {LUKS1: 2 << 20, LUKS2: 16 << 20}
 PASSPHRASE = "only for these images"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 # other threads have freed. AddressSanitizer keeps freed memory to detect its use.
 _SANITIZED = "/libasan." in Path("/proc/self/maps").read_text()
 _FREED_IS_KEPT = _SANITIZED or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-#: What bounds are multiplied by.
+#: The factor for limits of memory.
 LEEWAY = 4 if _FREED_IS_KEPT else 1
 
 

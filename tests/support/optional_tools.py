@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-#: Whether a package that is missing is a failure: so it is where `./dev test` has installed them.
+#: Whether a missing package is a failure, as it is if `./dev test` has installed the packages.
 REQUIRED = bool(os.environ.get("RBD_TEST_PROOFS"))
 
 

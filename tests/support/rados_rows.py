@@ -28,17 +28,17 @@ NO_ROWS = {
 }
 #: Classes that a program gets from a call, and cannot construct.
 NOT_CONSTRUCTED = {"Completion"}
-#: Methods that a program calls, though their names begin with an underscore.
+#: Methods that a program calls, although their names begin with an underscore.
 SPECIAL = ("__enter__", "__exit__", "__next__")
 
-#: Rows whose calls are not let through to the cluster, and why.
+#: Rows whose calls must not reach the cluster, and why.
 NOT_CALLED = {
     "Rados.get_inconsistent_pgs": "waits for a manager, and there is none",
     "AsyncRados.get_inconsistent_pgs": "waits for a manager, and there is none",
     "Rados.ping_monitor": "librados crashes once in some hundred calls",
     "AsyncRados.ping_monitor": "librados crashes once in some hundred calls",
 }
-#: What ends the connection or the context that the other rows need, which they get again.
+#: Rows that end the connection or the context of the other rows, which then get new ones.
 ENDS = {
     f"{name}.{method}"
     for name, methods in {
@@ -51,7 +51,7 @@ ENDS = {
 }
 
 
-class Stage:
+class RowStage:
     """A connection and the subjects of the rows. Each is replaced if a call has spoilt it."""
 
     def __init__(self, where: Where) -> None:
@@ -167,8 +167,8 @@ def ignore(*_: Any) -> None:
     """Do nothing; a callback."""
 
 
-#: What rows are called on.
-SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
+#: The subjects of the rows.
+SUBJECTS: Dict[str, Callable[[RowStage], Any]] = {
     "Completion": lambda stage: stage.ioctx.aio_write_full("object", CONTENT),
     "Ioctx": lambda stage: stage.ioctx,
     "MonitorLog": lambda stage: rados.MonitorLog(stage.cluster, "warn", ignore, None),
@@ -188,8 +188,8 @@ SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
     "AsyncRados": lambda stage: rbd.aio.AsyncRados(stage.cluster),
 }
 
-#: What the rows that are named are called on instead.
-OTHER_SUBJECTS: Dict[str, Callable[[Stage], Any]] = {
+#: The subjects of these rows, in place of the usual ones.
+OTHER_SUBJECTS: Dict[str, Callable[[RowStage], Any]] = {
     **{name: lambda stage: stage.connected() for name in ENDS if name.startswith("Rados.")},
     **{name: lambda stage: stage.context() for name in ENDS if name.startswith("Ioctx.")},
     "AsyncRados.shutdown": lambda stage: rbd.aio.AsyncRados(stage.connected()),
@@ -243,19 +243,19 @@ def _with_part(operation: Any) -> Any:
     return operation
 
 
-def _registered(stage: Stage) -> rados.Rados:
+def _registered(stage: RowStage) -> rados.Rados:
     cluster = stage.connected()
     cluster.service_daemon_register("rows", stage.name(), {})
     return cluster
 
 
-def _with_snapshot(stage: Stage) -> rados.Ioctx:
+def _with_snapshot(stage: RowStage) -> rados.Ioctx:
     with contextlib.suppress(rados.ObjectExists):
         stage.snapshots().create_snap("going")
     return stage.snapshots()
 
 
-Make = Callable[[Stage], Any]
+Make = Callable[[RowStage], Any]
 
 #: The usual value for a parameter of each name.
 USUAL: Dict[str, Make] = {
@@ -322,7 +322,7 @@ USUAL: Dict[str, Make] = {
     "pgid": lambda stage: f"{stage.ioctx.get_pool_id()}.0",
 }
 
-#: Arguments of the rows that are named which are not the usual ones.
+#: The arguments of these rows that are not the usual ones.
 OTHER_ARGUMENTS: Dict[str, Dict[str, Make]] = {
     "Ioctx()": {"name": lambda stage: stage.where[1]},
     **{
@@ -361,12 +361,12 @@ OTHER_ARGUMENTS: Dict[str, Dict[str, Make]] = {
 }
 
 
-def _application(stage: Stage) -> str:
+def _application(stage: RowStage) -> str:
     stage.ioctx.application_metadata_set("rbd", "key", "value")
     return "key"
 
 
-def _pool(stage: Stage) -> str:
+def _pool(stage: RowStage) -> str:
     name = stage.name()
     stage.cluster.create_pool(name)
     return name
@@ -383,7 +383,7 @@ class Row(NamedTuple):
     def asynchronous(self) -> bool:
         return self.cls.__name__.startswith("Async")
 
-    def function(self, stage: Stage) -> Callable[..., Any]:
+    def function(self, stage: RowStage) -> Callable[..., Any]:
         """Return the method of a new subject."""
         if not self.method:
             return self.cls
@@ -397,7 +397,7 @@ class Row(NamedTuple):
             return []
         return [one.name for one in parameters(function) or []]
 
-    def arguments(self, stage: Stage) -> Dict[str, Any]:
+    def arguments(self, stage: RowStage) -> Dict[str, Any]:
         """Return a value for each parameter without a default, and for those that are named."""
         function = getattr(self.cls, self.method) if self.method else self.cls
         found = {} if self.method.startswith("__") else OTHER_ARGUMENTS.get(self.name, {})
@@ -407,17 +407,19 @@ class Row(NamedTuple):
                 found = {**found, one.name: USUAL[one.name]}
         return {name: make(stage) for name, make in found.items()}
 
-    def prepared(self, stage: Stage) -> Callable[[], Any]:
+    def prepared(self, stage: RowStage) -> Callable[[], Any]:
         """Prepare the call. Return a function that calls, and uses the result completely."""
         function, arguments = self.function(stage), self.arguments(stage)
         if self.method == "__exit__":
             return lambda: function(None, None, None)
         if self.name == "Rados.require_state":
             return lambda: function("configuring")
-        return lambda: settled(stage, function, arguments)
+        return lambda: call_and_exhaust(stage, function, arguments)
 
 
-def settled(stage: Stage, function: Callable[..., Any], arguments: Dict[str, Any]) -> Any:
+def call_and_exhaust(
+    stage: RowStage, function: Callable[..., Any], arguments: Dict[str, Any]
+) -> Any:
     """Call, and use the result completely."""
     if inspect.iscoroutinefunction(function):
 

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from typing import Any, Optional
 
-#: How this interpreter's extension modules end.
+#: The suffix of this interpreter's extension modules.
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 

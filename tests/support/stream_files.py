@@ -267,9 +267,9 @@ def _proxy(path: Path, mode: str) -> Iterator[Any]:
         yield Proxy(file)
 
 
-#: Ways to have a file's bytes, or others, behind a file object, a descriptor or a name: functions
-#: of a path and a mode ("rb", "wb") that return a context manager.
-#: What was written through one is read through the same.
+#: Functions of a path and a mode ("rb", "wb"), each of which returns a context manager for a file
+#: object, a descriptor or a name with the file's bytes, or with others. Data that was written
+#: through one is read through the same one.
 WRAPPED: Dict[str, Callable[[Path, str], Any]] = {
     "plain": open,
     "raw": io.FileIO,

@@ -134,7 +134,7 @@ class Load:
         self.image = image
         self.errors: List[BaseException] = []
         self.strange: List[BaseException] = []
-        #: The longest that one round, or one flush, has taken, in seconds.
+        #: The longest time of a round or a flush, in seconds.
         self.longest = 0.0
         self.accounts = [Account() for _ in ROUNDS]
         self._done = [0] * len(ROUNDS)

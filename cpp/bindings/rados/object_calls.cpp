@@ -261,7 +261,7 @@ PyObject* write_full(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
 // rbd.aio is the only user of these; its own docstrings document them.
 void bind_object_calls(py::module_& m) {
     py::class_<ObjectCalls> calls(m, "_ObjectCalls",
-                                  "The calls through an I/O context that give asyncio futures.");
+                                  "The calls through an I/O context that return asyncio futures.");
     calls.def(py::init<py::object, py::object>());
     static PyMethodDef methods[] = {
         {"read", fast::function(read), fast::with_keywords, ""},

@@ -27,13 +27,13 @@ py::class_<Iterator> bind_listing(py::module_& m, const char* name, List list, c
                     iterator.items = list(std::forward<Arguments>(arguments)...);
                     return iterator;
                 }),
-                "Lists at once; raises what the listing raises.", extra...);
+                "List at once. Raises what the listing raises.", extra...);
     define(
         cls, "__iter__", [](const Iterator& self) { return py::iter(self.items); },
-        "Iterates anew.");
+        "Iterate from the beginning.");
     define(
         cls, "__len__", [](const Iterator& self) { return self.items.size(); },
-        "How many entries there are.");
+        "Return the number of entries.");
     return cls;
 }
 

@@ -374,7 +374,7 @@ protected:
     explicit Work(const QueuePointer& owner) : owner_(owner) {}
 
     void begin(uint64_t count = 1);
-    // Begins one call, made by `run()` in a thread of its own. Throws std::system_error if no
+    // Begins one call, made by `run()` in a separate thread. Throws std::system_error if no
     // thread can be started.
     template <class Run>
     void begin_in_thread(Run run) {

@@ -9,7 +9,7 @@
 
 Each method of `rbd.Image`, `rbd.RBD` and `rbd.Group`, and each function of `rbd.transfer`, has an
 awaitable form here, with the same name, parameters and exceptions. Reads, writes, flushes, opening
-and closing do not occupy a thread: librbd completes each call in a thread of its own and puts it
+and closing do not occupy a thread: librbd completes each call in one of its threads and puts it
 into a queue, and the event loop takes all completed calls once the queue's descriptor is readable.
 The other calls have no asynchronous form in librbd. They run in a few threads, which do not keep
 the interpreter from ending. A call that returns an iterator there returns a list here.

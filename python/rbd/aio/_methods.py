@@ -35,7 +35,7 @@ class RadosMethods(Twin):
     __slots__ = ()
 
 
-#: What there is of RadosMethods.
+#: The names of RadosMethods.
 RADOS = (
     "blocklist_add",
     "conf_get",
@@ -56,7 +56,7 @@ RADOS = (
     "shutdown",
     "wait_for_latest_osdmap",
 )
-#: Methods of Image that rbd.aio.AsyncImage writes itself, and those that are no I/O calls.
+#: Methods of Image that rbd.aio.AsyncImage defines itself, and methods without I/O.
 IMAGE_LEFT_OUT = (
     "close",
     "compare_and_write",

@@ -59,8 +59,8 @@ class LocalCluster(Cluster):
 
     It has one monitor, OSDs and, if asked for, a manager, all with cephx, from the daemons that
     are installed on this machine. It ends with `stop`, with the ``with`` block, or with this
-    process, whatever ends it: a process of its own looks after the daemons. A child made by
-    fork() may connect, but the cluster belongs to the parent.
+    process, whatever ends it, because a separate process watches over the daemons. A child made
+    by fork() may connect, but the cluster belongs to the parent.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import rbd.aio
 from support.image_model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
 from support.luks import HEADERS, PASSPHRASE, format_cheaply
 
-#: What is stored of an encrypted image is copied in blocks of so many bytes.
+#: The stored data of an encrypted image is copied in blocks of this many bytes.
 CIPHER_BLOCK = 16
 
 

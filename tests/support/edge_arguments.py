@@ -15,15 +15,15 @@ import rbd.transfer
 from support import hostile_arguments, image_kinds, public_surface
 from support.hostile_arguments import HANG, Run
 
-#: Calls that librbd carries out for any size: not an error, but a very long wait.
+#: Calls that librbd carries out for any size, which is a long wait and not an error.
 _SIZED = {"resize", "truncate"}
 _MOST = 64 << 20
 
 
-class Stage:
+class ImageStage:
     """An image of a kind. A new one replaces it if a call has closed it."""
 
-    def __init__(self, stage: image_kinds.Stage, kind: str) -> None:
+    def __init__(self, stage: image_kinds.PoolStage, kind: str) -> None:
         self._stage = stage
         self._make = image_kinds.KINDS[kind].make
         self.ioctx = stage.ioctx
@@ -56,7 +56,7 @@ def values(size: int) -> List[Any]:
     return [*numbers, *others, [0, 2**64 - 1], bytearray(size + 1)]
 
 
-def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
+def subjects(stage: ImageStage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     """Return what can be called on an image: a name, and a function that returns the callable."""
 
     def of(what: str, make: Callable[[], Any]) -> Iterator[Tuple[str, Callable[[], Any]]]:
@@ -71,7 +71,7 @@ def subjects(stage: Stage) -> Iterator[Tuple[str, Callable[[], Any]]]:
     yield "ImageArray", lambda: rbd.ImageArray
 
 
-def calls(what: str, function: Callable[..., Any], stage: Stage) -> List[Dict[str, Any]]:
+def calls(what: str, function: Callable[..., Any], stage: ImageStage) -> List[Dict[str, Any]]:
     """Return the arguments of the calls: each value for each parameter, and nothing for all."""
     good = {
         name: public_surface.candidates(name, stage.ioctx, stage.image)[0]
@@ -95,7 +95,7 @@ def drive(note: str, kind: str, seed: int, share: float, *where: str) -> Dict[st
     # The calls may take texts for the names of files.
     os.chdir(tempfile.mkdtemp())
     chosen = random.Random(seed)
-    stage = Stage(image_kinds.Stage(*where), kind)
+    stage = ImageStage(image_kinds.PoolStage(*where), kind)
     run = Run(stage, note)
     targets = list(subjects(stage))
     chosen.shuffle(targets)
