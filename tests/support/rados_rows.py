@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import re
 import secrets
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
@@ -454,6 +455,13 @@ def classes() -> Iterator[Tuple[str, type]]:
     yield "AsyncRados", rbd.aio.AsyncRados
 
 
+def looks_absent(cls: type, method: str) -> bool:
+    """Return whether the loaded librados has none of the functions that the docstring names."""
+    _, _, claims = (inspect.getdoc(getattr(cls, method)) or "").partition("Implements:")
+    functions = re.findall(r"\brados_\w+", claims)
+    return bool(functions) and not any(rbd.supports(one) for one in functions)
+
+
 def rows() -> List[Row]:
     """Return all rows, except those that look absent with the loaded library."""
     found: List[Row] = []
@@ -464,7 +472,7 @@ def rows() -> List[Row]:
             found.append(Row(f"{name}()", cls, ""))
         for method in sorted(dir(cls)):
             public = not method.startswith("_") or method in SPECIAL
-            if public and callable(getattr(cls, method)):
+            if public and callable(getattr(cls, method)) and not looks_absent(cls, method):
                 found.append(Row(f"{name}.{method}", cls, method))
     return found
 
