@@ -209,12 +209,15 @@ def one_thread_behind_all_others() -> None:
     """
     processor = {min(os.sched_getaffinity(0))}
     tasks = Path("/proc/self/task")
-    threads = [int(entry.name) for entry in tasks.iterdir()]
+    behind: List[int] = []
+    while not behind:
+        # A thread takes its name only when it runs for the first time.
+        threads = [int(entry.name) for entry in tasks.iterdir()]
+        names = {thread: (tasks / str(thread) / "comm").read_text().strip() for thread in threads}
+        behind = [t for t in threads if names[t] in ("io_context_pool", "fn-radosclient")]
     for thread in threads:
         os.sched_setaffinity(thread, processor)
-    names = {thread: (tasks / str(thread) / "comm").read_text().strip() for thread in threads}
-    behind = min(t for t in threads if names[t] in ("io_context_pool", "fn-radosclient"))
-    os.sched_setscheduler(behind, os.SCHED_IDLE, os.sched_param(0))
+    os.sched_setscheduler(min(behind), os.SCHED_IDLE, os.sched_param(0))
 
 
 def close_right_after_opening(where: Where, how: str) -> int:

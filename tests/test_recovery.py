@@ -197,6 +197,9 @@ def test_every_change_by_name_releases_a_lock_left_behind(new_pool: rbd.rados.Io
             change(new_pool, way, found)
         except rbd.Error as error:
             return f"{way}: {error!r}"
+        if way == "rename" and not rbd.supports("rbd_quiesce_watch"):
+            # Ceph 14 renames without the lock.
+            return None
         return f"{way}: the lock is still there" if is_there(new_pool, header) else None
 
     with concurrent.futures.ThreadPoolExecutor(len(BY_NAME)) as pool:
