@@ -364,7 +364,9 @@ def test_a_difference_can_leave_out_the_parent(rbd_ioctx: Any, features: Optiona
         transfer.export_diff(clone, own, include_parent=False)
         transfer.export_diff(clone, all_)
         _, records = parse_diff(own.getvalue())
-        assert {offset // MIB for _, offset, _ in records} <= {0, 1, 2, 5}
+        if rbd.supports("rbd_quiesce_watch"):
+            # With Ceph 14, all that the parent lacks is recorded as discarded, too.
+            assert {offset // MIB for _, offset, _ in records} <= {0, 1, 2, 5}
         assert len(own.getvalue()) < len(all_.getvalue())
         with rbd.Image(rbd_ioctx, "other") as other:
             transfer.import_diff(io.BytesIO(own.getvalue()), other)

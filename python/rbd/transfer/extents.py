@@ -9,7 +9,7 @@ from queue import Queue
 from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .. import _pipeline, exceptions
-from .._core import Image, constants
+from .._core import Image, constants, supports
 from .._opened import Opened
 
 # The bytes of the image that one diff covers. Its extents fit into memory, and the next diff is
@@ -246,6 +246,9 @@ def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
                 }
             )
             touched = [(number * period, period, True) for number in periods]
+            if not supports("rbd_quiesce_watch"):
+                # Ceph 14 does not report a discarded object at all.
+                touched = [(start, shared - start, True)]
             hidden += _without(_without(touched, found), visible)
             # Only the content of a visible region tells whether it is the parent's.
             rest = _without(visible, found)
