@@ -156,11 +156,15 @@ def test_windows_and_object_maps_hide_nothing(
             for start, end in itertools.combinations([None, *snapshots, None], 2):
                 with image_of(rbd_ioctx, name, end) as image:
                     size = image.size()
+
+                    def told(found: Any, start: Optional[str] = start) -> List[Any]:
+                        """Return the extents. At the beginning there is nothing to discard."""
+                        return [e for e in found if e[1] and (e[2] or start is not None)]
+
                     # One diff of everything, for which librbd asks each object.
-                    expected = image.diff(0, None, start)
-                    found = list(extents.changed(image, size, start))
-                    assert [e for e in found if e[1]] == list(expected)
-                    found = list(extents.changed(image, size, start, ordered=True))
+                    expected = told(image.diff(0, None, start))
+                    assert told(extents.changed(image, size, start)) == expected
+                    found = told(extents.changed(image, size, start, ordered=True))
                     assert joined(found) == joined(expected)
                     assert all(earlier[0] < later[0] for earlier, later in zip(found, found[1:]))
 
