@@ -336,6 +336,8 @@ OTHER_ARGUMENTS: Dict[str, Dict[str, Make]] = {
     "Ioctx.break_lock": {"client": lambda stage: f"client.{stage.cluster.get_instance_id()}"},
     "Ioctx.create_snap": {"snap_name": lambda stage: stage.name()},
     "Ioctx.release_read_op": {"read_op": lambda _: rados.ReadOp().create()},
+    # Without a file in the default places, librados of Ceph 14 raises an error.
+    "Rados.conf_read_file": {"path": lambda stage: stage.where[0]},
     "Ioctx.release_write_op": {"write_op": lambda _: rados.WriteOp().create()},
     "Ioctx.remove_object": {"key": lambda stage: stage.extra("extra")},
     "Ioctx.remove_self_managed_snap": {"snap_id": lambda stage: stage.own_snapshots()[1]},
