@@ -318,7 +318,7 @@ def test_the_same_call_in_cpp(method: str, form: str) -> None:
     assert names.in_cpp()[method] == f"rbdxx::{form}"
 
 
-def test_the_text_of_an_error_is_no_form_of_the_call() -> None:
+def test_the_text_of_an_error_is_not_a_form_of_the_call() -> None:
     assert "Image.diff_iterate" not in names.in_cpp()
 
 
@@ -416,6 +416,26 @@ def test_a_call_that_ceph_14_lacks_says_so_first() -> None:
     assert first == f":release:`needs Ceph {release}`"
     both = docstrings.rewritten(["Do it.", "", f"Implements: {function}, rbd_read"])
     assert both[0] == "Do it."
+
+
+def test_no_type_of_the_reference_has_a_private_name() -> None:
+    listener = stubs.of("rbd.rados.Rados.monitor_log", rbd.rados.Rados.monitor_log)
+    assert listener is not None
+    assert listener.parameters["callback"].startswith("Callable[[object, bytes")
+    read = stubs.of("rbd.rados.Ioctx.aio_read", rbd.rados.Ioctx.aio_read)
+    assert read is not None
+    assert not re.search(r"\b_[A-Za-z]", " ".join(read.parameters.values()))
+
+
+def test_a_callable_of_any_arguments_has_an_ellipsis() -> None:
+    parsed = stubs.parsed("Optional[Callable[..., object]]")
+    assert stubs.written(parsed) == "Callable[..., object] | None"
+
+
+def test_a_base_is_named_with_its_module() -> None:
+    assert docstrings.base(OSError) == "the builtin ``OSError``"
+    assert docstrings.base(rbd.rados.Error) == ":py:class:`rbd.rados.Error <rbd.rados.Error>`"
+    assert docstrings.base(rbd.OSError) == ":py:class:`rbd.OSError <rbd.OSError>`"
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,14 @@ def rewritten(lines: List[str], name: str = "", types: Optional[stubs.Types] = N
     return result + [""]
 
 
+def base(cls: type) -> str:
+    """A class that another one derives from, by its full name."""
+    if cls.__module__ == "builtins":
+        return f"the builtin ``{cls.__name__}``"
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    return f":py:class:`{name} <{name}>`"
+
+
 def dictionary(cls: type) -> List[str]:
     """The keys of a TypedDict as a table of fields."""
     result = []

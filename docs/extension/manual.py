@@ -105,9 +105,15 @@ class Header(SphinxDirective):
         return node.children
 
 
+def process_bases(app: Any, name: str, value: Any, options: Any, bases: List[Any]) -> None:
+    """Say of which module a base is: rbd, rbd.rados and Python have an OSError each."""
+    bases[:] = [docstrings.base(one) if isinstance(one, type) else one for one in bases]
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("cppheader", Header)
     app.add_role("release", release_role)
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-bases", process_bases)
     app.connect("missing-reference", link)
     return {"parallel_read_safe": True}

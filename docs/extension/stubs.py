@@ -30,6 +30,7 @@ PLAIN = {
     "Self": "",
     "Any": "object",
     "Opening": "Awaitable",
+    "_Function": "Callable",
 }
 BUILTIN = {"List": "list", "Dict": "dict", "Tuple": "tuple", "Type": "type", "Set": "set"}
 
@@ -46,6 +47,8 @@ def written(node: Optional[ast.expr]) -> str:
     if isinstance(node, ast.Constant):
         if isinstance(node.value, str):
             return written(ast.parse(node.value, mode="eval").body)
+        if node.value is Ellipsis:
+            return "..."
         return str(node.value)
     if isinstance(node, ast.Name):
         plain = PLAIN.get(node.id, BUILTIN.get(node.id, node.id))
@@ -80,9 +83,12 @@ def written(node: Optional[ast.expr]) -> str:
 
 @cache
 def aliases() -> Dict[str, ast.expr]:
-    """Names that modules give to types, such as `AnyFile = Union[...]`; not those of rbd.types."""
+    """Names that modules give to types, such as `AnyFile = Union[...]`; not those of rbd.types.
+
+    A stub's own names begin with an underscore, and no page has them.
+    """
     found = {}
-    for path in PACKAGE.rglob("*.py"):
+    for path in (*PACKAGE.rglob("*.py"), *(PACKAGE / name for name in STUBS.values())):
         if path.name == "types.py":
             continue
         for node in ast.parse(path.read_text()).body:
@@ -91,7 +97,9 @@ def aliases() -> Dict[str, ast.expr]:
             name, of = node.targets[0], node.value.value
             if not isinstance(name, ast.Name) or not isinstance(of, ast.Name):
                 continue
-            if of.id in ("Union", "Callable", "Optional") and not name.id.startswith("_"):
+            if of.id in ("Union", "Callable", "Optional") and (
+                path.suffix == ".pyi" or not name.id.startswith("_")
+            ):
                 found[name.id] = node.value
     return found
 
