@@ -722,11 +722,9 @@ def test_xarray_selects_by_arrays(lazily: Any) -> None:
         ({"t": t, "x": x}, model[t][:, :, x]),
         ({"t": t, "y": y, "x": x}, model[np.ix_(t, y, x)]),
         ({"y": [1, 1, 0], "x": slice(5, 1, -1)}, model[:, [1, 1, 0], 5:1:-1]),
-        ({"t": []}, model[[]]),
+        # The last xarray for Python 3.9 cannot select nothing.
+        *([({"t": []}, model[[]])] if sys.version_info >= (3, 10) else []),
     ):
-        if key == {"t": []} and sys.version_info < (3, 10):
-            # The last xarray for Python 3.9 cannot select nothing.
-            continue
         assert np.array_equal(lazy.isel(key).values, expected), key
     # All arrays together, point by point.
     points = {name: xarray.DataArray(at, dims="p") for name, at in (("t", t), ("y", y), ("x", x))}

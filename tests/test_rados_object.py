@@ -259,4 +259,4 @@ def test_decorators_set_the_place_of_the_object(object_ioctx: Ioctx) -> None:
     before = object_ioctx.get_namespace()
     assert Mine(object_ioctx, "o", "k", "n").where() == ("n", "k")
     assert (object_ioctx.get_namespace(), object_ioctx.get_locator_key()) == (before, "")
-    assert Mine.where.__doc__ == "Tell."
+    assert Mine.where.__doc__ == "Return the namespace and the key."

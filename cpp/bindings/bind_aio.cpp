@@ -28,16 +28,16 @@ void bind_aio(py::module_& m) {
     });
 
     bind_awaited(m);
-    py::class_<Cancellation, std::shared_ptr<Cancellation>> cancellation(
+    py::class_<Cancellation, std::shared_ptr<Cancellation>> type(
         m, "_Cancellation", "A request to end what a thread of rbd.aio is doing.");
-    cancellation.def(py::init<>());
-    cancellation.def("cancel", &Cancellation::cancel);
-    cancellation.def_property_readonly("cancelled", &Cancellation::cancelled);
+    type.def(py::init<>());
+    type.def("cancel", &Cancellation::cancel);
+    type.def_property_readonly("cancelled", &Cancellation::cancelled);
     // For the thread that heeds the request: raises CancelledError, unless a call in that thread
     // has raised it.
-    cancellation.def("check", &Cancellation::check);
+    type.def("check", &Cancellation::check);
     // Lets librbd continue if it waits for the callback that calls this.
-    cancellation.def("yield_to_library", [](Cancellation&) { without_gil([] {}); });
+    type.def("yield_to_library", [](Cancellation&) { without_gil([] {}); });
     m.def("_heed",
           [](std::shared_ptr<Cancellation> cancellation) { heed(std::move(cancellation)); });
 
