@@ -45,7 +45,8 @@ def export_diff(
     from_snapshot
         The start; None means the beginning of the image.
     whole_object
-        Write whole objects that have changed, which is quick with the object map.
+        Write each existing object whole, which is quick with the object map. It has no effect
+        with `from_snapshot`, because the object map does not name what a rollback has changed.
     include_parent
         False leaves out what a clone has from its parent, so that the difference can be applied
         to another clone of it. `whole_object` then has no effect.

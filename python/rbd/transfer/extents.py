@@ -60,7 +60,8 @@ class _Differ:
         self._image = image
         self._before = before
         self._from = from_snapshot
-        self._whole_object = whole_object
+        # Since a snapshot, whole objects would not be found sooner, only be more to read.
+        self._whole_object = whole_object and from_snapshot is None
         stripes = image.stripe_count()
         # In a striped image, librbd reports the extents object by object, for one set of objects
         # after the other.
@@ -77,7 +78,7 @@ class _Differ:
                 and _knows_all(before)
             )
         self._window = self._whole_periods(WINDOW)
-        of_maps = self._narrows or (whole_object and from_snapshot is None and has_map(image))
+        of_maps = self._narrows or (self._whole_object and has_map(image))
         self._outer = self._whole_periods(MAP_WINDOW) if of_maps else self._window
 
     def _whole_periods(self, length: int) -> int:
