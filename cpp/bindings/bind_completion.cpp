@@ -149,18 +149,18 @@ void bind_completion(py::module_& m, RbdClass& rbd, ImageClass& image) {
     // Once in a process, for all of its interpreters.
     [[maybe_unused]] static const int registered = Py_AtExit(let_calls_end);
 
-    py::class_<Completion> type(m, "Completion",
-                                "An asynchronous call under way, which the aio_* methods return.",
-                                collected<Completion>());
+    py::class_<Completion> completions(
+        m, "Completion", "An asynchronous call under way, which the aio_* methods return.",
+        collected<Completion>());
     define(
-        type, "is_complete", [](const Completion& self) { return self.complete_for_good(); },
+        completions, "is_complete", [](const Completion& self) { return self.complete_for_good(); },
         R"(Return whether the call is complete. Its callback may still be running.
 
 Returns
 -------
 True if it is.)");
     define(
-        type, "get_return_value", [](const Completion& self) { return self.return_value(); },
+        completions, "get_return_value", [](const Completion& self) { return self.return_value(); },
         R"(Return the result of the call.
 
 Returns
@@ -169,7 +169,7 @@ The bytes read, 0, or a negative error number; 0 while the call is under way.
 
 Implements: rbd_aio_get_return_value)");
     define(
-        type, "wait_for_complete_and_cb", [](Completion& self) { self.wait(); },
+        completions, "wait_for_complete_and_cb", [](Completion& self) { self.wait(); },
         R"(Wait until the call is complete and its callback has run. What the callback raised is raised.
 
 Notes

@@ -109,6 +109,14 @@ public:
           callback_(callback),
           argument_(argument) {}
 
+    // Extends the region of a request to whole objects: a change beside the region counts.
+    void extend(Request& request) const {
+        if (last_ > first_) {
+            request.offset = first_ - first_ % size_;
+            request.length = (last_ + size_ - 1) / size_ * size_ - request.offset;
+        }
+    }
+
     int add(uint64_t offset, uint64_t length, bool exists) {
         while (length > 0) {
             const uint64_t number = offset / size_;
@@ -201,6 +209,7 @@ int answer(const Image& image, const Request& request, Callback callback, void* 
     asked.whole_object = request.whole_object && maps_tell(image, request);
     if (request.whole_object && from_snapshot(request) && reports_objects(image)) {
         WholeObjects objects(image, request, callback, argument);
+        objects.extend(asked);
         const int result = call_anywhere(image, asked, visit_part, &objects);
         return result < 0 ? result : objects.finish();
     }
