@@ -123,7 +123,7 @@ def second_ioctx(rbd_cluster: Cluster, second_pool: str) -> Iterator[rbd.rados.I
 
 @pytest.fixture
 def new_pool(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """Provide an ioctx of a pool without an application. The pool is removed after the test."""
+    """Provide an ioctx of a new pool, which has no application and may have snapshots."""
     name = f"new-{secrets.token_hex(4)}"
     with rbd_cluster.connect() as cluster:
         cluster.create_pool(name)
@@ -158,14 +158,3 @@ def object_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
             yield ioctx
         for left in list(ours.list_objects()):
             left.remove()
-
-
-@pytest.fixture
-def snapshot_ioctx(rbd_cluster: Cluster) -> Iterator[rbd.rados.Ioctx]:
-    """Provide an open ioctx of a new pool, which may have snapshots."""
-    name = f"snapshots-{secrets.token_hex(4)}"
-    with rbd_cluster.connect() as cluster:
-        cluster.create_pool(name)
-        with cluster.open_ioctx(name) as ioctx:
-            yield ioctx
-        cluster.delete_pool(name)

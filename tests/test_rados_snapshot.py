@@ -12,8 +12,8 @@ from rbd import rados
 Ioctx = rados.Ioctx
 
 
-def test_a_pool_has_snapshots(snapshot_ioctx: Ioctx) -> None:
-    io = snapshot_ioctx
+def test_a_pool_has_snapshots(new_pool: Ioctx) -> None:
+    io = new_pool
     assert list(io.list_snaps()) == []
     io.write_full("o", b"before")
     before = datetime.datetime.now() - datetime.timedelta(seconds=5)
@@ -51,8 +51,8 @@ def test_a_pool_has_snapshots(snapshot_ioctx: Ioctx) -> None:
         snap.get_timestamp()
 
 
-def test_self_managed_snapshots_keep_old_data(snapshot_ioctx: Ioctx) -> None:
-    io = snapshot_ioctx
+def test_self_managed_snapshots_keep_old_data(new_pool: Ioctx) -> None:
+    io = new_pool
     io.write_full("o", b"1")
     first = io.create_self_managed_snap()
     io.set_self_managed_snap_write([first])
@@ -76,8 +76,8 @@ def test_self_managed_snapshots_keep_old_data(snapshot_ioctx: Ioctx) -> None:
         io.create_snap("of the pool")
 
 
-def test_wrong_arguments_are_refused(snapshot_ioctx: Ioctx) -> None:
-    io: Any = snapshot_ioctx
+def test_wrong_arguments_are_refused(new_pool: Ioctx) -> None:
+    io: Any = new_pool
     for call in (
         lambda: io.create_snap(3),
         lambda: io.set_read("first"),
