@@ -104,6 +104,24 @@ def test_layers_find_a_cycle(tree: Path) -> None:
     assert len([finding for finding in layers.findings(tree) if "circle" in finding]) == 2
 
 
+CIRCLES = {
+    "at the top": ("from . import rados\n", 2),
+    "in a function": ("def f():\n    from .rados import g\n", 2),
+    "by its whole name": ("import rbd.rados\n", 2),
+    "for the type checker alone": ("if TYPE_CHECKING:\n    from . import rados\n", 0),
+}
+
+
+@pytest.mark.parametrize("where", CIRCLES)
+def test_layers_find_modules_that_import_each_other(where: str, tree: Path) -> None:
+    line, modules = CIRCLES[where]
+    package = tree / "python/rbd"
+    (package / "rados").mkdir(parents=True)
+    (package / "rados/__init__.py").write_text("from .. import _core\nfrom ..one import f\n")
+    (package / "one.py").write_text(line)
+    assert len(layers.findings(tree)) == modules
+
+
 def test_layers_ignore_comments(tree: Path) -> None:
     with (tree / "cpp/src/lock.cpp").open("a") as file:
         file.write("// #include <Python.h>\n/* dlopen(a) */\n")

@@ -24,6 +24,7 @@ from tools import (
     mirrors,
     results,
     roots,
+    sdists,
     upgrade,
     wheel,
     wheels,
@@ -337,11 +338,11 @@ def make_archive(path: Path, files: dict[str, str]) -> Path:
 
 def test_unpacking_again_changes_only_changed_files(tmp_path: Path) -> None:
     target = tmp_path / "source"
-    matrix.unpack(make_archive(tmp_path / "1", {"same": "s", "a/new": "1", "gone": "g"}), target)
+    sdists.unpack(make_archive(tmp_path / "1", {"same": "s", "a/new": "1", "gone": "g"}), target)
     (target / "build").mkdir()
     (target / "build" / "kept").touch()
     before = {name: (target / name).stat().st_mtime_ns for name in ("same", "a/new")}
-    matrix.unpack(make_archive(tmp_path / "2", {"same": "s", "a/new": "2"}), target)
+    sdists.unpack(make_archive(tmp_path / "2", {"same": "s", "a/new": "2"}), target)
     assert (target / "same").stat().st_mtime_ns == before["same"]
     assert (target / "a/new").stat().st_mtime_ns > before["a/new"]
     assert (target / "a/new").read_text() == "2"

@@ -26,10 +26,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -42,6 +40,7 @@ from tools import (
     free_threading,
     results,
     roots,
+    sdists,
     upgrade,
     wheel,
     wheels,
@@ -74,40 +73,6 @@ WORKER = ["-n", "1", "-p", "no:cacheprovider"]
 # Tests of the repository and not of the package. They need its tools, or a cross compiler.
 LEFT_OUT = ["benchmarks", "byte_order", "checks", "coverage", "docs", "habits", "manual", "matrix"]
 LEFT_OUT += ["typed"]
-
-
-def make_sdist(directory: Path) -> Path:
-    """Build the source distribution for all tests."""
-    shutil.rmtree(directory, ignore_errors=True)
-    command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(directory)]
-    command.append(str(roots.REPOSITORY))
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    built = sorted(directory.glob("*.tar.gz"))
-    if done.returncode or len(built) != 1:
-        raise roots.RootError(f"building the sdist failed:\n{done.stdout}{done.stderr}")
-    return built[0]
-
-
-def unpack(sdist: Path, target: Path) -> None:
-    """Unpack a source distribution, without its top directory.
-
-    An existing equal file is not changed, so that its time stays and what was built from it counts
-    as built. The directory `build` is kept too.
-    """
-    wanted = set()
-    with tarfile.open(sdist) as archive:
-        for member in (member for member in archive.getmembers() if member.isfile()):
-            path = target / member.name.split("/", 1)[1]
-            wanted.add(path)
-            stream = archive.extractfile(member)
-            content = stream.read() if stream else b""
-            if not path.is_file() or path.read_bytes() != content:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            path.chmod(member.mode)
-    for path in target.rglob("*"):
-        if path.is_file() and path not in wanted and target / "build" not in path.parents:
-            path.unlink()
 
 
 def with_settings(settings: Mapping[str, str], command: Sequence[str]) -> list[str]:
@@ -169,7 +134,7 @@ def run_source(
     """Build the package from the sdist in the release's root, and test it there."""
     if result.status == "unreachable":
         return result
-    unpack(sdist, directory / "source")
+    sdists.unpack(sdist, directory / "source")
     settings = {"RBD_VENV": "../venv", "RBD_PYTHON": interpreter}
     try:
         command = with_settings(settings, ["bash", "-euo", "pipefail", "-c", SET_UP])
@@ -196,7 +161,7 @@ def make_wheel(sdist: Path, directory: Path) -> tuple[results.Wheel, Path | None
     """Build and check the one wheel. Return the interpreter of its environment too."""
     try:
         roots.make(roots.BARE)
-        unpack(sdist, directory / "source")
+        sdists.unpack(sdist, directory / "source")
         built = wheel.build(sdist, directory)
         made = results.Wheel(built.name, built.stat().st_size)
         made.problems += wheel.problems(built, directory)
@@ -227,7 +192,7 @@ def run_floors(sdist: Path, directory: Path, arguments: Sequence[str]) -> result
     if oldest.status == "unreachable":
         return results.Floors({}, oldest)
     try:
-        unpack(sdist, directory / "source")
+        sdists.unpack(sdist, directory / "source")
         built = floors.build(sdist, directory)
     except (roots.RootError, subprocess.TimeoutExpired) as error:
         return results.Floors({}, problems=[f"the build failed: {error}"])
@@ -245,7 +210,7 @@ def run_architecture(
     try:
         roots.make(one.suite)
         foreign.make(one, one.suite)
-        unpack(sdist, directory / "source")
+        sdists.unpack(sdist, directory / "source")
         built = directory.with_name("wheels")
         python, made.files = architectures.build(one, sdist, directory, built)
         beside = architectures.daemons(one, sdist, directory.with_name("daemons"), built)
@@ -287,7 +252,7 @@ def run_parts(
 ) -> results.Run:
     """Run the matrix, or some parts of it."""
     directory = roots.home().parent / "matrix"
-    sdist = make_sdist(directory / "sdist")
+    sdist = sdists.make(directory / "sdist")
     core = arguments or wheel.CORE
     run = results.Run([])
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import floors, foreign, free_threading, results, roots, wheel
+from tools import floors, foreign, free_threading, results, roots, sdists, wheel
 
 # No librbd, also on a machine that has one.
 NO_LIBRARY = "RBD_LIBRARY=/nonexistent/librbd.so.1"
@@ -208,8 +208,6 @@ def make_all(sdist: Path, directory: Path, names: Sequence[str] = ()) -> list[re
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the top of this file describes."""
-    from tools import matrix
-
     parser = argparse.ArgumentParser(description="Build the wheels without containers.")
     parser.add_argument("--to", type=Path, default=roots.REPOSITORY / "dist", help="(dist)")
     parser.add_argument("names", nargs="*", help="wheels, as cp39-x86_64; default: all")
@@ -217,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
     directory = roots.home().parent / "matrix"
     try:
         chosen = builders(options.names)
-        sdist = matrix.make_sdist(directory / "published")
+        sdist = sdists.make(directory / "published")
     except roots.RootError as error:
         print(f"wheels: {error}", file=sys.stderr)
         return 1

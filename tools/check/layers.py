@@ -7,6 +7,8 @@
   own layer or a lower one, and never in a cycle.
 - The topics of RADOS (rbdxx/rados, cpp/src/rados, cpp/bindings/rados) are below those of images.
 - rbd/exceptions.py imports nothing from the package, neither at its top nor in a function.
+- No Python module of the package or the tools imports itself through others. What only the type
+  checker imports does not count.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import Dict, Iterator, List, Set
+from typing import Container, Dict, Iterator, List, Mapping, Set
 
 from tree import code_of, files, includes, text_of
 
@@ -101,15 +103,22 @@ def headers(root: Path) -> List[str]:
                 found.append(f"cpp/include/{parts}: includes {included}, of a higher layer")
             if other != own:
                 graph.setdefault(own, set()).add(other)
+    circles = in_circles(graph)
+    return found + [
+        f"cpp/include/rbdxx/{stem}.hpp: includes itself in a circle" for stem in circles
+    ]
+
+
+def in_circles(graph: Mapping[str, Set[str]]) -> Iterator[str]:
+    """Return the nodes from which a way leads back to them."""
     for start in graph:
         seen: Set[str] = set()
         ahead = {start}
         while ahead:
-            ahead = {after for stem in ahead for after in graph.get(stem, ())} - seen
+            ahead = {after for node in ahead for after in graph.get(node, ())} - seen
             seen |= ahead
         if start in seen:
-            found.append(f"cpp/include/rbdxx/{start}.hpp: includes itself in a circle")
-    return found
+            yield start
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -132,5 +141,44 @@ def leaf(root: Path) -> List[str]:
     return [f"python/rbd/exceptions.py: imports {name}, but is a leaf" for name in own]
 
 
+def run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Return the nodes of a Python file without those for the type checker alone."""
+    checked = isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.unparse(tree.test)
+    yield tree
+    for node in tree.orelse if checked else ast.iter_child_nodes(tree):
+        yield from run_time(node)
+
+
+def edges(name: str, path: Path, known: Container[str]) -> Iterator[str]:
+    """Return the known modules that one module imports at run time, anywhere in its file."""
+    package = name if path.stem == "__init__" else name.rpartition(".")[0]
+    for node in run_time(ast.parse(text_of(path))):
+        wanted = [
+            alias.name for alias in getattr(node, "names", ()) if isinstance(node, ast.Import)
+        ]
+        if isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: -node.level + 1 or None] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            inside = [f"{base}.{alias.name}" for alias in node.names]
+            wanted = [one if one in known else base for one in inside]
+        yield from (one for one in wanted if one in known and one != name)
+
+
+def modules(root: Path) -> List[str]:
+    paths = {"rbd._core": Path()}  # the extension
+    for path in files(root, "python/rbd/*.py", "tools/*.py"):
+        parts = (
+            path.relative_to(root).with_suffix("").parts[path.parts[len(root.parts)] == "python" :]
+        )
+        paths[".".join(parts[: -1 if path.stem == "__init__" else None])] = path
+    graph = {
+        name: set(edges(name, path, paths)) for name, path in paths.items() if path.suffix == ".py"
+    }
+    return [
+        f"{paths[name].relative_to(root).as_posix()}: imports itself in a circle"
+        for name in in_circles(graph)
+    ]
+
+
 def findings(root: Path) -> List[str]:
-    return library(root) + below_images(root) + headers(root) + leaf(root)
+    return library(root) + below_images(root) + headers(root) + leaf(root) + modules(root)
