@@ -1,4 +1,4 @@
-"""The origin of a snapshot: the user, a group, the trash or mirroring."""
+"""What a snapshot belongs to: the user, a group, the trash or mirroring."""
 
 from __future__ import annotations
 

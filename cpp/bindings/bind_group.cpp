@@ -417,12 +417,12 @@ Nothing is opened yet: the first call raises an error if there is no such group.
     bind_listing<GroupImageIterator, const PyGroup&>(
         m, "GroupImageIterator", list_images,
         "The group's images, each a dict of name, pool (its id) and state "
-        "(RBD_GROUP_IMAGE_STATE_*). Implements: rbd_group_image_list",
+        "(RBD_GROUP_IMAGE_STATE_*).\n\nImplements: rbd_group_image_list",
         py::arg("group"));
     bind_listing<GroupSnapIterator, const PyGroup&>(
         m, "GroupSnapIterator", list_snapshots,
         "The group's snapshots, each a dict of name and state (RBD_GROUP_SNAP_STATE_*); since "
-        "Ceph 20 as get_snap_info() returns it. Implements: rbd_group_snap_list2, "
+        "Ceph 20 as get_snap_info() returns it.\n\nImplements: rbd_group_snap_list2, "
         "rbd_group_snap_list",
         py::arg("group"));
     define_context<PyGroup>(

@@ -70,7 +70,8 @@ void create(const Rbd&, const IoCtxArgument& ioctx, const Name& name, const U64&
 void bind_images(py::module_& m, RbdClass& rbd) {
     bind_listing<ImageIterator, const IoCtxArgument&>(
         m, "ImageIterator", list_entries,
-        "The pool's images, each a dict of id and name. Implements: rbd_list2", py::arg("ioctx"));
+        "The pool's images, each a dict of id and name.\n\nImplements: rbd_list2",
+        py::arg("ioctx"));
     rbd.def(py::init<>());
     define(
         rbd, "version",

@@ -261,7 +261,7 @@ void bind_lock(py::module_& m, ImageClass& image) {
     bind_listing<LockOwnerIterator, const PyImage&>(
         m, "LockOwnerIterator", list_owners,
         "The holders of the image's exclusive lock, each a dict of mode (RBD_LOCK_MODE_*) and "
-        "owner. Implements: rbd_lock_get_owners",
+        "owner.\n\nImplements: rbd_lock_get_owners",
         py::arg("image"));
     define_advisory(image);
     define_managed(m, image);

@@ -155,12 +155,12 @@ Implements: rbd_metadata_list)");
 void bind_metadata(py::module_& m, RbdClass& rbd, ImageClass& image) {
     bind_chunked<MetadataIterator, const PyImage&>(
         m, "MetadataIterator", [](const PyImage& self) { return list_pairs<Image>(self); },
-        "An image's metadata, each a tuple of key and value. Implements: rbd_metadata_list",
+        "An image's metadata, each a tuple of key and value.\n\nImplements: rbd_metadata_list",
         "image");
     bind_chunked<PoolMetadataIterator, const IoCtxArgument&>(
         m, "PoolMetadataIterator",
         [](const IoCtxArgument& ioctx) { return list_pairs<IoCtx>(ioctx); },
-        "A pool's metadata, each a tuple of key and value. Implements: rbd_pool_metadata_list",
+        "A pool's metadata, each a tuple of key and value.\n\nImplements: rbd_pool_metadata_list",
         "ioctx");
     bind_image_metadata(image, m);
     define(

@@ -155,17 +155,18 @@ void bind_mirrored(py::module_& m, RbdClass& rbd) {
     py::class_<MirrorImageStatusIterator, Chunks> statuses(
         m, "MirrorImageStatusIterator",
         "How the pool's mirrored images fare, each a dict as Image.mirror_image_get_status() "
-        "gives it, but for primary. Implements: rbd_mirror_image_global_status_list, "
+        "gives it, but for primary.\n\nImplements: rbd_mirror_image_global_status_list, "
         "rbd_mirror_image_status_list");
     py::class_<MirrorImageInstanceIdIterator, Chunks> instances(
         m, "MirrorImageInstanceIdIterator",
-        "Which daemon replays which image: pairs (image id, instance id). Implements: "
+        "Which daemon replays which image: pairs (image id, instance id).\n\nImplements: "
         "rbd_mirror_image_instance_id_list");
     py::class_<MirrorImageInfoIterator, Chunks> infos(
         m, "MirrorImageInfoIterator",
-        "The pool's mirrored images: pairs (image id, dict of mode, global_id, state and primary). "
+        "The pool's mirrored images: pairs (image id, dict of mode, global_id, state and "
+        "primary).\n\n"
         "Implements: rbd_mirror_image_info_list");
-    const char* reads = "Read the first chunk at once. Raises what the listing raises.";
+    const char* reads = "Read the first chunk. Raises what the listing raises.";
     define_init(statuses, py::init([](const IoCtxArgument& ioctx) {
                     return begun<MirrorImageStatusIterator>(ioctx);
                 }),

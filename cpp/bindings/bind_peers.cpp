@@ -306,7 +306,7 @@ void bind_peers(py::module_& m, RbdClass& rbd) {
     bind_listing<MirrorPeerIterator, const IoCtxArgument&>(
         m, "MirrorPeerIterator", list_peers,
         "The pool's peers, each a dict of uuid, direction (RBD_MIRROR_PEER_DIRECTION_*), "
-        "site_name, cluster_name (the same), mirror_uuid and client_name. Implements: "
+        "site_name, cluster_name (the same), mirror_uuid and client_name.\n\nImplements: "
         "rbd_mirror_peer_site_list, rbd_mirror_peer_list",
         py::arg("ioctx"));
     define_peers(m, rbd);

@@ -174,7 +174,7 @@ PyWatch on_quiesce(const PyImage& image, const py::object& quiesce, const py::ob
 void bind_watch(py::module_& m, ImageClass& image) {
     bind_listing<WatcherIterator, const PyImage&>(
         m, "WatcherIterator", list_watchers,
-        "Who watches the image, each a dict of addr, id (the client's number) and cookie. "
+        "Who watches the image, each a dict of addr, id (the client's number) and cookie.\n\n"
         "Implements: rbd_watchers_list",
         py::arg("image"));
     define(

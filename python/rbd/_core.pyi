@@ -34,7 +34,7 @@ from .types import (
     ChildEntry,
     ConfigEntry,
     GroupImageEntry,
-    GroupOrigin,
+    GroupSnapshotNamespace,
     GroupSnapshot,
     GroupSnapshotEntry,
     ImageEntry,
@@ -46,7 +46,7 @@ from .types import (
     MigrationStatus,
     MirrorInfo,
     MirrorInfoEntry,
-    MirrorOrigin,
+    MirrorSnapshotNamespace,
     MirrorPeer,
     MirrorStatus,
     OnComplete,
@@ -62,7 +62,7 @@ from .types import (
     SnapshotEntry,
     Text,
     TrashEntry,
-    TrashOrigin,
+    TrashSnapshotNamespace,
     Watcher,
 )
 
@@ -544,9 +544,9 @@ class Image(metaclass=_Type):
     def remove_snap_limit(self) -> int: ...
     # snapshot_namespace
     def snap_get_namespace_type(self, snap_id: SupportsIndex) -> int: ...
-    def snap_get_group_namespace(self, snap_id: SupportsIndex) -> GroupOrigin: ...
-    def snap_get_trash_namespace(self, snap_id: SupportsIndex) -> TrashOrigin: ...
-    def snap_get_mirror_namespace(self, snap_id: SupportsIndex) -> MirrorOrigin: ...
+    def snap_get_group_namespace(self, snap_id: SupportsIndex) -> GroupSnapshotNamespace: ...
+    def snap_get_trash_namespace(self, snap_id: SupportsIndex) -> TrashSnapshotNamespace: ...
+    def snap_get_mirror_namespace(self, snap_id: SupportsIndex) -> MirrorSnapshotNamespace: ...
     # parent
     def parent_info(self) -> Tuple[str, str, str]: ...
     def parent_id(self) -> str: ...

@@ -136,7 +136,7 @@ class ConfigEntry(TypedDict):
 # Snapshots
 
 
-class GroupOrigin(TypedDict):
+class GroupSnapshotNamespace(TypedDict):
     """The group snapshot that a snapshot is part of: `Image.snap_get_group_namespace`."""
 
     pool: int  # the id of the group's pool
@@ -144,17 +144,17 @@ class GroupOrigin(TypedDict):
     snap_name: str  # the group's snapshot
 
 
-class _TrashOrigin(TypedDict):
+class _TrashSnapshotNamespace(TypedDict):
     original_name: str  # the name before the removal
 
 
-class TrashOrigin(_TrashOrigin, total=False):
+class TrashSnapshotNamespace(_TrashSnapshotNamespace, total=False):
     """What a removed snapshot was: `Image.snap_get_trash_namespace`."""
 
     original_namespace_type: int  # RBD_SNAP_NAMESPACE_TYPE_*; from Ceph 20 on
 
 
-class MirrorOrigin(TypedDict):
+class MirrorSnapshotNamespace(TypedDict):
     """What a snapshot of mirroring is: `Image.snap_get_mirror_namespace`."""
 
     state: int  # RBD_SNAP_MIRROR_STATE_*
@@ -179,9 +179,9 @@ class SnapshotEntry(_SnapshotEntry, total=False):
     snapshot was removed meanwhile.
     """
 
-    group: Optional[GroupOrigin]  # if the snapshot is of a group
-    trash: Optional[TrashOrigin]  # if it was removed while clones needed it
-    mirror: Optional[MirrorOrigin]  # if it is of mirroring
+    group: Optional[GroupSnapshotNamespace]  # if the snapshot is of a group
+    trash: Optional[TrashSnapshotNamespace]  # if it was removed while clones needed it
+    mirror: Optional[MirrorSnapshotNamespace]  # if it is of mirroring
 
 
 class TrashEntry(TypedDict):

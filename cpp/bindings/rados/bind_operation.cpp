@@ -15,7 +15,8 @@ namespace {
 // Defines what both kinds of operation have.
 template <class Operation>
 void define_life(py::class_<Operation>& cls, const char* flags_doc) {
-    define_init(cls, py::init<>(), "create() or a `with` block makes it usable.");
+    define_init(cls, py::init<>(),
+                "Make an operation that `create()` or a `with` block makes usable.");
     define(
         cls, "create",
         [](const py::object& self) {

@@ -27,7 +27,7 @@ py::class_<Iterator> bind_listing(py::module_& m, const char* name, List list, c
                     iterator.items = list(std::forward<Arguments>(arguments)...);
                     return iterator;
                 }),
-                "List at once. Raises what the listing raises.", extra...);
+                "Read the whole list. Raises what the listing raises.", extra...);
     define(
         cls, "__iter__", [](const Iterator& self) { return py::iter(self.items); },
         "Iterate from the beginning.");

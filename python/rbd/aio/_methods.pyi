@@ -25,7 +25,7 @@ from ..types import (
     ClusterStats,
     ConfigEntry,
     GroupImageEntry,
-    GroupOrigin,
+    GroupSnapshotNamespace,
     GroupSnapshot,
     GroupSnapshotEntry,
     ImageEntry,
@@ -37,7 +37,7 @@ from ..types import (
     MigrationStatus,
     MirrorInfo,
     MirrorInfoEntry,
-    MirrorOrigin,
+    MirrorSnapshotNamespace,
     MirrorPeer,
     MirrorStatus,
     OnExtent,
@@ -48,7 +48,7 @@ from ..types import (
     SnapshotEntry,
     Text,
     TrashEntry,
-    TrashOrigin,
+    TrashSnapshotNamespace,
     Watcher,
 )
 from ._twins import Twin
@@ -141,9 +141,9 @@ class ImageMethods(Twin):
     async def set_snap_limit(self, limit: SupportsIndex) -> int: ...
     async def remove_snap_limit(self) -> int: ...
     async def snap_get_namespace_type(self, snap_id: SupportsIndex) -> int: ...
-    async def snap_get_group_namespace(self, snap_id: SupportsIndex) -> GroupOrigin: ...
-    async def snap_get_trash_namespace(self, snap_id: SupportsIndex) -> TrashOrigin: ...
-    async def snap_get_mirror_namespace(self, snap_id: SupportsIndex) -> MirrorOrigin: ...
+    async def snap_get_group_namespace(self, snap_id: SupportsIndex) -> GroupSnapshotNamespace: ...
+    async def snap_get_trash_namespace(self, snap_id: SupportsIndex) -> TrashSnapshotNamespace: ...
+    async def snap_get_mirror_namespace(self, snap_id: SupportsIndex) -> MirrorSnapshotNamespace: ...
     async def parent_info(self) -> Tuple[str, str, str]: ...
     async def parent_id(self) -> str: ...
     async def get_parent_image_spec(self) -> ParentSpec: ...
