@@ -25,9 +25,9 @@ from ..types import (
     ClusterStats,
     ConfigEntry,
     GroupImageEntry,
-    GroupSnapshotNamespace,
     GroupSnapshot,
     GroupSnapshotEntry,
+    GroupSnapshotNamespace,
     ImageEntry,
     ImageGroup,
     ImageStat,
@@ -37,8 +37,8 @@ from ..types import (
     MigrationStatus,
     MirrorInfo,
     MirrorInfoEntry,
-    MirrorSnapshotNamespace,
     MirrorPeer,
+    MirrorSnapshotNamespace,
     MirrorStatus,
     OnExtent,
     OnProgress,
@@ -143,7 +143,9 @@ class ImageMethods(Twin):
     async def snap_get_namespace_type(self, snap_id: SupportsIndex) -> int: ...
     async def snap_get_group_namespace(self, snap_id: SupportsIndex) -> GroupSnapshotNamespace: ...
     async def snap_get_trash_namespace(self, snap_id: SupportsIndex) -> TrashSnapshotNamespace: ...
-    async def snap_get_mirror_namespace(self, snap_id: SupportsIndex) -> MirrorSnapshotNamespace: ...
+    async def snap_get_mirror_namespace(
+        self, snap_id: SupportsIndex
+    ) -> MirrorSnapshotNamespace: ...
     async def parent_info(self) -> Tuple[str, str, str]: ...
     async def parent_id(self) -> str: ...
     async def get_parent_image_spec(self) -> ParentSpec: ...
