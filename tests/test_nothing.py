@@ -300,7 +300,7 @@ def test_calls_on_nothing_do_nothing_or_are_refused(
     rbd_cluster: Any, rbd_ioctx: Any, kind: str
 ) -> None:
     if kind == "encrypted" and not rbd.supports("rbd_encryption_format"):
-        pytest.skip("this librbd does not encrypt")
+        pytest.skip("the loaded librbd has no rbd_encryption_format")
     answers = isolated.run(
         try_all,
         str(rbd_cluster.conffile),
