@@ -8,6 +8,7 @@ either module, because it runs in the distribution's interpreter too.
 import ast
 import datetime
 import json
+import os
 import pathlib
 import re
 import sys
@@ -152,3 +153,7 @@ def main():
 
 if __name__ == "__main__":
     main()
+    # The stock module may crash while the interpreter destroys what the steps have left. That is no
+    # outcome of a step.
+    if sys.argv[1] == "stock":
+        os._exit(0)
