@@ -59,6 +59,20 @@ def test_importing_the_package_loads_no_library() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "call", ["export_diff", "export_image", "import_diff", "import_image", "merge_diff"]
+)
+def test_a_transfer_imports_no_module_that_takes_long(call: str) -> None:
+    # A small transfer takes less time than the interpreter's start, so that each import counts.
+    heavy = ("ctypes", "datetime", "enum", "hashlib", "queue", "re", "tempfile", "threading")
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        f"import rbd\nassert callable(rbd.transfer.{call}), rbd.rados.Rados\n"
+        f"print([m for m in {(*heavy, 'typing')} if m in sys.modules and m not in before])"
+    )
+    assert run(code) == "[]"
+
+
 def test_lazy_modules_load_on_access() -> None:
     assert run("import rbd; print(rbd.rados.__name__, rbd.testing.__name__)") == (
         "rbd.rados rbd.testing"

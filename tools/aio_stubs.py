@@ -155,7 +155,7 @@ def transfer_stub() -> str:
     here = tree_of("aio", "transfer.py")
     names = {
         alias.name: str(node.module)
-        for node in package.body
+        for node in ast.walk(package)
         if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names
     }

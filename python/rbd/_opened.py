@@ -1,28 +1,53 @@
-"""How an image was opened. A separate module, because a named tuple takes long to make."""
+"""How an image was opened."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Union
-
 from ._core import Image
 
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Union
 
-class Opened(NamedTuple):
+
+class Opened:
     """How an image was opened, and the snapshot that its handle is set to."""
 
-    #: Empty if the ioctx that the image was opened with is closed.
-    pool: str
-    namespace: str
-    #: None if the image was opened by its id.
-    name: Optional[str]
-    #: None for an image of the old format, which has no id.
-    image_id: Optional[str]
-    #: The snapshot that the handle is set to: its name, or its id if users cannot name it.
-    snapshot: Union[str, int, None]
-    read_only: bool
-    #: The client's full name and its configuration file, if the connection knows them.
-    client: Optional[str]
-    conffile: Optional[str]
+    __slots__ = (
+        "client",
+        "conffile",
+        "image_id",
+        "name",
+        "namespace",
+        "pool",
+        "read_only",
+        "snapshot",
+    )
+
+    def __init__(
+        self,
+        pool: str,
+        namespace: str,
+        name: Optional[str],
+        image_id: Optional[str],
+        snapshot: Union[str, int, None],
+        read_only: bool,
+        client: Optional[str],
+        conffile: Optional[str],
+    ) -> None:
+        #: Empty if the ioctx that the image was opened with is closed.
+        self.pool = pool
+        self.namespace = namespace
+        #: None if the image was opened by its id.
+        self.name = name
+        #: None for an image of the old format, which has no id.
+        self.image_id = image_id
+        #: The snapshot that the handle is set to: its name, or its id if users cannot name it.
+        self.snapshot = snapshot
+        self.read_only = read_only
+        #: The client's full name and its configuration file, if the connection knows them.
+        self.client = client
+        self.conffile = conffile
 
     @classmethod
     def of(cls, image: Image) -> Opened:

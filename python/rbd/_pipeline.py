@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import mmap
 from types import TracebackType
-from typing import Generator, Iterable, Iterator, List, Optional, Tuple, Type
 
 from . import exceptions
 from ._core import Image, _ReadPipeline, _WritePipeline
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Generator, Iterable, Iterator, List, Optional, Tuple, Type
 
 # The most bytes that one operation moves.
 PIECE = 2 << 20

@@ -16,14 +16,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
-from typing import Any, AsyncIterator, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Optional, Union
 
 from .. import _pipeline
 from .. import transfer as _sync
-from ..transfer.progress import ProgressFunction
 from ._twins import function
 from ._workers import Call
 from .image import AsyncImage
+
+if TYPE_CHECKING:
+    from ..transfer.progress import ProgressFunction
 
 # The most pieces of a stream that wait for their reader. A piece has up to 2 MiB.
 _PIECES = 4

@@ -18,7 +18,13 @@ from .monitor_log import MonitorLog
 from .object import Object, set_object_locator, set_object_namespace
 from .operation import OpCtx, ReadOpCtx, WriteOpCtx
 from .snapshot import Snap
-from .version import Version
+
+# Importing typing takes long: see rbd/__init__.py. A named tuple imports it too.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .version import Version as Version
 
 #: The numbers of "no owner" and of the administrator of a pool. RADOS ignores them now.
 ANONYMOUS_AUID = 0xFFFFFFFFFFFFFFFF
@@ -46,3 +52,14 @@ __all__ = [
 ]
 __all__ += _bound.__all__
 __all__ += exceptions.__all__
+
+
+# Type checkers must not see it: they would accept any name in the module.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "Version":
+            from .version import Version
+
+            return globals().setdefault(name, Version)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Dict, List, Optional, Sequence, Union
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Sequence, Union
 
 
 def cstr(

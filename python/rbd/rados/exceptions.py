@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import builtins
 import errno as _errno
-from typing import Any, Dict, Optional
 
 from .. import exceptions
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional
 
 __all__ = [
     "MAX_ERRNO",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
 from ._bound import Rados
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 
 class MonitorLog:

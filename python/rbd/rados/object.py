@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import operator
 import time
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, TypeVar, cast
 
 from ._bound import Ioctx
 from .exceptions import ObjectStateError
 
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, Tuple, TypeVar
+
     from ..types import AnyBuffer, Text
     from ._bound import XattrIterator
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def set_object_locator(func: _Function) -> _Function:
@@ -41,7 +44,7 @@ def set_object_locator(func: _Function) -> _Function:
         finally:
             self.ioctx.set_locator_key(before)
 
-    return cast(_Function, with_locator)
+    return with_locator  # type: ignore[return-value]
 
 
 def set_object_namespace(func: _Function) -> _Function:
@@ -68,7 +71,7 @@ def set_object_namespace(func: _Function) -> _Function:
         finally:
             self.ioctx.set_namespace(before)
 
-    return cast(_Function, with_namespace)
+    return with_namespace  # type: ignore[return-value]
 
 
 def _require_text(name: str, value: object) -> None:
@@ -205,7 +208,7 @@ class Object:
             The object was removed by `remove`.
         """
         result = self._context().write(self.key, string_to_write, self.offset)
-        self.offset += memoryview(cast(Any, string_to_write)).nbytes
+        self.offset += memoryview(string_to_write).nbytes  # type: ignore[arg-type]
         return result
 
     def seek(self, position: int) -> None:

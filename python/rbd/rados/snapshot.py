@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
-
+# Importing typing and datetime takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ._bound import Ioctx
 
 
@@ -42,4 +43,6 @@ class Snap:
         ObjectNotFound
             There is no such snapshot.
         """
+        from datetime import datetime  # takes a while
+
         return datetime.fromtimestamp(self.ioctx._snap_time(self.snap_id))

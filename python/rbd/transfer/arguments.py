@@ -6,12 +6,17 @@ import errno
 import fcntl
 import io
 import os
-import re
 import sys
-from typing import Any, Collection, Optional, Tuple
 
 from .. import exceptions
 from .._core import Image
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Collection, Optional, Tuple
+
+_HEXADECIMAL = "0123456789abcdefABCDEF"
 
 
 def check_image(image: Any) -> None:
@@ -165,7 +170,7 @@ def _checked_expected(expected: Any) -> Tuple[str, str]:
         )
     name, digest = expected
     length = 2 * new_hash(name).digest_size
-    if len(digest) != length or not re.fullmatch("[0-9a-fA-F]*", digest):
+    if len(digest) != length or not all(digit in _HEXADECIMAL for digit in digest):
         raise ValueError(f"expected must have a {name} digest of {length} hexadecimal digits")
     return name, digest.lower()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-from typing import Callable, Deque, Iterable, Iterator, List, Optional, Tuple
 
 from .. import _pipeline, library_info
 from .._core import Image
@@ -11,9 +10,17 @@ from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream, checked_name
 from .extents import changed, check_size, own
-from .progress import Progress, ProgressFunction
-from .sink import Buffer, Sink
-from .source import StreamArgument
+from .progress import Progress
+from .sink import Sink
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Deque, Iterable, Iterator, List, Optional, Tuple
+
+    from .progress import ProgressFunction
+    from .sink import Buffer
+    from .source import StreamArgument
 
 # Small records are written together, up to this many parts.
 _PARTS = 256

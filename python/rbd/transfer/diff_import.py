@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from typing import Optional, Set, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import Image
 from . import formats
 from .arguments import check_image, check_options, check_sparse_size, check_stream
 from .extents import changed
-from .progress import Progress, ProgressFunction
-from .source import Source, StreamArgument
+from .progress import Progress
+from .source import Source
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Set, Tuple
+
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 
 def import_diff(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
-from queue import Queue
-from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
 from .._opened import Opened
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Iterator, List, Optional, Tuple, Union
+
+    ExtentTuple = Tuple[int, int, bool]
+    Found = Iterable[ExtentTuple]
 
 # The bytes of the image that one diff covers. Its extents fit into memory, and the next diff is
 # made while they are read.
@@ -21,9 +26,6 @@ MAP_WINDOW = 256 << 30
 # This many unchanged objects (or sets of striped objects) between two changed ones cost less to
 # read than another diff.
 _GAP_PERIODS = 4
-
-ExtentTuple = Tuple[int, int, bool]
-Found = Iterable[ExtentTuple]
 
 
 def has_map(image: Image) -> bool:
@@ -185,6 +187,9 @@ def _at(image: Image, snapshot: Optional[str]) -> Iterator[Optional[Image]]:
 
 def _ahead(pieces: Iterator[Found]) -> Iterator[ExtentTuple]:
     """Yield the extents of the pieces. A thread makes the next piece meanwhile."""
+    import threading  # these take a while, and small images do not need them
+    from queue import Queue
+
     ready: Queue[Union[Found, BaseException, None]] = Queue(maxsize=2)
     stopped = threading.Event()
 

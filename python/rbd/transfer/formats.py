@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import struct
 from types import SimpleNamespace
-from typing import Callable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .. import exceptions
 from .._core import _skip_records
 from .source import Source
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterator, List, NoReturn, Optional, Sequence, Tuple
+
+    # Processes the whole records at the beginning of a view, and returns their length. Takes the
+    # view, the diff's version, and the largest possible end of an extent.
+    Take = Callable[[memoryview, int, int], int]
 
 DIFF_BANNERS = {1: b"rbd diff v1\n", 2: b"rbd diff v2\n"}
 IMAGE_BANNER = b"rbd image v2\n"
@@ -29,14 +37,19 @@ PROTECTION_LENGTH = 1
 OLD_PROTECTION_LENGTH = 8
 
 
-class Extent(NamedTuple):
-    """A region of the image in a diff: data that follows in the stream, or zeroes."""
+class Extent:
+    """A region of the image in a diff: data that follows in the stream, or zeroes.
 
-    offset: int
-    length: int
-    data: bool
-    # The offset in the stream where the data is, or would be.
-    position: int
+    `position` is the offset in the stream where the data is, or would be.
+    """
+
+    __slots__ = ("data", "length", "offset", "position")
+
+    def __init__(self, offset: int, length: int, data: bool, position: int) -> None:
+        self.offset = offset
+        self.length = length
+        self.data = data
+        self.position = position
 
 
 # These are not data classes, because importing that module takes longer than exporting a small
@@ -199,10 +212,6 @@ def kind_of(source: Source) -> str:
 # After a longer extent, the data read ahead is not searched for records. It is faster to skip its
 # data, or to read it directly to its destination.
 _SMALL_BYTES = 32 << 10
-
-# Processes the whole records at the beginning of a view, and returns their length. Takes the view,
-# the diff's version, and the largest possible end of an extent.
-Take = Callable[[memoryview, int, int], int]
 
 
 class DiffReader:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import struct
-from typing import Iterator, Optional
 
 from .. import _pipeline
 from .._core import Image
 from .arguments import check_image, check_options, new_hash
-from .extents import ExtentTuple, changed, check_size, has_map
-from .progress import Progress, ProgressFunction
+from .extents import changed, check_size, has_map
+from .progress import Progress
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, Optional
+
+    from .extents import ExtentTuple
+    from .progress import ProgressFunction
 
 # The size of the blocks that are hashed. It is part of the digest's definition.
 _BLOCK = 64 << 10

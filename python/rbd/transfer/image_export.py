@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator, List, Optional, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import Image
@@ -12,9 +11,16 @@ from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream
 from .diff_export import write_diff
 from .extents import changed, check_size, has_map, with_holes
-from .progress import Progress, ProgressFunction
+from .progress import Progress
 from .sink import Sink
-from .source import StreamArgument
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator, List, Optional, Tuple
+
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 # An aligned block of this many zero bytes becomes a hole, if the destination can have holes.
 _HOLE_BYTES = 64 << 10

@@ -6,15 +6,22 @@ import collections.abc
 import contextlib
 import errno
 import os
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import RBD, Image, constants
 from . import formats
 from .arguments import check_choice, check_options, check_sparse_size, check_stream, checked_name
 from .diff_import import apply_diff, copy_extent
-from .progress import Progress, ProgressFunction
-from .source import Source, StreamArgument
+from .progress import Progress
+from .source import Source
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 # Blocks of this size are compared if equal data is not to be written again, in bytes.
 _COMPARED_BYTES = 64 << 10

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .._core import _list_records
 from . import formats
 from .arguments import check_options, check_stream
-from .progress import Progress, ProgressFunction
-from .source import Source, StreamArgument
+from .progress import Progress
+from .source import Source
+
+if TYPE_CHECKING:
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 
 class DiffDescription(NamedTuple):

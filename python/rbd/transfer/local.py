@@ -6,14 +6,21 @@ import ctypes
 import errno
 import os
 import stat
-from typing import Any, Optional, Tuple
 
 from .. import exceptions
 from . import formats
 from .arguments import check_options, check_sparse_size, check_stream
 from .named_file import synchronize
-from .progress import Progress, ProgressFunction
-from .source import Source, StreamArgument
+from .progress import Progress
+from .source import Source
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional, Tuple
+
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 _COPY_BYTES = 1 << 20
 _FALLOC_FL_KEEP_SIZE = 1

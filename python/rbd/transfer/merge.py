@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import errno
-from typing import Optional, Tuple
 
 from .. import _pipeline, exceptions
 from .._core import _Merge
 from . import formats
 from .arguments import Digests, check_choice, check_options, check_stream
-from .progress import Progress, ProgressFunction
+from .progress import Progress
 from .sink import Sink
-from .source import Source, StreamArgument
+from .source import Source
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+    from .progress import ProgressFunction
+    from .source import StreamArgument
 
 _COPY_BYTES = 1 << 20
 # The memory for records that are written at once, in bytes.

@@ -6,10 +6,12 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import stat
-import threading
-from typing import Any, Optional, Tuple
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional, Tuple
 
 # The number of symbolic links that Linux follows.
 _LINKS = 40
@@ -25,6 +27,8 @@ def synchronize(fd: int) -> None:
     fsync() may take minutes and cannot be interrupted. It runs in a thread with a duplicate
     descriptor, so that a signal handler can end the wait.
     """
+    import threading  # takes a while, and few transfers need it
+
     own = os.dup(fd)
     errors = []
 
@@ -88,6 +92,8 @@ def own_descriptor(path: Any) -> Optional[int]:
     target, is_path = _follow(path)
     if is_path:
         return None
+    import re  # takes a while, and few paths need it
+
     directory, name = os.path.split(os.fsdecode(target))
     found = re.fullmatch(r"/proc/(\d+)(?:/task/\d+)?/fd", os.path.realpath(directory))
     if found is None or found[1] != os.readlink("/proc/self"):

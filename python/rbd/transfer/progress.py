@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import time
 from types import TracebackType
-from typing import Any, Callable, Optional, Type
 
 from .. import exceptions
 from .._core import _call_back
 
-ProgressFunction = Callable[[int, int], Optional[int]]
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, Type
+
+    ProgressFunction = Callable[[int, int], Optional[int]]
 
 # The shortest time between two reports, in seconds.
 _INTERVAL = 0.02

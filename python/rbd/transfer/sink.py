@@ -8,11 +8,19 @@ import io
 import os
 import stat
 from types import TracebackType
-from typing import Any, List, NoReturn, Optional, Type, Union
 
 from .arguments import Digests, check_stream, unwrapped
 from .named_file import NamedFile
-from .source import Source, StreamArgument, real_file
+from .source import Source, real_file
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, NoReturn, Optional, Type, Union
+
+    from .source import StreamArgument
+
+    Buffer = Union[bytes, memoryview]
 
 _ZEROES = memoryview(bytes(1 << 20))
 # The most buffers that the system takes in one call.
@@ -20,8 +28,6 @@ _VECTORS = 512
 # The most bytes that the system copies from file to file in one call, and that this module does.
 _SYSTEM_COPY_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
-
-Buffer = Union[bytes, memoryview]
 
 
 class Sink:

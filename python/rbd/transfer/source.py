@@ -9,11 +9,17 @@ import io
 import os
 import stat
 from types import TracebackType
-from typing import Any, Optional, Tuple, Type, Union
 
 from .. import exceptions
 from .arguments import Digests, check_stream, unwrapped
 from .named_file import own_descriptor
+
+# Importing typing takes long: see rbd/__init__.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional, Tuple, Type, Union
+
+    StreamArgument = Union[str, bytes, os.PathLike[str], os.PathLike[bytes], int, Any]
 
 _BUFFER_BYTES = 256 << 10
 # The number of bytes to read ahead after data that was read ahead has been skipped.
@@ -26,8 +32,6 @@ _F_GETPIPE_SZ = 1032
 _SKIP_BYTES = 1 << 20
 
 _BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
-
-StreamArgument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]", int, Any]
 
 
 def real_file(obj: Any) -> Optional[int]:
