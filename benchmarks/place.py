@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import itertools
 import json
@@ -232,9 +233,9 @@ class Place:
         python = sys.executable if which == "ours" else stock_python()
         assert python is not None
         told = {"which": which, "pool": self.pool, **arguments}
-        command = [python, "-E", "-s", str(WORKERS / f"{script}.py"), json.dumps(told)]
+        command = [python, "-E", "-s", str(WORKERS / f"{script}.py"), repr(told)]
         ended = run(command, {**self.cluster.env, **(env or {})}, piped)
-        answer = json.loads(ended.output.splitlines()[-1])
+        answer = ast.literal_eval(ended.output.splitlines()[-1])
         whole = {"seconds": ended.seconds, "processor": ended.processor, "peak": ended.peak}
         return {**whole, **answer}
 
