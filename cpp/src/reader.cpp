@@ -14,6 +14,8 @@ namespace {
 
 // The most chunks that one pop() returns.
 constexpr std::size_t most_chunks = 256;
+// How much longer than the others the gaps may be that must not outweigh the data.
+constexpr uint64_t longer_gap = 4;
 
 }  // namespace
 
@@ -44,7 +46,7 @@ bool Reader::push(uint64_t offset, uint64_t length, bool exists) {
         return false;
     }
     if (exists && length > 0 && length <= longest_span_ && offset % piece_ <= piece_ - length) {
-        span_ = {offset, length, 1, false};
+        span_ = {offset, length, 1, false, 0};
         parts_.push_back({offset, length, true});
         return true;
     }
@@ -65,10 +67,14 @@ bool Reader::join(const Part& part) {
     }
     if (part.exists) {
         const uint64_t length = part.offset + part.length - span_.offset;
-        if (part.offset - end > gap_ || length > longest_span_) {
+        const uint64_t gap = part.offset - end;
+        const uint64_t gaps = span_.gaps + gap;
+        const bool pays = gap <= gap_ || (gap <= longer_gap * gap_ && gaps <= length / 2);
+        if (!pays || length > longest_span_) {
             return false;
         }
         span_.length = length;
+        span_.gaps = gaps;
     }
     ++span_.parts;
     parts_.push_back(part);

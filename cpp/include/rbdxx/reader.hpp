@@ -25,6 +25,8 @@ public:
     // One operation reads at most `piece` bytes. Zeroes are looked for in blocks of `grain` bytes,
     // or in whole chunks if `grain` is 0. Extents of one piece with at most `gap` bytes between
     // them are read by one operation, because reading the gap costs less than another operation.
+    // Gaps of four times as many bytes are read too, as long as they are at most half of what the
+    // operation reads.
     Reader(const Image& image, char* memory, uint64_t capacity, uint64_t depth, uint64_t piece,
            uint64_t grain, uint64_t gap, const engine::QueuePointer& owner = nullptr);
     ~Reader() override { close(); }
@@ -56,6 +58,7 @@ private:
         uint64_t length = 0;  // 0: there is none
         std::size_t parts = 0;
         bool closed = false;  // nothing more joins
+        uint64_t gaps = 0;    // bytes of it between its extents
     };
     bool join(const Part& part);
     bool begin(uint64_t offset, uint64_t length, std::size_t parts);
