@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import struct
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, List
@@ -87,6 +88,30 @@ def test_every_truncation_is_reported(version: int) -> None:
         assert caught.value.position == length
         assert isinstance(caught.value, ValueError)
         assert isinstance(caught.value, rbd.Error)
+
+
+def skim(source: Any) -> int:
+    """Go through a diff without its data. Return its length, or the position of the damage."""
+    with Source(source) as stream:
+        try:
+            formats.DiffReader(stream).skim()
+        except rbd.StreamError as error:
+            return -1 if error.position is None else error.position
+        return stream.position
+
+
+@given(records(), st.sampled_from([1, 2]), st.data())
+def test_a_file_is_skimmed_like_a_stream(made: List[Record], version: int, data: Any) -> None:
+    made += made * data.draw(st.sampled_from([0, 30]))
+    stream = bytearray(make_diff(made, size=SIZE, version=version))
+    if data.draw(st.booleans()):
+        del stream[data.draw(st.integers(0, len(stream))) :]
+    elif data.draw(st.booleans()):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryFile() as file:
+        file.write(b"before" + stream)
+        file.seek(len(b"before"))
+        assert skim(file) == skim(io.BytesIO(stream))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 #include "support/arguments.hpp"
 #include "support/bindings.hpp"
 #include "support/buffer.hpp"
+#include "support/gil.hpp"
 
 namespace rbdxx::python {
 
@@ -32,6 +33,19 @@ void bind_records(py::module_& m) {
         },
         "Return the length of the whole records at the beginning of a view, below `limit`.",
         py::arg("view"), py::arg("version"), py::arg("limit"));
+    m.def(
+        "_skip_file_records",
+        [](int descriptor, const U64& position, const U64& end, int version, const U64& limit,
+           uint64_t most) {
+            return without_gil([&] {
+                return records::skip({descriptor, position, end}, version, limit, most);
+            });
+        },
+        "Return the position in a file after the whole records between two positions, after "
+        "`most`\n"
+        "of them at the latest. Reads their headers alone.",
+        py::arg("descriptor"), py::arg("position"), py::arg("end"), py::arg("version"),
+        py::arg("limit"), py::arg("most"));
     m.def(
         "_list_records",
         [](const py::object& view, int version, const U64& limit, py::list found) {

@@ -1,7 +1,11 @@
 #include <rbdxx/records.hpp>
 
 #include <endian.h>
+#include <sys/types.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace rbdxx::records {
@@ -46,6 +50,27 @@ std::optional<Record> whole(const char* stream, uint64_t size, int version, uint
     }
     record.size = record.header + follows;
     return record;
+}
+
+uint64_t skip(const Region& region, int version, uint64_t limit, uint64_t most) {
+    uint64_t position = region.position;
+    for (; most > 0 && position < region.end; --most) {
+        std::array<char, most_header> header;
+        const uint64_t left = region.end - position;
+        const ssize_t done =
+            ::pread(region.descriptor, header.data(), std::min<uint64_t>(header.size(), left),
+                    static_cast<off_t>(position));
+        // For an error or the end of the file: the caller reads there again, and reports it.
+        if (done < static_cast<ssize_t>(std::min<uint64_t>(header.size(), left))) {
+            break;
+        }
+        const auto record = whole(header.data(), left, version, limit);
+        if (!record) {
+            break;
+        }
+        position += record->size;
+    }
+    return position;
 }
 
 uint64_t describe(char* stream, int version, uint64_t offset, uint64_t length, bool data) {

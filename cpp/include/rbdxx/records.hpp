@@ -25,6 +25,17 @@ inline constexpr uint64_t most_header = 1 + 3 * sizeof(uint64_t);
 // the format, 1 or 2.
 std::optional<Record> whole(const char* stream, uint64_t size, int version, uint64_t limit);
 
+// A file and a region of it, in bytes, that holds records.
+struct Region {
+    int descriptor = -1;
+    uint64_t position = 0;
+    uint64_t end = 0;
+};
+
+// Returns the position after the records that whole() finds from the beginning of the region on,
+// but after `most` of them at the latest. Reads their headers alone.
+uint64_t skip(const Region& region, int version, uint64_t limit, uint64_t most);
+
 // Writes the header of an extent to `stream`, which has room for most_header bytes. Returns the
 // header's length.
 uint64_t describe(char* stream, int version, uint64_t offset, uint64_t length, bool data);

@@ -9,7 +9,7 @@ import struct
 from types import SimpleNamespace
 
 from .. import exceptions
-from .._core import _skip_records
+from .._core import _skip_file_records, _skip_records
 from .source import Source
 
 # Importing typing takes long: see rbd/__init__.py.
@@ -211,7 +211,9 @@ def kind_of(source: Source) -> str:
 
 # After a longer extent, the data read ahead is not searched for records. It is faster to skip its
 # data, or to read it directly to its destination.
-_SMALL_BYTES = 32 << 10
+_SMALL_BYTES = 128 << 10
+# The most records that are skipped in a file before a signal is handled.
+_SKIPPED_RECORDS = 64
 
 
 class DiffReader:
@@ -232,6 +234,8 @@ class DiffReader:
         self.header = DiffHeader()
         self._pending: Optional[Extent] = None
         self._ended = False
+        # Whether the data of all extents is skipped.
+        self._skims = False
         seen = set()
         while True:
             position = source.position
@@ -319,6 +323,8 @@ class DiffReader:
                 extent is None or not extent.data or extent.length <= _SMALL_BYTES
             ):
                 self._hand_over(take)
+            elif take is None and self._skims:
+                self._skip_in_file()
             position = self._source.position
             tag = self._source.read_exact(1)
             if tag in b"wze":
@@ -338,9 +344,22 @@ class DiffReader:
 
     def skim(self) -> None:
         """Go through all extents without reading their data. Raises StreamError."""
-        for extent in self.extents(_skip_records):
+        self._skims = self._source.skips
+        for extent in self.extents(None if self._skims else _skip_records):
             if extent.data:
                 self._source.skip(extent.length)
+
+    def _skip_in_file(self) -> None:
+        """Skip the whole records that are next in a file."""
+        source = self._source
+        end = source.base + (source.size or 0)
+        start = -1
+        while start < source.position:
+            start = source.position
+            reached = _skip_file_records(
+                source.fd, source.base + start, end, self.version, self._limit, _SKIPPED_RECORDS
+            )
+            source.position = reached - source.base
 
 
 def read_image_header(source: Source) -> Tuple[ImageHeader, int]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     StreamArgument = Union[str, bytes, os.PathLike[str], os.PathLike[bytes], int, Any]
 
-_BUFFER_BYTES = 256 << 10
+_BUFFER_BYTES = 512 << 10
+# Shorter reads go through the buffer.
+_SMALL_READ = 64 << 10
 # The number of bytes to read ahead after data that was read ahead has been skipped.
 _SHORT_BYTES = 4 << 10
 # The capacity of a pipe in bytes, and Linux's number of the call that sets it: fewer switches
@@ -159,6 +161,11 @@ class Source:
         return self._fd
 
     @property
+    def skips(self) -> bool:
+        """Whether data can be skipped without reading it."""
+        return self.seekable and not self.digests and self.size is not None
+
+    @property
     def checksum(self) -> Optional[str]:
         """The digest of what was read, in hexadecimal, if it was requested."""
         return self.digests.checksum
@@ -199,7 +206,7 @@ class Source:
                 part = self._buffer[at : at + len(view) - done]
                 view[done : done + len(part)] = part
                 count = len(part)
-            elif len(view) - done < _BUFFER_BYTES // 4 and (self.seekable or self._owned):
+            elif len(view) - done < _SMALL_READ and (self.seekable or self._owned):
                 self._read_ahead(0)
                 if not len(self._buffer):
                     break
@@ -285,7 +292,7 @@ class Source:
 
     def skip(self, length: int) -> None:
         """Skip `length` bytes. Raises StreamError if the stream ends before."""
-        if self.seekable and not self.digests and self.size is not None:
+        if self.skips and self.size is not None:
             if length > self.size - self.position:
                 self.position = max(self.position, self.size)
                 raise self.truncated()
