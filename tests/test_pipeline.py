@@ -65,7 +65,9 @@ def test_near_extents_are_read_together(rbd_image: rbd.Image, seed: int) -> None
         extents.append((at, length, chance.random() < 0.7))
         if chance.random() < 0.2:
             data[at : at + length] = bytes(length)
-        at += length + chance.choice((0, 1, 4096, pipeline.GAP, pipeline.GAP + 1))
+        at += length + chance.choice(
+            (0, 1, 4096, pipeline.GAP, pipeline.GAP + 1, 4 * pipeline.GAP, 4 * pipeline.GAP + 1)
+        )
     rbd_image.write(data, 0)
     # Data that are all zero come as zeroes. An extent across a piece's end comes in two parts.
     expected = []
@@ -121,6 +123,45 @@ def test_overlapping_writes_keep_their_order(rbd_image: rbd.Image) -> None:
         if at % 10 == 0:
             model[50:150] = bytes(100)
     assert rbd_image.read(0, 2000) == bytes(model)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 32])
+def test_writes_far_apart_are_all_made(
+    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    # Room for 128 blocks: many of them wait to be submitted, for several objects at a time.
+    monkeypatch.setattr(pipeline, "WRITE_MEMORY", 512 << 10)
+    size = 40 * MIB
+    rbd_image.resize(size)
+    chance = random.Random(depth)
+    places = sorted(chance.sample(range(size // 4096), 600))
+    data = {at * 4096: chance.randbytes(4096) for at in places}
+    with pipeline.ImageWriter(rbd_image, depth, 4096) as writer:
+        for number, (at, block) in enumerate(data.items()):
+            if number % 7 == 0:
+                writer.zero(at, 4096)
+                data[at] = bytes(4096)
+            else:
+                writer.space(4096)[:] = block
+                writer.write(at, 4096)
+    model = bytearray(size)
+    for at, block in data.items():
+        model[at : at + 4096] = block
+    assert rbd_image.read(0, size) == bytes(model)
+
+
+def test_a_write_reports_whether_there_was_data(rbd_image: rbd.Image) -> None:
+    for sparse_size in (0, 4096):
+        with pipeline.ImageWriter(rbd_image, 4, sparse_size) as writer:
+            writer.space(16384)[:] = bytes(16384)
+            assert writer.write(0, 16384) == (sparse_size == 0)
+            # This one waits for the earlier one, which it overlaps.
+            writer.space(16384)[:] = bytes(16383) + b"x"
+            assert writer.write(8192, 16384)
+            writer.space(10)
+            assert not writer.write(MIB, 0) or sparse_size == 0
+        assert rbd_image.read(0, 24576) == bytes(24575) + b"x"
+        rbd_image.discard(0, MIB)
 
 
 def test_runs_of_zeroes_are_left_out(rbd_image: rbd.Image) -> None:

@@ -110,9 +110,15 @@ void bind_pipeline(py::module_& m) {
     define(
         writer, "write",
         [](Writer& self, const U64& offset, uint64_t length) {
-            without_gil([&] { self.get().write(offset, length); });
+            if (self.get().overlaps(offset)) {
+                return -1;
+            }
+            return without_gil([&] { return self.get().write(offset, length); }) ? 1 : 0;
         },
-        "Write the memory that was reserved last.", py::arg("offset"), py::arg("length"));
+        "Write the memory that was reserved last. Return 0 for zeroes alone, 1 for other data, "
+        "and\n"
+        "-1, without writing, if the extent may overlap one added since the last drain().",
+        py::arg("offset"), py::arg("length"));
     define(
         writer, "zero",
         [](Writer& self, const U64& offset, const U64& length, unsigned milliseconds) {

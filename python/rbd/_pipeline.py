@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # The most bytes that one operation moves.
 PIECE = 2 << 20
+# A piece that stays in a processor's cache until it has been searched for data.
+CACHED_PIECE = 256 << 10
 # The memory for operations in flight, in bytes. It bounds a transfer, for any size of the image.
 # More memory is not faster, and librbd needs as much again for its own buffers.
 MEMORY = 16 << 20
@@ -136,11 +138,16 @@ class ImageWriter:
             if start >= 0:
                 return self._ring[start : start + length]
 
-    def write(self, offset: int, length: int) -> None:
-        """Write the first `length` bytes of the last space(), without runs of zeroes."""
-        if self._pipeline.overlaps(offset):
+    def write(self, offset: int, length: int) -> bool:
+        """Write the first `length` bytes of the last space(), without runs of zeroes.
+
+        Return whether anything is left to write.
+        """
+        found = self._pipeline.write(offset, length)
+        if found < 0:
             self.drain()
-        self._pipeline.write(offset, length)
+            found = self._pipeline.write(offset, length)
+        return found > 0
 
     def zero(self, offset: int, length: int) -> None:
         """Make an extent read as zeroes."""

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 
 #include <rbdxx/detail/pipeline.hpp>
@@ -27,8 +28,9 @@ public:
     // Reserves `length` bytes for write(). Returns their place in the ring, or -1 if that takes
     // longer than `wait`.
     int64_t reserve(uint64_t length, Wait wait = forever);
-    // Writes the first `length` bytes of the last reservation to the image at `offset`.
-    void write(uint64_t offset, uint64_t length);
+    // Writes the first `length` bytes of the last reservation to the image at `offset`. Returns
+    // whether there is other data among them than runs of zeroes.
+    bool write(uint64_t offset, uint64_t length);
     // Makes a region of the image zero. Returns false, and does nothing, if there is no room for it
     // within `wait`.
     bool zero(uint64_t offset, uint64_t length, Wait wait = forever);
@@ -53,9 +55,11 @@ private:
         const char* data = nullptr;   // null for zeroes
         unsigned released_locks = 0;  // when it was submitted
         Block* block = nullptr;
+        bool submitted = false;
     };
     template <class Ready>
     bool advance_until(Wait wait, const Ready& ready);
+    bool wait_for_room(Wait wait);
     void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
     void queue_zeroes(uint64_t offset, uint64_t length);
     void pump();
@@ -65,8 +69,10 @@ private:
     const uint64_t sparse_;
     const bool fresh_;
     std::deque<Block> blocks_;
-    std::deque<Write> writes_;   // those submitted, then those that wait
-    std::size_t submitted_ = 0;  // how many of them are in flight or complete
+    std::deque<Write> writes_;  // in the order in which they were given
+    // Those that are not submitted yet, by their region of the image.
+    std::map<uint64_t, std::deque<Write*>> waiting_;
+    uint64_t region_ = 0;  // of the write that was submitted last
     std::optional<uint64_t> reserved_;
     uint64_t high_ = 0;     // the end of what was given since the last drain()
     uint64_t written_ = 0;  // the end of what was ever given

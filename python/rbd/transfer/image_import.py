@@ -456,12 +456,13 @@ def _copy_all(
     object_size = image.stat()["obj_size"]
     position = 0
     scratch = memoryview(bytearray(_pipeline.PIECE if skip_equal else 0))
+    length = _pipeline.PIECE
     while True:
-        space = scratch if skip_equal else writer.space(_pipeline.PIECE)
+        space = scratch if skip_equal else writer.space(length)
         done = stream.readinto(space)
         if position + done > size:
             size = position + done
-            if done == _pipeline.PIECE:
+            if done == len(space):
                 # More may follow. Objects that turn out not to be needed cost a search for them
                 # later.
                 size = max(size, 2 * position, position + _GROWTH_OBJECTS * object_size)
@@ -469,12 +470,16 @@ def _copy_all(
         if skip_equal and done > 0:
             old = memoryview(image.read(position, done))
             _write_differing(writer, position, space[:done], old)
-        elif not skip_equal:
-            writer.write(position, done)
+        has_data = skip_equal or writer.write(position, done)
         position += done
         progress.update(position)
-        if done < _pipeline.PIECE:
+        if done < len(space):
             return position
+        # Zeroes often follow zeroes, and are found sooner in small pieces. Pieces of data end where
+        # objects do.
+        length = _pipeline.PIECE - position % _pipeline.PIECE
+        if not has_data:
+            length = min(length, _pipeline.CACHED_PIECE)
 
 
 def _data(stream: Source, size: int, sparse_size: int) -> Iterator[Tuple[int, int]]:
