@@ -102,7 +102,11 @@ def drive_through(shim: Shim, driven: Driven, codes: List[int], strange: List[st
             tried += 1
             deepest = deepest or count <= 1
             if function is None:
-                strange.append(f"{driven.name}: makes no call after {skip}")
+                # The calls before fail only by the library's own answers, after which a method may
+                # make fewer calls than after an injected failure.
+                if skip == 0:
+                    strange.append(f"{driven.name}: makes no call")
+                deepest = True
                 break
             kind, number = expected(driven.name, function, code)
             # A subclass is expected if the stock module raises errors of two kinds.
