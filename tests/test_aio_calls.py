@@ -19,6 +19,7 @@ import pytest
 import rbd
 import rbd.aio
 import rbd.aio.transfer
+from rbd.aio import _twins, _workers
 from support import isolated
 from support.left_behind import forget_the_killed
 
@@ -579,3 +580,43 @@ def test_four_loops_in_four_threads_share_an_image(rbd_image: rbd.Image) -> None
     for thread in threads:
         thread.join()
     assert not failures
+
+
+class _Cycle(_twins.Twin):
+    """An object that only the garbage collector destroys, which drops it in a thread."""
+
+    __slots__ = ("itself",)
+
+
+def collect_everywhere(calls: int) -> int:
+    """Run the collector at each line of the module of the threads."""
+    collecting = False
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal collecting
+        if frame.f_code.co_filename != _workers.__file__:
+            return None
+        if not collecting:
+            collecting = True
+            garbage = _Cycle(object())
+            garbage.itself = garbage
+            del garbage
+            gc.collect()
+            collecting = False
+        return trace
+
+    async def body() -> int:
+        return sum([await _twins.call(lambda: 1, (), {}, {}) for _ in range(calls)])
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        return asyncio.run(body())
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+
+
+def test_the_garbage_collector_may_run_during_a_call() -> None:
+    """It drops objects in threads, and may run while a call is being given to one."""
+    assert isolated.run(collect_everywhere, 20, timeout=60) == 20

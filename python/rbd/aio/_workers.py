@@ -28,17 +28,20 @@ _LOOK_SECONDS = 0.05
 
 class _Workers:
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        # The garbage collector may run in the middle of any method here, and drop() with it, which
+        # calls submit() in the same thread.
+        self._lock = threading.RLock()
         self._jobs: Deque[Callable[[], object]] = collections.deque()
         self._threads = 0
-        self._idle = 0
+        # A lock for each idle thread, which waits until it is released.
+        self._idle: Deque[threading.Lock] = collections.deque()
 
     def submit(self, job: Callable[[], object]) -> None:
         """Make a thread call `job`, which must not raise. Raises RuntimeError without threads."""
-        with self._changed:
+        with self._lock:
             self._jobs.append(job)
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
+            if self._idle:
+                self._idle.pop().release()
                 return
             if self._threads == MOST:
                 return
@@ -46,7 +49,7 @@ class _Workers:
         try:
             threading.Thread(target=self._run, name="rbd-aio", daemon=True).start()
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._threads -= 1
                 if self._threads > 0:
                     return  # another thread takes it
@@ -55,24 +58,43 @@ class _Workers:
 
     def withdraw(self, job: Callable[[], object]) -> None:
         """Remove a job that no thread has begun."""
-        with self._changed:
-            if job in self._jobs:
-                self._jobs.remove(job)
+        with self._lock, contextlib.suppress(ValueError):
+            self._jobs.remove(job)
 
     def _run(self) -> None:
+        woken = threading.Lock()
+        woken.acquire()
         while True:
-            with self._changed:
-                while not self._jobs:
-                    self._idle += 1
-                    told = self._changed.wait(_IDLE_SECONDS)
-                    self._idle -= 1
-                    if not told and not self._jobs:
-                        self._threads -= 1
-                        return
-                job = self._jobs.popleft()
+            job = self._next(woken)
+            if job is None:
+                return
             job()
             # Drop what the job refers to now, and not when the next job comes.
             del job
+
+    def _next(self, woken: threading.Lock) -> Optional[Callable[[], object]]:
+        """Wait for a job. Return None to end the thread."""
+        waits = True
+        while True:
+            with self._lock:
+                # Idle before the look for a job, so that submit() wakes it if it comes in between.
+                self._idle.append(woken)
+                if self._jobs or not waits:
+                    self._leave_idle(woken)
+                    if self._jobs:
+                        return self._jobs.popleft()
+                    self._threads -= 1
+                    return None
+            waits = woken.acquire(timeout=_IDLE_SECONDS)
+            if not waits:
+                self._leave_idle(woken)
+
+    def _leave_idle(self, woken: threading.Lock) -> None:
+        with self._lock:
+            if woken in self._idle:
+                self._idle.remove(woken)
+            else:
+                woken.acquire()  # submit() has released it
 
 
 _workers = _Workers()
