@@ -18,7 +18,7 @@ from rbd import transfer
 from rbd.testing import Cluster
 from support.checksums import crc32c
 from support.daemons import eventually
-from support.left_behind import is_there, leave_behind, lock_header
+from support.left_behind import COOKIE, is_there, leave_behind, lock_header
 
 SIZE = 64 << 20
 BLOCK = 1 << 16
@@ -160,17 +160,38 @@ def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
     return leave_behind(ioctx, name)
 
 
-def test_every_change_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx) -> None:
+def take(image: rbd.Image, ioctx: rbd.rados.Ioctx, header: str) -> str:
+    """Put a lock of the handle's own watch on its image. Return the lock's cookie.
+
+    That is so after an outage if the handle did not learn that it got the lock, or if the closed
+    handle's watch had the same number.
+    """
+    assert not is_there(ioctx, header), "the lock for closed images is in the way"
+    (watcher,) = image.watchers_list()
+    cookie = f"auto {watcher['cookie']}"
+    lock_header(ioctx, header, cookie)
+    return cookie
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["closed", "own"])
+def test_every_change_releases_a_lock_left_behind(rbd_ioctx: rbd.rados.Ioctx, own: bool) -> None:
+    """The lock belongs to a closed handle, or to the very handle that does not know it."""
+
     def problem(way: str) -> Optional[str]:
         write, expected = WAYS[way]
         header = create(rbd_ioctx, way)
+        cookie = COOKIE
+        if own:
+            assert is_there(rbd_ioctx, header)
         with rbd.Image(rbd_ioctx, way) as image:
+            if own:
+                cookie = take(image, rbd_ioctx, header)
             write(image)
             image.flush()
             found = image.read(0, BLOCK)
             # Some changes need no lock on some releases.
             image.write(AFTER, SIZE - BLOCK)
-        there = is_there(rbd_ioctx, header)
+        there = is_there(rbd_ioctx, header, cookie)
         if found != expected:
             return f"{way}: {found[:8]!r}"
         if there:
@@ -205,6 +226,19 @@ def test_every_change_by_name_releases_a_lock_left_behind(new_pool: rbd.rados.Io
     with concurrent.futures.ThreadPoolExecutor(len(BY_NAME)) as pool:
         outcomes = list(pool.map(problem, BY_NAME))
     assert [outcome for outcome in outcomes if outcome] == []
+
+
+def test_the_lock_of_another_handle_stays(rbd_ioctx: rbd.rados.Ioctx) -> None:
+    """A call that fails for a snapshot with the same name is not taken for a lock left behind."""
+    rbd.RBD().create(rbd_ioctx, "two", SIZE, features=LOCKED)
+    with rbd.Image(rbd_ioctx, "two") as owner, rbd.Image(rbd_ioctx, "two") as other:
+        owner.create_snap("there")
+        owner.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+        with pytest.raises(rbd.ImageExists):
+            other.create_snap("there")
+        assert owner.is_exclusive_lock_owner()
+        owner.write(AFTER, 0)
+        assert len(owner.list_lockers()["lockers"]) == 1
 
 
 def test_many_calls_release_a_lock_at_once(rbd_ioctx: rbd.rados.Ioctx) -> None:

@@ -276,9 +276,9 @@ void in_thread(Operation& operation, QueuePointer queue, const Image& image,
 namespace {
 
 // For all operations that wait.
-void release_for_refused(const Image& image) noexcept {
+void release_for_refused(const Image& image, ssize_t result) noexcept {
     ImageState& state = *image.state();
-    lock::release_left_behind(image, lock::released(image));
+    lock::release_left_behind(image, lock::released(image), result);
     std::vector<std::pair<Operation*, unsigned>> refused;
     {
         std::lock_guard<std::mutex> lock(state.refused_mutex);
@@ -292,14 +292,14 @@ void release_for_refused(const Image& image) noexcept {
 }  // namespace
 
 void release_left_behind(Operation& operation, QueuePointer queue, const Image& image,
-                         unsigned before) {
+                         unsigned before, ssize_t result) {
     ImageState& state = *image.state();
     operation.begin(std::move(queue), image.state());
     std::lock_guard<std::mutex> lock(state.refused_mutex);
     try {
         state.refused.emplace_back(&operation, before);
         if (state.refused.size() == 1) {
-            std::thread([image] { release_for_refused(image); }).detach();
+            std::thread([image, result] { release_for_refused(image, result); }).detach();
         }
     } catch (...) {
         if (!state.refused.empty() && state.refused.back().first == &operation) {

@@ -83,7 +83,7 @@ void Batch::prepare() {
 
 bool Batch::recover() {
     if (!plan_->writes() || !lock::may_be_left_behind(failed_code_) ||
-        !lock::release_left_behind(image_, released_locks_)) {
+        !lock::release_left_behind(image_, released_locks_, failed_code_)) {
         return false;
     }
     prepare();

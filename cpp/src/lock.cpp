@@ -190,6 +190,10 @@ void break_managed(const Image& image, int mode, const std::string& owner) {
 
 namespace {
 
+std::string cookie_of(const watch::Watcher& watcher) {
+    return std::string(managed_cookie) + std::to_string(watcher.cookie);
+}
+
 // Returns the cookies of this client's exclusive locks that do not belong to a watch of a handle.
 std::vector<std::string> left_behind(const Image& image) {
     const std::string own = own_client(image);
@@ -198,7 +202,7 @@ std::vector<std::string> left_behind(const Image& image) {
     std::vector<std::string> found;
     for (const Locker& locker : lockers.lockers) {
         auto held = [&](const watch::Watcher& watcher) {
-            return locker.cookie == std::string(managed_cookie) + std::to_string(watcher.cookie);
+            return locker.cookie == cookie_of(watcher);
         };
         const bool mine = own.empty() || locker.client == own;
         if (mine && is_managed(lockers, locker) &&
@@ -220,11 +224,29 @@ unsigned released(const Image& image) noexcept {
 
 namespace {
 
+// Releases the lock that the cluster has for this handle's own watch, although the handle does not
+// know it. The list of lockers may not have the lock yet, and no function returns the number of the
+// watch. The other watches do not have the lock, because it is exclusive.
+bool release_own(const Image& image) noexcept {
+    try {
+        auto use = image.use();
+        const auto watchers = watch::list(image);
+        return std::any_of(watchers.begin(), watchers.end(), [&](const watch::Watcher& watcher) {
+            return use->rbd_unlock(use.get(), cookie_of(watcher).c_str()) == 0;
+        });
+    } catch (const std::exception&) {
+        // The call that needs the lock reports the error.
+        return false;
+    }
+}
+
 bool release_any(const Image& image) noexcept {
     bool any = false;
     try {
         if (is_owner(image)) {
-            return false;
+            // As the cluster says. If the handle does not know that, a flush has that result.
+            auto use = image.use();
+            return use->rbd_flush(use.get()) == -EEXIST && release_own(image);
         }
         const auto first = left_behind(image);
         if (first.empty()) {
@@ -247,10 +269,11 @@ bool release_any(const Image& image) noexcept {
 
 }  // namespace
 
-bool release_left_behind(const Image& image, unsigned before) noexcept {
+bool release_left_behind(const Image& image, unsigned before, int64_t result) noexcept {
     ImageState& state = *image.state();
     std::lock_guard<std::mutex> lock(state.release_mutex);
-    if (state.released_locks.load() == before && release_any(image)) {
+    if (state.released_locks.load() == before &&
+        (result == -EEXIST ? release_own(image) : release_any(image))) {
         state.released_locks.fetch_add(1);
     }
     return state.released_locks.load() != before;
@@ -261,14 +284,8 @@ bool release_left_behind(const IoCtx& ioctx, const OpenOptions& options) noexcep
         // A watch of this client's would keep others from removing the image.
         OpenOptions looking = options;
         looking.read_only = true;
-        Image seen = Image::open(ioctx, looking);
-        const bool suspected = !left_behind(seen).empty();
-        seen.close();
-        if (!suspected) {
-            return false;
-        }
-        Image image = Image::open(ioctx, options);
-        const bool any = release_left_behind(image, released(image));
+        Image image = Image::open(ioctx, looking);
+        const bool any = release_any(image);
         image.close();
         return any;
     } catch (const std::exception&) {

@@ -96,15 +96,22 @@ void create(const Image& image, const std::string& name, uint32_t flags, const P
     if (!functions.rbd_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_snap_create2.name());
     }
+    const auto message = [&] { return describe("creating", name, image); };
     lock::check_with_lock(
         image,
         [&] {
-            return functions.rbd_snap_create2
-                       ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
-                                                    progress_argument(progress))
-                       : functions.rbd_snap_create(use.get(), name.c_str());
+            const int result =
+                functions.rbd_snap_create2
+                    ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
+                                                 progress_argument(progress))
+                    : functions.rbd_snap_create(use.get(), name.c_str());
+            if (result == -EEXIST) {
+                // Not because of the lock: there is such a snapshot.
+                throw Error(EEXIST, message());
+            }
+            return result;
         },
-        [&] { return describe("creating", name, image); });
+        message);
 }
 
 void remove(const Image& image, const std::string& name) {

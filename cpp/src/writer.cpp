@@ -197,7 +197,7 @@ void Writer::collect() {
         if (write.result < 0) {
             failed_ = true;
             if (lock::may_be_left_behind(write.result) &&
-                lock::release_left_behind(image_, write.released_locks)) {
+                lock::release_left_behind(image_, write.released_locks, write.result)) {
                 submit_write(write);
                 failed_ = false;
                 break;

@@ -25,18 +25,18 @@ def leave_behind(ioctx: rbd.rados.Ioctx, name: str) -> str:
     return header
 
 
-def lock_header(ioctx: rbd.rados.Ioctx, header: str) -> None:
-    """Put a lock of this connection on the header object of an image that is not open."""
+def lock_header(ioctx: rbd.rados.Ioctx, header: str, cookie: str = COOKIE) -> None:
+    """Put a lock of this connection on the header object of an image."""
     exclusive, no_flags = b"\1", b"\0"
-    request = _text("rbd_lock") + exclusive + _text(COOKIE) + _text("internal") + _text("")
+    request = _text("rbd_lock") + exclusive + _text(cookie) + _text("internal") + _text("")
     request += struct.pack("<II", 0, 0) + no_flags
     ioctx.execute(header, "lock", "lock", struct.pack("<BBI", 1, 1, len(request)) + request)
 
 
-def is_there(ioctx: rbd.rados.Ioctx, header: str) -> bool:
+def is_there(ioctx: rbd.rados.Ioctx, header: str, cookie: str = COOKIE) -> bool:
     """Return whether the lock still exists, and release it."""
     try:
-        ioctx.unlock(header, "rbd_lock", COOKIE)
+        ioctx.unlock(header, "rbd_lock", cookie)
     except rbd.rados.ObjectNotFound:
         return False
     return True

@@ -43,7 +43,7 @@ public:
                 step_.store(Step::releasing);
                 without_gil([&] {
                     operation.finish();
-                    aio::release_left_behind(operation, queue, image, released_);
+                    aio::release_left_behind(operation, queue, image, released_, answer);
                 });
                 return true;
             }

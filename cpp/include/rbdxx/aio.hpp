@@ -76,10 +76,10 @@ bool changed_since(const Image& image, const detail::Size& size) noexcept;
 void in_thread(Operation& operation, QueuePointer queue, const Image& image,
                std::function<void()> work);
 // Calls lock::release_left_behind() in another thread, one for each image, after an operation was
-// refused for lack of the exclusive lock. Completes with 1 if that operation is to be submitted
-// again, otherwise with 0.
+// refused for lack of the exclusive lock, with `result`. Completes with 1 if that operation is to
+// be submitted again, otherwise with 0.
 void release_left_behind(Operation& operation, QueuePointer queue, const Image& image,
-                         unsigned before);
+                         unsigned before, ssize_t result);
 // Writes data whose CRC-32C is known, so that the OSDs need not compute it. `crc` is computed from
 // a start value with all bits set. Implements: rbd_aio_write_with_crc32c
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,

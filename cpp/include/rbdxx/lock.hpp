@@ -75,9 +75,14 @@ void break_managed(const Image& image, int mode, const std::string& owner);
 // own client. A lock counts as left behind once the cluster has forgotten the handle's watch. If
 // there is one, the call takes seconds.
 //
+// `result` is what the refused call returned. If that is -EEXIST, the cluster has a lock of this
+// handle's own watch: a closed handle's watch had the same number, or the cluster's answer was
+// lost. Such a lock counts as left behind too. A call that has another reason for -EEXIST must not
+// come here with that.
+//
 // Returns whether one was released since released() returned `before`. Several threads, whose calls
 // were refused for the same lock, may ask.
-bool release_left_behind(const Image& image, unsigned before) noexcept;
+bool release_left_behind(const Image& image, unsigned before, int64_t result) noexcept;
 // As above, for an image that is not open: opens it. Returns whether a lock was released.
 bool release_left_behind(const IoCtx& ioctx, const OpenOptions& options) noexcept;
 // Returns the number of locks left behind that were released through this handle.
@@ -93,7 +98,8 @@ template <class Call>
 auto with_lock(const Image& image, const Call& call) {
     const unsigned before = released(image);
     auto result = call();
-    return may_be_left_behind(result) && release_left_behind(image, before) ? call() : result;
+    return may_be_left_behind(result) && release_left_behind(image, before, result) ? call()
+                                                                                    : result;
 }
 
 // As above, for a call that names an image and opens it itself. Such a call may also return EBUSY.
