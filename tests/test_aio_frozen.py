@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator
+import threading
+from typing import Any, Awaitable, Callable, Dict, Iterable, Iterator, List
 
 import pytest
 
@@ -36,6 +37,25 @@ async def write_objects(ioctx: Any, count: int, size: int) -> None:
     data = b"x" * size
     await many(objects.write_full(f"{size}.{index}", data) for index in range(count))
 
+
+async def operate(ioctx: Any, count: int, size: int) -> None:
+    objects = rbd.aio.AsyncIoctx(ioctx)
+
+    async def one(index: int) -> None:
+        with rbd.rados.WriteOpCtx() as op:
+            op.write_full(b"x" * size)
+            await objects.operate_write_op(op, f"operation.{index}")
+
+    await many(one(index) for index in range(count))
+
+
+#: More calls than librados allows in flight on a connection, in number or in bytes. It makes the
+#: threads wait that submit further calls, of any kind.
+MORE: Dict[str, Call] = {
+    "many objects": lambda _, ioctx: write_objects(ioctx, 3000, 64),
+    "large objects": lambda _, ioctx: write_objects(ioctx, 40, 4 << 20),
+    "large operations": lambda _, ioctx: operate(ioctx, 40, 4 << 20),
+}
 
 #: One call of each kind that must ask an OSD, and many calls at a time.
 CALLS: Dict[str, Call] = {
@@ -71,12 +91,28 @@ CALLS: Dict[str, Call] = {
     "list": lambda _, ioctx: rbd.aio.RBD().list(ioctx),
     "create": lambda _, ioctx: rbd.aio.RBD().create(ioctx, "other", SIZE),
     "group": lambda _, ioctx: rbd.aio.Group(ioctx, "none").list_images(),
-    # More than librados allows in flight on a connection, in number and in bytes.
-    "many objects": lambda _, ioctx: write_objects(ioctx, 3000, 64),
-    "large objects": lambda _, ioctx: write_objects(ioctx, 40, 4 << 20),
     "read an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).read("object"),
     "write an object": lambda _, ioctx: rbd.aio.AsyncIoctx(ioctx).write_full("object", b"x"),
 }
+
+
+def call_in_threads(ioctx: Any) -> List[threading.Thread]:
+    """Use up what librados allows in flight by calls that wait for their results."""
+    data = b"x" * (4 << 20)
+    return [
+        threading.Thread(target=ioctx.write_full, args=(f"thread.{index}", data), daemon=True)
+        for index in range(40)
+    ]
+
+
+def submit_in_a_thread(ioctx: Any) -> List[threading.Thread]:
+    """Use up what librados allows in flight by calls with callbacks."""
+
+    def submit() -> None:
+        for index in range(1500):
+            ioctx.aio_write_full(f"callback.{index}", b"x")
+
+    return [threading.Thread(target=submit, daemon=True)]
 
 
 async def written(objects: rbd.aio.AsyncIoctx, name: str, size: int) -> None:
@@ -95,7 +131,7 @@ def cluster() -> Iterator[LocalCluster]:
         yield cluster
 
 
-async def ticks(calls: Dict[str, Call], image: rbd.aio.AsyncImage, ioctx: Any) -> None:
+async def ticks(calls: Dict[str, Call], image: Any, ioctx: Any) -> None:
     """Begin each call. The ticker must keep ticking, and each time limit must be kept."""
     loop = asyncio.get_running_loop()
     for name, call in calls.items():
@@ -133,7 +169,7 @@ def test_the_loop_runs_while_the_osd_is_stopped(cluster: LocalCluster, changed: 
             cluster.pause_osd(0)
             try:
                 threads = len(os.listdir("/proc/self/task"))
-                await ticks(CALLS, image, ioctx)
+                await ticks({**MORE, **CALLS}, image, ioctx)
                 # Only the calls of the pool have separate threads.
                 assert len(os.listdir("/proc/self/task")) - threads < MOST + 16
             finally:
@@ -147,5 +183,53 @@ def test_the_loop_runs_while_the_osd_is_stopped(cluster: LocalCluster, changed: 
                 await written(objects, name, size)
         finally:
             await asyncio.wait_for(image.close(), 60)
+
+    asyncio.run(body())
+
+
+#: What must not wait for the limits of librados either.
+BESIDE = {name: CALLS[name] for name in ("read an object", "write an object", "open")}
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("more", MORE)
+def test_the_loop_runs_at_the_limits_of_the_connection(cluster: LocalCluster, more: str) -> None:
+    """No image is open, so the loop submits most calls itself."""
+
+    async def body() -> None:
+        with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+            with contextlib.suppress(rbd.ImageExists):
+                rbd.RBD().create(ioctx, "frozen", SIZE)
+            cluster.pause_osd(0)
+            try:
+                await ticks({more: MORE[more], **BESIDE}, None, ioctx)
+            finally:
+                cluster.resume_osd(0)
+            assert await asyncio.wait_for(rbd.aio.AsyncIoctx(ioctx).read("object"), 60) == b"x"
+
+    asyncio.run(body())
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("made", [call_in_threads, submit_in_a_thread])
+def test_the_loop_runs_beside_threads_at_the_limits(
+    cluster: LocalCluster, made: Callable[[Any], List[threading.Thread]]
+) -> None:
+    async def body() -> None:
+        with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+            with contextlib.suppress(rbd.ImageExists):
+                rbd.RBD().create(ioctx, "frozen", SIZE)
+            cluster.pause_osd(0)
+            threads = made(ioctx)
+            try:
+                for thread in threads:
+                    thread.start()
+                await asyncio.sleep(1)
+                await ticks(BESIDE, None, ioctx)
+            finally:
+                cluster.resume_osd(0)
+            for thread in threads:
+                await asyncio.to_thread(thread.join, 60)
+                assert not thread.is_alive()
 
     asyncio.run(body())

@@ -102,6 +102,31 @@ def test_more_calls_than_the_connection_takes_wait(
             image.close()
 
 
+def test_waiting_calls_keep_the_settings_of_the_context(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+    """A call that waits for librados's limits goes to the namespace of when it was made."""
+    conf = {"objecter_inflight_ops": "2"}
+    with rbd.connect(rbd_cluster.conffile, conf=conf) as cluster:
+        ioctx = cluster.open_ioctx(rbd_ioctx.get_pool_name())
+
+        async def main() -> None:
+            objects = rbd.aio.AsyncIoctx(ioctx)
+            ioctx.set_namespace("made in")
+            pending = [asyncio.ensure_future(objects.write_full(str(i), b"x")) for i in range(100)]
+            await asyncio.sleep(0)
+            ioctx.aio_flush()
+            found = {entry.key for entry in ioctx.list_objects()}
+            assert found == {str(i) for i in range(100)}
+            pending += [asyncio.ensure_future(objects.remove(str(i))) for i in range(100)]
+            await asyncio.sleep(0)
+            ioctx.set_namespace("elsewhere")
+            await asyncio.gather(*pending)
+            ioctx.set_namespace("made in")
+            assert list(ioctx.list_objects()) == []
+
+        asyncio.run(main())
+        ioctx.close()
+
+
 def test_omap_entries_are_set_read_and_removed(ioctx: rados.Ioctx) -> None:
     async def main() -> None:
         objects = rbd.aio.AsyncIoctx(ioctx)

@@ -359,24 +359,23 @@ void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const Op
         open_in_thread(operation, std::move(queue), ioctx, options, raw);
         return;
     }
-    const abi::Functions& call = *ioctx.state()->functions;
-    abi::rados_ioctx_t context = ioctx.state()->raw;
-    const char* name = options.name.c_str();
-    const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
-    operation.submit<engine::Librbd>(
-        std::move(queue), ioctx.state(), call,
-        [&](abi::rbd_completion_t completion) -> ssize_t {
-            if (options.by_id) {
-                return options.read_only
-                           ? call.rbd_aio_open_by_id_read_only(context, name, raw, snapshot,
-                                                               completion)
-                           : call.rbd_aio_open_by_id(context, name, raw, snapshot, completion);
-            }
-            return options.read_only
-                       ? call.rbd_aio_open_read_only(context, name, raw, snapshot, completion)
-                       : call.rbd_aio_open(context, name, raw, snapshot, completion);
+    auto use = ioctx.use();
+    const abi::Functions& call = use.functions();
+    const auto& open = options.by_id       ? options.read_only ? call.rbd_aio_open_by_id_read_only
+                                                               : call.rbd_aio_open_by_id
+                       : options.read_only ? call.rbd_aio_open_read_only
+                                           : call.rbd_aio_open;
+    open.require();
+    const auto& cluster = use.state().cluster;
+    const bool shared = cluster != nullptr && cluster->others.load() > 0;
+    use.state().submitted_later(operation.submit_by<engine::Librbd>(
+        use.state().lane(), 0, shared, std::move(queue), ioctx.state(), call,
+        [&open, context = use.get(), name = options.name, snapshot = options.snapshot,
+         raw](void* completion) -> ssize_t {
+            return open(context, name.c_str(), raw, snapshot ? snapshot->c_str() : nullptr,
+                        completion);
         },
-        [&] { return "error opening " + options.describe(); });
+        [&] { return "error opening " + options.describe(); }));
 }
 
 namespace {

@@ -99,9 +99,15 @@ constexpr std::chrono::seconds lane_rest(1);
 
 }  // namespace
 
-bool Lane::enter(uint64_t bytes, bool shared) noexcept {
+void Lane::enter(uint64_t bytes) noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
-    const bool idle = waiting_.empty() && !submitting_;
+    ++calls_;
+    bytes_ += bytes;
+}
+
+bool Lane::try_enter(uint64_t bytes, bool shared) noexcept {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const bool idle = taken_ == submitted_;
     const bool room = calls_ == 0 || ((most_calls_ == 0 || calls_ < most_calls_) &&
                                       (most_bytes_ == 0 || bytes_ + bytes <= most_bytes_));
     if (shared || !idle || !room) {
@@ -112,7 +118,7 @@ bool Lane::enter(uint64_t bytes, bool shared) noexcept {
     return true;
 }
 
-void Lane::later(uint64_t bytes, std::function<void()> submit) {
+uint64_t Lane::later(uint64_t bytes, std::function<void()> submit) {
     std::lock_guard<std::mutex> lock(mutex_);
     waiting_.push_back(std::move(submit));
     if (!running_) {
@@ -124,9 +130,11 @@ void Lane::later(uint64_t bytes, std::function<void()> submit) {
         }
         running_ = true;
     }
+    ++taken_;
     ++calls_;
     bytes_ += bytes;
-    changed_.notify_one();
+    changed_.notify_all();
+    return taken_;
 }
 
 void Lane::done(uint64_t bytes) noexcept {
@@ -140,13 +148,18 @@ void Lane::run() noexcept {
     while (changed_.wait_for(lock, lane_rest, [this] { return !waiting_.empty(); })) {
         const std::function<void()> submit = std::move(waiting_.front());
         waiting_.pop_front();
-        submitting_ = true;
         lock.unlock();
         submit();
         lock.lock();
-        submitting_ = false;
+        ++submitted_;
+        changed_.notify_all();
     }
     running_ = false;
+}
+
+void Lane::wait(uint64_t number) noexcept {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this, number] { return submitted_ >= number; });
 }
 
 void Operation::begin(QueuePointer queue, std::shared_ptr<Handle> handle) {

@@ -509,7 +509,7 @@ Implements: rados_aio_flush_async)");
 void define_operate(IoctxClass& ioctx) {
     define(
         ioctx, "operate_aio_write_op",
-        [](const py::object& self, const topics::WriteOperation& write_op, const Name& oid,
+        [](const py::object& self, topics::WriteOperation& write_op, const Name& oid,
            const py::object& oncomplete, const py::object& onsafe, const I64& mtime,
            const Flags& flags) {
             // The stock module uses 0 for the present time too.
@@ -548,7 +548,7 @@ Implements: rados_aio_write_op_operate)",
         py::arg("flags") = static_cast<int>(topics::constants::OPERATION_NOFLAG));
     define(
         ioctx, "operate_aio_read_op",
-        [](const py::object& self, const topics::ReadOperation& read_op, const Name& oid,
+        [](const py::object& self, topics::ReadOperation& read_op, const Name& oid,
            const py::object& oncomplete, const py::object& onsafe, const Flags& flag) {
             return submit(std::make_unique<OperateCompletion>(), self, oncomplete, onsafe,
                           [&](OperateCompletion& made, Queue queue, const IoCtx& on) {

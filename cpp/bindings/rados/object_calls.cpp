@@ -114,10 +114,10 @@ py::object ObjectCalls::submit(const CurrentLoop::Here& here, std::unique_ptr<Ma
 py::object ObjectCalls::read(std::string name, uint64_t length, uint64_t offset) {
     // No object is that long.
     length = length < topics::object::most_bytes ? length : topics::object::most_bytes;
-    auto here = current_.here();
-    auto made = transfer(*here.queue, true);
+    auto at = here();
+    auto made = transfer(*at.queue, true);
     made->bytes.emplace(length);
-    return submit(here, std::move(made), "reading", std::move(name),
+    return submit(at, std::move(made), "reading", std::move(name),
                   [&](Transfer& operation, const Queue& queue) {
                       aio::read(operation, queue, *ioctx_, operation.name, operation.bytes->data(),
                                 length, offset);
@@ -126,10 +126,10 @@ py::object ObjectCalls::read(std::string name, uint64_t length, uint64_t offset)
 
 py::object ObjectCalls::readinto(std::string name, py::handle target, uint64_t offset) {
     Buffer buffer(target, Buffer::Access::write);
-    auto here = current_.here();
-    auto made = transfer(*here.queue, true);
+    auto at = here();
+    auto made = transfer(*at.queue, true);
     made->buffer = std::move(buffer);
-    return submit(here, std::move(made), "reading", std::move(name),
+    return submit(at, std::move(made), "reading", std::move(name),
                   [&](Transfer& operation, const Queue& queue) {
                       aio::read(operation, queue, *ioctx_, operation.name, operation.buffer.data(),
                                 operation.buffer.size(), offset);
@@ -138,10 +138,10 @@ py::object ObjectCalls::readinto(std::string name, py::handle target, uint64_t o
 
 py::object ObjectCalls::write(std::string name, py::handle data, uint64_t offset) {
     Buffer buffer(data, Buffer::Access::read);
-    auto here = current_.here();
-    auto made = transfer(*here.queue, false);
+    auto at = here();
+    auto made = transfer(*at.queue, false);
     made->buffer = std::move(buffer);
-    return submit(here, std::move(made), "writing to", std::move(name),
+    return submit(at, std::move(made), "writing to", std::move(name),
                   [&](Transfer& operation, const Queue& queue) {
                       aio::write(operation, queue, *ioctx_, operation.name, operation.buffer.data(),
                                  operation.buffer.size(), offset);
@@ -150,10 +150,10 @@ py::object ObjectCalls::write(std::string name, py::handle data, uint64_t offset
 
 py::object ObjectCalls::write_full(std::string name, py::handle data) {
     Buffer buffer(data, Buffer::Access::read);
-    auto here = current_.here();
-    auto made = transfer(*here.queue, false);
+    auto at = here();
+    auto made = transfer(*at.queue, false);
     made->buffer = std::move(buffer);
-    return submit(here, std::move(made), "writing", std::move(name),
+    return submit(at, std::move(made), "writing", std::move(name),
                   [&](Transfer& operation, const Queue& queue) {
                       aio::write_full(operation, queue, *ioctx_, operation.name,
                                       operation.buffer.data(), operation.buffer.size());
@@ -162,10 +162,10 @@ py::object ObjectCalls::write_full(std::string name, py::handle data) {
 
 py::object ObjectCalls::append(std::string name, py::handle data) {
     Buffer buffer(data, Buffer::Access::read);
-    auto here = current_.here();
-    auto made = transfer(*here.queue, false);
+    auto at = here();
+    auto made = transfer(*at.queue, false);
     made->buffer = std::move(buffer);
-    return submit(here, std::move(made), "appending to", std::move(name),
+    return submit(at, std::move(made), "appending to", std::move(name),
                   [&](Transfer& operation, const Queue& queue) {
                       aio::append(operation, queue, *ioctx_, operation.name,
                                   operation.buffer.data(), operation.buffer.size());
@@ -173,31 +173,30 @@ py::object ObjectCalls::append(std::string name, py::handle data) {
 }
 
 py::object ObjectCalls::remove(std::string name) {
-    return submit(current_.here(), std::make_unique<Removal>(), "removing", std::move(name),
+    return submit(here(), std::make_unique<Removal>(), "removing", std::move(name),
                   [&](Removal& operation, const Queue& queue) {
                       aio::remove(operation, queue, *ioctx_, operation.name);
                   });
 }
 
 py::object ObjectCalls::stat(std::string name) {
-    return submit(current_.here(), std::make_unique<Question>(), "getting the status of",
-                  std::move(name), [&](Question& operation, const Queue& queue) {
+    return submit(here(), std::make_unique<Question>(), "getting the status of", std::move(name),
+                  [&](Question& operation, const Queue& queue) {
                       aio::stat(operation, queue, *ioctx_, operation.name, &operation.status);
                   });
 }
 
-py::object ObjectCalls::operate_write(const topics::WriteOperation& parts, std::string name,
+py::object ObjectCalls::operate_write(topics::WriteOperation& parts, std::string name,
                                       const std::optional<std::time_t>& modified, int flags) {
-    return submit(current_.here(), std::make_unique<Operating>(), "operating on", std::move(name),
+    return submit(here(), std::make_unique<Operating>(), "operating on", std::move(name),
                   [&](Operating& operation, const Queue& queue) {
                       aio::operate(operation, queue, *ioctx_, operation.name, parts, modified,
                                    flags, operation.operated);
                   });
 }
 
-py::object ObjectCalls::operate_read(const topics::ReadOperation& parts, std::string name,
-                                     int flags) {
-    return submit(current_.here(), std::make_unique<Operating>(), "operating on", std::move(name),
+py::object ObjectCalls::operate_read(topics::ReadOperation& parts, std::string name, int flags) {
+    return submit(here(), std::make_unique<Operating>(), "operating on", std::move(name),
                   [&](Operating& operation, const Queue& queue) {
                       aio::operate(operation, queue, *ioctx_, operation.name, parts, flags,
                                    operation.operated);
@@ -275,7 +274,7 @@ void bind_object_calls(py::module_& m) {
     });
     calls.def("remove", [](ObjectCalls& self, const Name& key) { return self.remove(key.value); });
     calls.def("stat", [](ObjectCalls& self, const Name& key) { return self.stat(key.value); });
-    calls.def("operate_write", [](ObjectCalls& self, const topics::WriteOperation& write_op,
+    calls.def("operate_write", [](ObjectCalls& self, topics::WriteOperation& write_op,
                                   const Name& oid, const I64& mtime, const Flags& flags) {
         std::optional<std::time_t> modified;
         if (mtime.value != 0) {
@@ -284,7 +283,7 @@ void bind_object_calls(py::module_& m) {
         return self.operate_write(write_op, oid.value, modified, flags);
     });
     calls.def("operate_read",
-              [](ObjectCalls& self, const topics::ReadOperation& read_op, const Name& oid,
+              [](ObjectCalls& self, topics::ReadOperation& read_op, const Name& oid,
                  const Flags& flags) { return self.operate_read(read_op, oid.value, flags); });
 }
 

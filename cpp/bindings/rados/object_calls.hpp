@@ -28,11 +28,12 @@ public:
     py::object append(std::string name, py::handle data);
     py::object remove(std::string name);
     py::object stat(std::string name);
-    py::object operate_write(const topics::WriteOperation& parts, std::string name,
+    py::object operate_write(topics::WriteOperation& parts, std::string name,
                              const std::optional<std::time_t>& modified, int flags);
-    py::object operate_read(const topics::ReadOperation& parts, std::string name, int flags);
+    py::object operate_read(topics::ReadOperation& parts, std::string name, int flags);
 
 private:
+    CurrentLoop::Here here() { return current_.here(*ioctx_->state()); }
     // Submits an operation by `call(operation, queue)`.
     template <class Made, class Call>
     py::object submit(const CurrentLoop::Here& here, std::unique_ptr<Made> operation,

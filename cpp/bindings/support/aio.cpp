@@ -253,7 +253,9 @@ struct Plain final : LoopOperation {
 
 struct Opening final : LoopOperation {
     explicit Opening(PyImage& image)
-        : target(image), cluster(image.ioctx().ioctx->use().state().cluster) {}
+        : target(image), cluster(image.ioctx().ioctx->use().state().cluster) {
+        never_wait();
+    }
     py::object value() override {
         if (result() < 0) {
             throw Error(static_cast<int>(-result()),
@@ -330,13 +332,7 @@ AsyncCalls::AsyncCalls(py::object image, py::object queue_of)
     : image_(std::move(image)), target_(&image_of(image_)), current_(std::move(queue_of)) {}
 
 AsyncCalls::Here AsyncCalls::here() {
-    Handle& handle = *target_->get().state();
-    if (handle.forked()) {
-        // Throws before it takes a lock that another thread may have held when this process was
-        // forked.
-        handle.enter();
-    }
-    return current_.here();
+    return current_.here(*target_->get().state());
 }
 
 template <class Made, class Call>

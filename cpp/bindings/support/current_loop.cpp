@@ -26,17 +26,25 @@ CurrentLoop::CurrentLoop(py::object queue_of)
       create_future_(checked(PyUnicode_InternFromString("create_future"))),
       awaited_(py::module_::import("rbd._core").attr("_Awaited")) {}
 
-CurrentLoop::Here CurrentLoop::here() {
+CurrentLoop::Here CurrentLoop::here(Handle& handle) {
+    if (handle.forked()) {
+        // Throws before this takes a lock that another thread may have held when this process was
+        // forked.
+        handle.enter();
+    }
     Here found;
     found.loop = checked(PyObject_CallNoArgs(get_running_loop_.ptr()));
+    // Dropped without the lock, because dropping the last reference to a loop runs Python code.
+    py::object last;
     {
         std::lock_guard<std::mutex> lock(mutex_);
-        if (last_queue_ != nullptr && referent(last_loop_).is(found.loop)) {
+        if (last_queue_ != nullptr) {
+            last = referent(last_loop_);
             found.owner = referent(last_owner_);
             found.queue = last_queue_;
         }
     }
-    if (found.owner) {
+    if (found.owner && last.is(found.loop)) {
         return found;
     }
     found.owner = queue_of_(found.loop);

@@ -25,8 +25,8 @@ public:
     // `queue_of(loop)` returns the _LoopQueue of a loop, always the same one.
     explicit CurrentLoop(py::object queue_of);
 
-    // Raises RuntimeError if no loop is running.
-    Here here();
+    // For a call that uses `handle`. Raises RuntimeError if no loop is running. Throws ForkedError.
+    Here here(Handle& handle);
     // Returns a new future of that loop, for results that asyncio's functions take or that several
     // tasks await.
     py::object future_of(const Here& here) const;

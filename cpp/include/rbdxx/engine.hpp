@@ -110,14 +110,19 @@ public:
     Lane(uint64_t most_calls, uint64_t most_bytes)
         : most_calls_(most_calls), most_bytes_(most_bytes) {}
 
-    // Returns whether the caller may submit a call that moves `bytes`; it is then counted until
-    // done(). Returns false if `shared`: others, who are not counted, use the connection.
-    bool enter(uint64_t bytes, bool shared) noexcept;
-    // Makes the lane's thread call `submit`, which must not throw; the call is counted too. Throws
-    // std::system_error if no thread can be started.
-    void later(uint64_t bytes, std::function<void()> submit);
+    // Counts a call that moves `bytes` until done(). The caller submits it, and may have to wait.
+    void enter(uint64_t bytes) noexcept;
+    // Returns whether the caller may submit the call without waiting; it is then counted. Returns
+    // false if `shared`: others, who are not counted, use the connection.
+    bool try_enter(uint64_t bytes, bool shared) noexcept;
+    // Makes the lane's thread call `submit`, which must not throw; the call is counted too. Returns
+    // its number, for wait(): 1 for the first such call. Throws std::system_error if no thread can
+    // be started.
+    uint64_t later(uint64_t bytes, std::function<void()> submit);
     // Ends the count of a call that has completed, or was refused. Any thread may call it.
     void done(uint64_t bytes) noexcept;
+    // Returns once the call of that number has been submitted, and all before it.
+    void wait(uint64_t number) noexcept;
 
 private:
     void run() noexcept;
@@ -129,8 +134,32 @@ private:
     uint64_t calls_ = 0;
     uint64_t bytes_ = 0;
     std::deque<std::function<void()>> waiting_;
-    bool submitting_ = false;  // the thread has taken one that it is not through with
-    bool running_ = false;     // there is a thread
+    // The numbers of calls that later() has taken, and of those that the thread has submitted.
+    uint64_t taken_ = 0;
+    uint64_t submitted_ = 0;
+    bool running_ = false;  // there is a thread
+};
+
+// Counts a call of the thread that makes it, which waits until it is complete.
+class Counted {
+public:
+    // A null lane counts nothing.
+    Counted(std::shared_ptr<Lane> lane, uint64_t bytes) : lane_(std::move(lane)), bytes_(bytes) {
+        if (lane_ != nullptr) {
+            lane_->enter(bytes_);
+        }
+    }
+    ~Counted() {
+        if (lane_ != nullptr) {
+            lane_->done(bytes_);
+        }
+    }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+private:
+    const std::shared_ptr<Lane> lane_;
+    const uint64_t bytes_;
 };
 
 // The callback that both C libraries call, in a thread of their own, when a call has completed.
@@ -237,11 +266,9 @@ public:
     // Makes the operation release its handle as soon as it completes, so that a close need not wait
     // until it is taken from its queue. To be called before it is submitted.
     void leave_early() noexcept { leaves_early_ = true; }
-    // Makes a Lane submit this operation, in the calls that have one, so that the caller never
+    // Makes the lane submit this operation, in the calls that have one, so that the caller never
     // waits for the library. To be called before it is submitted.
     void never_wait() noexcept { may_wait_ = false; }
-    // Returns whether the caller may wait for the library.
-    bool may_wait() const noexcept { return may_wait_; }
     // Releases the handle. To be called by the thread that took the operation from its queue: the
     // last use to end closes the image, which the library's threads must never do.
     void finish() noexcept;
@@ -301,16 +328,23 @@ public:
         withdraw();
     }
 
-    // As submit(), through a lane of the connection: it never waits for the library. A call that is
-    // refused later completes with its result. The objects that `call` refers to must live until
-    // then.
+    // As submit(), through the lane of the connection, which may be null. After never_wait(), the
+    // lane may submit the call later: it completes with its result if it is refused then, and the
+    // objects that `call` refers to must live until then. Returns the number of such a call, for
+    // Lane::wait(), or 0.
     template <class Kind, class Failure = Error, class Submit, class Describe>
-    void submit_by(const std::shared_ptr<Lane>& lane, uint64_t bytes, bool shared,
-                   QueuePointer queue, std::shared_ptr<Handle> handle,
-                   const typename Kind::Context& context, const Submit& call,
-                   const Describe& describe) {
-        const bool now = lane->enter(bytes, shared);
-        if (!now) {
+    uint64_t submit_by(const std::shared_ptr<Lane>& lane, uint64_t bytes, bool shared,
+                       QueuePointer queue, std::shared_ptr<Handle> handle,
+                       const typename Kind::Context& context, const Submit& call,
+                       const Describe& describe) {
+        if (lane == nullptr) {
+            submit<Kind, Failure>(std::move(queue), std::move(handle), context, call, describe);
+            return 0;
+        }
+        const bool now = may_wait_ || lane->try_enter(bytes, shared);
+        if (may_wait_) {
+            lane->enter(bytes);
+        } else if (!now) {
             begin<Kind>(std::move(queue), std::move(handle), context);
         }
         lane_ = lane;
@@ -318,9 +352,10 @@ public:
         try {
             if (now) {
                 submit<Kind, Failure>(std::move(queue), std::move(handle), context, call, describe);
-            } else {
-                lane->later(bytes, [this, &context, call] { submit_begun<Kind>(context, call); });
+                return 0;
             }
+            return lane->later(bytes,
+                               [this, &context, call] { submit_begun<Kind>(context, call); });
         } catch (...) {
             lane_.reset();
             if (now) {

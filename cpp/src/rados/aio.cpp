@@ -2,8 +2,6 @@
 
 #include <rbdxx/error.hpp>
 
-#include <cstdlib>
-#include <mutex>
 #include <utility>
 
 namespace rbdxx::rados::aio {
@@ -15,31 +13,6 @@ void Librados::require(const Context& functions) {
 }
 
 namespace {
-
-// A program's counted calls use one part in `share` of librados' budget. The rest is for calls that
-// are not counted, such as those of other threads.
-constexpr uint64_t share = 4;
-
-// Returns a share of an option's number; 0 if the option is 0 or not a number.
-uint64_t share_of(const ClusterState& cluster, const char* option) {
-    const abi::Functions& functions = *cluster.functions;
-    char text[32] = {};
-    if (!functions.rados_conf_get ||
-        functions.rados_conf_get(cluster.raw, option, text, sizeof text) < 0) {
-        return 0;
-    }
-    const uint64_t number = std::strtoull(text, nullptr, 10);
-    return number > 0 && number < share ? 1 : number / share;
-}
-
-const std::shared_ptr<engine::Lane>& lane_of(ClusterState& cluster) {
-    std::call_once(cluster.lane_flag, [&] {
-        cluster.lane =
-            std::make_shared<engine::Lane>(share_of(cluster, "objecter_inflight_ops"),
-                                           share_of(cluster, "objecter_inflight_op_bytes"));
-    });
-    return cluster.lane;
-}
 
 // Submits `call(functions, ioctx, completion)`. The operation or `use` keeps the context open
 // meanwhile. The call may be stored for later, so it may only refer to what lives as long.
@@ -54,15 +27,11 @@ void submit(engine::Operation& operation, engine::QueuePointer queue, const IoCt
     auto describe = [&] {
         return std::string("error ") + doing + " " + use.state().object(object);
     };
-    ClusterState* cluster = use.state().cluster.get();
-    if (operation.may_wait() || cluster == nullptr) {
-        operation.submit<Librados, RadosError>(std::move(queue), ioctx.state(), functions, submit,
-                                               describe);
-    } else {
-        operation.submit_by<Librados, RadosError>(lane_of(*cluster), bytes,
-                                                  cluster->others.load() > 0, std::move(queue),
-                                                  ioctx.state(), functions, submit, describe);
-    }
+    const auto& cluster = use.state().cluster;
+    const bool shared = cluster != nullptr && cluster->others.load() > 0;
+    use.state().submitted_later(operation.submit_by<Librados, RadosError>(
+        use.state().lane(), bytes, shared, std::move(queue), ioctx.state(), functions, submit,
+        describe));
 }
 
 }  // namespace
@@ -147,7 +116,7 @@ void compare(engine::Operation& operation, engine::QueuePointer queue, const IoC
              const std::string& object, const char* data, std::size_t size, uint64_t offset) {
     auto use = ioctx.connected();
     object::require_size(use, size, "comparing", object);
-    submit(operation, std::move(queue), ioctx, use, object, "comparing", 0,
+    submit(operation, std::move(queue), ioctx, use, object, "comparing", size,
            [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
                return functions.rados_aio_cmpext(io, key, completion, data, size, offset);
            });
@@ -158,7 +127,7 @@ void set_xattr(engine::Operation& operation, engine::QueuePointer queue, const I
                std::size_t size) {
     auto use = ioctx.connected();
     object::require_size(use, size, "setting an attribute of", object);
-    submit(operation, std::move(queue), ioctx, use, object, "setting an attribute of", 0,
+    submit(operation, std::move(queue), ioctx, use, object, "setting an attribute of", size,
            [=, key = object.c_str(), attribute = name.c_str()](const auto& functions, auto io,
                                                                auto completion) {
                return functions.rados_aio_setxattr(io, key, completion, attribute, value, size);
@@ -196,7 +165,7 @@ void execute(engine::Operation& operation, engine::QueuePointer queue, const IoC
         functions.rados_read_op_exec_user_buf(raw, cls.c_str(), method.c_str(), input, input_size,
                                               output, output_size, &execution.used,
                                               &execution.code);
-        submit(operation, std::move(queue), ioctx, use, object, "executing a method on", 0,
+        submit(operation, std::move(queue), ioctx, use, object, "executing a method on", input_size,
                [raw, key = object.c_str()](const auto& table, auto io, auto completion) {
                    return table.rados_aio_read_op_operate(raw, io, completion, key, 0);
                });
@@ -210,18 +179,13 @@ void Operated::succeed() const noexcept {
 }
 
 void operate(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
-             const std::string& object, const WriteOperation& parts,
+             const std::string& object, WriteOperation& parts,
              const std::optional<std::time_t>& modified, int flags, Operated& operated) {
-    auto held = parts.state();
     auto use = ioctx.connected();
+    auto held = parts.take();
     operated.operation = held;
-    {
-        std::lock_guard<std::mutex> lock(held->mutex);
-        held->empty = true;  // librados takes the parts
-    }
-    submit(operation, std::move(queue), ioctx, use, object, "operating on", 0,
+    submit(operation, std::move(queue), ioctx, use, object, "operating on", held->bytes,
            [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
-               std::lock_guard<std::mutex> lock(held->mutex);
                // librados reads the time during this call only.
                std::time_t time = modified.value_or(0);
                return functions.rados_aio_write_op_operate(held->raw, io, completion, key,
@@ -230,20 +194,13 @@ void operate(engine::Operation& operation, engine::QueuePointer queue, const IoC
 }
 
 void operate(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
-             const std::string& object, const ReadOperation& parts, int flags, Operated& operated) {
-    auto held = parts.state();
+             const std::string& object, ReadOperation& parts, int flags, Operated& operated) {
     auto use = ioctx.connected();
+    auto held = parts.take();
     operated.operation = held;
-    {
-        std::lock_guard<std::mutex> lock(held->mutex);
-        // librados takes the parts: a second run does not have them.
-        operated.results = std::move(held->results);
-        held->results.clear();
-        held->empty = true;
-    }
-    submit(operation, std::move(queue), ioctx, use, object, "operating on", 0,
+    operated.results = held->results;
+    submit(operation, std::move(queue), ioctx, use, object, "operating on", held->bytes,
            [=, key = object.c_str()](const auto& functions, auto io, auto completion) {
-               std::lock_guard<std::mutex> lock(held->mutex);
                return functions.rados_aio_read_op_operate(held->raw, io, completion, key, flags);
            });
 }
@@ -288,6 +245,7 @@ private:
 
 void flush(const IoCtx& ioctx) {
     auto use = ioctx.connected();
+    use.state().submit_waiting();
     check<RadosError>(Flush().run(use), [&] { return "error flushing " + use.state().place(); });
 }
 

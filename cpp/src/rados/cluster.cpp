@@ -1,3 +1,4 @@
+#include <rbdxx/engine.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/rados/cluster.hpp>
 #include <rbdxx/sized.hpp>
@@ -9,6 +10,34 @@ namespace rbdxx {
 int ClusterState::destroy() noexcept {
     functions->rados_shutdown(raw);
     return 0;
+}
+
+namespace {
+
+// The calls on objects that the lane lets their callers submit use one part in `share` of librados'
+// budget. The rest is for calls that are not counted.
+constexpr uint64_t share = 4;
+
+// Returns a share of an option's number; 0 if the option is 0 or not a number.
+uint64_t share_of(const ClusterState& cluster, const char* option) {
+    const abi::Functions& functions = *cluster.functions;
+    char text[32] = {};
+    if (!functions.rados_conf_get ||
+        functions.rados_conf_get(cluster.raw, option, text, sizeof text) < 0) {
+        return 0;
+    }
+    const uint64_t number = std::strtoull(text, nullptr, 10);
+    return number > 0 && number < share ? 1 : number / share;
+}
+
+}  // namespace
+
+const std::shared_ptr<engine::Lane>& ClusterState::lane() {
+    std::call_once(lane_flag_, [&] {
+        lane_ = std::make_shared<engine::Lane>(share_of(*this, "objecter_inflight_ops"),
+                                               share_of(*this, "objecter_inflight_op_bytes"));
+    });
+    return lane_;
 }
 
 const char* name_of(ConnectionState state) noexcept {

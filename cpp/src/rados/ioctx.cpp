@@ -1,7 +1,10 @@
+#include <rbdxx/engine.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/rados/constants.hpp>
 #include <rbdxx/rados/ioctx.hpp>
 #include <rbdxx/sized.hpp>
+
+#include <algorithm>
 
 namespace rbdxx {
 
@@ -10,6 +13,26 @@ int IoCtxState::destroy() noexcept {
         functions->rados_ioctx_destroy(raw);
     }
     return 0;
+}
+
+std::shared_ptr<engine::Lane> IoCtxState::lane() const {
+    return cluster != nullptr ? cluster->lane() : nullptr;
+}
+
+void IoCtxState::submitted_later(uint64_t number) noexcept {
+    if (number > 0) {
+        std::lock_guard<std::mutex> lock(mutex);
+        last_later_ = std::max(last_later_, number);
+    }
+}
+
+void IoCtxState::submit_waiting() noexcept {
+    std::unique_lock<std::mutex> lock(mutex);
+    const uint64_t number = last_later_;
+    lock.unlock();
+    if (number > 0) {
+        lane()->wait(number);
+    }
 }
 
 namespace {
@@ -62,6 +85,7 @@ IoCtx IoCtx::borrow(abi::rados_ioctx_t raw, std::shared_ptr<const Guard> guard) 
 
 void IoCtx::set_namespace(const std::string& name) const {
     auto call = use();
+    call.state().submit_waiting();
     call->rados_ioctx_set_namespace(call.get(), name.c_str());
 }
 
@@ -98,6 +122,7 @@ std::string IoCtx::place() const {
 
 void IoCtx::set_locator(const std::string& key) const {
     auto call = use();
+    call.state().submit_waiting();
     std::lock_guard<std::mutex> lock(state_->mutex);
     call->rados_ioctx_locator_set_key(call.get(), key.empty() ? nullptr : key.c_str());
     state_->locator = key;
@@ -137,6 +162,7 @@ IoCtx IoCtx::duplicate() const {
 
 void IoCtx::set_read_snapshot(std::optional<uint64_t> id) const {
     auto call = connected();
+    call.state().submit_waiting();
     std::lock_guard<std::mutex> lock(state_->mutex);
     call->rados_ioctx_snap_set_read(call.get(), id.value_or(rados::constants::SNAP_HEAD));
     state_->read_snapshot = id;
@@ -144,6 +170,7 @@ void IoCtx::set_read_snapshot(std::optional<uint64_t> id) const {
 
 void IoCtx::set_write_snapshots(std::vector<uint64_t> newest_first) const {
     auto call = connected();
+    call.state().submit_waiting();
     std::lock_guard<std::mutex> lock(state_->mutex);
     const uint64_t newest = newest_first.empty() ? 0 : newest_first.front();
     check<RadosError>(
@@ -174,6 +201,7 @@ uint64_t IoCtx::last_version() const {
 
 void IoCtx::set_full_try(bool enabled) const {
     auto call = use();
+    call.state().submit_waiting();
     // Ceph 14 has these functions under other names.
     const auto& table = call.functions();
     if (enabled) {

@@ -1,5 +1,6 @@
 #include <rbdxx/rados/object.hpp>
 
+#include <rbdxx/engine.hpp>
 #include <rbdxx/error.hpp>
 
 namespace rbdxx::rados::object {
@@ -39,6 +40,7 @@ std::size_t read(const IoCtx& ioctx, const std::string& name, char* data, std::s
         return 0;
     }
     const std::size_t asked = size < most_bytes ? size : most_bytes;
+    const engine::Counted counted(call.state().lane(), asked);
     return static_cast<std::size_t>(checked_call(
         call->rados_read(call.get(), name.c_str(), data, asked, offset), "reading", call, name));
 }
@@ -47,6 +49,7 @@ void write(const IoCtx& ioctx, const std::string& name, const char* data, std::s
            uint64_t offset) {
     auto call = ioctx.connected();
     require_size(call, size, "writing to", name);
+    const engine::Counted counted(call.state().lane(), size);
     checked_call(call->rados_write(call.get(), name.c_str(), data, size, offset), "writing to",
                  call, name);
 }
@@ -54,6 +57,7 @@ void write(const IoCtx& ioctx, const std::string& name, const char* data, std::s
 void write_full(const IoCtx& ioctx, const std::string& name, const char* data, std::size_t size) {
     auto call = ioctx.connected();
     require_size(call, size, "writing", name);
+    const engine::Counted counted(call.state().lane(), size);
     checked_call(call->rados_write_full(call.get(), name.c_str(), data, size), "writing", call,
                  name);
 }
@@ -61,6 +65,7 @@ void write_full(const IoCtx& ioctx, const std::string& name, const char* data, s
 void append(const IoCtx& ioctx, const std::string& name, const char* data, std::size_t size) {
     auto call = ioctx.connected();
     require_size(call, size, "appending to", name);
+    const engine::Counted counted(call.state().lane(), size);
     checked_call(call->rados_append(call.get(), name.c_str(), data, size), "appending to", call,
                  name);
 }
@@ -70,6 +75,7 @@ void write_same(const IoCtx& ioctx, const std::string& name, const char* data, s
     auto call = ioctx.connected();
     require_size(call, size, "writing to", name);
     require_size(call, total, "writing to", name);
+    const engine::Counted counted(call.state().lane(), size);
     checked_call(call->rados_writesame(call.get(), name.c_str(), data, size, total, offset),
                  "writing to", call, name);
 }
@@ -96,6 +102,7 @@ Comparison compare(const IoCtx& ioctx, const std::string& name, const char* data
                    uint64_t offset) {
     auto call = ioctx.connected();
     require_size(call, size, "comparing", name);
+    const engine::Counted counted(call.state().lane(), size);
     const int result = call->rados_cmpext(call.get(), name.c_str(), data, size, offset);
     if (result <= -max_errno) {
         return {false, static_cast<uint64_t>(-(result + max_errno))};
@@ -109,6 +116,7 @@ int execute(const IoCtx& ioctx, const std::string& name, const std::string& cls,
             std::size_t output_size) {
     auto call = ioctx.connected();
     require_size(call, input_size, "executing a method on", name);
+    const engine::Counted counted(call.state().lane(), input_size);
     return check<RadosError>(call->rados_exec(call.get(), name.c_str(), cls.c_str(), method.c_str(),
                                               input, input_size, output, output_size),
                              [&] {

@@ -104,11 +104,16 @@ void set(WriteOperation& operation, const std::vector<std::string>& keys,
     Keys raw_keys(keys);
     std::vector<const char*> pointers;
     std::vector<std::size_t> sizes;
+    uint64_t bytes = 0;
     for (std::string_view value : values) {
         pointers.push_back(value.data());
         sizes.push_back(value.size());
+        bytes += value.size();
     }
-    operation.add([&](const auto& table, void* raw) {
+    for (const std::string& key : keys) {
+        bytes += key.size();
+    }
+    operation.add(bytes, [&](const auto& table, void* raw) {
         table.rados_write_op_omap_set2(raw, raw_keys.pointers.data(), pointers.data(),
                                        raw_keys.sizes.data(), sizes.data(), keys.size());
     });

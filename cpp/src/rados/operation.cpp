@@ -1,5 +1,6 @@
 #include <rbdxx/rados/operation.hpp>
 
+#include <rbdxx/engine.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/handle.hpp>
 
@@ -39,13 +40,17 @@ void ReadKind::release(const abi::Functions& table, void* raw) noexcept {
 }
 
 template <class Kind>
-void Operation<Kind>::create() {
+std::shared_ptr<typename Operation<Kind>::State> Operation<Kind>::make() {
     const abi::Functions& table = functions();
     void* raw = Kind::create(table);
-    auto made = owned([&] { return std::make_shared<State>(table, raw); },
-                      [&] { Kind::release(table, raw); });
+    return owned([&] { return std::make_shared<State>(table, raw); },
+                 [&] { Kind::release(table, raw); });
+}
+
+template <class Kind>
+void Operation<Kind>::create() {
     std::shared_ptr<State> none;
-    if (!std::atomic_compare_exchange_strong(&state_, &none, made)) {
+    if (!std::atomic_compare_exchange_strong(&state_, &none, make())) {
         throw RadosArgumentError("the operation was created already");
     }
 }
@@ -61,10 +66,29 @@ template <class Kind>
 std::shared_ptr<typename Operation<Kind>::State> Operation<Kind>::state() const {
     auto held = std::atomic_load(&state_);
     if (held == nullptr) {
-        throw RadosArgumentError(
-            "the operation was never created, or is released: call create(), or use a with block");
+        throw_missing();
     }
     return held;
+}
+
+template <class Kind>
+std::shared_ptr<typename Operation<Kind>::State> Operation<Kind>::take() {
+    const std::shared_ptr<State> fresh = make();
+    auto held = state();
+    while (!std::atomic_compare_exchange_strong(&state_, &held, fresh)) {
+        if (held == nullptr) {
+            throw_missing();
+        }
+    }
+    // A thread that adds a part at the same time may have loaded it before.
+    std::lock_guard<std::mutex> lock(held->mutex);
+    return held;
+}
+
+template <class Kind>
+void Operation<Kind>::throw_missing() {
+    throw RadosArgumentError(
+        "the operation was never created, or is released: call create(), or use a with block");
 }
 
 template <class Kind>
@@ -92,32 +116,34 @@ void WriteOperation::assert_version(uint64_t version) {
 
 void WriteOperation::compare(const char* data, std::size_t size, uint64_t offset) {
     require_size(size);
-    add([&](const auto& table, void* raw) {
+    add(size, [&](const auto& table, void* raw) {
         table.rados_write_op_cmpext(raw, data, size, offset, nullptr);
     });
 }
 
 void WriteOperation::write(const char* data, std::size_t size, uint64_t offset) {
     require_size(size);
-    add([&](const auto& table, void* raw) { table.rados_write_op_write(raw, data, size, offset); });
+    add(size,
+        [&](const auto& table, void* raw) { table.rados_write_op_write(raw, data, size, offset); });
 }
 
 void WriteOperation::write_full(const char* data, std::size_t size) {
     require_size(size);
-    add([&](const auto& table, void* raw) { table.rados_write_op_write_full(raw, data, size); });
+    add(size,
+        [&](const auto& table, void* raw) { table.rados_write_op_write_full(raw, data, size); });
 }
 
 void WriteOperation::write_same(const char* data, std::size_t size, std::size_t total,
                                 uint64_t offset) {
     require_size(size);
-    add([&](const auto& table, void* raw) {
+    add(size, [&](const auto& table, void* raw) {
         table.rados_write_op_writesame(raw, data, size, total, offset);
     });
 }
 
 void WriteOperation::append(const char* data, std::size_t size) {
     require_size(size);
-    add([&](const auto& table, void* raw) { table.rados_write_op_append(raw, data, size); });
+    add(size, [&](const auto& table, void* raw) { table.rados_write_op_append(raw, data, size); });
 }
 
 void WriteOperation::remove() {
@@ -137,7 +163,7 @@ void WriteOperation::zero(uint64_t offset, uint64_t length) {
 
 void WriteOperation::set_xattr(const std::string& name, const char* value, std::size_t size) {
     require_size(size);
-    add([&](const auto& table, void* raw) {
+    add(size, [&](const auto& table, void* raw) {
         table.rados_write_op_setxattr(raw, name.c_str(), value, size);
     });
 }
@@ -149,17 +175,16 @@ void WriteOperation::remove_xattr(const std::string& name) {
 void WriteOperation::execute(const std::string& cls, const std::string& method, const char* input,
                              std::size_t size) {
     require_size(size);
-    add([&](const auto& table, void* raw) {
+    add(size, [&](const auto& table, void* raw) {
         table.rados_write_op_exec(raw, cls.c_str(), method.c_str(), input, size, nullptr);
     });
 }
 
 void WriteOperation::operate(const IoCtx& ioctx, const std::string& object,
                              const std::optional<std::time_t>& modified, int flags) {
-    auto held = state();
     auto call = ioctx.connected();
-    std::lock_guard<std::mutex> lock(held->mutex);
-    held->empty = true;  // librados removes the parts
+    const auto held = take();
+    const engine::Counted counted(call.state().lane(), held->bytes);
     std::time_t time = modified.value_or(0);
     check<RadosError>(call->rados_write_op_operate(held->raw, call.get(), object.c_str(),
                                                    modified ? &time : nullptr, flags),
@@ -172,22 +197,18 @@ void ReadOperation::set_flags(int flags) {
 
 void ReadOperation::compare(const char* data, std::size_t size, uint64_t offset) {
     require_size(size);
-    add([&](const auto& table, void* raw) {
+    add(size, [&](const auto& table, void* raw) {
         table.rados_read_op_cmpext(raw, data, size, offset, nullptr);
     });
 }
 
 void ReadOperation::operate(const IoCtx& ioctx, const std::string& object, int flags) {
-    auto held = state();
     auto call = ioctx.connected();
-    std::lock_guard<std::mutex> lock(held->mutex);
-    // librados removes the parts from the operation: a second run has none.
-    auto results = std::move(held->results);
-    held->results.clear();
-    held->empty = true;
+    const auto held = take();
+    const engine::Counted counted(call.state().lane(), held->bytes);
     check<RadosError>(call->rados_read_op_operate(held->raw, call.get(), object.c_str(), flags),
                       [&] { return "error operating on " + call.state().object(object); });
-    for (const auto& result : results) {
+    for (const auto& result : held->results) {
         result->complete();
     }
 }

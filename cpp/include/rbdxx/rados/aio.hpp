@@ -42,7 +42,7 @@ struct Librados {
 
 // Each call submits `operation`, which reaches `queue` once it has completed. Any thread may call
 // them. They return at once, but librados makes the thread wait if too many calls are in flight
-// over the connection, unless the operation never waits. Offsets and sizes are bytes. Without
+// over the connection, unless the operation has never_wait(). Offsets and sizes are bytes. Without
 // another word, an operation completes with 0, or with a negative errno if it failed.
 //
 // The caller keeps the operation, the names, the buffers and the results until the operation has
@@ -114,11 +114,11 @@ struct Operated {
 };
 // Submits a write operation; as WriteOperation::operate(). Implements: rados_aio_write_op_operate
 void operate(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
-             const std::string& object, const WriteOperation& parts,
+             const std::string& object, WriteOperation& parts,
              const std::optional<std::time_t>& modified, int flags, Operated& operated);
 // Submits a read operation; as ReadOperation::operate(). Implements: rados_aio_read_op_operate
 void operate(engine::Operation& operation, engine::QueuePointer queue, const IoCtx& ioctx,
-             const std::string& object, const ReadOperation& parts, int flags, Operated& operated);
+             const std::string& object, ReadOperation& parts, int flags, Operated& operated);
 
 // Returns once every write that was submitted through the context has completed. Throws RadosError.
 // Implements: rados_aio_flush_async

@@ -39,15 +39,19 @@ struct ClusterState final : Handle {
     std::atomic<ConnectionState> connection{ConnectionState::configuring};
     std::string client;  // the full name ("client.admin"), if it is known
     std::string config;  // the path of the configuration file that was read, if it is known
-    // The number of others, such as images, that use the connection, and whose calls no lane
-    // counts.
+    // The number of others, such as images, that use the connection, and whose calls the lane does
+    // not count.
     std::atomic<int> others{0};
-    // Submits the asynchronous calls on objects, from the first one that must not wait.
-    std::once_flag lane_flag;
-    std::shared_ptr<engine::Lane> lane;
+    // Counts the calls on objects, and submits those whose caller must not wait. Only for a
+    // connection that is open.
+    const std::shared_ptr<engine::Lane>& lane();
     // The listener of the cluster's log, kept as long as librados may call it.
     std::mutex log_mutex;
     std::shared_ptr<const void> log_listener;
+
+private:
+    std::once_flag lane_flag_;
+    std::shared_ptr<engine::Lane> lane_;
 };
 
 // Returns the version of the loaded librados. Throws LibraryNotFound.

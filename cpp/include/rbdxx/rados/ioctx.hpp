@@ -30,6 +30,14 @@ struct IoCtxState final : Handle {
     // Returns "pool 'p'" or "pool 'p', namespace 'n'", likewise.
     std::string place() const;
 
+    // Returns the lane of the connection; null for a context of another library.
+    std::shared_ptr<engine::Lane> lane() const;
+    // Notes what Operation::submit_by() returned for a call that uses the context.
+    void submitted_later(uint64_t number) noexcept;
+    // Returns once the lane has submitted those calls. To be called before a setting of the context
+    // changes, because the libraries read it when a call is submitted.
+    void submit_waiting() noexcept;
+
     const abi::Functions* const functions;
     const abi::rados_ioctx_t raw;
     const bool owned;  // false: the context belongs to another library, which destroys it
@@ -41,6 +49,9 @@ struct IoCtxState final : Handle {
     std::string locator;
     std::optional<uint64_t> read_snapshot;
     std::vector<uint64_t> write_snapshots;
+
+private:
+    uint64_t last_later_ = 0;  // under the mutex
 };
 
 // An I/O context: a pool, a namespace in it, and how its objects are read and written. Copies share

@@ -29,9 +29,10 @@ public:
 
         const abi::Functions* const functions;
         void* const raw;   // a rados_write_op_t or rados_read_op_t
-        std::mutex mutex;  // held while parts are added or the operation is submitted
+        std::mutex mutex;  // held while a part is added
         std::vector<std::shared_ptr<omap::Result>> results;
-        bool empty = true;  // there is no part that was not submitted
+        bool empty = true;   // there is no part
+        uint64_t bytes = 0;  // of the data of all parts
     };
 
     // Creates the C operation. Throws RadosArgumentError if there is one already.
@@ -43,13 +44,23 @@ public:
     // Returns the C operation and its results. Throws RadosArgumentError if there is none.
     std::shared_ptr<State> state() const;
 
-    // Adds a part: calls `part(functions, raw)` while no other part is added.
+    // Returns the C operation, its parts and results, to be performed once. Leaves a new one
+    // without parts in its place. Throws RadosArgumentError if there is none.
+    std::shared_ptr<State> take();
+
+    // Adds a part with so many bytes of data: calls `part(functions, raw)` while no other part is
+    // added.
     template <class Part>
-    void add(const Part& part) {
+    void add(uint64_t bytes, const Part& part) {
         auto held = state();
         std::lock_guard<std::mutex> lock(held->mutex);
         part(*held->functions, held->raw);
         held->empty = false;
+        held->bytes += bytes;
+    }
+    template <class Part>
+    void add(const Part& part) {
+        add(0, part);
     }
     // As add(), for a part that fills `result`.
     template <class Part>
@@ -73,6 +84,8 @@ public:
     }
 
 private:
+    static std::shared_ptr<State> make();
+    [[noreturn]] static void throw_missing();
     [[noreturn]] static void throw_empty();
 
     std::shared_ptr<State> state_;
