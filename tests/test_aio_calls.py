@@ -341,6 +341,12 @@ def test_updates_can_be_iterated(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
             await asyncio.get_running_loop().run_in_executor(None, rbd_image.create_snap, "one")
             heard += await updates.__anext__()
             assert heard >= 1
+            waits = asyncio.ensure_future(updates.__anext__())
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="another task"):
+                await updates.__anext__()
+            rbd_image.create_snap("two")
+            assert await waits >= 1
         assert len([one async for one in updates]) <= 1
 
         async def count() -> int:
@@ -353,6 +359,7 @@ def test_updates_can_be_iterated(rbd_ioctx: Any, rbd_image: rbd.Image) -> None:
 
     run(body)
     rbd_image.remove_snap("one")
+    rbd_image.remove_snap("two")
 
 
 @pytest.mark.needs("rbd_quiesce_watch")

@@ -90,6 +90,7 @@ class Updates:
         self._heard = 0
         self._ended = False
         self._waiter: Optional[asyncio.Future[None]] = None
+        self._in_use = False
 
     def _changed(self) -> None:
         self._heard += 1
@@ -115,6 +116,15 @@ class Updates:
         return self
 
     async def __anext__(self) -> int:
+        if self._in_use:
+            raise RuntimeError("another task already waits for the next item of this iterator")
+        self._in_use = True
+        try:
+            return await self._next()
+        finally:
+            self._in_use = False
+
+    async def _next(self) -> int:
         if not self._ended:
             await self._start()
         while not self._heard:
