@@ -187,8 +187,20 @@ def test_the_loop_runs_while_the_osd_is_stopped(cluster: LocalCluster, changed: 
     asyncio.run(body())
 
 
+async def open_with_callback(ioctx: Any) -> None:
+    opened = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    rbd.RBD().aio_open_image(
+        lambda *_: loop.call_soon_threadsafe(opened.set), ioctx, "frozen", read_only=True
+    )
+    await opened.wait()
+
+
 #: What must not wait for the limits of librados either.
-BESIDE = {name: CALLS[name] for name in ("read an object", "write an object", "open")}
+BESIDE: Dict[str, Call] = {
+    **{name: CALLS[name] for name in ("read an object", "write an object", "open")},
+    "open with a callback": lambda _, ioctx: open_with_callback(ioctx),
+}
 
 
 @pytest.mark.timeout(280)

@@ -41,7 +41,9 @@ struct WriteCompletion final : Completion {
 
 struct OpenCompletion final : Completion {
     explicit OpenCompletion(PyImage& target)
-        : image(target), cluster(target.ioctx().ioctx->use().state().cluster) {}
+        : image(target), cluster(target.ioctx().ioctx->use().state().cluster) {
+        never_wait();  // it is submitted with the GIL
+    }
     // The owner is the Python image.
     py::object answer() override {
         if (result() == 0) {
