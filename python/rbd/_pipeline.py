@@ -19,7 +19,7 @@ PIECE = 2 << 20
 CACHED_PIECE = 256 << 10
 # The memory for operations in flight, in bytes. It bounds a transfer, for any size of the image.
 # More memory is not faster, and librbd needs as much again for its own buffers.
-MEMORY = 16 << 20
+MEMORY = 10 << 20
 QUEUE_DEPTH = 32
 # The same for writes. librbd copies their data.
 WRITE_MEMORY = 10 << 20
