@@ -240,6 +240,23 @@ def test_a_discard_may_cover_two_gib_and_more(rbd_ioctx: rbd.rados.Ioctx) -> Non
         assert [image.read(offset, 4) for offset in marks] == [bytes(4)] * 4
 
 
+@pytest.mark.parametrize("stripes", [{}, {"stripe_unit": 4096, "stripe_count": 3}])
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_discard_of_more_than_a_gib_leaves_nothing_in_the_middle(
+    rbd_ioctx: rbd.rados.Ioctx, stripes: Any, aligned: bool
+) -> None:
+    rbd.RBD().create(rbd_ioctx, "huge", 4 << 30, **stripes)
+    with rbd.Image(rbd_ioctx, "huge") as image:
+        offset = 0 if aligned else 69632
+        # librbd discards whole blocks of 64 KiB of each object.
+        around = range(1 << 30, 4 << 30, 1 << 30)
+        for start in around:
+            image.write(b"\xff" * (2 << 20), start - (1 << 20))
+        image.discard(offset, (4 << 30) - offset)
+        for start in around:
+            assert image.read(start - (1 << 20), 2 << 20).count(b"\0") == 2 << 20
+
+
 def test_a_read_may_return_more_than_four_gib(rbd_ioctx: rbd.rados.Ioctx) -> None:
     rbd.RBD().create(rbd_ioctx, "huge", (4 << 30) + 10)
     with rbd.Image(rbd_ioctx, "huge") as image:

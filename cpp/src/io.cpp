@@ -50,14 +50,32 @@ std::string refused(const Image& image, int64_t result) {
     return lock::refusal(image, static_cast<int>(-result));
 }
 
-// Calls `call(at, size)` for pieces of `length` bytes that librbd can return the size of. Returns
-// the number of bytes done. A piece that is incomplete ends it.
+// Returns the multiple of bytes at which a long discard may be divided. librbd leaves out the
+// blocks that a discard does not fill, so a division inside a block would leave the block's data. A
+// block is at most as large as an object, and is aligned in it.
+uint64_t discard_unit(const Image& image) {
+    const uint64_t stripe = image.stripe_unit();
+    const uint64_t stripes = image.stripe_count();
+    uint64_t part = image.info().obj_size;  // of each object of a set
+    while (part > stripe && part * stripes > piece) {
+        part /= 2;
+    }
+    return part * stripes <= piece ? part * stripes : stripe;
+}
+
+// Calls `call(at, size)` for pieces of `length` bytes that librbd can return the size of. The
+// pieces end at multiples of `unit`. Returns the number of bytes done. A piece that is incomplete
+// ends it.
 template <class Call>
 uint64_t in_pieces(const char* verb, const Image& image, uint64_t offset, uint64_t length,
-                   const Call& call) {
+                   const Call& call, uint64_t unit = 1) {
     uint64_t done = 0;
     do {
         uint64_t size = std::min(length - done, piece);
+        const uint64_t beyond = (offset + done + size) % unit;
+        if (size < length - done && beyond < size) {
+            size -= beyond;
+        }
         auto result = call(offset + done, size, done);
         check(result, [&] { return region(verb, image, offset, length) + refused(image, result); });
         uint64_t came = checked(result, size, verb, image, offset, length);
@@ -108,9 +126,11 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
 uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
     Entry use(image);
     return in_pieces(
-        "discarding", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
+        "discarding", image, offset, length,
+        [&](uint64_t at, uint64_t size, uint64_t) {
             return lock::with_lock(image, [&] { return use->rbd_discard(use.get(), at, size); });
-        });
+        },
+        length > piece ? discard_unit(image) : 1);
 }
 
 int known_zero_flags(int zero_flags) {
