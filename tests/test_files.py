@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rbd
-from rbd.files import EndOfImage, ImageFile
+from rbd.files import EndOfImage, ImageFile, ResizedMeanwhile
 from support.optional_tools import proof
 
 MIB = 1 << 20
@@ -618,6 +619,81 @@ def test_a_growing_file_behaves_as_a_file_in_memory(rbd_image: rbd.Image, steps:
         file.flush()
         assert rbd_image.size() == len(model.getvalue())
     assert rbd_image.read(0, rbd_image.size()) == model.getvalue()
+
+
+def one_of_two_files(address: str, first: str, second: str) -> None:
+    """Let two files grow the same image. The second to do so is refused, and cuts nothing."""
+    one = rbd.open(address, first, growing=True)
+    other = rbd.open(address, second, growing=True)
+    one.seek(0, os.SEEK_END)
+    one.write(b"one" * 1000)
+    one.close()
+    other.seek(0, os.SEEK_END)
+    other.write(b"other" * 100)
+    with pytest.raises(ResizedMeanwhile, match="to 3000 bytes by something else"):
+        other.close()
+    with rbd.open(address) as file:
+        assert file.read() == b"one" * 1000
+
+
+@pytest.mark.parametrize("second", ["ab", "a+b", "r+b"])
+def test_two_files_that_grow_do_not_lose_what_the_other_wrote(
+    address: str, conf: None, rbd_image: rbd.Image, second: str
+) -> None:
+    rbd_image.resize(0)
+    one_of_two_files(address, "ab", second)
+
+
+def test_a_growing_file_does_not_cut_what_another_one_wrote(
+    address: str, conf: None, rbd_image: rbd.Image
+) -> None:
+    rbd_image.resize(1000)
+    grown = rbd.open(address, "r+b", growing=True)
+    grown.seek(0, os.SEEK_END)
+    grown.write(b"g")
+    grown.raw.write(b"g")  # the image is larger than the file now
+    rbd_image.resize(9 * MIB)
+    rbd_image.write(b"theirs", 8 * MIB)
+    rbd_image.flush()
+    for call in (grown.flush, lambda: grown.truncate(5), grown.close):
+        with pytest.raises(OSError, match="open the file again") as caught:
+            call()
+        assert caught.value.errno == errno.EBUSY
+    assert grown.closed
+    assert rbd_image.size() == 9 * MIB
+    assert rbd_image.read(8 * MIB, 6) == b"theirs"
+
+
+def test_a_pickled_copy_and_its_original_do_not_both_grow(
+    address: str, conf: None, rbd_image: rbd.Image
+) -> None:
+    original = rbd.open(address, "w+b")
+    original.write(b"1" * 1000)
+    with pickle.loads(pickle.dumps(original)) as copy:
+        copy.write(b"2" * 1000)
+    original.write(b"3" * 10)
+    with pytest.raises(ResizedMeanwhile):
+        original.close()
+    with rbd.open(address) as file:
+        assert file.read() == b"1" * 1000 + b"2" * 1000
+
+
+def test_a_growing_file_goes_on_after_an_interrupted_resize(
+    rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = rbd_image.open_file("wb", 0)
+    resize = rbd.Image.resize
+
+    def interrupted(image: rbd.Image, size: int) -> None:
+        resize(image, size)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rbd.Image, "resize", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            file.write(b"first")
+    file.close()
+    assert rbd_image.size() == 0
 
 
 def test_read1_reads_what_was_written(rbd_image: rbd.Image) -> None:

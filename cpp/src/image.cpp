@@ -387,6 +387,12 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
                                      progress_argument(progress));
         },
         message);
+    // If another handle has the exclusive lock, it makes the change. librbd cuts or refuses writes
+    // through this handle at the old end until it is asked for the size. The news may come late.
+    constexpr int most = 200;
+    for (int left = most; left > 0 && this->size() != size; --left) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
 }
 
 void Image::flatten(const Progress& progress) const {

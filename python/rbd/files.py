@@ -18,7 +18,7 @@ from .spec import ImageSpec, open_ioctx, open_spec
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["EndOfImage", "ImageFile", "open"]
+__all__ = ["EndOfImage", "ImageFile", "ResizedMeanwhile", "open"]
 
 # The number of bytes that a buffered file reads at once. It is small, so that a jump wastes little.
 _BUFFER_BYTES = 64 << 10
@@ -35,6 +35,14 @@ class EndOfImage(exceptions.NoSpace, builtins.OSError):
     """A write began at or beyond the end of a file that does not grow (ENOSPC).
 
     `ImageFile.truncate` makes the file larger.
+    """
+
+
+class ResizedMeanwhile(exceptions.ImageBusy, builtins.OSError):
+    """A growing file whose image something else has resized (EBUSY).
+
+    Only one file at a time may grow an image. The file writes nothing more, and does not cut what
+    another program has written.
     """
 
 
@@ -106,6 +114,8 @@ class ImageFile(io.RawIOBase):
         # that the length is the size of the image.
         self._length: Optional[int] = image.size() if growing else None
         self._allocated = self._length or 0
+        # The sizes that this file has given the image. There are two after a failed resize.
+        self._own_sizes = {self._allocated}
         self._ahead = _Readahead() if readahead and self._readable else None
         self._lock = threading.RLock()
 
@@ -282,6 +292,8 @@ class ImageFile(io.RawIOBase):
         with memoryview(data) as whole, whole.cast("B") as view, self._lock:
             if not len(view):
                 return 0
+            if self.growing:
+                self._check_alone()
             if self._appends:
                 self._position = self._end()
             there = len(view) if self.growing else self._end() - self._position
@@ -301,13 +313,31 @@ class ImageFile(io.RawIOBase):
                 self._length = max(self._length, self._position)
             return int(done)
 
+    def _check_alone(self) -> None:
+        """Check that nobody else has resized the image under a growing file."""
+        size = self.image.size()
+        if self._length is not None and size not in self._own_sizes:
+            raise ResizedMeanwhile(
+                f"the image of the growing file {self.name!r} was resized from {self._allocated} "
+                f"to {size} bytes by something else than the file, which is {self._length} bytes "
+                "long; open the file again",
+                errno=errno.EBUSY,
+            )
+
     def _reserve(self, end: int) -> None:
         """Enlarge the image under a growing file to at least `end` bytes."""
         if self._length is None or end <= self._allocated:
             return
         step = min(max(self._allocated, _GROWTH_LEAST), _GROWTH_MOST)
-        size = max(end, self._allocated + step)
+        self._resize(max(end, self._allocated + step))
+
+    def _resize(self, size: int) -> None:
+        """Resize the image under a growing file."""
+        if self._own_sizes == {size}:
+            return
+        self._own_sizes.add(size)
         self.image.resize(size)
+        self._own_sizes = {size}
         self._allocated = size
 
     def truncate(self, size: Optional[int] = None, /) -> int:
@@ -336,22 +366,25 @@ class ImageFile(io.RawIOBase):
                 raise ValueError(f"negative size {size}")
             if self._ahead is not None:
                 self._ahead.forget()
-            if size != self.image.size():
+            if self.growing:
+                self._check_alone()
+                self._resize(size)
+                self._length = size
+            elif size != self.image.size():
                 self.image.resize(size)
-            if self._length is not None:
-                self._length = self._allocated = size
             return size
 
     def flush(self) -> None:
         """Wait until everything written is safe in the cluster."""
         super().flush()
         with self._lock:
-            if self._length is not None and self._allocated != self._length:
-                self.image.resize(self._length)
-                self._allocated = self._length
-        if self._written:
-            self.image.flush()
-            self._written = False
+            if self._written:
+                self.image.flush()
+                self._written = False
+            if self._length is not None and self._own_sizes != {self._length}:
+                # Another file may have written where this one would cut the image.
+                self._check_alone()
+                self._resize(self._length)
 
     def close(self) -> None:
         """Flush and close the file, and the image if `rbd.open` opened it.
