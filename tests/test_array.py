@@ -757,3 +757,16 @@ def test_xarray_objects_go_to_other_processes(address: str, rbd_image: rbd.Image
     proof("dask.array")
     chunked = array.to_xarray(("y", "x")).chunk({"y": 7})
     assert float(chunked.sum()) == model.sum()
+
+
+@pytest.mark.parametrize("merge_writes", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_array_whose_image_has_shrunk_is_not_written_in_part(
+    rbd_image: rbd.Image, merge_writes: bool, step: int
+) -> None:
+    array = rbd.ImageArray(rbd_image, "<u8", (1000, 8), mode="r+", merge_writes=merge_writes)
+    rbd_image.resize(array.nbytes - 100)
+    rows = np.arange(0, 1000, step)
+    for key in (np.s_[:, ::step], np.s_[::step], np.s_[rows]):
+        with pytest.raises((rbd.InvalidArgument, rbd.IncompleteWriteError, rbd.StreamError)):
+            array[key] = 1

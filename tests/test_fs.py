@@ -284,6 +284,18 @@ def test_images_are_copied_and_moved(fs: Any, root: str) -> None:
     assert fs.cat(f"{root}/other/b") == b"a" * 10
 
 
+def test_a_refused_copy_leaves_nothing(fs: Any, root: str) -> None:
+    for name in ("a", "b"):
+        fs.pipe(f"{root}/{name}", name.encode() * 10)
+    with fs._image(f"{root}/b", read_only=False) as image:
+        image.create_snap("kept")
+        with pytest.raises(rbd.ImageHasSnapshots):
+            fs.cp_file(f"{root}/a", f"{root}/b")
+        assert fs.ls(root, detail=False) == [f"{root}/a", f"{root}/b"]
+        assert fs.cat(f"{root}/b") == b"b" * 10
+        image.remove_snap("kept")
+
+
 class Progress(Callback):  # type: ignore[misc]
     """Records the reported progress."""
 

@@ -109,6 +109,57 @@ def test_a_restore_is_thin(rbd_ioctx: Any, tmp_path: Path) -> None:
             image.write(os.urandom(SIZE), 0)
 
 
+@pytest.mark.parametrize("skip_equal", [False, True])
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_a_target_that_shrinks_during_a_restore_is_an_error(
+    target: rbd.Image, rbd_ioctx: Any, tmp_path: Path, kind: str, skip_equal: bool
+) -> None:
+    data = os.urandom(SIZE)
+    path = tmp_path / "data"
+    path.write_bytes(data)
+    with rbd.Image(rbd_ioctx, "target") as other:
+
+        def shrink(done: int, total: int) -> None:
+            if done < SIZE and other.size() == SIZE:
+                other.resize(MIB)
+
+        with pytest.raises(rbd.Error, match=r"resized|shrank|reading|writing"):
+            transfer.import_image(
+                path if kind == "file" else Pipe(data),
+                into=target,
+                skip_equal=skip_equal,
+                queue_depth=1,
+                on_progress=shrink,
+            )
+        assert other.size() == MIB
+
+
+def test_a_file_that_is_cut_during_an_import_is_an_error(
+    target: rbd.Image, rbd_ioctx: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "data"
+
+    def cut(done: int, total: int) -> None:
+        os.truncate(path, 3 * MIB)
+
+    def whole() -> None:
+        with open(path, "wb") as file:
+            file.write(os.urandom(3 * MIB))
+            file.truncate(SIZE)  # the rest is a hole
+
+    for options in ({"into": target}, {"ioctx": rbd_ioctx, "name": "cut"}):
+        whole()
+        with pytest.raises(rbd.StreamError, match="ends at byte 3145728"):
+            transfer.import_image(path, on_progress=cut, **options)
+    assert "cut" not in rbd.RBD().list(rbd_ioctx)
+    whole()
+    diff = tmp_path / "diff"
+    diff.write_bytes(make_diff([("w", 5, b"new")], size=SIZE))
+    with pytest.raises(rbd.StreamError, match="ends at byte 3145728"):
+        transfer.merge_diff(path, diff, tmp_path / "merged", on_progress=cut)
+    assert not (tmp_path / "merged").exists()
+
+
 def test_equal_blocks_are_not_written(target: rbd.Image, tmp_path: Path) -> None:
     same = bytearray(target.read(0, SIZE))
     same[5 * MIB] ^= 1

@@ -5,8 +5,10 @@
 #include <rbdxx/writer.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string>
 
 #include "runs.hpp"
 
@@ -134,6 +136,14 @@ bool Writer::drain(Wait wait) {
         return false;
     }
     high_ = 0;
+    // librbd cuts an asynchronous write at the end of the image and does not report it.
+    const uint64_t size = written_ > 0 ? image_.size() : 0;
+    if (size < written_) {
+        throw Error(EINVAL, "error writing " + image_.describe() +
+                                ": data was written up to byte " + std::to_string(written_) +
+                                ", but the image was resized to " + std::to_string(size) +
+                                " bytes");
+    }
     return true;
 }
 

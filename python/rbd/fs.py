@@ -530,6 +530,7 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
                         source.readinto_exact(writer.space(part))
                         writer.write(position, part)
                         callback.absolute_update(source.position)
+                source.check_length()
             callback.absolute_update(size)
 
     async def _put_file(
@@ -571,7 +572,12 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             name = f"{spec.image}.copy-{os.urandom(4).hex()}" if there else spec.image
             image.copy(ioctx, name)
             if there:
-                RBD().remove(ioctx, spec.image)
+                try:
+                    RBD().remove(ioctx, spec.image)
+                except BaseException:
+                    # For example, the old image has snapshots.
+                    RBD().remove(ioctx, name)
+                    raise
                 RBD().rename(ioctx, name, spec.image)
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:

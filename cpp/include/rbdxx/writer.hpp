@@ -43,7 +43,7 @@ public:
     // because librbd keeps no order between operations in flight.
     bool overlaps(uint64_t offset) const { return offset < high_; }
     // Waits until everything is written, for at most `wait`. Returns whether it is. Throws Error if
-    // a write has failed.
+    // a write has failed, and EINVAL if the image has become smaller than what was written.
     bool drain(Wait wait = forever);
 
 private:

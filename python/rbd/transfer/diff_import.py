@@ -44,7 +44,8 @@ def import_diff(
     ----------
     source
         A path, a descriptor or a binary file object. A file is checked from end to end before
-        the image is changed; a pipe cannot be.
+        the image is changed; a pipe cannot be. After the stream, there must be nothing in a file
+        that is given by its path.
     image
         The image, open for writing.
     on_progress
@@ -90,6 +91,7 @@ def import_diff(
             reader = formats.DiffReader(stream)
             check_ends(image, reader.header)
             reader.skim()
+            stream.check_end()
             stream.check_digest()
             stream.rewind(mark)
         with Progress(on_progress, progress, stream.size or 0, "import-diff") as reporting:

@@ -306,6 +306,7 @@ def _restore(
     image.flush()
     if image.size() != size:
         image.resize(size)
+    stream.check_length()
     stream.check_digest()
 
 
@@ -389,6 +390,7 @@ def _import_all(
         mark = stream.mark()
         for _ in range(formats.read_image_header(stream)[1]):
             formats.DiffReader(stream).skim()
+        stream.check_end()
         stream.check_digest()
         stream.rewind(mark)
     header, diffs = formats.read_image_header(stream)
@@ -441,6 +443,7 @@ def _import_raw(
                 stream.skip(known - stream.position)
         if image.size() != size:
             image.resize(size)
+        stream.check_length()
         stream.check_digest()
 
 

@@ -87,6 +87,7 @@ def apply_diff(
         if stream.seekable:
             mark = stream.mark()
             formats.DiffReader(stream).skim()
+            stream.check_end()
             stream.check_digest()
             stream.rewind(mark)
         reader = formats.DiffReader(stream)

@@ -205,6 +205,7 @@ def _index(source: Source, stream: int, merged: _Merge) -> formats.DiffHeader:
         merged.add(extent.offset, extent.length, stream, extent.position if extent.data else -1)
         if extent.data:
             source.skip(extent.length)
+    source.check_end()
     return reader.header
 
 
@@ -267,6 +268,7 @@ def _merge_into_bytes(one: Source, two: Source, sink: Sink, progress: Progress) 
         position = stop
         progress.update(position)
     _copy_bytes(one, position, size, sink)
+    one.check_length()
     progress.update(size, last=True)
 
 
@@ -282,6 +284,7 @@ def _merge_into_image(one: Source, two: Source, sink: Sink, progress: Progress) 
         reader = formats.DiffReader(one)
         reader.skim()
         headers.append(reader.header)
+    one.check_end()
     head, names = headers[-1], {header.to_snapshot for header in headers}
     merged = _Merge()
     change = _index(two, 1, merged)

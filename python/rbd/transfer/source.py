@@ -335,6 +335,29 @@ class Source:
             return None if error.errno == errno.ENXIO else (position, self.size)
         return max(start - self.base, position), min(end - self.base, self.size)
 
+    def check_end(self) -> None:
+        """Check that nothing follows the stream in a regular file that was given by its path.
+
+        Raises StreamError: the rest may be another stream, which would be lost.
+        """
+        if not self._owned or self.size is None or self.position >= self.size:
+            return
+        if stat.S_ISREG(os.fstat(self._fd).st_mode):
+            raise exceptions.StreamError(
+                f"more data after the end at byte {self.position} of the stream", self.position
+            )
+
+    def check_length(self) -> None:
+        """Check that a seekable source still ends where it did. Raises StreamError.
+
+        What a file has lost looks like a hole to find_data().
+        """
+        if self.seekable and self.size is not None:
+            end = max(os.lseek(self._fd, 0, os.SEEK_END) - self.base, 0)
+            if end < self.size:
+                self.position = end
+                raise self.truncated()
+
     def mark(self) -> Tuple[int, Digests]:
         """Return the state of a seekable source, for rewind().
 
