@@ -40,21 +40,6 @@ py::tuple opened(const PyImage& self) {
         known(cluster ? cluster->client : ""), known(cluster ? cluster->config : ""));
 }
 
-// Opens the same image again, read-only, at a snapshot or at its head.
-std::unique_ptr<PyImage> open_again(const PyImage& self, const std::optional<Name>& snapshot) {
-    OpenOptions options = self.options();
-    without_gil([&] {
-        // Another image may have the name by now. The id does not change.
-        if (!options.by_id && !self->old_format()) {
-            options.name = self->id();
-            options.by_id = true;
-        }
-    });
-    options.snapshot = string(snapshot);
-    options.read_only = true;
-    return std::make_unique<PyImage>(self.ioctx(), options);
-}
-
 }  // namespace
 
 void bind_files(ImageClass& image) {
@@ -69,9 +54,13 @@ void bind_files(ImageClass& image) {
         },
         "Raise OperationNotSupported if a copy of the stored bytes would lose the last ones.",
         py::arg("what"));
-    define(image, "_open_again", open_again,
-           "Open the same image once more, read-only, at a snapshot or at its head.",
-           py::arg("snapshot"));
+    define(
+        image, "_open_again",
+        [](const PyImage& self, const std::optional<Name>& snapshot) {
+            return open_again(self, string(snapshot));
+        },
+        "Open the same image once more, read-only, at a snapshot or at its head.",
+        py::arg("snapshot"));
     define(
         image, "open_file",
         [](const py::object& self, const py::object& mode, const py::object& buffering,

@@ -72,6 +72,21 @@ void PyImage::throw_not_open() const {
     throw ClosedError(options_.describe() + " is not open");
 }
 
+std::unique_ptr<PyImage> open_again(const PyImage& image,
+                                    const std::optional<std::string>& snapshot) {
+    OpenOptions options = image.options();
+    without_gil([&] {
+        // Another image may have the name by now. The id does not change.
+        if (!options.by_id && !image->old_format()) {
+            options.name = image->id();
+            options.by_id = true;
+        }
+    });
+    options.snapshot = snapshot;
+    options.read_only = true;
+    return std::make_unique<PyImage>(image.ioctx(), options);
+}
+
 OpenOptions open_options(const std::optional<Name>& name, const std::optional<Name>& snapshot,
                          bool read_only, const std::optional<Name>& image_id) {
     if (name.has_value() == image_id.has_value()) {

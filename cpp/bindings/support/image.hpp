@@ -70,6 +70,10 @@ using ImageClass = py::class_<PyImage>;
 OpenOptions open_options(const std::optional<Name>& name, const std::optional<Name>& snapshot,
                          bool read_only, const std::optional<Name>& image_id);
 
+// Opens the same image again, read-only, at a snapshot or at its head.
+std::unique_ptr<PyImage> open_again(const PyImage& image,
+                                    const std::optional<std::string>& snapshot);
+
 // Starts to open `target`, which is the Python object `image`. Returns the Completion.
 py::object open_later(const py::object& image, PyImage& target, const py::object& oncomplete);
 

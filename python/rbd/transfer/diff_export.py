@@ -9,7 +9,7 @@ from .._core import Image
 from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream, checked_name
-from .extents import changed, check_size, own
+from .extents import Ends, changed, own
 from .progress import Progress
 from .sink import Sink
 
@@ -77,7 +77,7 @@ def export_diff(
     Raises
     ------
     ImageNotFound
-        There is no such snapshot.
+        There is no such snapshot, or it or the one at which the image is open was removed.
     InvalidArgument
         The snapshot is later than the end of the difference.
     StreamError
@@ -137,6 +137,7 @@ def write_diff(
     """Write one diff of the open image. `done` bytes were done before it, for the progress."""
     image._require_whole_blocks("exporting")
     size = image.size()
+    ends = Ends(image, size, start)
     header = formats.DiffHeader(
         from_snapshot=None if start is None else formats.raw(start),
         to_snapshot=None if end is None else formats.raw(end),
@@ -164,7 +165,7 @@ def write_diff(
         # The memory of a batch is invalid once the next one is read.
         records.flush()
         progress.update(done + batch[-1].offset + batch[-1].length)
-    check_size(image, size)
+    ends.check()
     sink.write(formats.DIFF_END)
 
 

@@ -7,7 +7,7 @@ import struct
 from .. import _pipeline
 from .._core import Image
 from .arguments import check_image, check_options, new_hash
-from .extents import changed, check_size, has_map
+from .extents import Ends, changed, has_map
 from .progress import Progress
 
 # Importing typing takes long: see rbd/__init__.py.
@@ -58,6 +58,8 @@ def digest(
 
     Raises
     ------
+    ImageNotFound
+        The snapshot at which the image is open was removed.
     StreamError
         The image has become smaller during the call.
     ValueError
@@ -70,6 +72,7 @@ def digest(
     _pipeline.check_queue_depth(queue_depth)
     image.require_not_closed()
     size = image.size()
+    ends = Ends(image, size)
     hashed = new_hash(checksum)
     hashed.update(_BANNER + _U64.pack(size))
     zeroes = bytes(_BLOCK)
@@ -84,7 +87,7 @@ def digest(
                         hashed.update(_U64.pack(chunk.offset + at))
                         hashed.update(block)
             reporting.update(chunk.offset + chunk.length)
-        check_size(image, size)
+        ends.check()
         reporting.update(size, last=True)
     return str(hashed.hexdigest())
 

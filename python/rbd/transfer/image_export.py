@@ -10,7 +10,7 @@ from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream
 from .diff_export import write_diff
-from .extents import changed, check_size, has_map, with_holes
+from .extents import Ends, changed, has_map, with_holes
 from .progress import Progress
 from .sink import Sink
 
@@ -69,6 +69,8 @@ def export_image(
 
     Raises
     ------
+    ImageNotFound
+        The snapshot at which the image is open was removed.
     StreamError
         The image became smaller meanwhile.
     OperationCanceled
@@ -94,6 +96,7 @@ def export_image(
 
 
 def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_depth: int) -> None:
+    ends = Ends(image, size)
     # If the object map tells which objects exist, that is faster than asking each object.
     extents = changed(image, size, whole_object=has_map(image), ordered=True)
     extents = with_holes(extents, size)
@@ -103,7 +106,7 @@ def _export_raw(image: Image, size: int, sink: Sink, progress: Progress, queue_d
         else:
             sink.write(chunk.view)
         progress.update(chunk.offset + chunk.length)
-    check_size(image, size)
+    ends.check()
     progress.update(size, last=True)
 
 
