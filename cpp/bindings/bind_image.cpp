@@ -101,6 +101,11 @@ Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_on
         image, "close", [](PyImage& self) { self.close(); },
         R"(Close the image. Closing it twice does nothing.
 
+Raises
+------
+OSError
+    Data that was written cannot be saved. The image is closed all the same.
+
 Notes
 -----
 The call waits until calls in other threads have ended. Later calls raise `InvalidArgument`.

@@ -57,6 +57,7 @@ void read(Operation& operation, QueuePointer queue, const Image& image, char* da
 
 void write(Operation& operation, QueuePointer queue, const Image& image, const char* data,
            uint64_t offset, uint64_t length, int flags) {
+    const WriteNote note(*image.state());
     submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -90,6 +91,7 @@ void readv(Operation& operation, QueuePointer queue, const Image& image, const i
 
 void writev(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
             int count, uint64_t offset) {
+    const WriteNote note(*image.state());
     submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -121,6 +123,7 @@ void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, 
 
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags) {
+    const WriteNote note(*image.state());
     submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -313,6 +316,7 @@ void release_left_behind(Operation& operation, QueuePointer queue, const Image& 
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags) {
+    const WriteNote note(*image.state());
     submit(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -393,6 +397,21 @@ struct Closing final : Handle {
     std::shared_ptr<ClusterState> cluster;
 };
 
+// Saves what was written and closes the image. The operation keeps the state.
+void close_in_thread(Operation& operation, const abi::Functions& functions, ImageState& state,
+                     abi::rbd_image_t raw) noexcept {
+    const auto work = [&operation, &functions, &state, raw]() noexcept {
+        const int saved = state.write_back();
+        const int closed = functions.rbd_close(raw);
+        operation.complete(saved < 0 ? saved : closed);
+    };
+    try {
+        detail::start_thread(work, [&] { return "close " + state.describe(); });
+    } catch (...) {
+        work();
+    }
+}
+
 }  // namespace
 
 void close(Operation& operation, QueuePointer queue, const Image& image) {
@@ -402,9 +421,17 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
     auto closing = std::make_shared<Closing>(state);
     std::function<int(abi::rbd_image_t)> closer;
     const bool borrowed = state->lender != nullptr;  // its lender closes it
+    const bool in_library = !borrowed && !state->written.load();
     if (borrowed) {
         closer = [&operation](abi::rbd_image_t) noexcept {
             operation.complete(0);
+            return 0;
+        };
+        operation.begin(std::move(queue), std::move(closing));
+    } else if (!in_library) {
+        // rbd_aio_close does not report data that it cannot save.
+        closer = [&operation, &functions, state = state.get()](abi::rbd_image_t raw) noexcept {
+            close_in_thread(operation, functions, *state, raw);
             return 0;
         };
         operation.begin(std::move(queue), std::move(closing));
@@ -420,7 +447,7 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         operation.begin<engine::Librbd>(std::move(queue), std::move(closing), functions);
     }
     if (!state->close_later([&] { state->closer = std::move(closer); })) {
-        borrowed ? operation.withdraw() : operation.withdraw<engine::Librbd>(functions);
+        in_library ? operation.withdraw<engine::Librbd>(functions) : operation.withdraw();
         throw ClosedError(image.describe() + " is closed");
     }
 }

@@ -70,6 +70,7 @@ Batch::Batch(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth,
 }
 
 void Batch::prepare() {
+    note_write();
     released_locks_ = lock::released(image_);
     failed_index_ = none;
     failed_code_ = 0;
@@ -79,6 +80,13 @@ void Batch::prepare() {
         mine_.push_back(&slot);
     }
     begin(slots_.size());
+}
+
+// Notes what WriteNote notes, for as long as operations are in flight.
+void Batch::note_write() const noexcept {
+    if (plan_->writes()) {
+        image_.state()->written.store(true);
+    }
 }
 
 bool Batch::recover() {
@@ -125,6 +133,7 @@ void Batch::end_one() noexcept {
         }
     }
     // The last use of the image ends here. Only the report still keeps the image open.
+    note_write();
     use_.reset();
     report->complete(0);
 }
@@ -139,6 +148,7 @@ void Batch::look_at_failure() noexcept {
     } catch (...) {
         failure_ = std::current_exception();
     }
+    note_write();
     use_.reset();
     report_->complete(0);
 }
@@ -153,6 +163,9 @@ void Batch::cancel() noexcept {
 void Batch::close() noexcept {
     cancel();
     wait();
+    if (use_) {
+        note_write();
+    }
     use_.reset();
 }
 

@@ -1,3 +1,4 @@
+#include <rbdxx/constants.hpp>
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/image.hpp>
@@ -65,6 +66,24 @@ void ImageState::drain_events() noexcept {
     }
 }
 
+int ImageState::write_back() noexcept {
+    if (!written.load() || !functions->rbd_flush) {
+        return 0;
+    }
+    uint64_t features = 0;
+    int owner = 0;
+    if (functions->rbd_is_exclusive_lock_owner && functions->rbd_get_features &&
+        functions->rbd_is_exclusive_lock_owner(raw, &owner) == 0 && owner == 0 &&
+        functions->rbd_get_features(raw, &features) == 0 &&
+        (features & constants::FEATURE_EXCLUSIVE_LOCK) != 0) {
+        // A flush would take the lock from the client that has it.
+        return 0;
+    }
+    const int result = functions->rbd_flush(raw);
+    lost_writes.store(result < 0);
+    return result;
+}
+
 int ImageState::destroy() noexcept {
     // No use is left, so no other thread adds or ends a watch. Errors of librbd do not matter here.
     for (const auto& watch : watches) {
@@ -80,7 +99,9 @@ int ImageState::destroy() noexcept {
     if (lender) {
         return 0;
     }
-    return close_image(*functions, raw);
+    const int saved = write_back();
+    const int closed = close_image(*functions, raw);
+    return saved < 0 ? saved : closed;
 }
 
 void ImageState::forget(const watch::Watch* watch) noexcept {
@@ -172,7 +193,10 @@ void Image::close() {
 }
 
 void Image::check_closed(int result) const {
-    check(result, [&] { return "error closing " + describe(); });
+    check(result, [&] {
+        return "error closing " + describe() +
+               (state_->lost_writes.load() ? ": data that was written is not saved" : "");
+    });
 }
 
 namespace {
@@ -446,9 +470,16 @@ void Image::update_features(uint64_t features, bool enabled) const {
 
 void Image::flush() const {
     auto call = use();
-    lock::check_with_lock(
-        *this, [&] { return call->rbd_flush(call.get()); },
-        [&] { return "error flushing " + describe(); });
+    // A write during the flush sets it again.
+    const bool written = state_->written.exchange(false);
+    try {
+        lock::check_with_lock(
+            *this, [&] { return call->rbd_flush(call.get()); },
+            [&] { return "error flushing " + describe(); });
+    } catch (...) {
+        state_->written.store(written || state_->written.load());
+        throw;
+    }
 }
 
 void Image::invalidate_cache() const {

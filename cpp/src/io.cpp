@@ -112,6 +112,7 @@ uint64_t clip(const Image& image, uint64_t offset, uint64_t length) {
 
 uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length, int flags) {
     Entry use(image);
+    const WriteNote note(*image.state());
     uint64_t done = in_pieces(
         "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
             return lock::with_lock(image, [&] {
@@ -152,6 +153,7 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
 uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
                     uint64_t length, int flags) {
     Entry use(image);
+    const WriteNote note(*image.state());
     // A piece must hold whole repetitions of the pattern.
     uint64_t step = size == 0 || size > piece ? piece : piece - piece % size;
     uint64_t done = 0;

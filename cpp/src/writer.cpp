@@ -188,6 +188,7 @@ void Writer::pump() {
 }
 
 void Writer::submit_write(Write& write) {
+    const WriteNote note(*image_.state());
     write.released_locks = lock::released(image_);
     submit(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
                       abi::rbd_completion_t completion) {

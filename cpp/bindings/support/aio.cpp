@@ -122,6 +122,7 @@ private:
         const abi::Functions& c = *on.functions;
         const uint64_t part = std::min(length, io::piece);
         if (writes) {
+            const WriteNote note(on);
             return flags == 0 ? c.rbd_aio_write(on.raw, offset, part, data, made)
                               : c.rbd_aio_write2(on.raw, offset, part, data, made, flags);
         }

@@ -73,6 +73,14 @@ struct ImageState final : Handle {
     std::mutex parents_mutex;
     // Frees the handle in place of rbd_close, if it is set: for an asynchronous close.
     std::function<int(abi::rbd_image_t)> closer;
+    // Whether data was written that may still be in librbd's cache. See WriteNote.
+    mutable std::atomic<bool> written{false};
+    // Writes the cache back, unless nothing was written or another client has got the lock since,
+    // before which librbd writes back by itself. rbd_close ignores what fails then. Returns 0 or
+    // librbd's negative errno.
+    int write_back() noexcept;
+    // Whether write_back() failed when the image was closed.
+    std::atomic<bool> lost_writes{false};
     // Whether librbd lists the completions of this image for poll_events().
     std::atomic<bool> notifies{false};
     // The number of completions that poll_events() has not returned yet.
@@ -100,6 +108,20 @@ struct ImageState final : Handle {
     // Takes the completions that nobody has polled. Otherwise they keep their memory, and Ceph 14
     // does not close the image.
     void drain_events() noexcept;
+};
+
+// Notes that data is written while this lives: before librbd gets the data, so that a close knows
+// of it, and after that, so that it is known if a flush began in between.
+class WriteNote {
+public:
+    explicit WriteNote(const ImageState& image) : image_(image) { note(); }
+    ~WriteNote() { note(); }
+    WriteNote(const WriteNote&) = delete;
+    WriteNote& operator=(const WriteNote&) = delete;
+
+private:
+    void note() const noexcept { image_.written.store(true); }
+    const ImageState& image_;
 };
 
 // How to open an image: by name, or by id if `by_id` is set.
@@ -161,8 +183,8 @@ public:
     static Image borrow(abi::rbd_image_t raw, std::shared_ptr<void> lender);
 
     // Closes the image for all copies, once the calls under way have ended. Closing twice does
-    // nothing. Throws Error if librbd reports one; the image is closed then too.
-    // Implements: rbd_close
+    // nothing. Throws Error if written data cannot be saved, or if librbd reports another error;
+    // the image is closed then too. Implements: rbd_close
     void close();
     // Throws Error if the result of a Handle::Closing of the image is negative.
     void check_closed(int result) const;
