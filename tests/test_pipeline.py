@@ -129,7 +129,7 @@ def test_overlapping_writes_keep_their_order(rbd_image: rbd.Image) -> None:
 def test_writes_far_apart_are_all_made(
     rbd_image: rbd.Image, monkeypatch: pytest.MonkeyPatch, depth: int
 ) -> None:
-    # Room for 128 blocks: many of them wait to be submitted, for several objects at a time.
+    # Room for 128 blocks: many of them wait to be submitted.
     monkeypatch.setattr(pipeline, "WRITE_MEMORY", 512 << 10)
     size = 40 * MIB
     rbd_image.resize(size)

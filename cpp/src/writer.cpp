@@ -18,8 +18,6 @@ namespace {
 
 // The most bytes that one operation makes zero.
 constexpr uint64_t zero_piece = uint64_t{1} << 30;
-// Writes in different regions of so many bytes usually go to different objects.
-constexpr uint64_t region_size = uint64_t{4} << 20;
 
 }  // namespace
 
@@ -29,8 +27,8 @@ Writer::Writer(const Image& image, char* memory, uint64_t capacity, uint64_t dep
 
 void Writer::close() noexcept {
     wait();
-    waiting_.clear();
     writes_.clear();
+    submitted_ = 0;
 }
 
 // Collects and submits until `ready()` returns true, for at most `wait`. Returns what it returned.
@@ -45,19 +43,11 @@ bool Writer::advance_until(Wait wait, const Ready& ready) {
         }
         const Wait left =
             wait == forever ? wait : wait - (std::chrono::steady_clock::now() - begin);
-        if (writes_.empty() || left < Wait::zero() || !wait_for_room(left)) {
+        if (writes_.empty() || left < Wait::zero() ||
+            !wait_until(left, [this] { return writes_.front().complete; })) {
             return false;
         }
     }
-}
-
-// Waits until writes can be collected or submitted.
-bool Writer::wait_for_room(Wait wait) {
-    if (waiting_.empty()) {
-        return wait_until(wait, [this] { return writes_.front().complete; });
-    }
-    // To wake for several completed writes at once takes less processor time.
-    return wait_below(depth_ - depth_ / 4, wait);
 }
 
 int64_t Writer::reserve(uint64_t length, Wait wait) {
@@ -165,25 +155,12 @@ void Writer::queue(uint64_t offset, uint64_t length, const char* data, Block* bl
     if (block != nullptr) {
         ++block->pending;
     }
-    waiting_[offset / region_size].push_back(&write);
 }
 
-// Submits what waits, from one region after the other: a cluster does writes to different objects
-// at the same time.
 void Writer::pump() {
-    while (!failed_ && !waiting_.empty() && !full()) {
-        auto next = waiting_.upper_bound(region_);
-        if (next == waiting_.end()) {
-            next = waiting_.begin();
-        }
-        Write& write = *next->second.front();
-        submit_write(write);
-        write.submitted = true;
-        region_ = next->first;
-        next->second.pop_front();
-        if (next->second.empty()) {
-            waiting_.erase(next);
-        }
+    while (!failed_ && submitted_ < writes_.size() && !full()) {
+        submit_write(writes_[submitted_]);
+        ++submitted_;
     }
 }
 
@@ -200,7 +177,7 @@ void Writer::submit_write(Write& write) {
 
 // Takes the completed writes, in order, and frees their memory in the ring.
 void Writer::collect() {
-    while (!writes_.empty() && writes_.front().submitted) {
+    while (submitted_ > 0) {
         Write& write = writes_.front();
         if (!is_complete(write)) {
             break;
@@ -223,6 +200,7 @@ void Writer::collect() {
             --write.block->pending;
         }
         writes_.pop_front();
+        --submitted_;
     }
     while (!blocks_.empty() && blocks_.front().pending == 0) {
         ring_.give(blocks_.front().cost);

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <optional>
 
 #include <rbdxx/detail/pipeline.hpp>
@@ -55,11 +54,9 @@ private:
         const char* data = nullptr;   // null for zeroes
         unsigned released_locks = 0;  // when it was submitted
         Block* block = nullptr;
-        bool submitted = false;
     };
     template <class Ready>
     bool advance_until(Wait wait, const Ready& ready);
-    bool wait_for_room(Wait wait);
     void queue(uint64_t offset, uint64_t length, const char* data, Block* block);
     void queue_zeroes(uint64_t offset, uint64_t length);
     void pump();
@@ -69,10 +66,8 @@ private:
     const uint64_t sparse_;
     const bool fresh_;
     std::deque<Block> blocks_;
-    std::deque<Write> writes_;  // in the order in which they were given
-    // Those that are not submitted yet, by their region of the image.
-    std::map<uint64_t, std::deque<Write*>> waiting_;
-    uint64_t region_ = 0;  // of the write that was submitted last
+    std::deque<Write> writes_;   // those submitted, then those that wait
+    std::size_t submitted_ = 0;  // how many of them are in flight or complete
     std::optional<uint64_t> reserved_;
     uint64_t high_ = 0;     // the end of what was given since the last drain()
     uint64_t written_ = 0;  // the end of what was ever given

@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -42,7 +41,6 @@ protected:
             pipeline_->end([&] {
                 result = answer;
                 complete = true;
-                pipeline_->note_end();
             });
         }
         Pipeline* pipeline_ = nullptr;
@@ -80,20 +78,6 @@ protected:
         Lock lock(mutex_);
         return transfer.complete;
     }
-    // Waits until fewer than `count` operations are in flight, for at most `wait`. Returns whether
-    // that is so. In contrast to wait_until(), no operation that completes before wakes the thread.
-    bool wait_below(uint64_t count, Wait wait) {
-        const auto below = [&] { return in_flight_ < count; };
-        Lock lock(mutex_);
-        awaited_ = count;
-        if (wait == forever) {
-            room_.wait(lock, below);
-        } else {
-            room_.wait_for(lock, wait, below);
-        }
-        awaited_ = 0;
-        return below();
-    }
 
     // The most operations that may be queued, in flight or complete, besides the bound on memory.
     static constexpr std::size_t most_queued = 4096;
@@ -102,17 +86,6 @@ protected:
     char* const memory_;
     detail::Ring ring_;
     const uint64_t depth_;
-
-private:
-    // Called under the lock, before the operation is no longer counted.
-    void note_end() noexcept {
-        if (in_flight_ <= awaited_) {
-            room_.notify_one();
-        }
-    }
-
-    std::condition_variable room_;
-    uint64_t awaited_ = 0;  // by wait_below(), or 0
 };
 
 }  // namespace rbdxx::pipeline
