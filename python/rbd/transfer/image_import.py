@@ -434,7 +434,7 @@ def _import_raw(
         _set_metadata(image, metadata)
         with _pipeline.ImageWriter(image, queue_depth, sparse_size, fresh=True) as writer:
             if known is None:
-                size = _copy_all(stream, image, writer, progress)
+                size = _copy_all(stream, image, writer, progress, fresh=True)
             else:
                 size = known
                 for start, end in _data(stream, known, sparse_size):
@@ -453,8 +453,13 @@ def _copy_all(
     writer: _pipeline.ImageWriter,
     progress: Progress,
     skip_equal: bool = False,
+    *,
+    fresh: bool = False,
 ) -> int:
-    """Copy a stream of unknown length, and enlarge the image meanwhile. Return the length."""
+    """Copy a stream of unknown length, and enlarge the image meanwhile. Return the length.
+
+    fresh: the image has never been written, so its zeroes need not be discarded.
+    """
     size = image.size()
     object_size = image.stat()["obj_size"]
     position = 0
@@ -479,9 +484,9 @@ def _copy_all(
         if done < len(space):
             return position
         # Zeroes often follow zeroes, and are found sooner in small pieces. Pieces of data end where
-        # objects do.
+        # objects do. So must pieces to discard: librbd frees only whole objects.
         length = _pipeline.PIECE - position % _pipeline.PIECE
-        if not has_data:
+        if fresh and not has_data:
             length = min(length, _pipeline.CACHED_PIECE)
 
 
