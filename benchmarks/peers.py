@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Union
 
@@ -32,6 +33,16 @@ def uvloop() -> Optional[str]:
 
 def program(name: str) -> Lacking:
     return lambda: None if shutil.which(name) else f"no {name}"
+
+
+def qemu_img() -> Optional[str]:
+    """Return what qemu-img lacks to open images: itself, or its module for them."""
+    if not shutil.which("qemu-img"):
+        return "no qemu-img"
+    # Without monitors, a qemu-img that has the module fails at once too, in another way.
+    command = ["qemu-img", "info", "rbd:no-pool/no-image:conf=/dev/null"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return "qemu-img has no module for rbd" if "Unknown protocol" in done.stderr else None
 
 
 def _run_fio(place: Place, image: str, env: Mapping[str, str], *options: str) -> Ended:

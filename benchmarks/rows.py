@@ -14,6 +14,7 @@ from .peers import (
     fio_run,
     program,
     qemu_convert,
+    qemu_img,
     qemu_name,
     rbd_command,
     stock,
@@ -327,7 +328,7 @@ def _job_rows(name: str, what: str, jobs: Mapping[str, streams.Job]) -> List[Row
         return Contender(peer, measure, lacking[who])
 
     peers = {"ours": OURS, "command": _RBD, "qemu": _QEMU}
-    lacking = {"ours": always, "command": program("rbd"), "qemu": program("qemu-img")}
+    lacking = {"ours": always, "command": program("rbd"), "qemu": qemu_img}
     able = [(who, peers[who]) for who in jobs]
     bound = Contender("the bound", lambda place: _MOST_MEMORY)
     same = "the same: "
@@ -415,7 +416,7 @@ ROWS: List[Row] = [
         (
             Contender(OURS, _stream("export_image", "seconds")),
             Contender(_RBD, _rbd_export, program("rbd")),
-            Contender("qemu-img", _qemu, program("qemu-img")),
+            Contender("qemu-img", _qemu, qemu_img),
         ),
         {_RBD: 0.7, "qemu-img": 1.0},
     ),

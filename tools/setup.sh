@@ -34,7 +34,7 @@ OLDEST_PYTHON=3.9
 have() {
     case $1 in
     */*) compgen -G "$1" >/dev/null ;;
-    *.so.*) { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -qF "$1 " ;;
+    *.so.*) { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -F "$1 " >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }
