@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import pathlib
+import pickle
 import re
+import subprocess
+import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
@@ -61,3 +65,64 @@ def test_each_stock_method_has_its_signature(cls: str, method: str, signature: s
     for extra in given[len(wanted) :]:
         assert extra.kind is inspect.Parameter.KEYWORD_ONLY
         assert extra.default is not inspect.Parameter.empty
+
+
+def test_an_rbd_object_takes_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Programs keep data of their own there, and their tests replace its methods.
+    call = rbd.RBD()
+    monkeypatch.setattr(call, "list", lambda ioctx: ["another"])
+    assert call.list(None) == ["another"]  # type: ignore[arg-type]
+    monkeypatch.undo()
+    assert call.list.__doc__ == rbd.RBD.list.__doc__
+    setattr(call, "own", 1)  # noqa: B010
+    assert vars(call) == {"own": 1}
+
+
+class Named(rbd.RBD):
+    """Calls with a name, as a program may derive them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+def test_an_rbd_object_can_be_copied() -> None:
+    # Programs copy the objects that hold one, and hand them to other processes.
+    made = [copy.copy(rbd.RBD()), copy.deepcopy([rbd.RBD()])[0]]
+    made += [
+        pickle.loads(pickle.dumps(rbd.RBD(), protocol))
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    ]
+    for call in made:
+        assert type(call) is rbd.RBD
+        assert vars(call) == {}
+        assert call.version() == rbd.RBD().version()
+    named = pickle.loads(pickle.dumps(Named("images")))
+    assert (type(named), named.name, named.version()) == (Named, "images", rbd.RBD().version())
+    assert pickle.loads(pickle.dumps(rbd.RBD().version))() == rbd.RBD().version()
+
+
+OLD_PROTOCOLS = """
+import pickle
+import rbd
+from rbd import rados
+
+foreign = [base for base in rbd.RBD.__mro__ if base.__name__ == "pybind11_object"][0]
+classes = [cls for cls in foreign.__subclasses__() if cls.__module__.startswith("rbd")]
+assert {rbd.RBD, rbd.Image, rados.Rados, rados.Ioctx, rados.WriteOp} <= {*classes}
+for cls in classes:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        try:
+            pickle.dumps(cls.__new__(cls), protocol)
+        except TypeError:
+            pass
+        else:
+            assert cls is rbd.RBD, cls
+"""
+
+
+def test_no_pickle_protocol_ends_the_process() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", OLD_PROTOCOLS], stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, "")

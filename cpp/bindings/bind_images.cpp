@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include <rbdxx/images.hpp>
+#include <utility>
 
 #include "support/arguments.hpp"
 #include "support/bindings.hpp"
@@ -73,6 +74,10 @@ void bind_images(py::module_& m, RbdClass& rbd) {
         "The pool's images, each a dict of id and name.\n\nImplements: rbd_list2",
         py::arg("ioctx"));
     rbd.def(py::init<>());
+    // The state is a tuple, because pickle's oldest protocols ignore a state that is false.
+    rbd.def(py::pickle(
+        [](const py::object& self) { return py::make_tuple(self.attr("__dict__")); },
+        [](const py::tuple& state) { return std::make_pair(Rbd{}, state[0].cast<py::dict>()); }));
     define(
         rbd, "version",
         [](const Rbd&) {

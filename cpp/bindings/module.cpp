@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "rados/bindings.hpp"
 #include "support/bindings.hpp"
 #include "support/interpreters.hpp"
@@ -12,7 +14,20 @@ void* refuse_unmade(std::size_t) {
     throw py::type_error("__init__() of the object was not called");
 }
 
-void refuse_unmade_values(const py::handle& m) {
+// pickle's protocols 0 and 1 call the first base that C has made, which is pybind11's own and would
+// end the process. Protocol 2 asks the class itself.
+py::cpp_function new_protocols(const py::handle& type) {
+    auto reduce =
+        py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&PyBaseObject_Type))
+            .attr("__reduce_ex__");
+    return {[reduce = py::object(reduce)](const py::object& self, int protocol) {
+                return reduce(self, std::max(protocol, 2));
+            },
+            py::name("__reduce_ex__"), py::is_method(type)};
+}
+
+// Mends where a class of pybind11 would end the process.
+void make_classes_safe(const py::handle& m) {
     for (auto [name, value] : py::reinterpret_borrow<py::dict>(m.attr("__dict__"))) {
         if (PyType_Check(value.ptr()) == 0) {
             continue;
@@ -20,6 +35,7 @@ void refuse_unmade_values(const py::handle& m) {
         auto* known = py::detail::get_type_info(reinterpret_cast<PyTypeObject*>(value.ptr()));
         if (known != nullptr) {
             known->operator_new = refuse_unmade;
+            py::setattr(value, "__reduce_ex__", new_protocols(value));
         }
     }
 }
@@ -38,7 +54,8 @@ void contents(py::module_& m) {
     // The classes come before their methods, because signatures name each other's types.
     RbdClass rbd(m, "RBD",
                  "The calls on the images of a pool. It holds nothing; each call takes the pool's "
-                 "I/O context.");
+                 "I/O context.",
+                 py::dynamic_attr());
     ImageClass image(m, "Image", "An open image. It is a context manager, which closes it.");
 
     bind_images(m, rbd);
@@ -75,8 +92,8 @@ void contents(py::module_& m) {
     bind_pipeline(m);
     bind_records(m);
     bind_merge(m);
-    refuse_unmade_values(m);
-    refuse_unmade_values(m.attr("rados"));
+    make_classes_safe(m);
+    make_classes_safe(m.attr("rados"));
 }
 
 }  // namespace
