@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -341,6 +341,42 @@ def test_merging_checks_expected_digests(tmp_path: Path) -> None:
         )
         assert result.read_bytes() == merged.getvalue()
         result.write_bytes(b"old")
+
+
+@pytest.mark.parametrize("call", ["import_diff", "import_image", "apply_diff", "first", "second"])
+def test_data_after_a_stream_in_a_named_file_is_refused(
+    image: rbd.Image, rbd_ioctx: Any, tmp_path: Path, call: str
+) -> None:
+    """It may be another stream, as when `cat` has joined two."""
+    stream = make_diff([("w", 0, b"first")], size=image.size(), start="two", end="three")
+    if call == "import_image":
+        memory = io.BytesIO()
+        transfer.export_image(image, memory, export_format=2)
+        stream = memory.getvalue()
+    elif call in ("first", "second"):
+        stream = FIRST if call == "first" else SECOND
+    path, target = tmp_path / "stream", tmp_path / "target"
+    target.write_bytes(b"old" * 1000)
+    path.write_bytes(stream + b"more")
+    calls: Dict[str, Callable[[Any], Any]] = {
+        "import_diff": lambda source: transfer.import_diff(image, source),
+        "import_image": lambda source: transfer.import_image(source, rbd_ioctx, "new"),
+        "apply_diff": lambda source: transfer.apply_diff(source, target),
+        "first": lambda source: transfer.merge_diff(source, io.BytesIO(SECOND), target),
+        "second": lambda source: transfer.merge_diff(io.BytesIO(FIRST), source, target),
+    }
+    before = raw(rbd_ioctx)
+    with pytest.raises(rbd.StreamError, match="more data after the end") as caught:
+        calls[call](path)
+    assert caught.value.position == len(stream)
+    assert target.read_bytes() == b"old" * 1000
+    assert rbd.RBD().list(rbd_ioctx) == ["tools"]
+    assert raw(rbd_ioctx) == before
+    assert [entry["name"] for entry in image.list_snaps()] == ["one", "two"]
+    # What follows in a file object is for its next reader.
+    source = io.BytesIO(stream + b"more")
+    calls[call](source)
+    assert source.read() == b"more"
 
 
 # Clones
