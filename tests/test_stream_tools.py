@@ -359,7 +359,7 @@ def test_data_after_a_stream_in_a_named_file_is_refused(
     target.write_bytes(b"old" * 1000)
     path.write_bytes(stream + b"more")
     calls: Dict[str, Callable[[Any], Any]] = {
-        "import_diff": lambda source: transfer.import_diff(image, source),
+        "import_diff": lambda source: transfer.import_diff(source, image, allow_changed=True),
         "import_image": lambda source: transfer.import_image(source, rbd_ioctx, "new"),
         "apply_diff": lambda source: transfer.apply_diff(source, target),
         "first": lambda source: transfer.merge_diff(source, io.BytesIO(SECOND), target),
