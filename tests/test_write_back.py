@@ -122,6 +122,16 @@ def test_a_close_without_writes_reports_nothing(
     image.close()
 
 
+def test_a_close_after_a_refused_write_reports_nothing(
+    victim: Tuple[rbd.Image, Callable[[], None]],
+) -> None:
+    image, block = victim
+    block()
+    with pytest.raises(rbd.ConnectionShutdown):
+        image.write(b"refused", 0)
+    image.close()
+
+
 @pytest.mark.parametrize("features", [rbd.RBD_FEATURE_LAYERING, None])
 def test_a_close_after_writes_keeps_the_data(rbd_ioctx: Any, features: Any) -> None:
     rbd.RBD().create(rbd_ioctx, "kept", 8 << 20, features=features)

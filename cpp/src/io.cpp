@@ -94,6 +94,14 @@ void require_whole(const char* verb, const Image& image, uint64_t offset, uint64
     }
 }
 
+// Notes that librbd has taken data, which may be in its cache when the image is closed. A close
+// waits for the call, and the data of a refused write is nowhere.
+void note_write(const Image& image, int64_t result) {
+    if (result >= 0) {
+        image.state()->written.store(true);
+    }
+}
+
 }  // namespace
 
 uint64_t read(const Image& image, char* data, uint64_t offset, uint64_t length, int flags) {
@@ -112,13 +120,14 @@ uint64_t clip(const Image& image, uint64_t offset, uint64_t length) {
 
 uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t length, int flags) {
     Entry use(image);
-    const WriteNote note(*image.state());
     uint64_t done = in_pieces(
         "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
-            return lock::with_lock(image, [&] {
+            const auto result = lock::with_lock(image, [&] {
                 return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
                                   : use->rbd_write2(use.get(), at, size, data + before, flags);
             });
+            note_write(image, result);
+            return result;
         });
     require_whole("writing", image, offset, length, done);
     return done;
@@ -153,7 +162,6 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
 uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_t offset,
                     uint64_t length, int flags) {
     Entry use(image);
-    const WriteNote note(*image.state());
     // A piece must hold whole repetitions of the pattern.
     uint64_t step = size == 0 || size > piece ? piece : piece - piece % size;
     uint64_t done = 0;
@@ -162,6 +170,7 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
         auto result = lock::with_lock(image, [&] {
             return use->rbd_writesame(use.get(), offset + done, part, data, size, flags);
         });
+        note_write(image, result);
         check(result,
               [&] { return region("writing", image, offset, length) + refused(image, result); });
         uint64_t came = checked(result, part, "writing", image, offset, length);
