@@ -70,10 +70,17 @@ int ImageState::write_back() noexcept {
     if (!written.load() || !functions->rbd_flush) {
         return 0;
     }
-    uint64_t features = 0;
     int owner = 0;
-    if (functions->rbd_is_exclusive_lock_owner && functions->rbd_get_features &&
-        functions->rbd_is_exclusive_lock_owner(raw, &owner) == 0 && owner == 0 &&
+    const int asked = functions->rbd_is_exclusive_lock_owner
+                          ? functions->rbd_is_exclusive_lock_owner(raw, &owner)
+                          : -ENOSYS;
+    if (library_info().release < 16) {
+        // For a client on the blocklist, its flush never ends.
+        lost_writes.store(asked == -ESHUTDOWN);
+        return asked == -ESHUTDOWN ? asked : 0;
+    }
+    uint64_t features = 0;
+    if (asked == 0 && owner == 0 && functions->rbd_get_features &&
         functions->rbd_get_features(raw, &features) == 0 &&
         (features & constants::FEATURE_EXCLUSIVE_LOCK) != 0) {
         // A flush would take the lock from the client that has it.
