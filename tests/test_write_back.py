@@ -44,10 +44,6 @@ async def awaited_write(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"lost", 0)
 
 
-async def awaited_close(image: rbd.Image) -> None:
-    await rbd.aio.AsyncImage(image).close()
-
-
 WRITES: Dict[str, Call] = {
     "write": lambda image: image.write(b"lost", 0),
     "write_blocks": lambda image: image.write_blocks(b"lost" * 2, [0, 8]),
@@ -59,8 +55,6 @@ if rbd.supports("rbd_aio_writev"):
 CLOSES: Dict[str, Call] = {
     "close": lambda image: image.close(),
     "with": lambda image: image.__exit__(None, None, None),
-    "aio_close": lambda image: completed(image.aio_close),
-    "awaited": lambda image: asyncio.run(awaited_close(image)),
 }
 
 

@@ -397,21 +397,6 @@ struct Closing final : Handle {
     std::shared_ptr<ClusterState> cluster;
 };
 
-// Saves what was written and closes the image. The operation keeps the state.
-void close_in_thread(Operation& operation, const abi::Functions& functions, ImageState& state,
-                     abi::rbd_image_t raw) noexcept {
-    const auto work = [&operation, &functions, &state, raw]() noexcept {
-        const int saved = state.write_back();
-        const int closed = functions.rbd_close(raw);
-        operation.complete(saved < 0 ? saved : closed);
-    };
-    try {
-        detail::start_thread(work, [&] { return "close " + state.describe(); });
-    } catch (...) {
-        work();
-    }
-}
-
 }  // namespace
 
 void close(Operation& operation, QueuePointer queue, const Image& image) {
@@ -421,17 +406,9 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
     auto closing = std::make_shared<Closing>(state);
     std::function<int(abi::rbd_image_t)> closer;
     const bool borrowed = state->lender != nullptr;  // its lender closes it
-    const bool in_library = !borrowed && !state->written.load();
     if (borrowed) {
         closer = [&operation](abi::rbd_image_t) noexcept {
             operation.complete(0);
-            return 0;
-        };
-        operation.begin(std::move(queue), std::move(closing));
-    } else if (!in_library) {
-        // rbd_aio_close does not report data that it cannot save.
-        closer = [&operation, &functions, state = state.get()](abi::rbd_image_t raw) noexcept {
-            close_in_thread(operation, functions, *state, raw);
             return 0;
         };
         operation.begin(std::move(queue), std::move(closing));
@@ -447,7 +424,7 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         operation.begin<engine::Librbd>(std::move(queue), std::move(closing), functions);
     }
     if (!state->close_later([&] { state->closer = std::move(closer); })) {
-        in_library ? operation.withdraw<engine::Librbd>(functions) : operation.withdraw();
+        borrowed ? operation.withdraw() : operation.withdraw<engine::Librbd>(functions);
         throw ClosedError(image.describe() + " is closed");
     }
 }

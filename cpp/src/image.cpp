@@ -421,7 +421,9 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     // If another handle has the exclusive lock, it makes the change. librbd cuts or refuses writes
     // through this handle at the old end until it is asked for the size. The news may come late.
     constexpr int most = 200;
-    for (int left = most; left > 0 && this->size() != size; --left) {
+    uint64_t now = 0;
+    for (int left = most; left > 0 && call->rbd_get_size(call.get(), &now) == 0 && now != size;
+         --left) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
 }

@@ -157,7 +157,7 @@ class Ends:
         # 0 when its snapshot is gone. Only a read raises an exception.
         if self._image.size() > 0:
             self._image.read(0, 1)
-        elif not any(
+        elif not self._image._may_be_decrypted() and not any(
             entry["size"] == 0 and self._at in (entry["name"], entry["id"])
             for entry in self._image.list_snaps()
         ):
