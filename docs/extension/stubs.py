@@ -91,7 +91,10 @@ def aliases() -> Dict[str, ast.expr]:
     for path in (*PACKAGE.rglob("*.py"), *(PACKAGE / name for name in STUBS.values())):
         if path.name == "types.py":
             continue
-        for node in ast.parse(path.read_text()).body:
+        top = ast.parse(path.read_text()).body
+        # Some modules have them for type checkers alone.
+        checked = [inner for node in top if isinstance(node, ast.If) for inner in node.body]
+        for node in top + checked:
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Subscript):
                 continue
             name, of = node.targets[0], node.value.value
