@@ -111,7 +111,7 @@ def test_progress_runs_in_the_loop(rbd_image: rbd.Image) -> None:
             await image.resize(SIZE, on_progress=refuse)
         # The resize may have ended before it was refused. This one takes longer than a loop is
         # late.
-        await image.resize(4 << 30)
+        await image.resize(64 << 30)
         with pytest.raises(rbd.OperationCanceled):
             await image.resize(SIZE, on_progress=lambda *_: -rbd.ECANCELED)
         extents: List[Tuple[int, int, bool]] = []
