@@ -118,3 +118,19 @@ def test_a_snapshot_of_size_0_is_read(rbd_ioctx: Any, read_only: bool) -> None:
         transfer.export_image(at, found)
         assert found.getvalue() == b""
         at.copy(rbd_ioctx, "copied")
+
+
+@pytest.mark.needs("rbd_encryption_format")
+def test_an_encrypted_snapshot_without_data_is_read(rbd_ioctx: Any) -> None:
+    """Its handle has the size 0, and the list has the size of the header."""
+    rbd.RBD().create(rbd_ioctx, "luks", 32 << 20)
+    with rbd.Image(rbd_ioctx, "luks") as image:
+        image.encryption_format(rbd.RBD_ENCRYPTION_FORMAT_LUKS1, "passphrase")
+        image.resize(0)
+        image.create_snap("s")
+    with rbd.Image(rbd_ioctx, "luks", snapshot="s") as image:
+        image.encryption_load(rbd.RBD_ENCRYPTION_FORMAT_LUKS1, "passphrase")
+        assert image.size() == 0
+        transfer.export_image(image, io.BytesIO())
+        with pytest.raises(rbd.OperationNotSupported, match="encryption is loaded"):
+            image.copy(rbd_ioctx, "copied")

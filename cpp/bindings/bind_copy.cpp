@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include <rbdxx/copy.hpp>
+#include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 #include <rbdxx/snapshot.hpp>
@@ -69,6 +70,9 @@ private:
             char byte = 0;
             io::read(image_, &byte, 0, 1);
             return;
+        }
+        if (encryption::may_be_loaded(image_)) {
+            return;  // the list has the size with the header
         }
         const auto at = snapshot::position(image_);
         for (const auto& entry : snapshot::list(image_)) {
