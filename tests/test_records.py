@@ -67,7 +67,7 @@ def test_a_reader_leaves_the_rest_to_others(version: int, tmp_path: Path) -> Non
     records: List[Record] = []
     for at in range(3000):
         if at % 500 == 499:
-            records.append(("w", at * 4096, chance.randbytes(300_000)))
+            records.append(("w", at * 4096, chance.randbytes(600_000)))
         elif at % 3:
             records.append(("w", at * 4096, chance.randbytes(chance.randrange(1, 4096))))
         else:
@@ -90,7 +90,7 @@ def test_a_reader_leaves_the_rest_to_others(version: int, tmp_path: Path) -> Non
         assert source.position == path.stat().st_size
         digest = source.checksum
     assert found == expected
-    assert 1 <= one_by_one < 60
+    assert 6 <= one_by_one < 60
     # All bytes were hashed once.
     assert transfer.verify(path, checksum="sha256") == digest
     assert transfer.describe(path).diffs[0].extents == expected
