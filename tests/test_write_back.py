@@ -44,6 +44,20 @@ async def awaited_write(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"lost", 0)
 
 
+async def awaited_close(image: rbd.Image) -> None:
+    disk = rbd.aio.AsyncImage(image)
+    closes = [asyncio.create_task(disk.close()) for _ in range(2)]
+    await asyncio.wait(closes)
+    errors = [close.exception() for close in closes]
+    assert all(errors), errors
+    await closes[0]
+
+
+async def left(image: rbd.Image) -> None:
+    async with rbd.aio.AsyncImage(image):
+        pass
+
+
 WRITES: Dict[str, Call] = {
     "write": lambda image: image.write(b"lost", 0),
     "write_blocks": lambda image: image.write_blocks(b"lost" * 2, [0, 8]),
@@ -55,6 +69,9 @@ if rbd.supports("rbd_aio_writev"):
 CLOSES: Dict[str, Call] = {
     "close": lambda image: image.close(),
     "with": lambda image: image.__exit__(None, None, None),
+    "aio_close": lambda image: completed(image.aio_close),
+    "awaited close": lambda image: asyncio.run(awaited_close(image)),
+    "async with": lambda image: asyncio.run(left(image)),
 }
 
 

@@ -332,7 +332,8 @@ The completion of the call.
 
 Notes
 -----
-Later calls on the image raise `InvalidArgument`.
+Later calls on the image raise `InvalidArgument`. The completion has an error if data that was
+written cannot be saved; the image is closed all the same.
 
 Implements: rbd_aio_close)",
         py::arg("oncomplete"));

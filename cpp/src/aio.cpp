@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -397,6 +398,25 @@ struct Closing final : Handle {
     std::shared_ptr<ClusterState> cluster;
 };
 
+// Closes an image that no call uses any more, in one of librbd's threads.
+void close_in_library(Operation& operation, const ImageState& image) noexcept {
+    const abi::Functions& functions = *image.functions;
+    operation.submit_begun<engine::Librbd>(functions, [&](abi::rbd_completion_t completion) {
+        return functions.rbd_aio_close(image.raw, completion);
+    });
+}
+
+// Writes the cache back, which rbd_aio_close does without a report, and closes the image.
+void save_and_close(Operation& operation, ImageState& image) noexcept {
+    const int saved = image.write_back();
+    if (saved >= 0 || !image.functions->rbd_close) {
+        close_in_library(operation, image);
+        return;
+    }
+    image.functions->rbd_close(image.raw);
+    operation.complete_begun<engine::Librbd>(*image.functions, saved);
+}
+
 }  // namespace
 
 void close(Operation& operation, QueuePointer queue, const Image& image) {
@@ -414,11 +434,19 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         operation.begin(std::move(queue), std::move(closing));
     } else {
         functions.rbd_aio_close.require();
-        closer = [&operation, &functions](abi::rbd_image_t raw) noexcept {
-            operation.submit_begun<engine::Librbd>(
-                functions, [&](abi::rbd_completion_t completion) {
-                    return functions.rbd_aio_close(raw, completion);
-                });
+        // The operation keeps the state.
+        closer = [&operation, &closed = *state](abi::rbd_image_t) noexcept {
+            if (closed.written.load()) {
+                // To write back waits for the cluster, and this thread may be librbd's.
+                try {
+                    std::thread([&operation = operation, &closed = closed] {
+                        save_and_close(operation, closed);
+                    }).detach();
+                    return 0;
+                } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): see below
+                }
+            }
+            close_in_library(operation, closed);
             return 0;
         };
         operation.begin<engine::Librbd>(std::move(queue), std::move(closing), functions);

@@ -252,6 +252,16 @@ struct Plain final : LoopOperation {
     bool placing = false;  // looks for the place where a comparison found a difference
 };
 
+struct Closing final : LoopOperation {
+    explicit Closing(const Image& image) : image(image) {}
+    py::object value() override {
+        image.check_closed(static_cast<int>(result()));
+        return py::none();
+    }
+
+    const Image& image;  // belongs to the owner
+};
+
 struct Opening final : LoopOperation {
     explicit Opening(PyImage& image)
         : target(image), cluster(image.ioctx().ioctx->use().state().cluster) {
@@ -443,15 +453,14 @@ py::object AsyncCalls::close() {
         target_->close();
         return done(py::none());
     }
-    auto made = std::make_unique<Plain>();
-    made->message = "error closing " + target_->get().describe();
     // Several tasks may wait for it, so this is an asyncio future, which asyncio.shield() accepts.
     const Image& on = target_->get();
     const Here at = here();
     py::object future = current_.future_of(at);
-    at.queue->submit(std::move(made), future, image_, [&](Plain& operation, const Queue& queue) {
-        without_gil([&] { aio::close(operation, queue, on); });
-    });
+    at.queue->submit(std::make_unique<Closing>(on), future, image_,
+                     [&](Closing& operation, const Queue& queue) {
+                         without_gil([&] { aio::close(operation, queue, on); });
+                     });
     return future;
 }
 

@@ -93,8 +93,9 @@ void flush(Operation& operation, QueuePointer queue, const Image& image);
 // rbd_aio_open_read_only, rbd_aio_open_by_id, rbd_aio_open_by_id_read_only
 void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const OpenOptions& options,
           abi::rbd_image_t* raw);
-// Refuses further calls at once, and closes the image once the calls under way have completed.
-// Throws ClosedError if the image is closed already. Implements: rbd_aio_close
+// Refuses further calls at once, and closes the image once the calls under way have completed. The
+// operation fails if the cache cannot be written back; the image is closed all the same. Throws
+// ClosedError if the image is closed already. Implements: rbd_aio_close
 void close(Operation& operation, QueuePointer queue, const Image& image);
 
 // Calls on the mirroring of the image, as those of mirror_image.hpp. The caller frees the memory

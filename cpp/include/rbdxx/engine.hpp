@@ -321,6 +321,13 @@ public:
             completed(answer);
         }
     }
+    // In place of submit_begun(), if the call is not made after all: the operation completes with
+    // `result`.
+    template <class Kind>
+    void complete_begun(const typename Kind::Context& context, ssize_t result) noexcept {
+        drop_completion<Kind>(context);
+        completed(result);
+    }
     // Undoes begin(): the operation never reaches the queue.
     template <class Kind>
     void withdraw(const typename Kind::Context& context) noexcept {

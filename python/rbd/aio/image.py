@@ -533,6 +533,11 @@ class AsyncImage(Closing, ImageMethods):
     async def close(self) -> None:
         """Close the image, once the calls in flight have completed. Closing twice does nothing.
 
+        Raises
+        ------
+        rbd.Error
+            Data that was written cannot be saved. The image is closed all the same.
+
         Notes
         -----
         Later calls raise `InvalidArgument`. If the task is cancelled, the close goes on.
