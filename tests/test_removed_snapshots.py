@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import shutil
+import types
 from typing import Any, Callable, Dict
 
 import pytest
@@ -26,7 +29,21 @@ AT: Dict[str, Call] = {
     "copy": lambda image, ioctx: image.copy(ioctx, "copied"),
     "copy_into": lambda image, ioctx: copied_into(image, ioctx),
     "deep_copy": lambda image, ioctx: image.deep_copy(ioctx, "copied"),
+    "array": lambda image, ioctx: array_of(image)[:10],
+    "file": lambda image, ioctx: image.open_file().read(),
+    "file in pieces": lambda image, ioctx: shutil.copyfileobj(image.open_file(), io.BytesIO()),
+    "raw file": lambda image, ioctx: image.open_file("rb", 0).read(10),
 }
+
+
+def array_of(image: rbd.Image) -> Any:
+    pytest.importorskip("numpy")
+    return rbd.ImageArray(image, "u1", MIB)
+
+
+def remove_once(image: rbd.Image) -> None:
+    if list(image.list_snaps()):
+        image.remove_snap("gone")
 
 
 def copied_into(image: rbd.Image, ioctx: Any) -> None:
@@ -69,12 +86,11 @@ def test_a_diff_from_a_snapshot_that_is_removed_meanwhile_is_refused(
     with rbd.Image(rbd_ioctx, "source", read_only=read_only) as head:
 
         def remove(done: int, total: int) -> None:
-            if image.snap_exists("gone"):
-                image.remove_snap("gone")
+            remove_once(image)
 
         with pytest.raises(rbd.ImageNotFound):
             transfer.export_diff(head, diff, "gone", on_progress=remove)
-    assert not image.snap_exists("gone")
+    assert not list(image.list_snaps())
     assert diff.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["diff"]
 
@@ -88,8 +104,7 @@ def test_an_export_of_a_snapshot_that_is_removed_meanwhile_is_refused(
     with rbd.Image(rbd_ioctx, "source", snapshot=snapshot, read_only=read_only) as at:
 
         def remove(done: int, total: int) -> None:
-            if image.snap_exists("gone"):
-                image.remove_snap("gone")
+            remove_once(image)
 
         with pytest.raises(rbd.ImageNotFound):
             transfer.export_image(at, io.BytesIO(), export_format=export_format, on_progress=remove)
@@ -97,7 +112,9 @@ def test_an_export_of_a_snapshot_that_is_removed_meanwhile_is_refused(
 
 def test_a_snapshot_with_another_name_is_still_read(image: rbd.Image, rbd_ioctx: Any) -> None:
     expected = io.BytesIO()
-    with rbd.Image(rbd_ioctx, "source", snapshot="gone") as at:
+    # With Ceph 14, a handle that learns of the new name cannot read the snapshot any more.
+    read_only = not rbd.supports("rbd_snap_exists")
+    with rbd.Image(rbd_ioctx, "source", snapshot="gone", read_only=read_only) as at:
         transfer.export_image(at, expected)
         image.rename_snap("gone", "renamed")
         found = io.BytesIO()
@@ -134,3 +151,72 @@ def test_an_encrypted_snapshot_without_data_is_read(rbd_ioctx: Any) -> None:
         transfer.export_image(image, io.BytesIO())
         with pytest.raises(rbd.OperationNotSupported, match="encryption is loaded"):
             image.copy(rbd_ioctx, "copied")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_is_not_closed_as_if_its_snapshot_existed(
+    image: rbd.Image, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    # Within a second after a check, a read does not check again.
+    monkeypatch.setattr("rbd._opened.time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    with rbd.Image(rbd_ioctx, "source", snapshot="gone", read_only=read_only) as at:
+        file = at.open_file("rb", 0)
+        file.read(10)
+        file.read(10)
+        image.remove_snap("gone")
+        with pytest.raises(rbd.ImageNotFound):
+            file.close()
+        file.close()
+        assert file.closed
+
+
+def test_a_file_that_was_not_read_is_closed(image: rbd.Image, rbd_ioctx: Any) -> None:
+    with rbd.Image(rbd_ioctx, "source", snapshot="gone", read_only=True) as at:
+        file = at.open_file("rb")
+        image.remove_snap("gone")
+        file.close()
+
+
+def test_an_array_asks_again_after_a_second(
+    image: rbd.Image, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("rbd._opened.time", types.SimpleNamespace(monotonic=lambda: now))
+    with rbd.Image(rbd_ioctx, "source", snapshot="gone", read_only=True) as at:
+        array = array_of(at)
+        assert bytes(array[:10]) == at.read(0, 10)
+        image.remove_snap("gone")
+        now += 0.5
+        array[:10]
+        now += 0.5
+        with pytest.raises(rbd.ImageNotFound, match="snapshot 'gone' was removed"):
+            array[:10]
+
+
+@pytest.mark.parametrize("call", ["cat_file", "cat_ranges", "open_async"])
+def test_fsspec_does_not_read_a_removed_snapshot(
+    rbd_cluster: Any, image: rbd.Image, rbd_ioctx: Any, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    pytest.importorskip("fsspec")
+    from rbd import aio, fs
+
+    place = "/".join(filter(None, [rbd_ioctx.get_pool_name(), rbd_ioctx.get_namespace()]))
+    path = f"rbd://{place}/source@gone"
+    read = aio.AsyncImage.read
+
+    async def read_late(self: Any, *args: Any) -> bytes:
+        remove_once(image)
+        return await read(self, *args)
+
+    async def whole(system: Any) -> Any:
+        if call == "cat_file":
+            return await system._cat_file(path)
+        if call == "cat_ranges":
+            return await system._cat_ranges([path] * 2, [0, 10], [5, 20], on_error="raise")
+        async with await system.open_async(path) as file:
+            return await file.read()
+
+    system = fs.RBDFileSystem(conffile=str(rbd_cluster.conffile), asynchronous=True)
+    monkeypatch.setattr(aio.AsyncImage, "read", read_late)
+    with pytest.raises(rbd.ImageNotFound):
+        asyncio.run(whole(system))

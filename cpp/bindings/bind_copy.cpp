@@ -1,97 +1,17 @@
 #include <pybind11/stl.h>
 
-#include <cerrno>
-
 #include <rbdxx/copy.hpp>
-#include <rbdxx/encryption.hpp>
-#include <rbdxx/error.hpp>
-#include <rbdxx/io.hpp>
-#include <rbdxx/snapshot.hpp>
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
 #include "support/long_call.hpp"
 #include "support/options.hpp"
+#include "support/presence.hpp"
 
 namespace rbdxx::python {
 
 namespace {
-
-// The snapshot that a copy reads, which must still exist at the end of the copy. One that another
-// client has removed reads as zeroes through a read-only handle, which does not learn of changes.
-// Through another handle, it has the size 0.
-class Source {
-public:
-    explicit Source(const PyImage& image) : image_(image) {
-        without_gil([&] {
-            const auto at = snapshot::position(image);
-            if (at.head()) {
-                return;
-            }
-            reads_ = true;
-            if (image->state()->read_only) {
-                id_ = at.id;
-                for (const auto& entry : snapshot::list(image)) {
-                    if (!at.id && entry.name == *at.name) {
-                        id_ = entry.id;
-                    }
-                }
-            }
-        });
-        check();
-    }
-    // Throws Error ENOENT if the snapshot does not exist.
-    void check() const {
-        if (!reads_) {
-            return;
-        }
-        if (!image_->state()->read_only) {
-            without_gil([&] { probe(); });
-            return;
-        }
-        const auto again = open_again(image_, std::nullopt);
-        bool found = false;
-        without_gil([&] {
-            for (const auto& entry : snapshot::list(*again)) {
-                found = found || entry.id == id_;
-            }
-        });
-        again->close();
-        if (!found) {
-            throw_removed();
-        }
-    }
-
-private:
-    void probe() const {
-        // To ask for the size makes librbd learn of changes.
-        if (image_->size() > 0) {
-            char byte = 0;
-            io::read(image_, &byte, 0, 1);
-            return;
-        }
-        if (encryption::may_be_loaded(image_)) {
-            return;  // the list has the size with the header
-        }
-        const auto at = snapshot::position(image_);
-        for (const auto& entry : snapshot::list(image_)) {
-            if (entry.size == 0 && (at.id ? entry.id == *at.id : entry.name == *at.name)) {
-                return;
-            }
-        }
-        throw_removed();
-    }
-    [[noreturn]] void throw_removed() const {
-        throw Error(ENOENT, "error copying " + image_->describe() +
-                                ": the snapshot that it is set to was removed, so that the copy "
-                                "is not complete");
-    }
-
-    const PyImage& image_;
-    bool reads_ = false;
-    std::optional<uint64_t> id_;
-};
 
 void copy_image(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
                 const std::optional<U64>& features, const std::optional<U64>& order,
@@ -99,10 +19,10 @@ void copy_image(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name
                 const std::optional<Name>& data_pool, const U64& sparse_size,
                 const py::object& on_progress, const py::object& timeout) {
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
-    const Source source(self);
+    const Presence source(self);
     long_call(on_progress, timeout, copy::create, self.get(), dest_ioctx, dest_name, options,
               sparse_size);
-    source.check();
+    source.check_snapshots();
 }
 
 void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name& dest_name,
@@ -113,9 +33,9 @@ void deep_copy(const PyImage& self, const IoCtxArgument& dest_ioctx, const Name&
     auto options = layout_options(features, order, stripe_unit, stripe_count, data_pool);
     options.clone_format = clone_format_option(clone_format);
     options.flatten = flatten ? 1 : 0;
-    const Source source(self);
+    const Presence source(self);
     long_call(on_progress, timeout, copy::deep, self.get(), dest_ioctx, dest_name, options);
-    source.check();
+    source.check_snapshots();
 }
 
 }  // namespace
@@ -182,9 +102,9 @@ Implements: rbd_copy_with_progress4)",
         image, "copy_into",
         [](const PyImage& self, const PyImage& destination, const py::object& on_progress,
            const py::object& timeout) {
-            const Source source(self);
+            const Presence source(self);
             long_call(on_progress, timeout, copy::into, self.get(), destination.get());
-            source.check();
+            source.check_snapshots();
         },
         R"(Copy the image's data into another open image, over what that holds.
 

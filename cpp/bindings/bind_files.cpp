@@ -1,11 +1,14 @@
 #include <pybind11/stl.h>
 
+#include <memory>
+
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/snapshot.hpp>
 
 #include "support/bindings.hpp"
 #include "support/define.hpp"
 #include "support/gil.hpp"
+#include "support/presence.hpp"
 
 namespace rbdxx::python {
 
@@ -61,6 +64,14 @@ void bind_files(ImageClass& image) {
         },
         "Open the same image once more, read-only, at a snapshot or at its head.",
         py::arg("snapshot"));
+    define(
+        image, "_presence",
+        [](const py::object& self, const std::optional<Name>& start) {
+            auto made = std::make_shared<Presence>(self.cast<const PyImage&>(), string(start));
+            return py::cpp_function([self, made] { return made->check(); });
+        },
+        "Return the check that the snapshots that a call reads are there: see Presence.",
+        py::arg("start") = py::none());
     define(
         image, "open_file",
         [](const py::object& self, const py::object& mode, const py::object& buffering,

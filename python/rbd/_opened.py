@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from ._core import Image
 
 # Importing typing takes long: see rbd/__init__.py.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Union
+    from typing import Callable, Optional, Union
 
 
 class Opened:
@@ -58,3 +60,40 @@ class Opened:
     def writable(self) -> bool:
         """Whether writes through the handle are possible."""
         return not self.read_only and self.snapshot is None
+
+
+class SnapshotCheck:
+    """Checks that the snapshot at which an image is open still exists.
+
+    One that another client has removed may read as zeroes. At the head, there is nothing to check.
+    """
+
+    __slots__ = ("_check", "_due", "_image", "_next")
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._check: Optional[Callable[[], object]] = None
+        if Opened.of(image).snapshot is not None:
+            self._check = image._presence()
+        # Whether something was read since the last check, and when the next read checks again.
+        self._due = False
+        self._next = 0.0
+
+    def now(self) -> None:
+        """Raise ImageNotFound if the snapshot was removed."""
+        if self._check is not None:
+            self._check()
+            self._due = False
+            self._next = time.monotonic() + 1
+
+    def after_read(self) -> None:
+        """Check after a read, at most once a second."""
+        if self._check is not None:
+            self._due = True
+            if time.monotonic() >= self._next:
+                self.now()
+
+    def at_end(self) -> None:
+        """Check after the last read."""
+        if self._due and not self._image.closed:
+            self.now()

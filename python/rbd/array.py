@@ -26,7 +26,7 @@ import numpy as np
 
 from . import exceptions
 from ._core import Image
-from ._opened import Opened
+from ._opened import Opened, SnapshotCheck
 from ._regions import Axis, Region
 from .spec import ImageSpec, open_spec
 
@@ -160,6 +160,7 @@ class ImageArray:
                 else ImageSpec.parse(image_or_spec)
             )
             self._image = _shared_image(self._spec, read_only=mode == "r")
+        self._snapshot = SnapshotCheck(self._image)
         self._process = os.getpid()
         end = offset + self.nbytes
         size = self._image.size()
@@ -175,6 +176,7 @@ class ImageArray:
         made from an address."""
         if self._spec is not None and self._process != os.getpid():
             self._image = _shared_image(self._spec, read_only=self.mode == "r")
+            self._snapshot = SnapshotCheck(self._image)
             self._process = os.getpid()
         return self._image
 
@@ -285,6 +287,7 @@ class ImageArray:
         result = np.empty(region.shape, self.dtype)
         if result.size:
             region.read(self.image, result)
+            self._snapshot.after_read()
         result = result[flips].reshape(shape)
         return result[()] if scalar else result
 

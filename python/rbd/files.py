@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
 
 from . import exceptions
 from ._core import RBD, Image
-from ._opened import Opened
+from ._opened import Opened, SnapshotCheck
 from .spec import ImageSpec, open_ioctx, open_spec
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class ImageFile(io.RawIOBase):
         # The sizes that this file has given the image. There are two after a failed resize.
         self._own_sizes = {self._allocated}
         self._ahead = _Readahead() if readahead and self._readable else None
+        self._snapshot = SnapshotCheck(image)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -219,19 +220,25 @@ class ImageFile(io.RawIOBase):
 
         Raises
         ------
+        ImageNotFound
+            The snapshot at which the image is open was removed.
         io.UnsupportedOperation
             The mode does not read.
         """
         self._require(self._readable, "readable")
         with memoryview(buffer) as whole, whole.cast("B") as view, self._lock:
             there = self._end() - self._position
-            if there <= 0 or not len(view):
+            if not len(view):
+                return 0
+            if there <= 0:
+                self._snapshot.now()
                 return 0
             with view[:there] as wanted:
                 if self._ahead is None:
                     done = self.image.readinto(wanted, self._position)
                 else:
                     done = self._read_ahead(self._ahead, wanted, there)
+            self._snapshot.after_read()
             self._position += done
             return int(done)
 
@@ -261,11 +268,19 @@ class ImageFile(io.RawIOBase):
         Returns
         -------
         The data.
+
+        Raises
+        ------
+        ImageNotFound
+            The snapshot at which the image is open was removed.
+        io.UnsupportedOperation
+            The mode does not read.
         """
         self._require(self._readable, "readable")
         with self._lock:
             there = self._end() - self._position
             data = self.image.read(self._position, there) if there > 0 else b""
+            self._snapshot.now()
             self._position += len(data)
             return data
 
@@ -390,11 +405,17 @@ class ImageFile(io.RawIOBase):
         """Flush and close the file, and the image if `rbd.open` opened it.
 
         Closing twice does nothing.
+
+        Raises
+        ------
+        ImageNotFound
+            The snapshot that was read was removed. What was read since may be zeroes.
         """
         if self.closed:
             return
         try:
             super().close()
+            self._snapshot.at_end()
         finally:
             if self._ahead is not None:
                 self._ahead.forget()

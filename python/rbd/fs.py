@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import errno
 import io
@@ -11,7 +12,18 @@ import threading
 import time
 import uuid
 import warnings
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from fsspec.asyn import (  # type: ignore[import-untyped,unused-ignore]
     AbstractAsyncStreamedFile,
@@ -23,6 +35,7 @@ from fsspec.utils import tokenize  # type: ignore[import-untyped,unused-ignore]
 
 from . import aio, exceptions, files, transfer
 from ._core import RBD, Image
+from ._opened import SnapshotCheck
 from ._pipeline import PIECE, QUEUE_DEPTH, ImageWriter
 from .spec import ImageSpec, open_ioctx, open_spec
 from .transfer.source import Source
@@ -401,13 +414,22 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
 
     # Whole files, and ranges of them
 
-    async def _opened(self, path: str) -> aio.AsyncImage:
-        return aio.AsyncImage(await asyncio.to_thread(self._image, path))
+    def _image_to_read(self, path: str) -> Tuple[Image, SnapshotCheck]:
+        image = self._image(path)
+        return image, SnapshotCheck(image)
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, path: str) -> AsyncIterator[aio.AsyncImage]:
+        """Open an image to read from it. Raises ImageNotFound if its snapshot is removed."""
+        image, snapshot = await asyncio.to_thread(self._image_to_read, path)
+        async with aio.AsyncImage(image) as opened:
+            yield opened
+            await asyncio.to_thread(snapshot.now)
 
     async def _cat_file(
         self, path: str, start: Optional[int] = None, end: Optional[int] = None, **_: Any
     ) -> bytes:
-        async with await self._opened(path) as image:
+        async with self._reading(path) as image:
             first, last = _limits(start, end, image.image.size())
             return await image.read(first, last - first)
 
@@ -461,15 +483,14 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         async def read_image(path: str, chosen: List[int]) -> None:
             async with openings:
                 try:
-                    opened = await self._opened(path)
+                    async with self._reading(path) as image:
+                        size = image.image.size()
+                        ranges = sorted((*_limits(starts[at], ends[at], size), at) for at in chosen)
+                        stretches = _stretches(ranges, gap)
+                        await asyncio.gather(*(read(image, stretch) for stretch in stretches))
                 except Exception as error:
                     for at in chosen:
                         results[at] = error
-                    return
-                async with opened as image:
-                    size = image.image.size()
-                    ranges = sorted((*_limits(starts[at], ends[at], size), at) for at in chosen)
-                    await asyncio.gather(*(read(image, part) for part in _stretches(ranges, gap)))
 
         await asyncio.gather(*(read_image(path, chosen) for path, chosen in places.items()))
         if on_error != "return":
@@ -727,10 +748,11 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             `mode` is another one.
         """
         if mode == "rb":
-            image = await self._opened(path)
+            opened, snapshot = await asyncio.to_thread(self._image_to_read, path)
+            image = aio.AsyncImage(opened)
             if "size" not in options:
                 options["size"] = await image.size()
-            return _AwaitedFile(self, path, mode, image, **options)
+            return _AwaitedFile(self, path, mode, image, snapshot, **options)
         if mode not in ("wb", "xb", "ab") or options.pop("compression", None):
             raise ValueError(f"mode must be 'rb', 'wb', 'xb' or 'ab', not {mode!r}")
         file = await asyncio.to_thread(self._open, path, mode)
@@ -741,13 +763,20 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
     """An open file. `opened` is the image to read from, or the file that threads write to."""
 
     def __init__(
-        self, fs: RBDFileSystem, path: str, mode: str, opened: Any, **options: Any
+        self,
+        fs: RBDFileSystem,
+        path: str,
+        mode: str,
+        opened: Any,
+        snapshot: Optional[SnapshotCheck] = None,
+        **options: Any,
     ) -> None:
         # fsspec does not know any other modes of writing.
         self.closed: bool = False
         self.buffer: io.BytesIO = io.BytesIO()
         super().__init__(fs, path, "wb" if mode == "xb" else mode, cache_type="none", **options)
         self._opened = opened
+        self._snapshot = snapshot
         if mode == "ab":
             self.loc = opened.tell()
 
@@ -773,6 +802,8 @@ class _AwaitedFile(AbstractAsyncStreamedFile):  # type: ignore[misc,unused-ignor
             return
         try:
             await self.flush(force=True)
+            if self._snapshot is not None:
+                await asyncio.to_thread(self._snapshot.now)
         finally:
             self.closed = True
             if self.mode == "rb":

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 
 from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
-from .._opened import Opened
 
 # Importing typing takes long: see rbd/__init__.py.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
+    from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
     ExtentTuple = Tuple[int, int, bool]
     Found = Iterable[ExtentTuple]
@@ -119,72 +117,23 @@ class _Differ:
                     yield self._diff(at, min(at + self._window, last))
 
 
-def _id_of(image: Image, snapshot: str) -> int:
-    for entry in image.list_snaps():
-        if entry["name"] == snapshot and entry.get("namespace", 0) == 0:
-            return int(entry["id"])
-    raise exceptions.ImageNotFound(f"{image} has no snapshot {snapshot!r}", errno=errno.ENOENT)
-
-
 class Ends:
     """What a transfer reads, which must still be there at its end.
 
     These are the image's size, the snapshot at which it is open, and the snapshot `start`. A diff
-    does not report what it no longer finds. A snapshot that another client has removed reads as
-    zeroes through a read-only handle, which does not learn of changes. Raises ImageNotFound if a
-    snapshot does not exist.
+    does not report what it no longer finds. Raises ImageNotFound if a snapshot does not exist.
     """
 
     def __init__(self, image: Image, size: int, start: Optional[str] = None) -> None:
-        opened = Opened.of(image)
         self._image = image
         self._size = size
-        self._at = opened.snapshot
-        self._read_only = opened.read_only
-        # Ids, because another snapshot may get the name meanwhile.
-        self._snapshots: Dict[int, Union[str, int]] = {}
-        if self._at is not None and self._read_only:
-            at = self._at if isinstance(self._at, int) else _id_of(image, self._at)
-            self._snapshots[at] = self._at
-        if start is not None:
-            self._snapshots[_id_of(image, start)] = start
-        self._probe()
-
-    def _probe(self) -> None:
-        if self._at is None or self._read_only:
-            return
-        # A handle that learns of changes, at the latest when it is asked for the size, has the size
-        # 0 when its snapshot is gone. Only a read raises an exception.
-        if self._image.size() > 0:
-            self._image.read(0, 1)
-        elif not self._image._may_be_decrypted() and not any(
-            entry["size"] == 0 and self._at in (entry["name"], entry["id"])
-            for entry in self._image.list_snaps()
-        ):
-            raise self._gone(self._at)
-
-    def _gone(self, snapshot: Union[str, int]) -> exceptions.ImageNotFound:
-        return exceptions.ImageNotFound(
-            f"snapshot {snapshot!r} of {self._image} was removed while it was read",
-            errno=errno.ENOENT,
-        )
+        self._presence = image._presence(start)
 
     def check(self) -> None:
         """Raise StreamError if the image has shrunk, and ImageNotFound if a snapshot is gone."""
-        if self._read_only:
-            with self._image._open_again(None) as again:
-                self._compare(again)
-        else:
-            self._compare(self._image)
-        self._probe()
-
-    def _compare(self, now: Image) -> None:
-        if self._at is None and now.size() < self._size:
-            raise _pipeline.shrunk(self._image, self._size, now.size())
-        there = {entry["id"] for entry in now.list_snaps()} if self._snapshots else set()
-        for number, name in self._snapshots.items():
-            if number not in there:
-                raise self._gone(name)
+        size = self._presence()
+        if size is not None and size < self._size:
+            raise _pipeline.shrunk(self._image, self._size, size)
 
 
 def _stretches(
