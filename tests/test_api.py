@@ -74,8 +74,9 @@ def test_an_rbd_object_takes_attributes(monkeypatch: pytest.MonkeyPatch) -> None
     assert call.list(None) == ["another"]  # type: ignore[arg-type]
     monkeypatch.undo()
     assert call.list.__doc__ == rbd.RBD.list.__doc__
-    setattr(call, "own", 1)  # noqa: B010
-    assert vars(call) == {"own": 1}
+    other = rbd.RBD()
+    setattr(other, "own", 1)  # noqa: B010
+    assert vars(other) == {"own": 1}
 
 
 class Named(rbd.RBD):

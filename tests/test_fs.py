@@ -289,10 +289,11 @@ def test_a_refused_copy_leaves_nothing(fs: Any, root: str) -> None:
         fs.pipe(f"{root}/{name}", name.encode() * 10)
     with fs._image(f"{root}/b", read_only=False) as image:
         image.create_snap("kept")
-        with pytest.raises(rbd.ImageHasSnapshots):
-            fs.cp_file(f"{root}/a", f"{root}/b")
-        assert fs.ls(root, detail=False) == [f"{root}/a", f"{root}/b"]
-        assert fs.cat(f"{root}/b") == b"b" * 10
+    with pytest.raises(rbd.ImageHasSnapshots):
+        fs.cp_file(f"{root}/a", f"{root}/b")
+    assert fs.ls(root, detail=False) == [f"{root}/a", f"{root}/b"]
+    assert fs.cat(f"{root}/b") == b"b" * 10
+    with fs._image(f"{root}/b", read_only=False) as image:
         image.remove_snap("kept")
 
 

@@ -451,6 +451,17 @@ async def write_awaited(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"after", 0)
 
 
+def opened(ioctx: Any, name: str) -> rbd.Image:
+    """Open the image once the connection has found the cluster again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return rbd.Image(ioctx, name)
+        except rbd.Timeout:
+            if time.monotonic() > deadline:
+                raise
+
+
 @pytest.mark.parametrize("taker", TAKERS if SOAK else ["write"])
 def test_an_image_closed_during_an_outage_can_be_written_again(
     cluster: LocalCluster, open_client: Callable[..., Client], taker: str
@@ -467,7 +478,7 @@ def test_an_image_closed_during_an_outage_can_be_written_again(
         client.image.close()
     start_all(cluster)
     cluster.wait_clean(PATIENCE)
-    with rbd.Image(client.ioctx, name) as image:
+    with opened(client.ioctx, name) as image:
         TAKERS[taker](image)
         image.write(b"more", 4096)
         image.flush()
