@@ -11,12 +11,14 @@ from typing import Any, Optional
 
 #: The suffix of this interpreter's extension modules.
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 
 
 def rados_file() -> Optional[pathlib.Path]:
     """Return the extension module that this interpreter can load; None if there is none."""
     found = importlib.util.find_spec("rados")
-    if found is not None and found.origin:
+    # The alias of rbd.rados (python/rados) has the name too, and is no extension module.
+    if found is not None and found.origin and found.origin.endswith(SUFFIXES):
         return pathlib.Path(found.origin)
     for directory in ("/usr/lib/python3/dist-packages", "/usr/lib64/python3/site-packages"):
         for name in (f"rados{SUFFIX}", "rados.abi3.so"):
