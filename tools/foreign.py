@@ -155,6 +155,9 @@ def add_compiler(architecture: Architecture, suite: str) -> None:
     for library in (place / LOADER.libraries).iterdir():
         link(root / LOADER.libraries / library.name, CROSS / LOADER.libraries / library.name)
     link(root / "lib64" / LOADER.name, CROSS / LOADER.libraries / LOADER.name)
+    # The linker's script for the C library has absolute paths.
+    libraries = Path("usr") / architecture.triplet
+    link(root / libraries, CROSS / libraries)
     (root / ".compiler").touch()
 
 
