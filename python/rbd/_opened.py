@@ -65,15 +65,16 @@ class Opened:
 class SnapshotCheck:
     """Checks that the snapshot at which an image is open still exists.
 
-    One that another client has removed may read as zeroes. At the head, there is nothing to check.
+    One that another client has removed may read as zeroes. At the head, and without an image, there
+    is nothing to check.
     """
 
     __slots__ = ("_check", "_due", "_image", "_next")
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Optional[Image]) -> None:
         self._image = image
         self._check: Optional[Callable[[], object]] = None
-        if Opened.of(image).snapshot is not None:
+        if image is not None and Opened.of(image).snapshot is not None:
             self._check = image._presence()
         # Whether something was read since the last check, and when the next read checks again.
         self._due = False
@@ -82,8 +83,9 @@ class SnapshotCheck:
     def now(self) -> None:
         """Raise ImageNotFound if the snapshot was removed."""
         if self._check is not None:
-            self._check()
+            # An exception is raised once, and not again by a close.
             self._due = False
+            self._check()
             self._next = time.monotonic() + 1
 
     def after_read(self) -> None:
@@ -95,5 +97,5 @@ class SnapshotCheck:
 
     def at_end(self) -> None:
         """Check after the last read."""
-        if self._due and not self._image.closed:
+        if self._due and self._image is not None and not self._image.closed:
             self.now()

@@ -112,13 +112,18 @@ class ImageFile(io.RawIOBase):
         self._appends = "a" in mode
         # The length of a growing file, which may be less than the size of its image. None means
         # that the length is the size of the image.
-        self._length: Optional[int] = image.size() if growing else None
-        self._allocated = self._length or 0
+        self._length: Optional[int] = None
+        self._allocated = 0
         # The sizes that this file has given the image. There are two after a failed resize.
-        self._own_sizes = {self._allocated}
+        self._own_sizes = {0}
         self._ahead = _Readahead() if readahead and self._readable else None
-        self._snapshot = SnapshotCheck(image)
         self._lock = threading.RLock()
+        self._snapshot = SnapshotCheck(None)
+        # A file whose making fails here is closed like others.
+        if growing:
+            self._length = self._allocated = image.size()
+            self._own_sizes = {self._allocated}
+        self._snapshot = SnapshotCheck(image)
 
     def __repr__(self) -> str:
         state = " (closed)" if self.closed else ""
