@@ -9,6 +9,7 @@ import pytest
 
 import rbd
 import rbd.rados
+from rbd._opened import Opened
 from support.location import in_utc
 
 UNLIMITED = 2**64 - 1
@@ -288,3 +289,36 @@ def test_a_closed_image_is_refused(rbd_image: rbd.Image) -> None:
         rbd.SnapIterator(rbd_image)
     with pytest.raises(TypeError):
         rbd.SnapIterator("image")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda ioctx, read_only: rbd.Image(ioctx, "one", "", read_only=read_only),
+        lambda ioctx, read_only: at_snapshot(ioctx, read_only, lambda image: image.set_snap("")),
+        lambda ioctx, read_only: at_snapshot(
+            ioctx, read_only, lambda image: image.set_snap_by_id(2**64 - 2)
+        ),
+    ],
+    ids=["opened", "set", "set by id"],
+)
+def test_no_name_is_the_head(rbd_ioctx: Any, way: Any, read_only: bool) -> None:
+    """librbd takes an empty name, and its own id of the head, for the head."""
+    rbd.RBD().create(rbd_ioctx, "one", 1 << 20)
+    with rbd.Image(rbd_ioctx, "one") as image:
+        image.create_snap("s")
+        image.write(b"head", 0)
+    with way(rbd_ioctx, read_only) as image:
+        assert Opened.of(image).snapshot is None
+        with image.open_file("rb" if read_only else "r+b") as file:
+            assert file.read(4) == b"head"
+        image.copy(rbd_ioctx, "two")
+        if not read_only:
+            assert image.write(b"more", 0) == 4
+
+
+def at_snapshot(ioctx: Any, read_only: bool, leave: Any) -> rbd.Image:
+    image = rbd.Image(ioctx, "one", "s", read_only=read_only)
+    leave(image)
+    return image

@@ -91,6 +91,9 @@ def victim(rbd_cluster: Any, rbd_ioctx: Any) -> Iterator[Tuple[rbd.Image, Callab
                 for watcher in seen.watchers_list():
                     with rbd_cluster.connect() as other:
                         other.blocklist_add(watcher["addr"], 60)
+                        # The OSD answers this call once it knows the blocklist.
+                        with other.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+                            rbd.RBD().list(ioctx)
 
         yield image, block
         with contextlib.suppress(rbd.Error):

@@ -183,7 +183,10 @@ Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
         [&] {
             auto state = std::make_shared<ImageState>(functions, raw, std::move(cluster),
                                                       options.title() + options.place);
-            state->snapshot_name = options.snapshot;
+            // An empty name means the head, too.
+            if (options.snapshot && !options.snapshot->empty()) {
+                state->snapshot_name = options.snapshot;
+            }
             state->read_only = options.read_only;
             return Image(std::move(state));
         },

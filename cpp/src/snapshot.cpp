@@ -12,6 +12,9 @@ namespace rbdxx::snapshot {
 
 namespace {
 
+// The id by which librbd knows the head.
+constexpr uint64_t head_id = ~uint64_t{1};
+
 std::string describe(const char* verb, const std::string& name, const Image& image) {
     return "error " + std::string(verb) + " snapshot " + quoted(name) + " of " + image.describe();
 }
@@ -190,7 +193,8 @@ void set(const Image& image, const std::optional<std::string>& name) {
         return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
                     : "error setting " + image.describe() + " to its head";
     });
-    image.state()->snapshot_name = name;
+    // An empty name means the head, too.
+    image.state()->snapshot_name = name && !name->empty() ? name : std::nullopt;
     image.state()->snapshot_id.reset();
 }
 
@@ -202,7 +206,7 @@ void set_by_id(const Image& image, uint64_t id) {
         return "error setting " + image.describe() + " to snapshot id " + std::to_string(id);
     });
     image.state()->snapshot_name.reset();
-    image.state()->snapshot_id = id;
+    image.state()->snapshot_id = id == head_id ? std::nullopt : std::optional(id);
 }
 
 Position position(const Image& image) {

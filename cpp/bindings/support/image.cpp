@@ -96,6 +96,9 @@ OpenOptions open_options(const std::optional<Name>& name, const std::optional<Na
     options.name = name ? name->value : image_id->value;
     options.by_id = !name;
     options.snapshot = string(snapshot);
+    if (options.snapshot && options.snapshot->empty()) {
+        options.snapshot.reset();  // an empty name means the head, too
+    }
     options.read_only = read_only;
     return options;
 }
