@@ -23,7 +23,8 @@ class ImageOwner:
         self.list: Callable[..., Any] = image.metadata_list
         self.iterator: Callable[..., Any] = lambda: rbd.MetadataIterator(image=image)
         self.type = rbd.MetadataIterator
-        self.missing = f"no metadata 'missing' for image {image.name!r} in pool 'rbd'"
+        described = repr(image)[len("<rbd.Image ") : -1]
+        self.missing = f"no metadata 'missing' for {described}"
         self.error: type = rbd.InvalidArgument
 
     def close(self) -> None:
