@@ -12,12 +12,15 @@ import re
 import sysconfig
 from pathlib import Path
 
+from support.isolated import PATIENCE
+
 # Without the interpreter's lock, Python has an allocator for each thread, which keeps memory that
-# other threads have freed. AddressSanitizer keeps freed memory to detect its use.
+# other threads have freed. AddressSanitizer keeps freed memory to detect its use. An emulator keeps
+# the translated code in the process.
 _SANITIZED = "/libasan." in Path("/proc/self/maps").read_text()
 _FREED_IS_KEPT = _SANITIZED or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 #: The factor for limits of memory.
-LEEWAY = 4 if _FREED_IS_KEPT else 1
+LEEWAY = 4 if _FREED_IS_KEPT or PATIENCE > 1 else 1
 
 
 def _status(field: str) -> int:
