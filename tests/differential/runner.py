@@ -44,6 +44,8 @@ COUNTING = {
     *("id", "snap_id", "cookie", "pool", "group_pool", "primary_snap_id", "last_update"),
     *("source_pool_id", "dest_pool_id"),
 }
+# Methods that return such a number. A monitor may use one more when it handles a request again.
+COUNTING_METHODS = {"snap_get_id", "create_self_managed_snap", "mirror_image_create_snapshot"}
 
 
 def plain(value, key=None):
@@ -113,12 +115,18 @@ def note_use(step, scope):
                         USED.update(looked_up(item.context_expr.id, name, scope))
 
 
+def key_of(step):
+    """Return the key for `plain` of what a step returns, by the method that it calls last."""
+    called = getattr(ast.parse(step, mode="eval").body, "func", None)
+    return "id" if getattr(called, "attr", None) in COUNTING_METHODS else None
+
+
 def run(step, scope):
     try:
         if step.startswith("exec "):
             exec(step[5:], scope)
             return {"value": None}
-        return {"value": plain(eval(step, scope))}
+        return {"value": plain(eval(step, scope), key_of(step))}
     except Exception as error:
         return {
             "error": type(error).__name__,
