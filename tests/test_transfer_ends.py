@@ -445,6 +445,51 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     assert steps == []
 
 
+def test_a_file_and_its_name_are_on_the_disk_after_apply_diff(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: List[Any] = []
+    fsync = os.fsync
+
+    def noted_fsync(fd: int) -> None:
+        done.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    def apply(path: Any, stream: bytes = FIRST, **options: Any) -> None:
+        # The working directory may change until the end.
+        monkeypatch.chdir(tmp_path)
+        transfer.apply_diff(
+            io.BytesIO(stream),
+            path,
+            on_progress=lambda done, total: os.chdir(elsewhere),
+            **options,
+        )
+
+    there, elsewhere = tmp_path / "there", tmp_path / "elsewhere"
+    there.mkdir()
+    elsewhere.mkdir()
+    os.symlink("there/file", tmp_path / "link")
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    # The link leads to a file that the first difference creates, and the second one changes.
+    for stream in (FIRST, SECOND):
+        apply("link", stream)
+        assert done == [(there / "file").stat().st_ino, there.stat().st_ino]
+        done.clear()
+    apply("new")
+    assert done == [(tmp_path / "new").stat().st_ino, tmp_path.stat().st_ino]
+    done.clear()
+    apply("new", fsync=False)
+    assert done == []
+    # An open file has no name that could be lost.
+    with (tmp_path / "new").open("r+b") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        os.unlink(tmp_path / "new")
+        apply(f"/dev/fd/{file.fileno()}", SECOND)
+    assert done == [inode]
+    assert os.listdir(elsewhere) == []
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link", "there"]
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFDIR])
 def test_a_failing_disk_is_an_error(
     image: rbd.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int

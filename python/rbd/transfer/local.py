@@ -10,7 +10,7 @@ import stat
 from .. import exceptions
 from . import formats
 from .arguments import check_options, check_sparse_size, check_stream
-from .named_file import synchronize
+from .named_file import directory_of, synchronize, synchronize_directory
 from .progress import Progress
 from .source import Source
 
@@ -95,14 +95,22 @@ def apply_diff(
         if reader.header.from_snapshot is None:
             flags |= os.O_CREAT
         fd = os.open(path, flags, 0o666)
+        directory = None
         try:
+            if fsync:
+                # The name may be as new as the file. The working directory may change meanwhile.
+                directory = directory_of(path)
             with Progress(on_progress, progress, stream.size or 0, "apply-diff") as reporting:
                 _apply(stream, reader, _RawFile(fd, sparse_size), reporting)
                 reporting.update(stream.position, last=True)
             stream.check_digest()
             if fsync:
                 synchronize(fd)
+            if directory is not None:
+                synchronize_directory(directory)
         finally:
+            if directory is not None:
+                os.close(directory)
             os.close(fd)
         return stream.checksum
 

@@ -53,6 +53,30 @@ def synchronize(fd: int) -> None:
         raise errors[0]
 
 
+def synchronize_directory(directory: int) -> None:
+    """Wait until the names in a directory are on its disk."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        fd = os.open(os.curdir, flags, dir_fd=directory)
+    except PermissionError:
+        # The directory can be written, but not read.
+        os.sync()
+        return
+    try:
+        synchronize(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_directory(directory: Any) -> int:
+    """Open a directory; an empty path is the working directory.
+
+    The descriptor refers to the same directory, even if it is renamed or the working directory
+    changes. It cannot be read.
+    """
+    return os.open(directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _is_made_by_kernel(path: Any, link: Any) -> bool:
     """Return whether the kernel follows this symbolic link to another place than its text names."""
     with contextlib.suppress(FileNotFoundError):
@@ -99,6 +123,17 @@ def own_descriptor(path: Any) -> Optional[int]:
     if found is None or found[1] != os.readlink("/proc/self"):
         return None
     return int(name) if name.isdecimal() else None
+
+
+def directory_of(path: Any) -> Optional[int]:
+    """Open the directory that has the name of a regular file.
+
+    Returns None for other files, and for an open file that only has a name in /proc.
+    """
+    target, is_path = _follow(path)
+    if not is_path or not stat.S_ISREG(os.stat(target).st_mode):
+        return None
+    return _open_directory(os.path.dirname(target))
 
 
 class NamedFile:
@@ -150,11 +185,7 @@ class NamedFile:
             temporary = "." + short + suffix
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            # The descriptor refers to the same directory, even if it is renamed or the working
-            # directory changes.
-            self._directory = os.open(
-                directory or os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-            )
+            self._directory = _open_directory(directory)
             self.fd = os.open(temporary, flags, 0o666, dir_fd=self._directory)
         except OSError as error:
             self.discard()
@@ -180,21 +211,8 @@ class NamedFile:
             )
             self._temporary = None
             if fsync:
-                self._synchronize_directory()
+                synchronize_directory(self._directory)
         self.discard()
-
-    def _synchronize_directory(self) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        try:
-            fd = os.open(os.curdir, flags, dir_fd=self._directory)
-        except PermissionError:
-            # The directory can be written, but not read.
-            os.sync()
-            return
-        try:
-            synchronize(fd)
-        finally:
-            os.close(fd)
 
     def discard(self) -> None:
         """Close the file. Remove it if it is not finished."""
