@@ -13,13 +13,14 @@ import time
 import weakref
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import pytest
 
 import rbd
 import rbd.aio
 from support import fakerbd, figures, isolated
+from support.isolated import fork
 from support.location import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
 
 ROUNDS = 1000 if SOAK else 5
@@ -50,30 +51,6 @@ def use_inherited(where: Where, cluster: Any, ioctx: Any, image: Any) -> None:
     assert mine[2].read(100, 1) == b"A"
     mine[2].close()
     mine[0].shutdown()
-
-
-def fork(child: Callable[[], Any]) -> int:
-    """Run `child` in a forked process that exits as an interpreter does. Return its status."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            child()
-            status = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        os._exit(status)
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    raise AssertionError("the child hung")
 
 
 def fork_with_open_handles(where: Where) -> int:

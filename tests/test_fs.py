@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 import rbd
+from support import isolated
 from support.optional_tools import proof
 
 fsspec = proof("fsspec")
@@ -484,6 +485,51 @@ def test_separate_options_make_a_separate_connection(rbd_cluster: Any, root: str
     assert fs.cat(f"{root}/file") == b"data"
     assert fs.fsid == f"rbd_{fs.cluster.get_fsid()}"
     fs.cluster.shutdown()
+
+
+def read_in_child(fs: RBDFileSystem, path: str) -> None:
+    # fsspec refuses what needs the event loop of the parent.
+    assert fs.cluster is fs.cluster
+    assert fs.fsid == f"rbd_{fs.cluster.get_fsid()}"
+    with fs.open(path) as file:
+        assert file.read() == b"data"
+    fs.cluster.shutdown()
+
+
+def fork_with_separate_options(conffile: str, path: str) -> None:
+    fs = RBDFileSystem(conffile=conffile, conf={"rbd_cache": "false"})
+    for _ in range(2):  # before the first use of the connection, and after it
+        assert isolated.fork(lambda: read_in_child(fs, path)) == 0
+        # The parent's connection works as before.
+        assert fs.cat(path) == b"data"
+    # Another thread, which the child does not have, connects.
+    fs.cluster.shutdown()
+    connecting, over = threading.Event(), threading.Event()
+    connect = rbd.connect
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread() is thread:
+            connecting.set()
+            over.wait()
+        return connect(*arguments, **options)
+
+    thread = threading.Thread(target=lambda: fs.cluster)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rbd, "connect", slow)
+        thread.start()
+        assert connecting.wait(30)
+        try:
+            assert isolated.fork(lambda: read_in_child(fs, path)) == 0
+        finally:
+            over.set()
+            thread.join()
+    assert fs.cat(path) == b"data"
+    fs.cluster.shutdown()
+
+
+def test_a_forked_child_connects_for_itself(rbd_cluster: Any, fs: Any, root: str) -> None:
+    fs.pipe(f"{root}/file", b"data")
+    isolated.run(fork_with_separate_options, str(rbd_cluster.conffile), f"{root}/file", timeout=150)
 
 
 # Packages that read and write through it

@@ -130,8 +130,10 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
         self._conffile = os.fspath(conffile) if conffile else os.environ.get("CEPH_CONF") or None
         self._client = name
         self._conf = conf
-        self._connection: Any = None
-        self._connection_lock = threading.Lock()
+        # By the process id. A child process has no threads of its parent, which may hold the
+        # parent's lock, and must not use the parent's connection.
+        self._connections: Dict[int, Any] = {}
+        self._connection_locks: Dict[int, threading.Lock] = {}
 
     # Where a path leads
 
@@ -146,10 +148,13 @@ class RBDFileSystem(AsyncFileSystem):  # type: ignore[misc,unused-ignore]
             return ImageSpec("", None, conffile=self._conffile, client=self._client).connect()
         from . import connect
 
-        with self._connection_lock:
-            if self._connection is None or self._connection.state != "connected":
-                self._connection = connect(self._conffile, name=self._client, conf=self._conf)
-            return self._connection
+        process = os.getpid()
+        with self._connection_locks.setdefault(process, threading.Lock()):
+            connection = self._connections.get(process)
+            if connection is None or connection.state != "connected":
+                connection = connect(self._conffile, name=self._client, conf=self._conf)
+                self._connections = {process: connection}
+            return connection
 
     @property
     def fsid(self) -> str:

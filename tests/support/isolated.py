@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -161,3 +163,25 @@ def repeat(
     done = run(_again, module, name, rounds, arguments, timeout=timeout, **options)
     assert done >= rounds
     figures.note(name.replace("_", " "), done)
+
+
+def fork(child: Callable[[], Any]) -> int:
+    """Run `child` in a forked process, which must end in time. Return its status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            child()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(status)
+    deadline = time.monotonic() + 40 * PATIENCE
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise AssertionError("the child hung")
