@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import signal
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -47,6 +49,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for function in mark.args:
             if not rbd.supports(function):
                 pytest.skip(f"the loaded librbd has no {function}")
+
+
+@pytest.fixture
+def time_zone() -> Iterator[Callable[[str], None]]:
+    """Return a function that sets the local time zone for the duration of the test."""
+    before = os.environ.get("TZ")
+
+    def change(name: str) -> None:
+        os.environ["TZ"] = name
+        time.tzset()
+
+    yield change
+    if before is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -41,7 +41,11 @@ def test_getters_describe_the_image(rbd_image: rbd.Image, rbd_ioctx: rbd.rados.I
     assert rbd_image.data_pool_id() == rbd_ioctx.get_pool_id()
 
 
-def test_timestamps_are_utc(rbd_image: rbd.Image) -> None:
+@pytest.mark.parametrize("zone", ["EST+5", "NPT-5:45"])
+def test_timestamps_are_utc(
+    rbd_image: rbd.Image, time_zone: Callable[[str], None], zone: str
+) -> None:
+    time_zone(zone)
     now = datetime.datetime.now(datetime.timezone.utc)
     for stamp in (
         rbd_image.create_timestamp(),

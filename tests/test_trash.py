@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
-import time
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
@@ -147,22 +145,6 @@ def test_purge_removes_images_that_are_no_longer_deferred(
     assert list(trash(ioctx)) == [kept]
     assert progress
     assert all(0 <= done <= total for done, total in progress)
-
-
-@pytest.fixture
-def time_zone() -> Iterator[Callable[[str], None]]:
-    before = os.environ.get("TZ")
-
-    def change(name: str) -> None:
-        os.environ["TZ"] = name
-        time.tzset()
-
-    yield change
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
 
 
 @pytest.mark.parametrize("zone", ["UTC", "EST+5", "JST-9"])
