@@ -6,10 +6,12 @@ The table of docs/deviations.md says which calls are stopped.
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import pathlib
 import re
 import secrets
+import threading
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 import rbd
 import rbd.rados
 from rbd.testing import LocalCluster
+from support.isolated import PATIENCE
 from support.public_surface import public_classes
 
 SIZE = 2 << 20
@@ -25,8 +28,8 @@ PAGE = pathlib.Path(__file__).parents[1] / "docs" / "deviations.md"
 #: Calls whose callback gets results, and not progress.
 FINDING = {"Image.diff_iterate", "Image.read_iterate"}
 
-#: The call, which takes the callback, and whether it has done all of its work.
-Staged = Tuple[Callable[[Any], Any], Callable[[], bool]]
+#: The call, which takes the callback and keywords, and whether it has done all of its work.
+Staged = Tuple[Callable[..., Any], Callable[[], bool]]
 Stage = Callable[[rbd.rados.Ioctx, contextlib.ExitStack], Staged]
 STAGES: Dict[str, Stage] = {}
 
@@ -102,7 +105,7 @@ def holds(ioctx: rbd.rados.Ioctx, name: str, content: bytes) -> bool:
 def remove(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     plain(ioctx)
     return (
-        lambda report: rbd.RBD().remove(ioctx, "image", on_progress=report),
+        lambda report, **more: rbd.RBD().remove(ioctx, "image", on_progress=report, **more),
         lambda: gone(ioctx, "image"),
     )
 
@@ -117,7 +120,7 @@ def discarded(ioctx: rbd.rados.Ioctx) -> str:
 def trash_remove(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     found = discarded(ioctx)
     return (
-        lambda report: rbd.RBD().trash_remove(ioctx, found, on_progress=report),
+        lambda report, **more: rbd.RBD().trash_remove(ioctx, found, on_progress=report, **more),
         lambda: not list(rbd.RBD().trash_list(ioctx)),
     )
 
@@ -126,7 +129,7 @@ def trash_remove(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
 def trash_purge(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     discarded(ioctx)
     return (
-        lambda report: rbd.RBD().trash_purge(ioctx, on_progress=report),
+        lambda report, **more: rbd.RBD().trash_purge(ioctx, on_progress=report, **more),
         lambda: not list(rbd.RBD().trash_list(ioctx)),
     )
 
@@ -146,7 +149,7 @@ def prepared(ioctx: rbd.rados.Ioctx) -> None:
 def migration_execute(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     prepared(ioctx)
     return (
-        lambda report: rbd.RBD().migration_execute(ioctx, "moved", report),
+        lambda report, **more: rbd.RBD().migration_execute(ioctx, "moved", report, **more),
         lambda: state(ioctx) == rbd.RBD_IMAGE_MIGRATION_STATE_EXECUTED,
     )
 
@@ -156,7 +159,7 @@ def migration_commit(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     prepared(ioctx)
     rbd.RBD().migration_execute(ioctx, "moved")
     return (
-        lambda report: rbd.RBD().migration_commit(ioctx, "moved", report),
+        lambda report, **more: rbd.RBD().migration_commit(ioctx, "moved", report, **more),
         lambda: not list(rbd.RBD().trash_list(ioctx)),
     )
 
@@ -166,7 +169,7 @@ def migration_abort(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     prepared(ioctx)
     rbd.RBD().migration_execute(ioctx, "moved")
     return (
-        lambda report: rbd.RBD().migration_abort(ioctx, "moved", report),
+        lambda report, **more: rbd.RBD().migration_abort(ioctx, "moved", report, **more),
         lambda: gone(ioctx, "moved") and not gone(ioctx, "image"),
     )
 
@@ -176,7 +179,9 @@ def copying(method: str) -> Stage:
         filled(ioctx)
         image = opened.enter_context(rbd.Image(ioctx, "image"))
         return (
-            lambda report: getattr(image, method)(ioctx, "copy", on_progress=report),
+            lambda report, **more: getattr(image, method)(
+                ioctx, "copy", on_progress=report, **more
+            ),
             lambda: holds(ioctx, "copy", b"b"),
         )
 
@@ -194,7 +199,7 @@ def copy_into(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     other = opened.enter_context(rbd.Image(ioctx, "copy"))
     return (
-        lambda report: image.copy_into(other, on_progress=report),
+        lambda report, **more: image.copy_into(other, on_progress=report, **more),
         lambda: other.flush() is None and holds(ioctx, "copy", b"b"),
     )
 
@@ -204,7 +209,7 @@ def create_snap(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     plain(ioctx)
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     return (
-        lambda report: image.create_snap("new", on_progress=report),
+        lambda report, **more: image.create_snap("new", on_progress=report, **more),
         lambda: "new" in names_of(image),
     )
 
@@ -215,7 +220,7 @@ def remove_snap2(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     flags = rbd.RBD_SNAP_REMOVE_FORCE
     return (
-        lambda report: image.remove_snap2("s", flags, on_progress=report),
+        lambda report, **more: image.remove_snap2("s", flags, on_progress=report, **more),
         lambda: "s" not in names_of(image),
     )
 
@@ -225,7 +230,7 @@ def resize(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     plain(ioctx)
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     return (
-        lambda report: image.resize(0, on_progress=report),
+        lambda report, **more: image.resize(0, on_progress=report, **more),
         lambda: size(ioctx, "image") == 0,
     )
 
@@ -235,7 +240,7 @@ def flatten(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     cloned(ioctx)
     image = opened.enter_context(rbd.Image(ioctx, "clone"))
     return (
-        lambda report: image.flatten(on_progress=report),
+        lambda report, **more: image.flatten(on_progress=report, **more),
         lambda: image.overlap() == 0,
     )
 
@@ -245,7 +250,7 @@ def sparsify(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> Staged:
     plain(ioctx)
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     return (
-        lambda report: image.sparsify(4096, on_progress=report),
+        lambda report, **more: image.sparsify(4096, on_progress=report, **more),
         lambda: not list(image.diff()),
     )
 
@@ -258,7 +263,7 @@ def rebuild_object_map(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> 
     image.update_features(rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF, True)
     assert image.flags() & rbd.RBD_FLAG_OBJECT_MAP_INVALID
     return (
-        lambda report: image.rebuild_object_map(on_progress=report),
+        lambda report, **more: image.rebuild_object_map(on_progress=report, **more),
         lambda: not image.flags() & rbd.RBD_FLAG_OBJECT_MAP_INVALID,
     )
 
@@ -268,7 +273,7 @@ def rollback_to_snap(ioctx: rbd.rados.Ioctx, opened: contextlib.ExitStack) -> St
     filled(ioctx)
     image = opened.enter_context(rbd.Image(ioctx, "image"))
     return (
-        lambda report: image.rollback_to_snap("s", on_progress=report),
+        lambda report, **more: image.rollback_to_snap("s", on_progress=report, **more),
         lambda: holds(ioctx, "image", b"a"),
     )
 
@@ -283,7 +288,7 @@ def group_rollback(ioctx: rbd.rados.Ioctx, _: contextlib.ExitStack) -> Staged:
     with rbd.Image(ioctx, "image") as image:
         image.write(b"c" * SIZE, 0)
     return (
-        lambda report: group.rollback_to_snap("all", on_progress=report),
+        lambda report, **more: group.rollback_to_snap("all", on_progress=report, **more),
         lambda: holds(ioctx, "image", b"b"),
     )
 
@@ -371,6 +376,32 @@ def test_each_docstring_says_what_an_answer_does(name: str) -> None:
     words = ("may return -rbd.ECANCELED to stop", "OperationCanceled")
     assert all((word in told) == table()[name] for word in words)
     assert ("cannot stop it" in told) != table()[name]
+
+
+@pytest.mark.parametrize("name", sorted(reporting()))
+def test_each_call_ends_after_its_timeout(
+    place: rbd.rados.Ioctx, cluster: LocalCluster, name: str
+) -> None:
+    resumed = threading.Event()
+
+    def resume() -> None:
+        resumed.set()
+        cluster.resume_osd(0)
+
+    with contextlib.ExitStack() as opened:
+        call, _ = STAGES[name](place, opened)
+        cluster.pause_osd(0)
+        # A call that does not heed its timeout must not wait for ever.
+        timer = threading.Timer(20 * PATIENCE, resume)
+        timer.start()
+        try:
+            with pytest.raises(rbd.Timeout, match=r"within 0\.3 seconds") as caught:
+                call(None, timeout=0.3)
+            assert caught.value.errno == errno.ETIMEDOUT
+            assert not resumed.is_set()
+        finally:
+            timer.cancel()
+            resume()
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
