@@ -21,7 +21,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 import rbd  # noqa: E402
 from support import isolated  # noqa: E402
-from support.location import Where  # noqa: E402
+from support.location import Where, held_up  # noqa: E402
 
 MIB = 1 << 20
 SHAPE = (12, 7, 5)
@@ -607,6 +607,22 @@ def inherit(where: Where) -> None:
 
 def test_a_forked_child_opens_the_image_again(where: Where) -> None:
     isolated.run(inherit, where)
+
+
+def fork_while_opening(where: Where) -> None:
+    os.environ["CEPH_CONF"] = where[0]
+    address = "/".join(part for part in where[1:] if part)
+
+    def use() -> None:
+        assert rbd.ImageArray(address, "u1", 4096)[:].tolist() == [65] * 4096
+
+    with held_up(use, rbd.array, "open_spec"):
+        assert isolated.fork(use) == 0
+    use()
+
+
+def test_a_child_forked_while_an_array_opens_has_arrays(where: Where) -> None:
+    isolated.run(fork_while_opening, where)
 
 
 @pytest.mark.slow

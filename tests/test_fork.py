@@ -21,7 +21,16 @@ import rbd
 import rbd.aio
 from support import fakerbd, figures, isolated
 from support.isolated import fork
-from support.location import LIMIT, SIZE, SOAK, Where, belongs_to_parent, open_all, shrink
+from support.location import (
+    LIMIT,
+    SIZE,
+    SOAK,
+    Where,
+    belongs_to_parent,
+    held_up,
+    open_all,
+    shrink,
+)
 
 ROUNDS = 1000 if SOAK else 5
 #: The number of children that are forked beside one set of handles.
@@ -251,6 +260,25 @@ def fork_beside_a_loop(where: Where) -> None:
 
 def test_a_child_forked_beside_a_loop_has_loops(where: Where) -> None:
     isolated.run(fork_beside_a_loop, where)
+
+
+def fork_while_connecting(where: Where) -> None:
+    os.environ["CEPH_CONF"] = where[0]
+    address = "/".join(part for part in where[1:] if part)
+
+    def use() -> None:
+        with rbd.open(address) as file:
+            assert file.read(4) == b"AAAA"
+
+    with held_up(use, rbd, "connect"):
+        assert fork(use) == 0
+    # The child does not use the connection that the parent has now.
+    use()
+    assert fork(use) == 0
+
+
+def test_a_child_forked_while_an_address_connects_has_addresses(where: Where) -> None:
+    isolated.run(fork_while_connecting, where)
 
 
 def pool_task(where: Where, inherits: bool) -> bytes:

@@ -16,6 +16,7 @@ import pytest
 
 import rbd
 from support import isolated
+from support.location import held_up
 from support.optional_tools import proof
 
 fsspec = proof("fsspec")
@@ -504,25 +505,8 @@ def fork_with_separate_options(conffile: str, path: str) -> None:
         assert fs.cat(path) == b"data"
     # Another thread, which the child does not have, connects.
     fs.cluster.shutdown()
-    connecting, over = threading.Event(), threading.Event()
-    connect = rbd.connect
-
-    def slow(*arguments: Any, **options: Any) -> Any:
-        if threading.current_thread() is thread:
-            connecting.set()
-            over.wait()
-        return connect(*arguments, **options)
-
-    thread = threading.Thread(target=lambda: fs.cluster)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rbd, "connect", slow)
-        thread.start()
-        assert connecting.wait(30)
-        try:
-            assert isolated.fork(lambda: read_in_child(fs, path)) == 0
-        finally:
-            over.set()
-            thread.join()
+    with held_up(lambda: fs.cluster, rbd, "connect"):
+        assert isolated.fork(lambda: read_in_child(fs, path)) == 0
     assert fs.cat(path) == b"data"
     fs.cluster.shutdown()
 

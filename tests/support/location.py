@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import threading
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import rbd
 from support.isolated import PATIENCE
@@ -92,6 +93,31 @@ def in_thread(function: Callable[[], Any]) -> None:
     assert not thread.is_alive()
     if failures:
         raise failures[0]
+
+
+@contextlib.contextmanager
+def held_up(call: Callable[[], Any], where: Any, name: str) -> Iterator[None]:
+    """Run `call` in another thread, which does not leave the function `where.name` before the end
+    of the body."""
+    function = getattr(where, name)
+    entered, over = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread() is thread:
+            entered.set()
+            over.wait()
+        return function(*arguments, **options)
+
+    thread = threading.Thread(target=call)
+    setattr(where, name, slow)
+    thread.start()
+    try:
+        assert entered.wait(30 * PATIENCE)
+        yield
+    finally:
+        over.set()
+        thread.join()
+        setattr(where, name, function)
 
 
 def shrink(image: Any, on_progress: Callable[[int, int], Any]) -> None:
