@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import io
 import json
+import re
 import secrets
 import struct
+import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -411,11 +415,62 @@ def import_in_use(conffile: str, pool: str, namespace: str, spec: str, path: str
             assert len(image.diff(from_snapshot="s")) < 8
 
 
+class Ranges(http.server.BaseHTTPRequestHandler):
+    """Serves ranges of one file. librbd asks for the size of a raw file with HEAD."""
+
+    protocol_version = "HTTP/1.1"
+    # The data of an answer does not wait until librbd has acknowledged the head.
+    disable_nagle_algorithm = True
+    #: The file, and the methods of the requests that were answered.
+    content: bytes
+    answered: List[str]
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.answered.append("HEAD")
+
+    def do_GET(self) -> None:
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
+        if found is None:
+            self.send_error(416)
+            return
+        first, last = int(found[1]), min(int(found[2]), len(self.content) - 1)
+        part = self.content[first : last + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(self.content)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+        self.answered.append("GET")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(content: bytes) -> Iterator[str]:
+    """Serve the content to librbd, which must use it. Provide its URL."""
+    answered: List[str] = []
+    handler = type("Handler", (Ranges,), {"content": content, "answered": answered})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/disk"
+        finally:
+            server.shutdown()
+            thread.join()
+    assert set(answered) == {"HEAD", "GET"}
+
+
 @pytest.mark.needs("rbd_migration_prepare_import")
-@pytest.mark.parametrize("format", ["raw", "qcow"])
+@pytest.mark.parametrize(("format", "stream"), [("raw", "file"), ("qcow", "file"), ("raw", "http")])
 @pytest.mark.timeout(300)
 def test_differences_of_an_import_equal_its_content(
-    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, format: str
+    rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path, format: str, stream: str
 ) -> None:
     content = bytearray(8 * MIB)
     content[MIB : MIB + 5000] = b"x" * 5000
@@ -424,16 +479,21 @@ def test_differences_of_an_import_equal_its_content(
     plain, file = tmp_path / "plain", tmp_path / "disk"
     plain.write_bytes(content)
     file.write_bytes(qcow2(content) if format == "qcow" else content)
-    spec = {"type": format, "stream": {"type": "file", "file_path": str(file)}}
-    isolated.run(
-        import_in_use,
-        str(rbd_cluster.conffile),
-        rbd_ioctx.get_pool_name(),
-        rbd_ioctx.get_namespace(),
-        json.dumps(spec),
-        str(plain),
-        timeout=200,
-    )
+    with contextlib.ExitStack() as stack:
+        spec: Dict[str, Any] = {"type": format, "stream": {"type": stream}}
+        if stream == "http":
+            spec["stream"]["url"] = stack.enter_context(served(file.read_bytes()))
+        else:
+            spec["stream"]["file_path"] = str(file)
+        isolated.run(
+            import_in_use,
+            str(rbd_cluster.conffile),
+            rbd_ioctx.get_pool_name(),
+            rbd_ioctx.get_namespace(),
+            json.dumps(spec),
+            str(plain),
+            timeout=200,
+        )
 
 
 def test_differences_of_a_migrating_image_equal_its_content(
