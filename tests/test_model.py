@@ -10,7 +10,7 @@ import functools
 import itertools
 import threading
 from collections import deque
-from typing import Any, Callable, Deque, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, Type
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -27,7 +27,15 @@ from hypothesis.stateful import (
 import rbd
 from rbd.testing import Cluster
 from support import figures, luks
-from support.image_and_model import WAYS, Disk, apart, call_each
+from support.image_and_model import (
+    FILE_KINDS,
+    WAYS,
+    WHOLE_READS,
+    Disk,
+    FileStep,
+    apart,
+    call_each,
+)
 from support.image_model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
 from support.location import LIMIT, SOAK, without_stale_cache
 from support.luks import LUKS1, LUKS2
@@ -76,6 +84,7 @@ def encryption_formats() -> List[Optional[int]]:
     return [None, LUKS1, None, LUKS2] if luks.is_cheap() else [None, None, None, None, LUKS1]
 
 
+file_steps = st.builds(FileStep, st.sampled_from(FILE_KINDS), places, lengths, st.integers(0, 9999))
 formats = st.deferred(lambda: st.sampled_from(encryption_formats()))
 ways = st.sampled_from(sorted(WAYS))
 numbers = st.integers(0, 99)
@@ -98,7 +107,7 @@ def noted_rule(**drawn: Any) -> Callable[[Callable[..., None]], Callable[..., No
 class Images(RuleBasedStateMachine):
     """The rules of both machines, for some images that each have one or more handles."""
 
-    ioctxs: Sequence[Any]
+    ioctxs: List[Any]
     first_images = 1
     compared = 0
 
@@ -150,6 +159,26 @@ class Images(RuleBasedStateMachine):
         chosen = self.disk(disk)
         chosen.read_parts(client, min(offset, max(chosen.model.size - 1, 0)), length)
 
+    @noted_rule(
+        disk=numbers,
+        client=numbers,
+        mode=st.sampled_from(["r+b", "a+b"]),
+        buffering=st.sampled_from([-1, 0, 5000]),
+        growing=st.booleans(),
+        made=st.lists(file_steps, max_size=8),
+    )
+    def write_file(
+        self,
+        disk: int,
+        client: int,
+        mode: str,
+        buffering: int,
+        growing: bool,
+        made: List[FileStep],
+    ) -> None:
+        self.disk(disk).write_file(client, mode, buffering, growing, made)
+        self.publish(self.disk(disk), client)
+
     @noted_rule(disk=numbers, client=numbers, size=places)
     def resize(self, disk: int, client: int, size: int) -> None:
         self.disk(disk).resize(client, size)
@@ -192,6 +221,20 @@ class Images(RuleBasedStateMachine):
         name = self.snapshot_of(self.disk(disk), number)
         if name is not None:
             self.disk(disk).remove_snapshot(client, name)
+
+    @noted_rule(
+        disk=numbers,
+        client=numbers,
+        number=numbers,
+        way=st.sampled_from(sorted(WHOLE_READS)),
+        read_only=st.booleans(),
+    )
+    def read_removed_snapshot(
+        self, disk: int, client: int, number: int, way: str, read_only: bool
+    ) -> None:
+        name = self.snapshot_of(self.disk(disk), number)
+        if name is not None:
+            self.disk(disk).read_removed(client, name, way, read_only)
 
     @noted_rule(
         disk=numbers,
@@ -287,6 +330,25 @@ class Together(Images):
     """Two clients with separate connections use the same two images at once."""
 
     first_images = 2
+    #: Shuts a client out. Returns the ioctx of its next connection.
+    shut_out: Callable[[int], Any]
+
+    @noted_rule(disk=numbers, made=st.lists(st.tuples(numbers, file_steps), max_size=6))
+    def grow_at_once(self, disk: int, made: List[Tuple[int, FileStep]]) -> None:
+        self.disk(disk).grow_by_two(made)
+        for client in range(2):
+            self.publish(self.disk(disk), client)
+
+    @noted_rule(disk=numbers, client=st.integers(0, 1), made=st.lists(steps, max_size=6))
+    def lose_client(self, disk: int, client: int, made: List[Step]) -> None:
+        chosen, ioctxs = self.disk(disk), []
+        chosen.lose(client, made, lambda: ioctxs.append(self.shut_out(client)))
+        for one in self.disks:
+            # What was flushed needs no saving.
+            one.images[client].close()
+            one.ioctxs[client] = ioctxs[0]
+            one.images[client] = one.open(client)
+        self.ioctxs[client] = ioctxs[0]
 
     @noted_rule(
         disks=st.tuples(numbers, numbers),
@@ -318,17 +380,44 @@ class Together(Images):
                 disk.model.apply(step)
 
 
+class Clients:
+    """Two connections to the same place, with an ioctx each."""
+
+    def __init__(self, cluster: Cluster, ioctx: rbd.rados.Ioctx) -> None:
+        self.cluster = cluster
+        self.place = (ioctx.get_pool_name(), ioctx.get_namespace())
+        self.connections: List[rbd.rados.Rados] = []
+        self.current: List[rbd.rados.Rados] = []
+        self.ioctxs = [self.connect(number) for number in range(2)]
+
+    def connect(self, number: int) -> rbd.rados.Ioctx:
+        connection = self.cluster.connect(conf={**CONF, **without_stale_cache()})
+        self.connections.append(connection)
+        self.current[number:] = [connection, *self.current[number + 1 :]]
+        ioctx = connection.open_ioctx(self.place[0])
+        ioctx.set_namespace(self.place[1])
+        return ioctx
+
+    def shut_out(self, number: int) -> rbd.rados.Ioctx:
+        """Put a client on the blocklist, and return the ioctx of the one that takes its place."""
+        for connection in self.connections:
+            if connection not in self.current:
+                # Its images have been closed since.
+                connection.shutdown()
+        self.connections = list(self.current)
+        address = self.current[number].get_addrs()
+        ioctx = self.connect(number)
+        self.current[number].blocklist_add(address, 3600)
+        # The OSD answers this call once it knows the blocklist.
+        rbd.RBD().list(ioctx)
+        return ioctx
+
+
 @pytest.fixture
-def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[List[rbd.rados.Ioctx]]:
-    """Provide the ioctxs of two connections to the same place."""
-    connections = [rbd_cluster.connect(conf={**CONF, **without_stale_cache()}) for _ in range(2)]
-    ioctxs = []
-    for connection in connections:
-        ioctx = connection.open_ioctx(rbd_ioctx.get_pool_name())
-        ioctx.set_namespace(rbd_ioctx.get_namespace())
-        ioctxs.append(ioctx)
-    yield ioctxs
-    for connection in connections:
+def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Clients]:
+    made = Clients(rbd_cluster, rbd_ioctx)
+    yield made
+    for connection in made.connections:
         connection.shutdown()
 
 
@@ -355,13 +444,14 @@ def run(machine: Type[Images], lengths: Tuple[int, int]) -> None:
     figures.note(f"steps after which all was compared, {name}", machine.compared)
 
 
-def test_one_client_s_images_equal_the_model(clients: List[rbd.rados.Ioctx]) -> None:
-    machine = type("Alone", (Alone,), {"ioctxs": clients[:1]})
+def test_one_client_s_images_equal_the_model(clients: Clients) -> None:
+    machine = type("Alone", (Alone,), {"ioctxs": clients.ioctxs[:1]})
     run(machine, LENGTHS[0])
 
 
-def test_two_clients_images_equal_the_model(clients: List[rbd.rados.Ioctx]) -> None:
-    machine = type("Together", (Together,), {"ioctxs": clients})
+def test_two_clients_images_equal_the_model(clients: Clients) -> None:
+    members = {"ioctxs": clients.ioctxs, "shut_out": staticmethod(clients.shut_out)}
+    machine = type("Together", (Together,), members)
     run(machine, LENGTHS[1])
 
 

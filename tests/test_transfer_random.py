@@ -345,6 +345,7 @@ encrypted_steps = st.one_of(
     st.tuples(st.just("resize"), st.integers(0, LIMIT)),
     st.tuples(st.just("regrow"), st.integers(0, LIMIT)),
     st.tuples(st.just("snapshot")),
+    st.tuples(st.just("rollback"), st.integers(0, 15)),
 )
 
 

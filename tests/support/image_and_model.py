@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+import io
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
 
 import rbd
 import rbd.aio
-from support.image_model import MISMATCH, SECTOR, Layout, Model, Step, at_snapshot, noise
+from rbd import transfer
+from rbd.files import ResizedMeanwhile
+from support.image_model import (
+    MISMATCH,
+    SECTOR,
+    Layout,
+    Model,
+    Step,
+    at_snapshot,
+    await_parent_release,
+    noise,
+    read_all,
+)
 from support.luks import HEADERS, PASSPHRASE, format_cheaply
 
 #: The stored data of an encrypted image is copied in blocks of this many bytes.
@@ -123,6 +137,28 @@ def await_all(image: rbd.Image, model: Model, steps: Sequence[Step]) -> None:
 WAYS = {"calls": call_each, "callbacks": start_all, "asyncio": await_all}
 
 
+class FileStep(NamedTuple):
+    """One call of a file: "write", "truncate", "flush" or "read"."""
+
+    kind: str
+    place: int
+    length: int
+    seed: int
+
+
+FILE_KINDS = ("write", "write", "truncate", "flush", "read")
+
+
+#: The ways to read a whole snapshot that notice its removal.
+WHOLE_READS: Dict[str, Callable[[rbd.Image], Any]] = {
+    "file": lambda image: image.open_file().read(),
+    "raw file": lambda image: image.open_file("rb", 0).readall(),
+    "export_image": lambda image: transfer.export_image(image, io.BytesIO()),
+    "export_diff": lambda image: transfer.export_diff(image, io.BytesIO()),
+    "digest": transfer.digest,
+}
+
+
 def apart(
     model: Model, steps: Sequence[Step], low: int = 0, high: Optional[int] = None
 ) -> List[Step]:
@@ -182,8 +218,8 @@ class Disk:
         made.resize(0, size)
         return made
 
-    def open(self, number: int) -> rbd.Image:
-        image = rbd.Image(self.ioctxs[number], self.name)
+    def open(self, number: int, **options: Any) -> rbd.Image:
+        image = rbd.Image(self.ioctxs[number % len(self.ioctxs)], self.name, **options)
         if self.encryption is not None:
             image.encryption_load(self.encryption, PASSPHRASE)
         return image
@@ -193,19 +229,10 @@ class Disk:
 
     def make(self, number: int, way: str, steps: Sequence[Step]) -> None:
         """Make the steps that do not overlap, by one handle."""
-        chosen = apart(self.model, [self.possible(step) for step in steps])
+        chosen = apart(self.model, steps)
         WAYS[way](self.image(number), self.model, chosen)
         for step in chosen:
             self.model.apply(step)
-
-    def possible(self, step: Step) -> Step:
-        """Return the step, or a write of zeroes if the discarded range could not be written in
-        part.
-
-        In an existing object of an encrypted image, a part that was never written decrypts to
-        noise.
-        """
-        return step
 
     def resize(self, number: int, size: int) -> None:
         before = self.model.size
@@ -216,7 +243,8 @@ class Disk:
         self.image(number).resize(size)
         self.model.resize(size)
         if self.encryption is not None and size > before:
-            # See possible().
+            # In an existing object of an encrypted image, a part that was never written decrypts to
+            # noise.
             self.image(number).write(bytes(size - before), before)
             self.model.put(before, bytes(size - before))
 
@@ -260,10 +288,111 @@ class Disk:
         vectors = [bytearray(length // 2), bytearray(length - length // 2)]
         assert image.readv(vectors, offset) == len(expected)
         assert b"".join(vectors) == expected.ljust(length, b"\0")
+        with image.open_file("rb", -1 if offset % 2 else 0) as file:
+            file.seek(offset)
+            assert file.read(length) == expected
         blocks = [offset + index for index in range(0, len(expected) - SECTOR, 3 * SECTOR)]
         assert image.read_blocks(blocks, SECTOR) == b"".join(
             bytes(model.content[at : at + SECTOR]) for at in blocks
         )
+
+    def write_file(
+        self, number: int, mode: str, buffering: int, growing: bool, made: Sequence[FileStep]
+    ) -> None:
+        """Make the steps through one file, and close it."""
+        growing = growing and not self.parent_is_in_the_way(number)
+        mode = mode if growing else "r+b"
+        with self.image(number).open_file(mode, buffering, growing=growing) as file:
+            for step in made:
+                self.file_step(file, step, mode, growing)
+
+    def file_step(self, file: Any, step: FileStep, mode: str, growing: bool) -> None:
+        kind, place, length, seed = step
+        size = self.model.size
+        # Bytes that are skipped in an encrypted image would be noise: see resize().
+        gaps = growing and self.encryption is None
+        if kind == "flush":
+            file.flush()
+        elif kind == "truncate":
+            place = place if gaps else min(place, size)
+            assert file.truncate(place) == place
+            self.model.resize(place)
+        elif kind == "read":
+            file.seek(place)
+            expected = bytes(self.model.content[place : place + length])
+            assert file.read(length) == expected
+        else:
+            place = size if mode.startswith("a") else place if gaps else min(place, size)
+            length = length if growing else min(length, size - place)
+            file.seek(place)
+            assert file.write(noise(seed, length)) == length
+            self.put_in_file(place, noise(seed, length))
+
+    def put_in_file(self, place: int, data: bytes) -> None:
+        """Put data into the model, which grows if it is too small."""
+        if data:
+            self.model.resize(max(self.model.size, place + len(data)))
+            self.model.put(place, data)
+
+    def grow_by_two(self, made: Sequence[Tuple[int, FileStep]]) -> None:
+        """Write through growing files of two handles. The file that is not alone any more must
+        notice it."""
+        files = [image.open_file("r+b", 0, growing=True) for image in self.images]
+        stale = set()
+        for number, step in made:
+            number %= len(files)
+            data = noise(step.seed, max(step.length, 1))
+            files[number].seek(step.place)
+            try:
+                files[number].write(data)
+            except ResizedMeanwhile:
+                # Only one file has enlarged the image.
+                stale.add(number)
+                assert len(stale) < len(files), stale
+            else:
+                assert number not in stale
+                self.put_in_file(step.place, data)
+                self.image(number).flush()
+        for number, file in enumerate(files):
+            if number in stale:
+                with contextlib.suppress(ResizedMeanwhile):
+                    file.close()
+            else:
+                file.close()
+
+    def read_removed(self, number: int, snapshot: str, way: str, read_only: bool) -> None:
+        """Remove a snapshot at which another handle is open. Reading it there must fail."""
+        if self.model.clones[snapshot]:
+            return
+        with self.open(number + 1, snapshot=snapshot, read_only=read_only) as at:
+            await_parent_release(at)
+            assert read_all(at) == self.model.at(snapshot)
+            self.remove_snapshot(number, snapshot)
+            with pytest.raises(rbd.ImageNotFound):
+                WHOLE_READS[way](at)
+
+    def lose(self, number: int, steps: Sequence[Step], shut_out: Callable[[], None]) -> None:
+        """Shut a client out that has written, and close its image.
+
+        Without an error of the close, all data must be there. With one, each byte is the old or the
+        new one.
+        """
+        before = bytes(self.model.content)
+        chosen = apart(self.model, steps)
+        call_each(self.image(number), self.model, chosen)
+        for step in chosen:
+            self.model.apply(step)
+        shut_out()
+        try:
+            self.image(number).close()
+        except rbd.Error:
+            with self.open(number + 1, read_only=True) as image:
+                await_parent_release(image)
+                found = read_all(image)
+            assert len(found) == len(before)
+            for old, new, now in zip(before, self.model.content, found):
+                assert now in (old, new)
+            self.model.content[:] = found
 
     def refuse_writes(self, number: int, snapshot: str) -> None:
         """Check that the image reads from a snapshot that is set, and cannot be written."""
