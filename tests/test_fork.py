@@ -262,6 +262,22 @@ def test_a_child_forked_beside_a_loop_has_loops(where: Where) -> None:
     isolated.run(fork_beside_a_loop, where)
 
 
+def fork_while_reading_a_file(where: Where) -> None:
+    cluster, ioctx, image = open_all(where)
+    file: Any = image.open_file("rb", 0)
+    with held_up(lambda: file.read(4), type(file._snapshot), "after_read"):
+        assert fork(lambda: belongs_to_parent(lambda: file.read(4))) == 0
+    assert file.read(4) == b"AAAA"
+    file.close()
+    image.close()
+    ioctx.close()
+    cluster.shutdown()
+
+
+def test_a_child_forked_while_a_file_is_read_is_refused(where: Where) -> None:
+    isolated.run(fork_while_reading_a_file, where)
+
+
 def fork_while_connecting(where: Where) -> None:
     os.environ["CEPH_CONF"] = where[0]
     address = "/".join(part for part in where[1:] if part)

@@ -8,6 +8,7 @@ import io
 import operator
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
 
 from . import exceptions
@@ -29,6 +30,17 @@ _READAHEAD_START = 256 << 10
 # bounds in bytes.
 _GROWTH_LEAST = 4 << 20
 _GROWTH_MOST = 1 << 30
+
+_open_files: weakref.WeakSet[ImageFile] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The threads that held the locks do not exist in the child.
+    for file in _open_files:
+        file._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class EndOfImage(exceptions.NoSpace, builtins.OSError):
@@ -118,6 +130,7 @@ class ImageFile(io.RawIOBase):
         self._own_sizes = {0}
         self._ahead = _Readahead() if readahead and self._readable else None
         self._lock = threading.RLock()
+        _open_files.add(self)
         self._snapshot = SnapshotCheck(None)
         # A file whose making fails here is closed like others.
         if growing:
