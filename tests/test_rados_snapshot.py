@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+import threading
+from typing import Any, List
 
 import pytest
 
 from rbd import rados
 
 Ioctx = rados.Ioctx
+
+
+def test_threads_share_the_snapshots(new_pool: Ioctx) -> None:
+    names = [f"snap-{number}" for number in range(40)]
+    for name in names:
+        new_pool.create_snap(name)
+    found = new_pool.list_snaps()
+    seen: List[str] = []
+    start = threading.Barrier(4)
+
+    def take() -> None:
+        start.wait()
+        seen.extend(snap.name for snap in found)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seen) == sorted(names)
 
 
 def test_a_pool_has_snapshots(new_pool: Ioctx) -> None:

@@ -90,6 +90,11 @@ WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
         lambda image: wait(image, "compare_and_write", b"b" * 512, b"a" * 512, 0),
         AFTER[:512] + BEFORE[512:],
     ),
+    "write_zeroes": (lambda image: image.write_zeroes(0, BLOCK), ZEROES),
+    "compare_and_write": (
+        lambda image: image.compare_and_write(b"b" * 512, b"a" * 512, 0),
+        AFTER[:512] + BEFORE[512:],
+    ),
     "flush": (lambda image: image.flush(), BEFORE),
     "aio_flush": (lambda image: finish(image, "aio_flush"), BEFORE),
     "await flush": (lambda image: wait(image, "flush"), BEFORE),
@@ -100,6 +105,16 @@ WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
     "metadata_remove": (lambda image: image.metadata_remove("there"), BEFORE),
     "create_snap": (lambda image: image.create_snap("new"), BEFORE),
     "remove_snap": (lambda image: image.remove_snap("there"), BEFORE),
+    "remove_snap2": (lambda image: image.remove_snap2("there", 0), BEFORE),
+    "remove_snap_by_id": (
+        lambda image: image.remove_snap_by_id(image.snap_get_id("there")),
+        BEFORE,
+    ),
+    "rename_snap": (lambda image: image.rename_snap("there", "here"), BEFORE),
+    "protect_snap": (lambda image: image.protect_snap("there"), BEFORE),
+    "unprotect_snap": (lambda image: image.unprotect_snap("protected"), BEFORE),
+    "flatten": (lambda image: image.flatten(), BEFORE),
+    "rebuild_object_map": (lambda image: image.rebuild_object_map(), BEFORE),
     "set_snap_limit": (lambda image: image.set_snap_limit(7), BEFORE),
     "rollback_to_snap": (lambda image: image.rollback_to_snap("there"), ZEROES),
     "import_diff": (restore, AFTER),
@@ -107,6 +122,9 @@ WAYS: Dict[str, Tuple[Callable[[rbd.Image], Any], bytes]] = {
     "file": (write_file, AFTER),
 }
 NEEDS = {
+    "write_zeroes": "rbd_write_zeroes",
+    "compare_and_write": "rbd_compare_and_write",
+    "remove_snap_by_id": "rbd_snap_get_id",
     "aio_write_zeroes": "rbd_aio_write_zeroes",
     "await write_zeroes": "rbd_aio_write_zeroes",
     "aio_write_with_crc32c": "rbd_aio_write_with_crc32c",
@@ -152,9 +170,20 @@ BY_NAME: Dict[str, Tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 def create(ioctx: rbd.rados.Ioctx, name: str) -> str:
     """Make an image of one block with a lock left behind. Return the object that has the lock."""
-    rbd.RBD().create(ioctx, name, SIZE, features=LOCKED)
+    features = LOCKED | (OBJECT_MAP if name == "rebuild_object_map" else 0)
+    if name == "flatten":
+        rbd.RBD().create(ioctx, "parent", SIZE)
+        with rbd.Image(ioctx, "parent") as parent:
+            parent.create_snap("there")
+            parent.protect_snap("there")
+        rbd.RBD().clone(ioctx, "parent", "there", ioctx, name, features=features)
+    else:
+        rbd.RBD().create(ioctx, name, SIZE, features=features)
     with rbd.Image(ioctx, name) as image:
         image.create_snap("there")
+        if name == "unprotect_snap":
+            image.create_snap("protected")
+            image.protect_snap("protected")
         image.metadata_set("there", "value")
         image.write(BEFORE, 0)
     return leave_behind(ioctx, name)

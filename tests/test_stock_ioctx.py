@@ -64,6 +64,20 @@ def stock_in_use(where: Where) -> None:
     image.close()
 
 
+def stock_with_own_lock(where: Where) -> None:
+    """To break a lock of its own client must not put the connection on the blocklist."""
+    cluster, ioctx = stock_context(where)
+    with rbd.Image(ioctx, where[3]) as image:
+        image.lock_exclusive("mine")
+        ((client, cookie, _),) = image.list_lockers()["lockers"]
+        image.break_lock(client, cookie)
+        assert image.list_lockers() == []
+        image.write(b"S", 0)
+        image.flush()
+    ioctx.close()
+    cluster.shutdown()
+
+
 def stock_closed(where: Where) -> None:
     cluster, ioctx = stock_context(where)
     image = rbd.Image(ioctx, where[3])
@@ -183,6 +197,7 @@ def stock_shut_down_in_flight(where: Where) -> None:
     "scenario",
     [
         stock_in_use,
+        stock_with_own_lock,
         stock_closed,
         stock_shut_down,
         stock_shut_down_under_everything,

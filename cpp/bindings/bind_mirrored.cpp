@@ -1,7 +1,9 @@
 // The lists of a pool's mirrored images, which librbd returns in chunks.
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 
 #include <rbdxx/mirrored.hpp>
 
@@ -18,57 +20,70 @@ namespace {
 constexpr std::size_t chunk_size = 1024;
 
 // The entries read so far. An iterator that reaches their end reads the next chunk. Each iteration
-// starts at the first entry.
+// starts at the first entry. Threads may share it.
 class Chunks {
 public:
+    explicit Chunks(IoCtxArgument ioctx) : ioctx_(std::move(ioctx)) {}
     virtual ~Chunks() = default;
+    Chunks(const Chunks&) = delete;
+    Chunks& operator=(const Chunks&) = delete;
 
-    // Reads the next chunk. Returns false if there was none.
-    bool read() {
-        if (complete_) {
-            return false;
+    // Reads the next chunk, unless another thread has read one since there were `known` entries.
+    void read(std::size_t known) {
+        std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+        if (!lock) {
+            // Throws in a forked process, in which nobody would unlock it.
+            const auto use = ioctx().use();
+            without_gil([&] { lock.lock(); });
+        }
+        if (complete_ || items_.size() > known) {
+            return;
         }
         py::list entries;
-        std::string last = fetch(last_, entries);
+        last_ = fetch(last_, entries);
         complete_ = entries.size() < chunk_size;
         for (py::handle entry : entries) {
             items_.append(entry);
         }
-        if (entries.empty()) {
-            return false;
-        }
-        last_ = last;
-        return true;
     }
+    void read() { read(items_.size()); }
     py::object at(std::size_t index) {
-        if (index >= items_.size() && !read()) {
+        if (index >= items_.size()) {
+            read(index);
+        }
+        if (index >= items_.size()) {
             throw py::stop_iteration();
         }
         return items_[index];
     }
 
 protected:
-    // Appends the entries after the image id `after`. Returns the last id.
+    const IoCtx& ioctx() const { return ioctx_; }
+    // Appends the entries after the image id `after`. Returns the last id, or `after`.
     virtual std::string fetch(const std::string& after, py::list& entries) = 0;
 
 private:
+    const IoCtxArgument ioctx_;
+    std::mutex mutex_;
     py::list items_;
     std::string last_;
     bool complete_ = false;
 };
 
 struct ChunkIterator {
+    explicit ChunkIterator(py::object all) : chunks(std::move(all)) {}
+
     py::object chunks;
-    std::size_t next = 0;
+    std::atomic<std::size_t> next{0};
 };
 
 class MirrorImageStatusIterator final : public Chunks {
 public:
-    explicit MirrorImageStatusIterator(IoCtxArgument ioctx) : ioctx_(std::move(ioctx)) {}
+    using Chunks::Chunks;
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirrored::statuses(ioctx_, after, chunk_size); });
+        auto found = without_gil([&] { return mirrored::statuses(ioctx(), after, chunk_size); });
         for (const auto& entry : found) {
             py::dict dict = to_dict(entry.status, entry.id);
             // The pool's list does not contain it: librbd would have to open every image.
@@ -77,36 +92,31 @@ protected:
         }
         return found.empty() ? after : found.back().id;
     }
-
-private:
-    IoCtxArgument ioctx_;
 };
 
 class MirrorImageInstanceIdIterator final : public Chunks {
 public:
-    explicit MirrorImageInstanceIdIterator(IoCtxArgument ioctx) : ioctx_(std::move(ioctx)) {}
+    using Chunks::Chunks;
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirrored::instances(ioctx_, after, chunk_size); });
+        auto found = without_gil([&] { return mirrored::instances(ioctx(), after, chunk_size); });
         for (const auto& entry : found) {
             entries.append(py::make_tuple(text(entry.id), text(entry.instance_id)));
         }
         return found.empty() ? after : found.back().id;
     }
-
-private:
-    IoCtxArgument ioctx_;
 };
 
 class MirrorImageInfoIterator final : public Chunks {
 public:
     MirrorImageInfoIterator(IoCtxArgument ioctx, std::optional<int> mode)
-        : ioctx_(std::move(ioctx)), mode_(mode) {}
+        : Chunks(std::move(ioctx)), mode_(mode) {}
 
 protected:
     std::string fetch(const std::string& after, py::list& entries) override {
-        auto found = without_gil([&] { return mirrored::infos(ioctx_, mode_, after, chunk_size); });
+        auto found =
+            without_gil([&] { return mirrored::infos(ioctx(), mode_, after, chunk_size); });
         for (const auto& entry : found) {
             py::dict dict;
             dict["mode"] = entry.mode;
@@ -119,8 +129,7 @@ protected:
     }
 
 private:
-    IoCtxArgument ioctx_;
-    std::optional<int> mode_;
+    const std::optional<int> mode_;
 };
 
 // Returns a list whose first chunk has been read.
@@ -135,9 +144,7 @@ template <class Iterator>
 void define_iteration(py::class_<Iterator, Chunks>& cls) {
     define(
         cls, "__iter__",
-        [](py::object self) {
-            return ChunkIterator{std::move(self), 0};
-        },
+        [](py::object self) { return std::make_unique<ChunkIterator>(std::move(self)); },
         "Iterate from the beginning. Read further chunks as needed.");
     define(
         cls, "get_next_chunk", [](Iterator& self) { self.read(); },

@@ -10,7 +10,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -436,17 +435,13 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         functions.rbd_aio_close.require();
         // The operation keeps the state.
         closer = [&operation, &closed = *state](abi::rbd_image_t) noexcept {
-            if (closed.written.load()) {
-                // To write back waits for the cluster, and this thread may be librbd's.
-                try {
-                    std::thread([&operation = operation, &closed = closed] {
-                        save_and_close(operation, closed);
-                    }).detach();
-                    return 0;
-                } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): see below
-                }
+            // To write back waits for the cluster, and this thread may be librbd's.
+            if (!closed.written.load() ||
+                !detail::try_start_thread([&operation = operation, &closed = closed] {
+                    save_and_close(operation, closed);
+                })) {
+                close_in_library(operation, closed);
             }
-            close_in_library(operation, closed);
             return 0;
         };
         operation.begin<engine::Librbd>(std::move(queue), std::move(closing), functions);

@@ -1,5 +1,6 @@
 #include <rbdxx/batch.hpp>
 #include <rbdxx/detail/image_io.hpp>
+#include <rbdxx/detail/start_thread.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
 #include <rbdxx/lock.hpp>
@@ -7,8 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
-#include <system_error>
-#include <thread>
 
 namespace rbdxx::batch {
 
@@ -124,13 +123,10 @@ void Batch::end_one() noexcept {
     if (report == nullptr) {
         return;
     }
-    if (failed_index_ != none) {
-        // This asks the cluster, and librbd's threads must not wait for that.
-        try {
-            std::thread([this] { look_at_failure(); }).detach();
-            return;
-        } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): then check() asks
-        }
+    // This asks the cluster, and librbd's threads must not wait for that. Without a thread, check()
+    // asks.
+    if (failed_index_ != none && detail::try_start_thread([this] { look_at_failure(); })) {
+        return;
     }
     // The last use of the image ends here. Only the report still keeps the image open.
     note_write();

@@ -1,3 +1,4 @@
+#include <rbdxx/detail/start_thread.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/handle.hpp>
 
@@ -5,8 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
-#include <thread>
 
 namespace rbdxx {
 
@@ -199,17 +198,14 @@ void Handle::last_out(const std::shared_ptr<Handle>* from_library) noexcept {
     } else if (freeable() && from_library == nullptr) {
         free(lock);
     } else if (freeable()) {
-        // Rare: closed without waiting.
-        try {
-            std::thread([handle = *from_library] {
-                Lock own(handle->mutex_);
-                if (handle->freeable()) {
-                    handle->free(own);
-                }
-            }).detach();
-        } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
-            // The next close frees the handle, or the last share, in another thread.
-        }
+        // Rare: closed without waiting. Without a thread, the next close frees the handle, or the
+        // last share does.
+        detail::try_start_thread([handle = *from_library] {
+            Lock own(handle->mutex_);
+            if (handle->freeable()) {
+                handle->free(own);
+            }
+        });
     }
 }
 
@@ -223,14 +219,12 @@ void Handle::free(Lock& lock) noexcept {
         return;
     }
     // The library waits for the cluster without a limit. It does so in a thread that does not keep
-    // the process from ending.
-    try {
-        std::thread([self] { self->free_now(); }).detach();
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then it leaks
-        lock.lock();
+    // the process from ending. Without a thread, the handle leaks.
+    const bool started = detail::try_start_thread([self] { self->free_now(); });
+    lock.lock();
+    if (!started) {
         return;
     }
-    lock.lock();
     changed_.wait_until(lock, deadline.load(), [this] { return freed_; });
 }
 

@@ -37,14 +37,14 @@ struct Strings {
     }
 };
 
-// Returns "client.4123" of the image's connection; empty if another library has the connection.
+// Returns "client.4123" of the image's connection; empty if the connection is not known.
 std::string own_client(const Image& image) {
-    const auto& cluster = image.state()->cluster;
-    if (cluster == nullptr) {
-        return {};
-    }
     auto use = image.use();
-    return "client." + std::to_string(use->rados_get_instance_id(cluster->raw));
+    const ImageState& state = use.state();
+    const abi::rados_t connection = state.cluster ? state.cluster->raw : state.connection;
+    return connection == nullptr
+               ? std::string()
+               : "client." + std::to_string(use->rados_get_instance_id(connection));
 }
 
 // librbd takes the exclusive lock with this tag, and with a cookie of this text and the number of

@@ -145,8 +145,20 @@ void remove_by_id(const Image& image, uint64_t id) {
 
 void rename(const Image& image, const std::string& source, const std::string& destination) {
     auto use = image.use();
-    check(use->rbd_snap_rename(use.get(), source.c_str(), destination.c_str()),
-          [&] { return describe("renaming", source, image) + " to " + quoted(destination); });
+    const auto message = [&] {
+        return describe("renaming", source, image) + " to " + quoted(destination);
+    };
+    lock::check_with_lock(
+        image,
+        [&] {
+            const int result = use->rbd_snap_rename(use.get(), source.c_str(), destination.c_str());
+            if (result == -EEXIST) {
+                // Not because of the lock: there is such a snapshot.
+                throw Error(EEXIST, message());
+            }
+            return result;
+        },
+        message);
 }
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {
@@ -167,14 +179,16 @@ void rollback(const Image& image, const std::string& name, const Progress& progr
 
 void protect(const Image& image, const std::string& name) {
     auto use = image.use();
-    check(use->rbd_snap_protect(use.get(), name.c_str()),
-          [&] { return describe("protecting", name, image); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_snap_protect(use.get(), name.c_str()); },
+        [&] { return describe("protecting", name, image); });
 }
 
 void unprotect(const Image& image, const std::string& name) {
     auto use = image.use();
-    check(use->rbd_snap_unprotect(use.get(), name.c_str()),
-          [&] { return describe("unprotecting", name, image); });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_snap_unprotect(use.get(), name.c_str()); },
+        [&] { return describe("unprotecting", name, image); });
 }
 
 bool is_protected(const Image& image, const std::string& name) {

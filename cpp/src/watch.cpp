@@ -1,11 +1,10 @@
+#include <rbdxx/detail/start_thread.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/sized.hpp>
 #include <rbdxx/watch.hpp>
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
-#include <thread>
 
 namespace rbdxx::watch {
 
@@ -101,18 +100,14 @@ void Watch::limit_wait(uint64_t number) noexcept {
     if (limit_ == std::chrono::nanoseconds{0}) {
         return;
     }
-    try {
-        std::thread([self = shared_from_this(), number] {
-            {
-                std::unique_lock<std::mutex> lock(self->mutex_);
-                self->answered_.wait_for(lock, self->limit_,
-                                         [&] { return self->waiting_ != number; });
-            }
-            self->complete(number, -EBUSY);
-        }).detach();
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then only librbd's own limit
-                                       // holds
-    }
+    // Without a thread, only librbd's own limit holds.
+    detail::try_start_thread([self = shared_from_this(), number] {
+        {
+            std::unique_lock<std::mutex> lock(self->mutex_);
+            self->answered_.wait_for(lock, self->limit_, [&] { return self->waiting_ != number; });
+        }
+        self->complete(number, -EBUSY);
+    });
 }
 
 void Watch::unquiesce(void* argument) noexcept {

@@ -1,3 +1,6 @@
+#include <atomic>
+#include <memory>
+
 #include <rbdxx/rados/snapshot.hpp>
 
 #include "../support/define.hpp"
@@ -12,7 +15,8 @@ namespace {
 struct SnapIterator {
     py::object ioctx;
     std::vector<uint64_t> ids;
-    std::size_t taken = 0;
+    // In threads without a global lock, too.
+    std::unique_ptr<std::atomic<std::size_t>> taken = std::make_unique<std::atomic<std::size_t>>(0);
 };
 
 py::object snapshot_of(const py::object& ioctx, const py::object& name, uint64_t id) {
@@ -21,14 +25,15 @@ py::object snapshot_of(const py::object& ioctx, const py::object& name, uint64_t
 
 SnapIterator snapshots_of(const py::object& ioctx) {
     const auto& context = context_of(ioctx);
-    return {ioctx, without_gil([&] { return topics::snapshot::list(context); }), 0};
+    return {ioctx, without_gil([&] { return topics::snapshot::list(context); })};
 }
 
 py::object next_snapshot(SnapIterator& self) {
-    if (self.taken >= self.ids.size()) {
+    const std::size_t place = self.taken->fetch_add(1);
+    if (place >= self.ids.size()) {
         throw py::stop_iteration();
     }
-    const uint64_t id = self.ids[self.taken++];
+    const uint64_t id = self.ids[place];
     const auto& context = self.ioctx.cast<const IoCtx&>();
     return snapshot_of(
         self.ioctx, text(without_gil([&] { return topics::snapshot::name_of(context, id); })), id);

@@ -5,6 +5,7 @@
 
 #include <rbdxx/aio.hpp>
 #include <rbdxx/batch.hpp>
+#include <rbdxx/io.hpp>
 #include <rbdxx/reader.hpp>
 #include <rbdxx/watch.hpp>
 #include <rbdxx/writer.hpp>
@@ -115,6 +116,14 @@ TEST_CASE_FIXTURE(Place, "a refused allocation fails an operation") {
     starve([&] {
         rbdxx::Image other = open();
         auto operation = std::make_unique<rbdxx::engine::Operation>();
+        rbdxx::aio::close(*operation, queue, other);
+        finish(*queue);
+    });
+    starve([&] {
+        rbdxx::Image other = open();
+        rbdxx::io::write(other, data.data(), 0, data.size());
+        auto operation = std::make_unique<rbdxx::engine::Operation>();
+        // Written data is saved in a thread of its own, if one can be started.
         rbdxx::aio::close(*operation, queue, other);
         finish(*queue);
     });

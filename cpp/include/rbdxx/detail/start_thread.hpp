@@ -1,6 +1,7 @@
 // Detached threads.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -9,6 +10,17 @@
 #include <rbdxx/error.hpp>
 
 namespace rbdxx::detail {
+
+// Runs `body()` in a detached thread. Returns false if none can be started.
+template <class Body>
+bool try_start_thread(Body body) noexcept {
+    try {
+        std::thread(std::move(body)).detach();
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
+}
 
 // Runs `body()` in a detached thread. Throws Error if none can be started; `describe()` returns
 // what the thread was for.
