@@ -105,10 +105,9 @@ public:
     Pool& operator=(const Pool&) = delete;
 
     void add(std::function<void()> job) {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            jobs_.push_back(std::move(job));
-        }
+        // Notified under the lock: the process may end as soon as the job is done.
+        std::lock_guard<std::mutex> lock(mutex_);
+        jobs_.push_back(std::move(job));
         changed_.notify_one();
     }
 
