@@ -536,6 +536,74 @@ def test_flattening_a_clone_of_an_encrypted_image_keeps_its_data(
         assert plain(clone) == expected
 
 
+@pytest.fixture
+def held(formatted: Encrypted, rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Any]:
+    """Provide a clone of an encrypted image, open here without encryption, and at another client
+    that has loaded it and has the exclusive lock."""
+    image, version, _ = formatted
+    image.protect_snap("s")
+    rbd.RBD().clone(rbd_ioctx, "encrypted", "s", rbd_ioctx, "clone")
+    with rbd_cluster.connect() as cluster, cluster.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        with rbd.Image(ioctx, "clone") as other, rbd.Image(rbd_ioctx, "clone") as stored:
+            other.encryption_load(version, PASSPHRASE)
+            other.write(noise(60), 9 * OBJECT)
+            assert other.is_exclusive_lock_owner()
+            yield stored, other, version
+
+
+def stored_content(ioctx: rbd.rados.Ioctx, version: int) -> bytes:
+    """Return what a new handle decrypts."""
+    with rbd.Image(ioctx, "clone", read_only=True) as clone:
+        clone.encryption_load(version, PASSPHRASE)
+        return plain(clone)
+
+
+CHANGES_OF_STORED: List[Callable[[rbd.Image], Any]] = [
+    lambda image: image.sparsify(4096),
+    lambda image: image.create_snap("new"),
+    lambda image: image.rebuild_object_map(),
+    lambda image: image.resize(image.size() - OBJECT),
+    lambda image: image.flatten(),
+]
+
+
+@pytest.mark.parametrize("formatted", [LUKS1, LUKS2], indirect=True, ids=["luks1", "luks2"])
+def test_a_client_that_has_loaded_encryption_does_not_destroy_a_clone(
+    held: Any, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    """The client with the exclusive lock makes the changes of others."""
+    stored, other, version = held
+    for number, change in enumerate(CHANGES_OF_STORED):
+        # Takes the lock back.
+        other.write(noise(number), 2 * OBJECT)
+        assert other.is_exclusive_lock_owner()
+        expected = plain(other)
+        change(stored)
+        expected = expected[: other.size()]
+        assert plain(other) == expected
+        assert stored_content(rbd_ioctx, version) == expected
+    stored.metadata_set("still", "writable")
+
+
+@pytest.mark.skipif(rbd.supports("rbd_encryption_load2"), reason="librbd flattens with any lock")
+def test_an_encrypted_clone_is_not_flattened_against_a_lock(
+    held: Any, rbd_ioctx: rbd.rados.Ioctx
+) -> None:
+    stored, other, version = held
+    expected = plain(other)
+    other.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    with pytest.raises(rbd.ReadOnlyImage, match="holds the exclusive lock"):
+        stored.flatten()
+    assert stored_content(rbd_ioctx, version) == expected
+    other.lock_release()
+    stored.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    stored.flatten()
+    assert stored.overlap() == 0
+    assert stored.is_exclusive_lock_owner()
+    assert stored_content(rbd_ioctx, version) == expected
+
+
 def open_a_grandchild(
     conffile: str, pool: str, namespace: str, name: str, version: int, passphrase: str
 ) -> str:

@@ -2,6 +2,7 @@
 #include <rbdxx/encryption.hpp>
 #include <rbdxx/error.hpp>
 #include <rbdxx/io.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/parent.hpp>
 #include <rbdxx/snapshot.hpp>
 
@@ -254,6 +255,29 @@ void require_whole_blocks(const Image& image, uint64_t size, const std::string& 
             " bytes could not be decrypted again, because they are not a multiple of " +
             std::to_string(cipher_block) +
             ". Resize the image to a multiple, or copy its plain data, with its encryption loaded");
+}
+
+std::optional<Image> open_to_flatten(const Image& image) {
+    const ImageState& state = *image.state();
+    if (image.use()->rbd_encryption_load2 || may_be_loaded(image) || state.read_only ||
+        !snapshot::position(image).head() || image.overlap() == 0 ||
+        (image.features() & constants::FEATURE_EXCLUSIVE_LOCK) == 0 ||
+        beginning(image, magic.size()) != magic) {
+        return {};
+    }
+    OpenOptions options;
+    options.name = image.id();
+    options.by_id = true;
+    const Image own = image.open_beside(state.pool_id, state.pool_namespace, options);
+    try {
+        lock::acquire(own, constants::LOCK_MODE_EXCLUSIVE);
+    } catch (const Error&) {
+        if (lock::is_owner(image)) {
+            return {};  // and keeps it
+        }
+        throw;
+    }
+    return own;
 }
 
 bool may_be_loaded(const Image& image) {

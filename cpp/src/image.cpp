@@ -169,11 +169,28 @@ void Image::set_connection(const IoCtx& ioctx) const noexcept {
     try {
         auto call = ioctx.use();
         if (call->rados_ioctx_get_cluster) {
+            state_->pool_id = ioctx.pool_id();
+            state_->pool_namespace = ioctx.get_namespace();
             state_->connection = call->rados_ioctx_get_cluster(call.get());
         }
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the context was closed: the
                               // connection is not known
     }
+}
+
+Image Image::open_beside(int64_t pool_id, const std::string& pool_namespace,
+                         const OpenOptions& options) const {
+    const abi::Functions& call = *state_->functions;
+    const auto message = [&] { return "error opening " + options.describe(); };
+    if (state_->connection == nullptr) {
+        throw Error(ENOTCONN, message());
+    }
+    abi::rados_ioctx_t raw = nullptr;
+    check(call.rados_ioctx_create2(state_->connection, pool_id, &raw), message);
+    std::unique_ptr<void, void (*)(void*)> pool(
+        raw, [](void* context) { rbdxx::functions().rados_ioctx_destroy(context); });
+    call.rados_ioctx_set_namespace(raw, pool_namespace.c_str());
+    return open(IoCtx::borrow(raw), options);
 }
 
 Image Image::adopt(std::shared_ptr<ClusterState> cluster, abi::rbd_image_t raw,
@@ -431,6 +448,21 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     }
 }
 
+namespace {
+
+void flatten_here(const Image& image, const Progress& progress, const std::string& title) {
+    auto call = image.use();
+    lock::check_with_lock(
+        image,
+        [&] {
+            return call->rbd_flatten_with_progress(call.get(), report_progress,
+                                                   progress_argument(progress));
+        },
+        [&] { return "error flattening " + title; });
+}
+
+}  // namespace
+
 void Image::flatten(const Progress& progress) const {
     auto call = use();
     if (state_->encryption_header > 0 && !call->rbd_encryption_load2 && overlap() > 0) {
@@ -442,13 +474,12 @@ void Image::flatten(const Progress& progress) const {
                                     "flatten it");
     }
     encryption::require_whole_blocks(*this, overlap(), "error flattening " + describe());
-    lock::check_with_lock(
-        *this,
-        [&] {
-            return call->rbd_flatten_with_progress(call.get(), report_progress,
-                                                   progress_argument(progress));
-        },
-        [&] { return "error flattening " + describe(); });
+    if (auto own = encryption::open_to_flatten(*this)) {
+        flatten_here(*own, progress, describe());
+        own->close();
+    } else {
+        flatten_here(*this, progress, describe());
+    }
 }
 
 void Image::sparsify(uint64_t sparse_size, const Progress& progress) const {

@@ -40,22 +40,11 @@ Parent get(const Image& image) {
 }
 
 Image open(const Image& image, const Parent& found) {
-    const ImageState& state = *image.state();
-    const abi::Functions& call = *state.functions;
-    if (state.connection == nullptr) {
-        throw Error(ENOTCONN, "error opening the parent of " + image.describe());
-    }
-    abi::rados_ioctx_t raw = nullptr;
-    check(call.rados_ioctx_create2(state.connection, found.pool_id, &raw),
-          [&] { return "error opening the pool of the parent of " + image.describe(); });
-    std::unique_ptr<void, void (*)(void*)> pool(
-        raw, [](void* context) { functions().rados_ioctx_destroy(context); });
-    call.rados_ioctx_set_namespace(raw, found.pool_namespace.c_str());
     OpenOptions options;
     options.name = found.image_id;
     options.by_id = true;
     options.read_only = true;
-    return Image::open(IoCtx::borrow(raw), options);
+    return image.open_beside(found.pool_id, found.pool_namespace, options);
 }
 
 }  // namespace rbdxx::parent

@@ -73,13 +73,14 @@ void Presence::probe() const {
         io::read(image_, &byte, 0, 1);
         return;
     }
-    if (encryption::may_be_loaded(image_)) {
-        return;  // the list has the size with the header
-    }
+    // The list has the size with the header.
+    const uint64_t header = image_->state()->encryption_header;
+    const bool known = header > 0 || !encryption::may_be_loaded(image_);
     const auto at = snapshot::position(image_);
     const auto all = snapshot::list(image_);
     if (std::none_of(all.begin(), all.end(), [&](const auto& one) {
-            return one.size == 0 && (at.id ? one.id == *at.id : one.name == *at.name);
+            return (one.size <= header || !known) &&
+                   (at.id ? one.id == *at.id : one.name == *at.name);
         })) {
         throw_removed(set_to_);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,5 +41,10 @@ bool may_be_loaded(const Image& image);
 // Refuses to copy the stored bytes of an encrypted image where its first `size` bytes end inside a
 // block of the cipher, which could not be decrypted again. `what` begins the message.
 void require_whole_blocks(const Image& image, uint64_t size, const std::string& what);
+// Opens the clone once more, with its exclusive lock, if its stored bytes must be flattened in that
+// handle: a librbd without layers lets the handle with the lock do the work, and if encryption is
+// loaded in that one, it encrypts the header, which nothing can read then. Throws Error EROFS if
+// another client keeps the lock.
+std::optional<Image> open_to_flatten(const Image& image);
 
 }  // namespace rbdxx::encryption

@@ -65,9 +65,11 @@ struct ImageState final : Handle {
     std::mutex snapshot_mutex;
     // Whether it was opened read-only. Set before the state is shared.
     bool read_only = false;
-    // The connection that it was opened over; null if it is not known. Set before the state is
-    // shared.
+    // The connection that it was opened over, the pool and the namespace; null if they are not
+    // known. Set before the state is shared.
     abi::rados_t connection = nullptr;
+    int64_t pool_id = -1;
+    std::string pool_namespace;
     // Parents, by pool, id and snapshot, whose data are known to come from images alone.
     std::set<std::tuple<int64_t, std::string, uint64_t>> sound_parents;
     std::mutex parents_mutex;
@@ -177,6 +179,10 @@ public:
 
     // Notes the connection of a context, for calls that open other images of the cluster.
     void set_connection(const IoCtx& ioctx) const noexcept;
+    // Opens another image over the same connection, which must outlive it. Throws Error ENOTCONN
+    // for a borrowed image, because its connection is not known.
+    Image open_beside(int64_t pool_id, const std::string& pool_namespace,
+                      const OpenOptions& options) const;
 
     // Uses an image without owning it: the last copy drops its share of `lender`, which closes the
     // image.
@@ -235,7 +241,8 @@ public:
     // Error EROFS if the image is open read-only. Implements: rbd_resize2
     void resize(uint64_t size, bool allow_shrink, const Progress& progress) const;
     // Copies the data that the clone still reads from its parent. The clone has no parent
-    // afterwards. Throws Error EINVAL if it has none before.
+    // afterwards. Throws Error EINVAL if it has none before, and EROFS for an encrypted clone if
+    // another client keeps its exclusive lock.
     // Implements: rbd_flatten_with_progress
     void flatten(const Progress& progress) const;
     // Frees the space of runs of `sparse_size` zero bytes. `sparse_size` is a power of two, 4096 or
