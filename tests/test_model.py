@@ -108,7 +108,6 @@ class Images(RuleBasedStateMachine):
     """The rules of both machines, for some images that each have one or more handles."""
 
     ioctxs: List[Any]
-    first_images = 1
     compared = 0
 
     def __init__(self) -> None:
@@ -134,11 +133,28 @@ class Images(RuleBasedStateMachine):
         if len(disk.images) > 1:
             disk.image(client).flush()
 
-    @initialize(first=layouts, size=st.integers(0, LARGEST))
-    def create(self, first: Layout, size: int) -> None:
-        for _ in range(self.first_images):
-            name = next(self.names)
-            self.disks.append(Disk.create(name, first, size, self.ioctxs, GRANULARITY))
+    def create_one(self, layout: Layout, size: int, encryption: Optional[int]) -> None:
+        if encryption is not None:
+            # The header is not a whole number of sets of stripes.
+            layout = layout._replace(stripe_unit=OBJECT, stripe_count=1)
+        name = next(self.names)
+        self.disks.append(Disk.create(name, layout, size, self.ioctxs, GRANULARITY, encryption))
+
+    @precondition(lambda self: len(self.disks) < DISKS)
+    @noted_rule(disk=numbers, number=numbers, layout=layouts)
+    def clone(self, disk: int, number: int, layout: Layout) -> None:
+        parent = self.disk(disk)
+        name = self.snapshot_of(parent, number)
+        if parent.encryption is not None:
+            layout = layout._replace(stripe_unit=OBJECT, stripe_count=1)
+        if name is not None:
+            made = parent.clone(name, next(self.names), layout)
+            if made is not None:
+                self.disks.append(made)
+
+    @noted_rule(disk=numbers)
+    def flatten(self, disk: int) -> None:
+        self.disk(disk).flatten()
 
     @noted_rule(
         disk=numbers, client=numbers, way=ways, made=st.lists(steps, min_size=1, max_size=8)
@@ -298,44 +314,28 @@ class Images(RuleBasedStateMachine):
 
 
 class Alone(Images):
-    """One client, with clones of clones, and encryption."""
+    """One client, with encryption."""
 
     @initialize(first=layouts, size=st.integers(0, LARGEST), encryption=formats)
     def create(self, first: Layout, size: int, encryption: Optional[int] = None) -> None:
-        if encryption is not None:
-            # The header is not a whole number of sets of stripes.
-            first = first._replace(stripe_unit=OBJECT, stripe_count=1)
-        self.disks.append(
-            Disk.create(next(self.names), first, size, self.ioctxs, GRANULARITY, encryption)
-        )
-
-    @precondition(lambda self: len(self.disks) < DISKS)
-    @noted_rule(disk=numbers, number=numbers, layout=layouts)
-    def clone(self, disk: int, number: int, layout: Layout) -> None:
-        parent = self.disk(disk)
-        name = self.snapshot_of(parent, number)
-        if parent.encryption is not None:
-            layout = layout._replace(stripe_unit=OBJECT, stripe_count=1)
-        if name is not None:
-            made = parent.clone(name, next(self.names), layout)
-            if made is not None:
-                self.disks.append(made)
-
-    @noted_rule(disk=numbers)
-    def flatten(self, disk: int) -> None:
-        self.disk(disk).flatten()
+        self.create_one(first, size, encryption)
 
 
 class Together(Images):
-    """Two clients with separate connections use the same two images at once."""
+    """Two clients with separate connections use the same two images at once, and clones."""
 
-    first_images = 2
     #: Shuts a client out. Returns the ioctx of its next connection.
     shut_out: Callable[[int], Any]
 
+    @initialize(first=layouts, size=st.integers(0, LARGEST), encryption=formats)
+    def create(self, first: Layout, size: int, encryption: Optional[int]) -> None:
+        self.create_one(first, size, None)
+        self.create_one(first, size, encryption)
+
     @noted_rule(disk=numbers, made=st.lists(st.tuples(numbers, file_steps), max_size=6))
     def grow_at_once(self, disk: int, made: List[Tuple[int, FileStep]]) -> None:
-        self.disk(disk).grow_by_two(made)
+        if self.disk(disk).encryption is None:
+            self.disk(disk).grow_by_two(made)
         for client in range(2):
             self.publish(self.disk(disk), client)
 
