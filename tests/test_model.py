@@ -324,8 +324,8 @@ class Alone(Images):
 class Together(Images):
     """Two clients with separate connections use the same two images at once, and clones."""
 
-    #: Shuts a client out. Returns the ioctx of its next connection.
-    shut_out: Callable[[int], Any]
+    #: Shuts a client out, and puts the ioctx of its next connection into `ioctxs`.
+    shut_out: Callable[[int], None]
 
     @initialize(first=layouts, size=st.integers(0, LARGEST), encryption=formats)
     def create(self, first: Layout, size: int, encryption: Optional[int]) -> None:
@@ -341,14 +341,12 @@ class Together(Images):
 
     @noted_rule(disk=numbers, client=st.integers(0, 1), made=st.lists(steps, max_size=6))
     def lose_client(self, disk: int, client: int, made: List[Step]) -> None:
-        chosen, ioctxs = self.disk(disk), []
-        chosen.lose(client, made, lambda: ioctxs.append(self.shut_out(client)))
+        self.disk(disk).lose(client, made, lambda: self.shut_out(client))
         for one in self.disks:
             # What was flushed needs no saving.
             one.images[client].close()
-            one.ioctxs[client] = ioctxs[0]
+            one.ioctxs[client] = self.ioctxs[client]
             one.images[client] = one.open(client)
-        self.ioctxs[client] = ioctxs[0]
 
     @noted_rule(
         disks=st.tuples(numbers, numbers),
@@ -398,19 +396,18 @@ class Clients:
         ioctx.set_namespace(self.place[1])
         return ioctx
 
-    def shut_out(self, number: int) -> rbd.rados.Ioctx:
-        """Put a client on the blocklist, and return the ioctx of the one that takes its place."""
+    def shut_out(self, number: int) -> None:
+        """Put a client on the blocklist, and another one in its place."""
         for connection in self.connections:
             if connection not in self.current:
                 # Its images have been closed since.
                 connection.shutdown()
         self.connections = list(self.current)
         address = self.current[number].get_addrs()
-        ioctx = self.connect(number)
+        self.ioctxs[number] = self.connect(number)
         self.current[number].blocklist_add(address, 3600)
         # The OSD answers this call once it knows the blocklist.
-        rbd.RBD().list(ioctx)
-        return ioctx
+        rbd.RBD().list(self.ioctxs[number])
 
 
 @pytest.fixture

@@ -257,10 +257,9 @@ void require_whole_blocks(const Image& image, uint64_t size, const std::string& 
             ". Resize the image to a multiple, or copy its plain data, with its encryption loaded");
 }
 
-std::optional<Image> open_to_flatten(const Image& image) {
+std::optional<Image> open_stored(const Image& image) {
     const ImageState& state = *image.state();
-    if (image.use()->rbd_encryption_load2 || may_be_loaded(image) || state.read_only ||
-        !snapshot::position(image).head() || image.overlap() == 0 ||
+    if (may_be_loaded(image) || state.read_only || !snapshot::position(image).head() ||
         (image.features() & constants::FEATURE_EXCLUSIVE_LOCK) == 0 ||
         beginning(image, magic.size()) != magic) {
         return {};

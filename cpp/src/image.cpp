@@ -431,11 +431,13 @@ void Image::resize(uint64_t size, bool allow_shrink, const Progress& progress) c
     // A library that adds the header by itself ends the process if there is no room for it.
     const uint64_t whole = with_header(size);
     const uint64_t bytes = resize_counts_header == 1 ? whole : size;
+    auto own = call->rbd_encryption_load2 ? encryption::open_stored(*this) : std::nullopt;
+    const auto changed = own ? own->use() : use();
     lock::check_with_lock(
-        *this,
+        own ? *own : *this,
         [&] {
-            return call->rbd_resize2(call.get(), bytes, allow_shrink, report_progress,
-                                     progress_argument(progress));
+            return changed->rbd_resize2(changed.get(), bytes, allow_shrink, report_progress,
+                                        progress_argument(progress));
         },
         message);
     // If another handle has the exclusive lock, it makes the change. librbd cuts or refuses writes
@@ -474,12 +476,8 @@ void Image::flatten(const Progress& progress) const {
                                     "flatten it");
     }
     encryption::require_whole_blocks(*this, overlap(), "error flattening " + describe());
-    if (auto own = encryption::open_to_flatten(*this)) {
-        flatten_here(*own, progress, describe());
-        own->close();
-    } else {
-        flatten_here(*this, progress, describe());
-    }
+    const auto own = call->rbd_encryption_load2 ? std::nullopt : encryption::open_stored(*this);
+    flatten_here(own ? *own : *this, progress, describe());
 }
 
 void Image::sparsify(uint64_t sparse_size, const Progress& progress) const {

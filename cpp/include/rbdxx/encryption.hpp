@@ -41,10 +41,11 @@ bool may_be_loaded(const Image& image);
 // Refuses to copy the stored bytes of an encrypted image where its first `size` bytes end inside a
 // block of the cipher, which could not be decrypted again. `what` begins the message.
 void require_whole_blocks(const Image& image, uint64_t size, const std::string& what);
-// Opens the clone once more, with its exclusive lock, if its stored bytes must be flattened in that
-// handle: a librbd without layers lets the handle with the lock do the work, and if encryption is
-// loaded in that one, it encrypts the header, which nothing can read then. Throws Error EROFS if
-// another client keeps the lock.
-std::optional<Image> open_to_flatten(const Image& image);
+// Opens the image once more, with its exclusive lock, if it is encrypted and this handle has not
+// loaded that. librbd lets the handle with the lock make the changes of others, in which encryption
+// may be loaded. If so, a librbd without layers flattens a clone by encrypting its header, which
+// nothing can read then, and one with layers adds the header to a new size. Returns nothing for
+// other images. Throws Error EROFS if another client keeps the lock.
+std::optional<Image> open_stored(const Image& image);
 
 }  // namespace rbdxx::encryption
