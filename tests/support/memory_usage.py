@@ -20,7 +20,7 @@ from support.isolated import PATIENCE
 _SANITIZED = "/libasan." in Path("/proc/self/maps").read_text()
 _FREED_IS_KEPT = _SANITIZED or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 #: The factor for limits of memory.
-LEEWAY = 4 if _FREED_IS_KEPT or PATIENCE > 1 else 1
+LEEWAY = 8 if _FREED_IS_KEPT else 4 if PATIENCE > 1 else 1
 
 
 def _status(field: str) -> int:
