@@ -11,6 +11,7 @@ import gc
 import itertools
 import random
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -147,6 +148,30 @@ def test_exit_during_slow_calls_does_not_crash(shimmed: Callable[..., Any]) -> N
     for _ in range(50 if SOAK else 3):
         shimmed(exit_in_slow_call)
         figures.note("exits in slow calls", 1)
+
+
+class ClosesLate:
+    """Closes an image when the interpreter destroys this, after all exit handlers."""
+
+    def __init__(self, image: rbd.Image) -> None:
+        self.image = image
+
+    def __del__(self) -> None:
+        self.image.close()
+
+
+def exit_with_closes_that_do_not_end(where: Where) -> None:
+    """librbd does not close images, and Python code closes them once more at the very end."""
+    shim = Shim()
+    _cluster, ioctx = connect(where)
+    sys.late = [  # type: ignore[attr-defined]
+        ClosesLate(rbd.Image(ioctx, where[3], read_only=True)) for _ in range(3)
+    ]
+    shim.arm("rbd_close", Kind.DELAY, 600_000)
+
+
+def test_a_close_at_the_exit_does_not_hang(shimmed: Callable[..., Any]) -> None:
+    shimmed(exit_with_closes_that_do_not_end)
 
 
 # Missing functions

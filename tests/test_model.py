@@ -198,6 +198,7 @@ class Images(RuleBasedStateMachine):
     @noted_rule(disk=numbers, client=numbers, size=places)
     def resize(self, disk: int, client: int, size: int) -> None:
         self.disk(disk).resize(client, size)
+        self.publish(self.disk(disk), client)
 
     @noted_rule(disk=numbers, client=numbers, size=places, snapshot=st.booleans())
     def regrow(self, disk: int, client: int, size: int, snapshot: bool) -> None:

@@ -112,7 +112,7 @@ public:
 
         // Waits for at most `time`. Returns whether there is nothing more to wait for. It does not
         // wait inside a callback, because the call waits for the callback, nor while the handle is
-        // lent.
+        // lent, nor for long at the end of the process, in all calls of it together.
         bool wait_for(std::chrono::nanoseconds time) noexcept;
         // Returns what the C library's close function returned; 0 if the handle was closed before,
         // or if the last call to end will close it.
@@ -120,6 +120,7 @@ public:
 
     private:
         Handle& handle_;
+        const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
         bool waits_ = false;
         int result_ = 0;
     };
