@@ -20,8 +20,8 @@ def cluster() -> Iterator[LocalCluster]:
         yield cluster
 
 
-#: All are errors but the one of zarr's plugin for pytest, which has a dependency without a wheel for
-#: free-threaded Python.
+#: All are errors but that of zarr's plugin for pytest: a dependency has no wheel for free-threaded
+#: Python.
 WARNINGS = ["-W", "error", "-W", "ignore:As the c extension couldn't be imported:RuntimeWarning"]
 
 
