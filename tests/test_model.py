@@ -345,8 +345,8 @@ class Together(Images):
     def lose_client(self, disk: int, client: int, made: List[Step]) -> None:
         self.disk(disk).lose(client, made, lambda: self.shut_out(client))
         for one in self.disks:
-            # What was flushed needs no saving. The thread that submits an awaited write may note the
-            # write only after that.
+            # What was flushed needs no saving. But a thread that submits an awaited write may note
+            # the write only after that.
             with contextlib.suppress(rbd.ConnectionShutdown):
                 one.images[client].close()
             one.ioctxs[client] = self.ioctxs[client]
