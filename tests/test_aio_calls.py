@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -596,14 +597,15 @@ class _Cycle(_twins.Twin):
 
 
 def collect_everywhere(calls: int) -> int:
-    """Run the collector at each line of the module of the threads."""
+    """Run the collector at random lines of the module of the threads."""
+    chosen = random.Random(1)
     collecting = False
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         nonlocal collecting
         if frame.f_code.co_filename != _workers.__file__:
             return None
-        if not collecting:
+        if not collecting and chosen.random() < 0.3:
             collecting = True
             garbage = _Cycle(object())
             garbage.itself = garbage
@@ -626,4 +628,4 @@ def collect_everywhere(calls: int) -> int:
 
 def test_the_garbage_collector_may_run_during_a_call() -> None:
     """It drops objects in threads, and may run while a call is being given to one."""
-    assert isolated.run(collect_everywhere, 20, timeout=60) == 20
+    assert isolated.run(collect_everywhere, 200, timeout=60) == 200

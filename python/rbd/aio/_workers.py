@@ -28,11 +28,12 @@ _LOOK_SECONDS = 0.05
 
 class _Workers:
     def __init__(self) -> None:
-        # The garbage collector may run in the middle of any method here, and drop() with it, which
-        # calls submit() in the same thread.
+        # The garbage collector may run between any two steps of any method here, and drop() with it,
+        # which calls submit() in the same thread. So each look at a deque also changes it.
         self._lock = threading.RLock()
         self._jobs: Deque[Callable[[], object]] = collections.deque()
-        self._threads = 0
+        # An entry for each thread.
+        self._threads: Deque[None] = collections.deque()
         # A lock for each idle thread, which waits until it is released.
         self._idle: Deque[threading.Lock] = collections.deque()
 
@@ -40,18 +41,18 @@ class _Workers:
         """Make a thread call `job`, which must not raise. Raises RuntimeError without threads."""
         with self._lock:
             self._jobs.append(job)
-            if self._idle:
+            with contextlib.suppress(IndexError):
                 self._idle.pop().release()
                 return
-            if self._threads == MOST:
+            if len(self._threads) >= MOST:
                 return
-            self._threads += 1
+            self._threads.append(None)
         try:
             threading.Thread(target=self._run, name="rbd-aio", daemon=True).start()
         except BaseException:
             with self._lock:
-                self._threads -= 1
-                if self._threads > 0:
+                self._threads.pop()
+                if self._threads:
                     return  # another thread takes it
                 self._jobs.remove(job)
             raise
@@ -81,19 +82,21 @@ class _Workers:
                 self._idle.append(woken)
                 if self._jobs or not waits:
                     self._leave_idle(woken)
-                    if self._jobs:
+                    with contextlib.suppress(IndexError):
                         return self._jobs.popleft()
-                    self._threads -= 1
-                    return None
+                    if not waits:
+                        self._threads.pop()
+                        return None
+                    continue
             waits = woken.acquire(timeout=_IDLE_SECONDS)
             if not waits:
                 self._leave_idle(woken)
 
     def _leave_idle(self, woken: threading.Lock) -> None:
         with self._lock:
-            if woken in self._idle:
+            try:
                 self._idle.remove(woken)
-            else:
+            except ValueError:
                 woken.acquire()  # submit() has released it
 
 
