@@ -183,7 +183,7 @@ async def idle() -> None:
     """Wait until no thread is in a call any more."""
     workers = rbd.aio._workers._workers  # type: ignore[attr-defined]
     for _ in range(600):
-        if len(workers._idle) == workers._threads:
+        if len(workers._idle) == len(workers._threads):
             return
         await asyncio.sleep(0.05)
     pytest.fail("a thread is still in a call")

@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.05
 
 class _Workers:
     def __init__(self) -> None:
-        # The garbage collector may run between any two steps of any method here, and drop() with it,
+        # The garbage collector may run between any two steps of a method here, and drop() with it,
         # which calls submit() in the same thread. So each look at a deque also changes it.
         self._lock = threading.RLock()
         self._jobs: Deque[Callable[[], object]] = collections.deque()
