@@ -115,7 +115,7 @@ bool Handle::Closing::wait_for(std::chrono::nanoseconds time) noexcept {
             return true;
         }
         if (handle_.lent_ > 0 || CallbackScope::active() ||
-            (ending.load() && begin + waited - begun_ >= last_wait)) {
+            (ending.load() && std::chrono::steady_clock::now() - begun_ >= last_wait)) {
             return true;
         }
         if (waited >= time) {

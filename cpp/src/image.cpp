@@ -165,7 +165,7 @@ Image Image::open(const IoCtx& ioctx, OpenOptions options) {
     return image;
 }
 
-void Image::set_connection(const IoCtx& ioctx) const noexcept {
+void Image::set_connection(const IoCtx& ioctx) const {
     try {
         auto call = ioctx.use();
         if (call->rados_ioctx_get_cluster) {

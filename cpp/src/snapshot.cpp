@@ -93,28 +93,41 @@ timespec timestamp(const Image& image, uint64_t id) {
     return answer;
 }
 
+namespace {
+
+// As lock::check_with_lock(), for a call that gives a snapshot a name: EEXIST is not because of the
+// lock, but because there is such a snapshot.
+template <class Call, class Describe>
+void check_new_name(const Image& image, const Call& call, const Describe& describe) {
+    lock::check_with_lock(
+        image,
+        [&] {
+            const int result = call();
+            if (result == -EEXIST) {
+                throw Error(EEXIST, describe());
+            }
+            return result;
+        },
+        describe);
+}
+
+}  // namespace
+
 void create(const Image& image, const std::string& name, uint32_t flags, const Progress& progress) {
     auto use = image.use();
     const auto& functions = use.functions();
     if (!functions.rbd_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_snap_create2.name());
     }
-    const auto message = [&] { return describe("creating", name, image); };
-    lock::check_with_lock(
+    check_new_name(
         image,
         [&] {
-            const int result =
-                functions.rbd_snap_create2
-                    ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
-                                                 progress_argument(progress))
-                    : functions.rbd_snap_create(use.get(), name.c_str());
-            if (result == -EEXIST) {
-                // Not because of the lock: there is such a snapshot.
-                throw Error(EEXIST, message());
-            }
-            return result;
+            return functions.rbd_snap_create2
+                       ? functions.rbd_snap_create2(use.get(), name.c_str(), flags, report_progress,
+                                                    progress_argument(progress))
+                       : functions.rbd_snap_create(use.get(), name.c_str());
         },
-        message);
+        [&] { return describe("creating", name, image); });
 }
 
 void remove(const Image& image, const std::string& name) {
@@ -145,20 +158,9 @@ void remove_by_id(const Image& image, uint64_t id) {
 
 void rename(const Image& image, const std::string& source, const std::string& destination) {
     auto use = image.use();
-    const auto message = [&] {
-        return describe("renaming", source, image) + " to " + quoted(destination);
-    };
-    lock::check_with_lock(
-        image,
-        [&] {
-            const int result = use->rbd_snap_rename(use.get(), source.c_str(), destination.c_str());
-            if (result == -EEXIST) {
-                // Not because of the lock: there is such a snapshot.
-                throw Error(EEXIST, message());
-            }
-            return result;
-        },
-        message);
+    check_new_name(
+        image, [&] { return use->rbd_snap_rename(use.get(), source.c_str(), destination.c_str()); },
+        [&] { return describe("renaming", source, image) + " to " + quoted(destination); });
 }
 
 void rollback(const Image& image, const std::string& name, const Progress& progress) {

@@ -178,7 +178,7 @@ public:
                        const OpenOptions& options);
 
     // Notes the connection of a context, for calls that open other images of the cluster.
-    void set_connection(const IoCtx& ioctx) const noexcept;
+    void set_connection(const IoCtx& ioctx) const;
     // Opens another image over the same connection, which must outlive it. Throws Error ENOTCONN
     // for a borrowed image, because its connection is not known.
     Image open_beside(int64_t pool_id, const std::string& pool_namespace,

@@ -84,10 +84,8 @@ class _Workers:
                     self._leave_idle(woken)
                     with contextlib.suppress(IndexError):
                         return self._jobs.popleft()
-                    if not waits:
-                        self._threads.pop()
-                        return None
-                    continue
+                    self._threads.pop()
+                    return None
             waits = woken.acquire(timeout=_IDLE_SECONDS)
             if not waits:
                 self._leave_idle(woken)
