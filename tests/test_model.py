@@ -6,7 +6,6 @@ and the snapshots of every image are compared; some steps compare differences.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import threading
@@ -345,10 +344,7 @@ class Together(Images):
     def lose_client(self, disk: int, client: int, made: List[Step]) -> None:
         self.disk(disk).lose(client, made, lambda: self.shut_out(client))
         for one in self.disks:
-            # What was flushed needs no saving. But a thread that submits an awaited write may note
-            # the write only after that.
-            with contextlib.suppress(rbd.ConnectionShutdown):
-                one.images[client].close()
+            one.images[client].close()  # what was flushed needs no saving
             one.ioctxs[client] = self.ioctxs[client]
             one.images[client] = one.open(client)
 

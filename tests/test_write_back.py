@@ -44,6 +44,16 @@ async def awaited_write(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"lost", 0)
 
 
+async def awaited_flush(image: rbd.Image) -> None:
+    await rbd.aio.AsyncImage(image).flush()
+
+
+async def awaited_write_and_flush(image: rbd.Image) -> None:
+    disk = rbd.aio.AsyncImage(image)
+    await disk.write(b"data", 0)
+    await disk.flush()
+
+
 async def awaited_close(image: rbd.Image) -> None:
     disk = rbd.aio.AsyncImage(image)
     closes = [asyncio.create_task(disk.close()) for _ in range(2)]
@@ -66,6 +76,11 @@ WRITES: Dict[str, Call] = {
 }
 if rbd.supports("rbd_aio_writev"):
     WRITES["writev"] = lambda image: image.writev([b"lo", b"st"], 0)
+FLUSHES: Dict[str, Call] = {
+    "flush": lambda image: image.flush(),
+    "aio_flush": lambda image: completed(image.aio_flush),
+    "awaited flush": lambda image: asyncio.run(awaited_flush(image)),
+}
 CLOSES: Dict[str, Call] = {
     "close": lambda image: image.close(),
     "with": lambda image: image.__exit__(None, None, None),
@@ -143,6 +158,56 @@ def test_a_close_after_a_refused_write_reports_nothing(
     with pytest.raises(rbd.InvalidArgument):
         image.write(b"refused", image.size())
     block()
+    image.close()
+
+
+@pytest.mark.parametrize(
+    ("write", "flush"),
+    [*((write, "flush") for write in WRITES), *(("write", flush) for flush in FLUSHES)],
+)
+def test_a_close_after_a_flush_reports_nothing(
+    victim: Tuple[rbd.Image, Callable[[], None]], rbd_ioctx: Any, write: str, flush: str
+) -> None:
+    image, block = victim
+    WRITES[write](image)
+    FLUSHES[flush](image)
+    block()
+    image.close()
+    with rbd.Image(rbd_ioctx, "victim", read_only=True) as seen:
+        assert seen.read(0, 4) == b"lost"
+
+
+def test_a_close_after_awaited_writes_and_flushes_reports_nothing(
+    victim: Tuple[rbd.Image, Callable[[], None]],
+) -> None:
+    image, block = victim
+    for _ in range(100):
+        asyncio.run(awaited_write_and_flush(image))
+    block()
+    image.close()
+
+
+@pytest.mark.parametrize("flush", FLUSHES)
+def test_a_close_after_a_failed_flush_reports_data_that_is_lost(
+    victim: Tuple[rbd.Image, Callable[[], None]], flush: str
+) -> None:
+    image, block = victim
+    image.write(b"lost", 0)
+    block()
+    with pytest.raises(rbd.Error):
+        FLUSHES[flush](image)
+    with pytest.raises(rbd.Error, match="not saved"):
+        image.close()
+
+
+@pytest.mark.parametrize("flush", FLUSHES)
+def test_a_close_after_a_failed_flush_of_nothing_reports_nothing(
+    victim: Tuple[rbd.Image, Callable[[], None]], flush: str
+) -> None:
+    image, block = victim
+    block()
+    with contextlib.suppress(rbd.Error):
+        FLUSHES[flush](image)
     image.close()
 
 

@@ -19,8 +19,8 @@ namespace rbdxx::aio {
 
 namespace {
 
-// Submits `call(functions, raw image, completion)` on an image. `Kind` is ImageIo for a call that
-// reads or writes data.
+// Submits `call(functions, raw image, completion)` on an image. `Kind` is one of image_io.hpp for a
+// call that reads, writes or flushes data.
 template <class Kind = detail::ImageIo, class Call, class Describe>
 void submit(Operation& operation, QueuePointer queue, const Image& image, const Call& call,
             const Describe& describe) {
@@ -28,7 +28,7 @@ void submit(Operation& operation, QueuePointer queue, const Image& image, const 
     const abi::Functions& functions = *state->functions;
     abi::rbd_image_t raw = state->raw;
     const auto& context = [&]() -> const typename Kind::Context& {
-        if constexpr (std::is_same_v<Kind, detail::ImageIo>) {
+        if constexpr (std::is_base_of_v<detail::ImageIo, Kind>) {
             return *state;
         } else {
             return functions;
@@ -57,8 +57,7 @@ void read(Operation& operation, QueuePointer queue, const Image& image, char* da
 
 void write(Operation& operation, QueuePointer queue, const Image& image, const char* data,
            uint64_t offset, uint64_t length, int flags) {
-    const WriteNote note(*image.state());
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return flags == 0 ? call.rbd_aio_write(raw, offset, length, data, completion)
@@ -91,8 +90,7 @@ void readv(Operation& operation, QueuePointer queue, const Image& image, const i
 
 void writev(Operation& operation, QueuePointer queue, const Image& image, const iovec* vectors,
             int count, uint64_t offset) {
-    const WriteNote note(*image.state());
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_writev(raw, vectors, count, offset, completion);
@@ -123,8 +121,7 @@ void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, 
 
 void write_same(Operation& operation, QueuePointer queue, const Image& image, const char* data,
                 uint64_t size, uint64_t offset, uint64_t length, int flags) {
-    const WriteNote note(*image.state());
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_writesame(raw, offset, length, data, size, completion, flags);
@@ -316,8 +313,7 @@ void release_left_behind(Operation& operation, QueuePointer queue, const Image& 
 void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& image,
                        const char* data, uint64_t offset, uint64_t length, uint32_t crc,
                        int flags) {
-    const WriteNote note(*image.state());
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_write_with_crc32c(raw, offset, length, data, crc, completion,
@@ -327,7 +323,7 @@ void write_with_crc32c(Operation& operation, QueuePointer queue, const Image& im
 }
 
 void flush(Operation& operation, QueuePointer queue, const Image& image) {
-    submit(
+    submit<detail::ImageFlush>(
         operation, std::move(queue), image,
         [](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_flush(raw, completion);
@@ -436,7 +432,7 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         // The operation keeps the state.
         closer = [&operation, &closed = *state](abi::rbd_image_t) noexcept {
             // To write back waits for the cluster, and this thread may be librbd's.
-            if (!closed.written.load() ||
+            if (!closed.unsaved.any() ||
                 !detail::try_start_thread([&operation = operation, &closed = closed] {
                     save_and_close(operation, closed);
                 })) {

@@ -24,10 +24,11 @@ public:
         phase_.store(Phase::submitting, std::memory_order_relaxed);
         const Use<ImageState>& use = *batch->use_;
         Plan& plan = *batch->plan_;
-        const ssize_t answer =
-            submit_call<detail::ImageIo>(use.state(), [&](abi::rbd_completion_t completion) {
-                return plan.submit(use.functions(), use.get(), index, completion);
-            });
+        const auto call = [&](abi::rbd_completion_t completion) {
+            return plan.submit(use.functions(), use.get(), index, completion);
+        };
+        const ssize_t answer = plan.writes() ? submit_call<detail::ImageWrite>(use.state(), call)
+                                             : submit_call<detail::ImageIo>(use.state(), call);
         if (answer < 0) {
             batch->fail(index, static_cast<int>(answer));
             return true;
@@ -69,7 +70,6 @@ Batch::Batch(const Image& image, std::shared_ptr<Plan> plan, uint64_t depth,
 }
 
 void Batch::prepare() {
-    note_write();
     released_locks_ = lock::released(image_);
     failed_index_ = none;
     failed_code_ = 0;
@@ -79,13 +79,6 @@ void Batch::prepare() {
         mine_.push_back(&slot);
     }
     begin(slots_.size());
-}
-
-// Notes what WriteNote notes, for as long as operations are in flight.
-void Batch::note_write() const noexcept {
-    if (plan_->writes()) {
-        image_.state()->written.store(true);
-    }
 }
 
 bool Batch::recover() {
@@ -129,7 +122,6 @@ void Batch::end_one() noexcept {
         return;
     }
     // The last use of the image ends here. Only the report still keeps the image open.
-    note_write();
     use_.reset();
     report->complete(0);
 }
@@ -144,7 +136,6 @@ void Batch::look_at_failure() noexcept {
     } catch (...) {
         failure_ = std::current_exception();
     }
-    note_write();
     use_.reset();
     report_->complete(0);
 }
@@ -159,9 +150,6 @@ void Batch::cancel() noexcept {
 void Batch::close() noexcept {
     cancel();
     wait();
-    if (use_) {
-        note_write();
-    }
     use_.reset();
 }
 

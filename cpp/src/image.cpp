@@ -67,7 +67,7 @@ void ImageState::drain_events() noexcept {
 }
 
 int ImageState::write_back() noexcept {
-    if (!written.load() || !functions->rbd_flush) {
+    if (!unsaved.any() || !functions->rbd_flush) {
         return 0;
     }
     int owner = 0;
@@ -511,16 +511,15 @@ void Image::update_features(uint64_t features, bool enabled) const {
 
 void Image::flush() const {
     auto call = use();
-    // A write during the flush sets it again.
-    const bool written = state_->written.exchange(false);
-    try {
-        lock::check_with_lock(
-            *this, [&] { return call->rbd_flush(call.get()); },
-            [&] { return "error flushing " + describe(); });
-    } catch (...) {
-        state_->written.store(written || state_->written.load());
-        throw;
-    }
+    lock::check_with_lock(
+        *this,
+        [&] {
+            state_->unsaved.begin_flush();
+            const int result = call->rbd_flush(call.get());
+            state_->unsaved.end_flush(result >= 0);
+            return result;
+        },
+        [&] { return "error flushing " + describe(); });
 }
 
 void Image::invalidate_cache() const {

@@ -94,11 +94,10 @@ void require_whole(const char* verb, const Image& image, uint64_t offset, uint64
     }
 }
 
-// Notes that librbd has taken data, which may be in its cache when the image is closed. A close
-// waits for the call, and the data of a refused write is nowhere.
+// The data of a refused write is nowhere.
 void note_write(const Image& image, int64_t result) {
     if (result >= 0) {
-        image.state()->written.store(true);
+        image.state()->unsaved.wrote();
     }
 }
 

@@ -165,10 +165,9 @@ void Writer::pump() {
 }
 
 void Writer::submit_write(Write& write) {
-    const WriteNote note(*image_.state());
     write.released_locks = lock::released(image_);
-    submit(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
-                      abi::rbd_completion_t completion) {
+    submit<detail::ImageWrite>(write, [&](const abi::Functions& call, abi::rbd_image_t raw,
+                                          abi::rbd_completion_t completion) {
         return write.data == nullptr
                    ? call.rbd_aio_write_zeroes(raw, write.offset, write.length, completion, 0, 0)
                    : call.rbd_aio_write(raw, write.offset, write.length, write.data, completion);

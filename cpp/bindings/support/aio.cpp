@@ -122,7 +122,6 @@ private:
         const abi::Functions& c = *on.functions;
         const uint64_t part = std::min(length, io::piece);
         if (writes) {
-            const WriteNote note(on);
             return flags == 0 ? c.rbd_aio_write(on.raw, offset, part, data, made)
                               : c.rbd_aio_write2(on.raw, offset, part, data, made, flags);
         }
@@ -140,7 +139,8 @@ private:
     void submit_later(const Queue& queue) {
         const ImageState& state = *image->state();
         require(*state.functions);
-        begin<detail::ImageIo>(queue, image->state(), state);
+        writes ? begin<detail::ImageWrite>(queue, image->state(), state)
+               : begin<detail::ImageIo>(queue, image->state(), state);
         try {
             aio::ask_size(*image, &image_size, [this, &state](int code) {
                 submit_begun<detail::ImageIo>(state, [&](abi::rbd_completion_t made) {

@@ -90,7 +90,6 @@ public:
 private:
     class Slot;
     void prepare();
-    void note_write() const noexcept;
     using Time = std::chrono::steady_clock::time_point;
     static constexpr uint64_t none = std::numeric_limits<uint64_t>::max();
 

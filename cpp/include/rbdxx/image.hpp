@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <rbdxx/detail/known_size.hpp>
+#include <rbdxx/detail/unsaved.hpp>
 #include <rbdxx/progress.hpp>
 #include <rbdxx/rados/ioctx.hpp>
 
@@ -75,8 +76,7 @@ struct ImageState final : Handle {
     std::mutex parents_mutex;
     // Frees the handle in place of rbd_close, if it is set: for an asynchronous close.
     std::function<int(abi::rbd_image_t)> closer;
-    // Whether data was written that may still be in librbd's cache. See WriteNote.
-    mutable std::atomic<bool> written{false};
+    mutable detail::Unsaved unsaved;
     // Writes the cache back, unless nothing was written or another client has got the lock since,
     // before which librbd writes back by itself. rbd_close ignores what fails then. Returns 0 or
     // librbd's negative errno.
@@ -110,20 +110,6 @@ struct ImageState final : Handle {
     // Takes the completions that nobody has polled. Otherwise they keep their memory, and Ceph 14
     // does not close the image.
     void drain_events() noexcept;
-};
-
-// Notes that data is written while this lives: before librbd gets the data, so that a close knows
-// of it, and after that, so that it is known if a flush began in between.
-class WriteNote {
-public:
-    explicit WriteNote(const ImageState& image) : image_(image) { note(); }
-    ~WriteNote() { note(); }
-    WriteNote(const WriteNote&) = delete;
-    WriteNote& operator=(const WriteNote&) = delete;
-
-private:
-    void note() const noexcept { image_.written.store(true); }
-    const ImageState& image_;
 };
 
 // How to open an image: by name, or by id if `by_id` is set.

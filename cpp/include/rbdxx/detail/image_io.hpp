@@ -1,4 +1,4 @@
-// The completions of calls that read or write an image's data.
+// The completions of calls that read, write or flush an image's data.
 #pragma once
 
 #include <rbdxx/engine.hpp>
@@ -24,6 +24,40 @@ struct ImageIo {
         } else {
             engine::Librbd::release(*image.functions, completion, submitted);
         }
+    }
+};
+
+// For calls after which data may be in librbd's cache.
+struct ImageWrite : ImageIo {
+    static ssize_t result(const ImageState& image, void* completion) noexcept {
+        const ssize_t result = ImageIo::result(image, completion);
+        if (result >= 0) {
+            image.unsaved.wrote();
+        }
+        return result;
+    }
+};
+
+// For calls that flush.
+struct ImageFlush : ImageIo {
+    static int create(const ImageState& image, void* argument, engine::Completed completed,
+                      void** completion) noexcept {
+        const int result = ImageIo::create(image, argument, completed, completion);
+        if (result >= 0) {
+            image.unsaved.begin_flush();
+        }
+        return result;
+    }
+    static ssize_t result(const ImageState& image, void* completion) noexcept {
+        const ssize_t result = ImageIo::result(image, completion);
+        image.unsaved.end_flush(result >= 0);
+        return result;
+    }
+    static void release(const ImageState& image, void* completion, bool submitted) noexcept {
+        if (!submitted) {
+            image.unsaved.end_flush(false);
+        }
+        ImageIo::release(image, completion, submitted);
     }
 };
 

@@ -49,16 +49,17 @@ protected:
 
     // Calls `submit(functions, raw image, completion)`. If librbd refuses the call, the transfer is
     // complete at once, with the result.
-    template <class Submit>
+    // `Kind` is ImageIo, or one derived from it.
+    template <class Kind = detail::ImageIo, class Submit>
     void submit(Transfer& transfer, const Submit& submit) {
         transfer.pipeline_ = this;
         const Use<ImageState>& use = transfer.use_.emplace(image_.use());
-        detail::ImageIo::require(use.state());
+        Kind::require(use.state());
         transfer.complete = false;
         begin();
         try {
-            const ssize_t answer = transfer.submit_call<detail::ImageIo>(
-                use.state(), [&](abi::rbd_completion_t completion) {
+            const ssize_t answer =
+                transfer.submit_call<Kind>(use.state(), [&](abi::rbd_completion_t completion) {
                     return submit(use.functions(), use.get(), completion);
                 });
             if (answer < 0) {
