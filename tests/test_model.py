@@ -6,10 +6,12 @@ and the snapshots of every image are compared; some steps compare differences.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import threading
 from collections import deque
+from pathlib import Path
 from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, Type
 
 import pytest
@@ -37,6 +39,7 @@ from support.image_and_model import (
     call_each,
 )
 from support.image_model import KINDS, SECTOR, Layout, Model, Step, at_snapshot
+from support.librbd_log import LibrbdLog
 from support.location import LIMIT, SOAK, without_stale_cache
 from support.luks import LUKS1, LUKS2
 
@@ -109,6 +112,7 @@ class Images(RuleBasedStateMachine):
 
     ioctxs: List[Any]
     compared = 0
+    log: Optional[LibrbdLog] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -302,10 +306,14 @@ class Images(RuleBasedStateMachine):
     @invariant()
     def compare(self) -> None:
         type(self).compared += 1
+        if self.log:
+            self.log.moved()
         try:
             for disk in self.disks:
                 disk.compare()
         except AssertionError as error:
+            if self.log:
+                self.log.write("an image differs")
             raise AssertionError("\n".join([f"{disk.name}: {error}", *self.history])) from error
 
     def teardown(self) -> None:
@@ -381,15 +389,20 @@ class Together(Images):
 class Clients:
     """Two connections to the same place, with an ioctx each."""
 
-    def __init__(self, cluster: Cluster, ioctx: rbd.rados.Ioctx) -> None:
+    def __init__(
+        self, cluster: Cluster, ioctx: rbd.rados.Ioctx, log: Optional[LibrbdLog] = None
+    ) -> None:
         self.cluster = cluster
+        self.log = log
         self.place = (ioctx.get_pool_name(), ioctx.get_namespace())
         self.connections: List[rbd.rados.Rados] = []
         self.current: List[rbd.rados.Rados] = []
         self.ioctxs = [self.connect(number) for number in range(2)]
 
     def connect(self, number: int) -> rbd.rados.Ioctx:
-        connection = self.cluster.connect(conf={**CONF, **without_stale_cache()})
+        connection = self.cluster.connect(
+            conf={**CONF, **without_stale_cache(), **(self.log.conf if self.log else {})}
+        )
         self.connections.append(connection)
         self.current[number:] = [connection, *self.current[number + 1 :]]
         ioctx = connection.open_ioctx(self.place[0])
@@ -411,11 +424,12 @@ class Clients:
 
 
 @pytest.fixture
-def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[Clients]:
-    made = Clients(rbd_cluster, rbd_ioctx)
-    yield made
-    for connection in made.connections:
-        connection.shutdown()
+def clients(rbd_cluster: Cluster, rbd_ioctx: rbd.rados.Ioctx, tmp_path: Path) -> Iterator[Clients]:
+    with LibrbdLog(tmp_path) if SOAK else contextlib.nullcontext() as log:
+        made = Clients(rbd_cluster, rbd_ioctx, log)
+        yield made
+        for connection in made.connections:
+            connection.shutdown()
 
 
 def run(machine: Type[Images], lengths: Tuple[int, int]) -> None:
@@ -447,7 +461,11 @@ def test_one_client_s_images_equal_the_model(clients: Clients) -> None:
 
 
 def test_two_clients_images_equal_the_model(clients: Clients) -> None:
-    members = {"ioctxs": clients.ioctxs, "shut_out": staticmethod(clients.shut_out)}
+    members = {
+        "ioctxs": clients.ioctxs,
+        "shut_out": staticmethod(clients.shut_out),
+        "log": clients.log,
+    }
     machine = type("Together", (Together,), members)
     run(machine, LENGTHS[1])
 
