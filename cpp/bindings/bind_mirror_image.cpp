@@ -104,12 +104,12 @@ Implements: rbd_aio_mirror_image_get_mode)",
         image, "rbd_aio_mirror_image_create_snapshot", "aio_mirror_image_create_snapshot",
         [](const py::object& self, const Flags& flags, const py::object& oncomplete) {
             using Made = NumberCompletion<uint64_t>;
-            return submit_on(std::make_unique<Made>(), self, oncomplete,
-                             [&](Made& made, engine::QueuePointer queue, const Image& on) {
-                                 aio::mirror_image_create_snapshot(
-                                     made, std::move(queue), on, static_cast<uint32_t>(flags.value),
-                                     &made.number);
-                             });
+            auto completion = std::make_unique<Made>();
+            auto write = [&made = *completion, wanted = static_cast<uint32_t>(flags.value)](
+                             engine::QueuePointer queue, const Image& on) {
+                aio::mirror_image_create_snapshot(made, std::move(queue), on, wanted, &made.number);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         R"(Take a mirror snapshot without waiting.
 
@@ -156,10 +156,11 @@ Implements: rbd_aio_mirror_image_get_global_status)",
     define(
         image, "aio_mirror_image_promote",
         [](const py::object& self, bool force, const py::object& oncomplete) {
-            return submit_plain(self, oncomplete,
-                                [&](Completion& made, engine::QueuePointer queue, const Image& on) {
-                                    aio::mirror_image_promote(made, std::move(queue), on, force);
-                                });
+            auto completion = std::make_unique<Completion>();
+            auto write = [&made = *completion, force](engine::QueuePointer queue, const Image& on) {
+                aio::mirror_image_promote(made, std::move(queue), on, force);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         R"(Make this copy the primary without waiting, as `mirror_image_promote` does.
 
@@ -179,7 +180,11 @@ Implements: rbd_aio_mirror_image_promote)",
     define(
         image, "aio_mirror_image_demote",
         [](const py::object& self, const py::object& oncomplete) {
-            return submit_plain(self, oncomplete, aio::mirror_image_demote);
+            auto completion = std::make_unique<Completion>();
+            auto write = [&made = *completion](engine::QueuePointer queue, const Image& on) {
+                aio::mirror_image_demote(made, std::move(queue), on);
+            };
+            return submit_write(std::move(completion), self, oncomplete, write);
         },
         R"(Make the primary a copy without waiting, as `mirror_image_demote` does.
 

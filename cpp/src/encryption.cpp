@@ -193,9 +193,13 @@ void format(const Image& image, int format, const Secret& passphrase, int algori
     Options options{};
     std::size_t size = fill(options, format, passphrase, algorithm);
     note_header(image, use, [&] {
-        check(use->rbd_encryption_format(
-                  use.get(), static_cast<abi::rbd_encryption_format_t>(format), &options, size),
-              [&] { return "error formatting " + image.describe() + " with " + name_of(format); });
+        lock::check_with_lock(
+            image,
+            [&] {
+                return use->rbd_encryption_format(
+                    use.get(), static_cast<abi::rbd_encryption_format_t>(format), &options, size);
+            },
+            [&] { return "error formatting " + image.describe() + " with " + name_of(format); });
     });
 }
 

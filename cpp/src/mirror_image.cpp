@@ -2,20 +2,13 @@
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
+#include <rbdxx/lock.hpp>
 #include <rbdxx/mirror_image.hpp>
 #include <rbdxx/sized.hpp>
 
 namespace rbdxx::mirror_image {
 
-namespace {
-
-// Checks the result of a call whose message has one verb.
-void done(int result, const char* verb, const Image& image) {
-    check(result,
-          [&] { return "error " + std::string(verb) + " mirroring of " + image.describe(); });
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void enable(const Image& image, int mode) {
     auto use = image.use();
@@ -23,28 +16,36 @@ void enable(const Image& image, int mode) {
     if (!functions.rbd_mirror_image_enable2 && mode != constants::MIRROR_IMAGE_MODE_JOURNAL) {
         throw_missing_function(functions.rbd_mirror_image_enable2.name());
     }
-    done(functions.rbd_mirror_image_enable2
-             ? functions.rbd_mirror_image_enable2(use.get(),
-                                                  static_cast<abi::rbd_mirror_image_mode_t>(mode))
-             : functions.rbd_mirror_image_enable(use.get()),
-         "enabling", image);
+    lock::check_with_lock(
+        image,
+        [&] {
+            return functions.rbd_mirror_image_enable2
+                       ? functions.rbd_mirror_image_enable2(
+                             use.get(), static_cast<abi::rbd_mirror_image_mode_t>(mode))
+                       : functions.rbd_mirror_image_enable(use.get());
+        },
+        [&] { return "error enabling mirroring of " + image.describe(); });
 }
 
 void disable(const Image& image, bool force) {
     auto use = image.use();
-    done(use->rbd_mirror_image_disable(use.get(), force), "disabling", image);
+    lock::check_with_lock(
+        image, [&] { return use->rbd_mirror_image_disable(use.get(), force); },
+        [&] { return "error disabling mirroring of " + image.describe(); });
 }
 
 void promote(const Image& image, bool force) {
     auto use = image.use();
-    check(use->rbd_mirror_image_promote(use.get(), force),
-          [&] { return "error promoting " + image.describe() + " to primary"; });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_mirror_image_promote(use.get(), force); },
+        [&] { return "error promoting " + image.describe() + " to primary"; });
 }
 
 void demote(const Image& image) {
     auto use = image.use();
-    check(use->rbd_mirror_image_demote(use.get()),
-          [&] { return "error demoting " + image.describe() + " to secondary"; });
+    lock::check_with_lock(
+        image, [&] { return use->rbd_mirror_image_demote(use.get()); },
+        [&] { return "error demoting " + image.describe() + " to secondary"; });
 }
 
 void resync(const Image& image) {
@@ -60,10 +61,14 @@ uint64_t create_snapshot(const Image& image, uint32_t flags) {
         throw_missing_function(functions.rbd_mirror_image_create_snapshot2.name());
     }
     uint64_t id = 0;
-    int result = functions.rbd_mirror_image_create_snapshot2
-                     ? functions.rbd_mirror_image_create_snapshot2(use.get(), flags, &id)
-                     : functions.rbd_mirror_image_create_snapshot(use.get(), &id);
-    check(result, [&] { return "error creating mirror snapshot of " + image.describe(); });
+    lock::check_with_lock(
+        image,
+        [&] {
+            return functions.rbd_mirror_image_create_snapshot2
+                       ? functions.rbd_mirror_image_create_snapshot2(use.get(), flags, &id)
+                       : functions.rbd_mirror_image_create_snapshot(use.get(), &id);
+        },
+        [&] { return "error creating mirror snapshot of " + image.describe(); });
     return id;
 }
 

@@ -69,8 +69,8 @@ py::object submit(std::unique_ptr<Completion> completion, const py::object& owne
 template <class Number>
 struct NumberCompletion final : Completion {
     py::object answer() override {
-        return result() < 0 ? py::object(py::none())
-                            : py::object(py::int_(static_cast<uint64_t>(number)));
+        return return_value() < 0 ? py::object(py::none())
+                                  : py::object(py::int_(static_cast<uint64_t>(number)));
     }
     Number number{};
 };
