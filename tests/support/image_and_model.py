@@ -246,6 +246,8 @@ class Disk:
             # In an existing object of an encrypted image, a part that was never written decrypts to
             # noise.
             self.image(number).write(bytes(size - before), before)
+            # As after other steps: a client that is shut out has nothing unsaved.
+            self.image(number).flush()
             self.model.put(before, bytes(size - before))
 
     def reads_parent(self, snapshot: str) -> bool:
