@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import ctypes
+import json
 import threading
-from typing import Any, Callable, Dict, Iterator, Tuple
+import time
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
 import rbd
 import rbd.aio
+from rbd.testing import LocalCluster
+from support.capsules import functions, lent_by
 
 BLOCK = 4096
+SIZE = 8 << 20
 # Writes return as soon as their data is in the cache.
 CONF = {
     "rbd_cache": "true",
@@ -42,6 +49,10 @@ def completed(submit: Callable[[Callable[[Any], None]], Any]) -> None:
 
 async def awaited_write(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"lost", 0)
+
+
+async def awaited_discard(image: rbd.Image) -> None:
+    await rbd.aio.AsyncImage(image).discard(0, image.size())
 
 
 async def awaited_flush(image: rbd.Image) -> None:
@@ -90,10 +101,96 @@ CLOSES: Dict[str, Call] = {
 }
 
 
+#: Changes that leave zeroes. librbd reports them before the cluster has them, with some caches.
+CLEARINGS: Dict[str, Call] = {
+    "discard": lambda image: image.discard(0, image.size()),
+    "aio_discard": lambda image: completed(lambda note: image.aio_discard(0, SIZE, note)),
+    "awaited discard": lambda image: asyncio.run(awaited_discard(image)),
+}
+if rbd.supports("rbd_write_zeroes"):
+    CLEARINGS["write_zeroes"] = lambda image: image.write_zeroes(0, image.size())
+    CLEARINGS["aio_write_zeroes"] = lambda image: completed(
+        lambda note: image.aio_write_zeroes(0, SIZE, note)
+    )
+
+CHANGES = {**WRITES, **CLEARINGS}
+
+
+class Frozen:
+    """An image over its own connection, with Ceph's defaults, on a cluster of its own."""
+
+    def __init__(self, cluster: LocalCluster, name: str) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.other = cluster.connect()
+        with self.other.open_ioctx(cluster.pools[0]) as ioctx:
+            rbd.RBD().create(ioctx, name, SIZE)
+        self.connection = cluster.connect()
+        self.image = rbd.Image(self.connection.open_ioctx(cluster.pools[0]), name)
+
+    @contextlib.contextmanager
+    def shut_out(self) -> Iterator[None]:
+        """Freeze the OSD for the block, and put the client on the blocklist before it goes on."""
+        self.cluster.pause_osd(0)
+        try:
+            yield
+            self.other.blocklist_add(self.connection.get_addrs(), 60)
+        finally:
+            self.cluster.resume_osd(0)
+
+    def content(self) -> bytes:
+        with self.other.open_ioctx(self.cluster.pools[0]) as ioctx:
+            # The OSD answers this call once it knows the blocklist.
+            rbd.RBD().list(ioctx)
+            with rbd.Image(ioctx, self.name, read_only=True) as image:
+                return image.read(0, SIZE)
+
+    def close(self) -> None:
+        with contextlib.suppress(rbd.Error):
+            self.image.close()
+        self.connection.shutdown()
+        self.other.shutdown()
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[LocalCluster]:
+    with LocalCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def frozen(own_cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[Frozen]:
+    made = Frozen(own_cluster, request.node.name)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def powerless(own_cluster: LocalCluster) -> str:
+    """Provide the key of client.powerless, who may not write to the pool of data."""
+    own_cluster.create_pool("data")
+    caps = ["mon", "profile rbd", "osd", "profile rbd pool=rbd, allow r pool=data"]
+    command = {"prefix": "auth get-or-create", "entity": "client.powerless", "caps": caps}
+    with own_cluster.connect() as cluster:
+        code, answer, _ = cluster.mon_command(json.dumps({**command, "format": "json"}), b"")
+    assert code == 0
+    return str(json.loads(answer)[0]["key"])
+
+
+@contextlib.contextmanager
+def borrowed(image: rbd.Image) -> Iterator[Tuple[int, Dict[str, int]]]:
+    """Use an image as another extension does: yield its address and the C functions."""
+    lent = lent_by(capsule := image.__rbdxx_image__())
+    assert lent.contents.acquire(lent) == 0
+    yield lent.contents.image, functions(lent)
+    lent.contents.release(lent)
+    del capsule
+
+
 @pytest.fixture
 def victim(rbd_cluster: Any, rbd_ioctx: Any) -> Iterator[Tuple[rbd.Image, Callable[[], None]]]:
     """Provide an image over its own connection, and a function that puts that on the blocklist."""
-    rbd.RBD().create(rbd_ioctx, "victim", 8 << 20)
+    rbd.RBD().create(rbd_ioctx, "victim", SIZE)
     with rbd.connect(rbd_cluster.conffile, conf=CONF) as cluster:
         ioctx = cluster.open_ioctx(rbd_ioctx.get_pool_name())
         ioctx.set_namespace(rbd_ioctx.get_namespace())
@@ -130,6 +227,79 @@ def test_a_close_reports_data_that_is_lost(
     assert image.closed
     with rbd.Image(rbd_ioctx, "victim", read_only=True) as seen:
         assert seen.read(0, 4) == b"kept"
+
+
+def raised_by_each(image: rbd.Image, change: Call) -> List[rbd.Error]:
+    """Change, flush and close an image. Return the errors."""
+    errors = []
+    for call in (change, lambda image: image.flush(), lambda image: image.close()):
+        try:
+            call(image)
+        except rbd.Error as error:
+            errors.append(error)
+        # librbd notices what has failed.
+        time.sleep(0.2)
+    return errors
+
+
+@pytest.mark.parametrize("way", CHANGES)
+def test_no_change_is_lost_without_an_error(frozen: Frozen, way: str) -> None:
+    """The client is shut out while the cluster does not answer."""
+    image = frozen.image
+    image.write(b"kept" * (SIZE // 4), 0)
+    image.flush()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with frozen.shut_out():
+            errors = pool.submit(raised_by_each, image, CHANGES[way])
+            # A cache may take the change.
+            time.sleep(0.3)
+        assert errors.result() or frozen.content()[:4] != b"kept"
+
+
+@pytest.mark.parametrize("way", CHANGES)
+def test_no_change_without_rights_goes_without_an_error(
+    own_cluster: LocalCluster, powerless: str, way: str
+) -> None:
+    with own_cluster.connect() as cluster, cluster.open_ioctx(own_cluster.pools[0]) as ioctx:
+        name = f"powerless {way}"
+        rbd.RBD().create(ioctx, name, SIZE, data_pool="data")
+        with rbd.Image(ioctx, name) as image:
+            image.write(b"kept" * (SIZE // 4), 0)
+    connection = own_cluster.connect(name="client.powerless", conf={"key": powerless})
+    with connection, connection.open_ioctx(own_cluster.pools[0]) as ioctx:
+        image = rbd.Image(ioctx, name)
+        # From now on, a cache may take changes.
+        image.flush()
+        errors = raised_by_each(image, CHANGES[way])
+    assert errors
+    assert {type(error) for error in errors} <= {rbd.PermissionError, rbd.OSError}
+
+
+@pytest.mark.needs("rbd_quiesce_watch")
+def test_only_the_cache_that_forgets_failures_is_off(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+    rbd.RBD().create(rbd_ioctx, "cached", SIZE)
+    for policy, cache in (("writearound", "false"), ("writeback", "true")):
+        connection = rbd_cluster.connect(conf={"rbd_cache": "true", "rbd_cache_policy": policy})
+        with connection, connection.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+            ioctx.set_namespace(rbd_ioctx.get_namespace())
+            rbd.Image(ioctx, "cached", read_only=True).close()
+            assert connection.conf_get("rbd_cache") == "true"
+            rbd.Image(ioctx, "cached").close()
+            assert connection.conf_get("rbd_cache") == cache
+
+
+def test_a_close_reports_what_a_borrower_may_have_lost(
+    victim: Tuple[rbd.Image, Callable[[], None]],
+) -> None:
+    image, block = victim
+    with borrowed(image) as (raw, functions):
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_char_p
+        )
+        assert kind(functions["rbd_write"])(raw, 0, 4, b"lost") == 4
+    block()
+    with pytest.raises(rbd.Error, match="not saved"):
+        image.close()
 
 
 def test_the_exception_of_the_body_is_kept(

@@ -100,7 +100,7 @@ void writev(Operation& operation, QueuePointer queue, const Image& image, const 
 
 void discard(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
              uint64_t length) {
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_discard(raw, offset, length, completion);
@@ -111,7 +111,7 @@ void discard(Operation& operation, QueuePointer queue, const Image& image, uint6
 void write_zeroes(Operation& operation, QueuePointer queue, const Image& image, uint64_t offset,
                   uint64_t length, int zero_flags) {
     const int flags = io::known_zero_flags(zero_flags);
-    submit(
+    submit<detail::ImageWrite>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
             return call.rbd_aio_write_zeroes(raw, offset, length, completion, flags, 0);
@@ -361,6 +361,9 @@ void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const Op
     }
     auto use = ioctx.use();
     const abi::Functions& call = use.functions();
+    if (!options.read_only) {
+        turn_off_writearound(call, use.get());
+    }
     const auto& open = options.by_id       ? options.read_only ? call.rbd_aio_open_by_id_read_only
                                                                : call.rbd_aio_open_by_id
                        : options.read_only ? call.rbd_aio_open_read_only

@@ -57,6 +57,10 @@ int acquire(rbdxx_image_v1* self) {
 
 void release(rbdxx_image_v1* self) {
     auto* lent = static_cast<Lent*>(self);
+    if (!lent->state->read_only) {
+        // The borrower does not say what it did.
+        lent->state->unsaved.wrote();
+    }
     lent->state->leave();
     lent->state->take_back();
     drop_share(lent);

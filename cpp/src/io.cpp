@@ -94,11 +94,14 @@ void require_whole(const char* verb, const Image& image, uint64_t offset, uint64
     }
 }
 
-// The data of a refused write is nowhere.
-void note_write(const Image& image, int64_t result) {
+// Returns what `call()` returns, which changes data. The data of a refused write is nowhere.
+template <class Call>
+auto change(const Image& image, const Call& call) {
+    const auto result = lock::with_lock(image, call);
     if (result >= 0) {
         image.state()->unsaved.wrote();
     }
+    return result;
 }
 
 }  // namespace
@@ -121,12 +124,10 @@ uint64_t write(const Image& image, const char* data, uint64_t offset, uint64_t l
     Entry use(image);
     uint64_t done = in_pieces(
         "writing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t before) {
-            const auto result = lock::with_lock(image, [&] {
+            return change(image, [&] {
                 return flags == 0 ? use->rbd_write(use.get(), at, size, data + before)
                                   : use->rbd_write2(use.get(), at, size, data + before, flags);
             });
-            note_write(image, result);
-            return result;
         });
     require_whole("writing", image, offset, length, done);
     return done;
@@ -137,7 +138,7 @@ uint64_t discard(const Image& image, uint64_t offset, uint64_t length) {
     return in_pieces(
         "discarding", image, offset, length,
         [&](uint64_t at, uint64_t size, uint64_t) {
-            return lock::with_lock(image, [&] { return use->rbd_discard(use.get(), at, size); });
+            return change(image, [&] { return use->rbd_discard(use.get(), at, size); });
         },
         length > piece ? discard_unit(image) : 1);
 }
@@ -153,8 +154,8 @@ uint64_t write_zeroes(const Image& image, uint64_t offset, uint64_t length, int 
     Entry use(image);
     known_zero_flags(zero_flags);
     return in_pieces("zeroing", image, offset, length, [&](uint64_t at, uint64_t size, uint64_t) {
-        return lock::with_lock(
-            image, [&] { return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0); });
+        return change(image,
+                      [&] { return use->rbd_write_zeroes(use.get(), at, size, zero_flags, 0); });
     });
 }
 
@@ -166,10 +167,9 @@ uint64_t write_same(const Image& image, const char* data, uint64_t size, uint64_
     uint64_t done = 0;
     do {
         uint64_t part = std::min(length - done, step);
-        auto result = lock::with_lock(image, [&] {
+        auto result = change(image, [&] {
             return use->rbd_writesame(use.get(), offset + done, part, data, size, flags);
         });
-        note_write(image, result);
         check(result,
               [&] { return region("writing", image, offset, length) + refused(image, result); });
         uint64_t came = checked(result, part, "writing", image, offset, length);

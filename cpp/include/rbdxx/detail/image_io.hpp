@@ -27,7 +27,7 @@ struct ImageIo {
     }
 };
 
-// For calls after which data may be in librbd's cache.
+// For calls that librbd may report as complete before the cluster has what they change.
 struct ImageWrite : ImageIo {
     static ssize_t result(const ImageState& image, void* completion) noexcept {
         const ssize_t result = ImageIo::result(image, completion);

@@ -1,4 +1,5 @@
-// Whether an image has data that may be in librbd's cache alone.
+// Whether an image has changes of its data that may be in librbd's cache alone. With Ceph's default
+// policy (writearound), discards are such changes too.
 #pragma once
 
 #include <atomic>
@@ -9,7 +10,7 @@ namespace rbdxx::detail {
 // Thread-safe. A close waits for the writes and flushes in flight, and asks afterwards.
 class Unsaved {
 public:
-    // Notes that librbd has taken data. To be called once the write is complete, and before the
+    // Notes that librbd has taken a change. To be called once the write is complete, and before the
     // program can know of that: then a later flush saves the data.
     void wrote() noexcept {
         if (!written_.load()) {
