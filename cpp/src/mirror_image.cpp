@@ -8,8 +8,6 @@
 
 namespace rbdxx::mirror_image {
 
-namespace {}  // namespace
-
 void enable(const Image& image, int mode) {
     auto use = image.use();
     const auto& functions = use.functions();
