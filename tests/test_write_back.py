@@ -114,6 +114,11 @@ if rbd.supports("rbd_write_zeroes"):
     )
 
 CHANGES = {**WRITES, **CLEARINGS}
+#: Calls that save what was written before.
+SAVINGS: Dict[str, Call] = {
+    "create_snap": lambda image: image.create_snap("new"),
+    "lock_release": lambda image: image.lock_release(),
+}
 
 
 class Frozen:
@@ -273,6 +278,25 @@ def test_no_change_without_rights_goes_without_an_error(
         errors = raised_by_each(image, CHANGES[way])
     assert errors
     assert {type(error) for error in errors} <= {rbd.PermissionError, rbd.OSError}
+
+
+@pytest.mark.needs("rbd_quiesce_watch")
+@pytest.mark.parametrize("way", SAVINGS)
+def test_a_call_that_flushes_reports_what_cannot_be_saved(
+    own_cluster: LocalCluster, powerless: str, way: str
+) -> None:
+    """librbd's own flush there ignores the failure, or no call returns after it."""
+    with own_cluster.connect() as cluster, cluster.open_ioctx(own_cluster.pools[0]) as ioctx:
+        rbd.RBD().create(ioctx, f"saved by {way}", SIZE, data_pool="data")
+    conf = {**CONF, "key": powerless}
+    connection = own_cluster.connect(name="client.powerless", conf=conf)
+    with connection, connection.open_ioctx(own_cluster.pools[0]) as ioctx:
+        image = rbd.Image(ioctx, f"saved by {way}")
+        image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+        image.write(b"lost", 0)
+        for call in (SAVINGS[way], lambda image: image.flush(), lambda image: image.close()):
+            with pytest.raises(rbd.PermissionError):
+                call(image)
 
 
 @pytest.mark.needs("rbd_quiesce_watch")

@@ -87,7 +87,9 @@ int ImageState::write_back() noexcept {
         // A flush would take the lock from the client that has it.
         return 0;
     }
+    unsaved.begin_flush();
     const int result = functions->rbd_flush(raw);
+    unsaved.end_flush(result >= 0);
     lost_writes.store(result < 0);
     return result;
 }
@@ -540,6 +542,12 @@ void Image::flush() const {
             return result;
         },
         [&] { return "error flushing " + describe(); });
+}
+
+void Image::save() const {
+    auto call = use();
+    check(call.state().write_back(),
+          [&] { return "error saving what was written to " + describe(); });
 }
 
 void Image::invalidate_cache() const {

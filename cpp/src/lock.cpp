@@ -145,6 +145,7 @@ void acquire(const Image& image, int mode) {
 
 void release(const Image& image) {
     auto use = image.use();
+    image.save();
     check(use->rbd_lock_release(use.get()),
           [&] { return "error releasing the exclusive lock of " + image.describe(); });
 }

@@ -41,6 +41,7 @@ void promote(const Image& image, bool force) {
 
 void demote(const Image& image) {
     auto use = image.use();
+    image.save();
     lock::check_with_lock(
         image, [&] { return use->rbd_mirror_image_demote(use.get()); },
         [&] { return "error demoting " + image.describe() + " to secondary"; });
@@ -59,6 +60,7 @@ uint64_t create_snapshot(const Image& image, uint32_t flags) {
         throw_missing_function(functions.rbd_mirror_image_create_snapshot2.name());
     }
     uint64_t id = 0;
+    image.save();
     lock::check_with_lock(
         image,
         [&] {

@@ -119,6 +119,7 @@ void create(const Image& image, const std::string& name, uint32_t flags, const P
     if (!functions.rbd_snap_create2 && flags != 0) {
         throw_missing_function(functions.rbd_snap_create2.name());
     }
+    image.save();
     check_new_name(
         image,
         [&] {

@@ -249,6 +249,9 @@ public:
     void update_features(uint64_t features, bool enabled) const;
     // Returns once everything written before is safe in the cluster. Implements: rbd_flush
     void flush() const;
+    // Flushes what librbd's cache may have alone. Called before the calls of librbd that flush too,
+    // but ignore a failure, or leave the image blocked. Throws Error.
+    void save() const;
     // Drops the image's data from this handle's cache. Implements: rbd_invalidate_cache
     void invalidate_cache() const;
 
