@@ -47,6 +47,16 @@ def completed(submit: Callable[[Callable[[Any], None]], Any]) -> None:
         raise rbd.OSError("completed", errno=-results[0])
 
 
+def opened_without_waiting(ioctx: Any, name: str) -> rbd.Image:
+    images: List[rbd.Image] = []
+    completed(
+        lambda note: rbd.RBD().aio_open_image(
+            lambda completion, image: (images.append(image), note(completion)), ioctx, name
+        )
+    )
+    return images[0]
+
+
 async def awaited_write(image: rbd.Image) -> None:
     await rbd.aio.AsyncImage(image).write(b"lost", 0)
 
@@ -261,20 +271,24 @@ def test_no_change_is_lost_without_an_error(frozen: Frozen, way: str) -> None:
         assert errors.result() or frozen.content()[:4] != b"kept"
 
 
-@pytest.mark.parametrize("way", CHANGES)
+@pytest.mark.parametrize(
+    ("way", "opened"),
+    [*((way, rbd.Image) for way in CHANGES), ("write", opened_without_waiting)],
+)
 def test_no_change_without_rights_goes_without_an_error(
-    own_cluster: LocalCluster, powerless: str, way: str
+    own_cluster: LocalCluster, powerless: str, way: str, opened: Callable[..., rbd.Image]
 ) -> None:
     with own_cluster.connect() as cluster, cluster.open_ioctx(own_cluster.pools[0]) as ioctx:
-        name = f"powerless {way}"
+        name = f"powerless {way} {opened.__name__}"
         rbd.RBD().create(ioctx, name, SIZE, data_pool="data")
         with rbd.Image(ioctx, name) as image:
             image.write(b"kept" * (SIZE // 4), 0)
     connection = own_cluster.connect(name="client.powerless", conf={"key": powerless})
     with connection, connection.open_ioctx(own_cluster.pools[0]) as ioctx:
-        image = rbd.Image(ioctx, name)
-        # From now on, a cache may take changes.
+        image = opened(ioctx, name)
+        # From now on, a cache may take changes. librbd reads its options again.
         image.flush()
+        image.metadata_set("conf_rbd_readahead_max_bytes", "0")
         errors = raised_by_each(image, CHANGES[way])
     assert errors
     assert {type(error) for error in errors} <= {rbd.PermissionError, rbd.OSError}
@@ -300,16 +314,18 @@ def test_a_call_that_flushes_reports_what_cannot_be_saved(
 
 
 @pytest.mark.needs("rbd_quiesce_watch")
-def test_only_the_cache_that_forgets_failures_is_off(rbd_cluster: Any, rbd_ioctx: Any) -> None:
+@pytest.mark.parametrize(("policy", "cache"), [("writearound", "false"), ("writeback", "true")])
+def test_only_the_cache_that_forgets_failures_is_off(
+    rbd_cluster: Any, rbd_ioctx: Any, policy: str, cache: str
+) -> None:
     rbd.RBD().create(rbd_ioctx, "cached", SIZE)
-    for policy, cache in (("writearound", "false"), ("writeback", "true")):
-        connection = rbd_cluster.connect(conf={"rbd_cache": "true", "rbd_cache_policy": policy})
-        with connection, connection.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
-            ioctx.set_namespace(rbd_ioctx.get_namespace())
-            rbd.Image(ioctx, "cached", read_only=True).close()
-            assert connection.conf_get("rbd_cache") == "true"
-            rbd.Image(ioctx, "cached").close()
-            assert connection.conf_get("rbd_cache") == cache
+    connection = rbd_cluster.connect(conf={"rbd_cache": "true", "rbd_cache_policy": policy})
+    with connection, connection.open_ioctx(rbd_ioctx.get_pool_name()) as ioctx:
+        ioctx.set_namespace(rbd_ioctx.get_namespace())
+        rbd.Image(ioctx, "cached", read_only=True).close()
+        assert connection.conf_get("rbd_cache") == "true"
+        rbd.Image(ioctx, "cached").close()
+        assert connection.conf_get("rbd_cache") == cache
 
 
 def test_a_close_reports_what_a_borrower_may_have_lost(
