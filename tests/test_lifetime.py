@@ -268,6 +268,41 @@ def test_an_image_may_be_closed_right_after_opening(where: Where, how: str) -> N
     isolated.repeat(close_right_after_opening, where, how, rounds, rounds=1, timeout=LIMIT)
 
 
+def close_clones_right_after_opening(where: Where, rounds: int) -> int:
+    """Several threads: the one that opened the parent may have to wait for a processor."""
+    cluster, ioctx = connect(where)
+    rbd.RBD().clone(ioctx, where[3], "snap", ioctx, "clone", clone_format=2)
+    with rbd.Image(ioctx, "clone") as clone:
+        for size in (SIZE, SIZE // 2, SIZE // 4):
+            # Each snapshot has another part of the parent.
+            clone.resize(size)
+            clone.create_snap(f"of {size}")
+
+    def close_each(_: int) -> int:
+        for snapshot in (None, f"of {SIZE}", f"of {SIZE // 2}", f"of {SIZE // 4}"):
+            rbd.Image(ioctx, "clone", snapshot=snapshot, read_only=True).close()
+            image = rbd.Image(ioctx, "clone", read_only=True)
+            image.set_snap(snapshot)
+            image.close()
+        asyncio.run(open_and_close_clone(ioctx))
+        return 9
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        done = sum(pool.map(close_each, range(rounds)))
+    cluster.shutdown()
+    return done
+
+
+async def open_and_close_clone(ioctx: Any) -> None:
+    async with rbd.aio.open(ioctx, "clone", read_only=True):
+        pass
+
+
+def test_a_clone_may_be_closed_right_after_opening(where: Where) -> None:
+    rounds = ROUNDS if SOAK else 25
+    isolated.repeat(close_clones_right_after_opening, where, rounds, rounds=1, timeout=LIMIT)
+
+
 def close_in_callbacks(where: Where) -> int:
     cluster, ioctx = connect(where)
     for _ in range(10):

@@ -67,6 +67,24 @@ void ImageState::drain_events() noexcept {
     }
 }
 
+namespace {
+
+// No crash was seen after half of this time, on a busy machine.
+constexpr std::chrono::milliseconds parent_age{10};
+
+bool has_parent(const abi::Functions& functions, abi::rbd_image_t raw) noexcept {
+    uint64_t overlap = 0;
+    return functions.rbd_get_overlap && functions.rbd_get_overlap(raw, &overlap) == 0 &&
+           overlap > 0;
+}
+
+}  // namespace
+
+std::chrono::steady_clock::duration ImageState::until_parent_closes() const noexcept {
+    const auto left = parent_since.load() + parent_age - std::chrono::steady_clock::now();
+    return left.count() > 0 && has_parent(*functions, raw) ? left : left.zero();
+}
+
 int ImageState::write_back() noexcept {
     if (!unsaved.any() || !functions->rbd_flush) {
         return 0;
@@ -110,6 +128,9 @@ int ImageState::destroy() noexcept {
         return 0;
     }
     const int saved = write_back();
+    if (read_only) {
+        std::this_thread::sleep_for(until_parent_closes());
+    }
     const int closed = close_image(*functions, raw);
     return saved < 0 ? saved : closed;
 }
@@ -164,6 +185,10 @@ int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
     }
     int result = open(ioctx, options.name.c_str(), raw, nullptr);
     if (result >= 0) {
+        if (has_parent(functions, *raw)) {
+            // The snapshot may have another part of the parent, and then librbd opens it again.
+            std::this_thread::sleep_for(parent_age);
+        }
         result = functions.rbd_snap_set(*raw, snapshot);
         if (result < 0) {
             close_image(functions, *raw);

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <chrono>
 
 #include <rbdxx/constants.hpp>
 #include <rbdxx/error.hpp>
@@ -7,6 +8,9 @@
 #include <rbdxx/sized.hpp>
 #include <rbdxx/snapshot.hpp>
 #include <rbdxx/snapshot_namespace.hpp>
+
+#include <mutex>
+#include <thread>
 
 namespace rbdxx::snapshot {
 
@@ -202,10 +206,29 @@ bool is_protected(const Image& image, const std::string& name) {
     return answer == 1;
 }
 
+namespace {
+
+// Surrounds a call after which librbd reads from another part of the parent.
+class ParentChange {
+public:
+    explicit ParentChange(ImageState& image) : image_(image) {
+        std::this_thread::sleep_for(image.until_parent_closes());
+    }
+    ~ParentChange() { image_.parent_since.store(std::chrono::steady_clock::now()); }
+    ParentChange(const ParentChange&) = delete;
+    ParentChange& operator=(const ParentChange&) = delete;
+
+private:
+    ImageState& image_;
+};
+
+}  // namespace
+
 void set(const Image& image, const std::optional<std::string>& name) {
     auto use = image.use();
     const SizeChange change(image);
     std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
+    const ParentChange change_of_parent(*image.state());
     check(use->rbd_snap_set(use.get(), name ? name->c_str() : nullptr), [&] {
         return name ? "error setting " + image.describe() + " to snapshot " + quoted(*name)
                     : "error setting " + image.describe() + " to its head";
@@ -219,6 +242,7 @@ void set_by_id(const Image& image, uint64_t id) {
     auto use = image.use();
     const SizeChange change(image);
     std::lock_guard<std::mutex> lock(image.state()->snapshot_mutex);
+    const ParentChange change_of_parent(*image.state());
     check(use->rbd_snap_set_by_id(use.get(), id), [&] {
         return "error setting " + image.describe() + " to snapshot id " + std::to_string(id);
     });

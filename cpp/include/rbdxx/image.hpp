@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -77,6 +78,13 @@ struct ImageState final : Handle {
     // Frees the handle in place of rbd_close, if it is set: for an asynchronous close.
     std::function<int(abi::rbd_image_t)> closer;
     mutable detail::Unsaved unsaved;
+    // When librbd opened the parent, if there is one: at the opening, or at a change of snapshot.
+    std::atomic<std::chrono::steady_clock::time_point> parent_since{
+        std::chrono::steady_clock::now()};
+    // How long to wait before librbd may close the parent: it crashes if one of its threads has not
+    // left the opening of the parent by then. To close an image that is open for writing, it has to
+    // ask the cluster first, which takes longer.
+    std::chrono::steady_clock::duration until_parent_closes() const noexcept;
     // Writes the cache back, unless nothing was written or another client has got the lock since,
     // before which librbd writes back by itself. rbd_close ignores what fails then. Returns 0 or
     // librbd's negative errno.
