@@ -49,11 +49,15 @@ def completed(submit: Callable[[Callable[[Any], None]], Any]) -> None:
 
 def opened_without_waiting(ioctx: Any, name: str) -> rbd.Image:
     images: List[rbd.Image] = []
-    completed(
-        lambda note: rbd.RBD().aio_open_image(
-            lambda completion, image: (images.append(image), note(completion)), ioctx, name
-        )
-    )
+
+    def submit(note: Callable[[Any], None]) -> None:
+        def opened(completion: Any, image: rbd.Image) -> None:
+            images.append(image)
+            note(completion)
+
+        rbd.RBD().aio_open_image(opened, ioctx, name)
+
+    completed(submit)
     return images[0]
 
 
@@ -247,7 +251,11 @@ def test_a_close_reports_data_that_is_lost(
 def raised_by_each(image: rbd.Image, change: Call) -> List[rbd.Error]:
     """Change, flush and close an image. Return the errors."""
     errors = []
-    for call in (change, lambda image: image.flush(), lambda image: image.close()):
+    calls = [change, lambda image: image.flush(), lambda image: image.close()]
+    if not rbd.supports("rbd_quiesce_watch"):
+        # With Ceph 14, a flush that fails does not end.
+        del calls[1]
+    for call in calls:
         try:
             call(image)
         except rbd.Error as error:
@@ -397,6 +405,7 @@ def test_a_close_after_awaited_writes_and_flushes_reports_nothing(
     image.close()
 
 
+@pytest.mark.needs("rbd_quiesce_watch")
 @pytest.mark.parametrize("flush", FLUSHES)
 def test_a_close_after_a_failed_flush_reports_data_that_is_lost(
     victim: Tuple[rbd.Image, Callable[[], None]], flush: str
@@ -410,6 +419,7 @@ def test_a_close_after_a_failed_flush_reports_data_that_is_lost(
         image.close()
 
 
+@pytest.mark.needs("rbd_quiesce_watch")
 @pytest.mark.parametrize("flush", FLUSHES)
 def test_a_close_after_a_failed_flush_of_nothing_reports_nothing(
     victim: Tuple[rbd.Image, Callable[[], None]], flush: str
