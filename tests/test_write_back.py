@@ -16,6 +16,7 @@ import pytest
 import rbd
 import rbd.aio
 from rbd.testing import LocalCluster
+from support import isolated
 from support.capsules import functions, lent_by
 
 BLOCK = 4096
@@ -279,6 +280,7 @@ def test_no_change_is_lost_without_an_error(frozen: Frozen, way: str) -> None:
         assert errors.result() or frozen.content()[:4] != b"kept"
 
 
+@pytest.mark.needs("rbd_quiesce_watch")
 @pytest.mark.parametrize(
     ("way", "opened"),
     [*((way, rbd.Image) for way in CHANGES), ("write", opened_without_waiting)],
@@ -302,6 +304,21 @@ def test_no_change_without_rights_goes_without_an_error(
     assert {type(error) for error in errors} <= {rbd.PermissionError, rbd.OSError}
 
 
+def errors_without_rights(conffile: str, pool: str, name: str, key: str, way: str) -> None:
+    """Tell the errors of a call that saves what was written, and of a flush."""
+    cluster = rbd.connect(conffile, name="client.powerless", conf={**CONF, "key": key})
+    image = rbd.Image(cluster.open_ioctx(pool), name)
+    image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
+    image.write(b"lost", 0)
+    errors = []
+    for call in (SAVINGS[way], lambda image: image.flush()):
+        try:
+            call(image)
+        except rbd.Error as error:
+            errors.append(type(error).__name__)
+    isolated.answer_and_leave(errors)
+
+
 @pytest.mark.needs("rbd_quiesce_watch")
 @pytest.mark.parametrize("way", SAVINGS)
 def test_a_call_that_flushes_reports_what_cannot_be_saved(
@@ -310,15 +327,8 @@ def test_a_call_that_flushes_reports_what_cannot_be_saved(
     """librbd's own flush there ignores the failure, or no call returns after it."""
     with own_cluster.connect() as cluster, cluster.open_ioctx(own_cluster.pools[0]) as ioctx:
         rbd.RBD().create(ioctx, f"saved by {way}", SIZE, data_pool="data")
-    conf = {**CONF, "key": powerless}
-    connection = own_cluster.connect(name="client.powerless", conf=conf)
-    with connection, connection.open_ioctx(own_cluster.pools[0]) as ioctx:
-        image = rbd.Image(ioctx, f"saved by {way}")
-        image.lock_acquire(rbd.RBD_LOCK_MODE_EXCLUSIVE)
-        image.write(b"lost", 0)
-        for call in (SAVINGS[way], lambda image: image.flush(), lambda image: image.close()):
-            with pytest.raises(rbd.PermissionError):
-                call(image)
+    where = (own_cluster.conffile, own_cluster.pools[0], f"saved by {way}")
+    assert isolated.run(errors_without_rights, *where, powerless, way) == ["PermissionError"] * 2
 
 
 @pytest.mark.needs("rbd_quiesce_watch")

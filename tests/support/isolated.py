@@ -151,6 +151,14 @@ def run(function: Callable[..., Any], *arguments: Any, timeout: float = 60, **op
     return outcome.answer
 
 
+def answer_and_leave(answer: Any) -> None:
+    """End a separate process without closing anything: librbd 16 crashes if it closes an image
+    whose cache cannot be saved for want of rights."""
+    sys.stdout.write(f"answer:{json.dumps(answer)}\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
 def repeat(
     function: Callable[..., Any], *arguments: Any, rounds: int, timeout: float, **options: Any
 ) -> None:
