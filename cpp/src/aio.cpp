@@ -406,10 +406,7 @@ void close_in_library(Operation& operation, const ImageState& image) noexcept {
 
 // Writes the cache back, which rbd_aio_close does without a report, and closes the image.
 void save_and_close(Operation& operation, ImageState& image) noexcept {
-    const int saved = image.write_back();
-    if (image.read_only) {
-        std::this_thread::sleep_for(image.until_parent_closes());
-    }
+    const int saved = image.before_close();
     if (saved >= 0 || !image.functions->rbd_close) {
         close_in_library(operation, image);
         return;
@@ -437,10 +434,9 @@ void close(Operation& operation, QueuePointer queue, const Image& image) {
         functions.rbd_aio_close.require();
         // The operation keeps the state.
         closer = [&operation, &closed = *state](abi::rbd_image_t) noexcept {
-            const bool waits =
-                closed.read_only ? closed.until_parent_closes().count() > 0 : closed.unsaved.any();
-            // To write back waits for the cluster, and this thread may be librbd's.
-            if (!waits || !detail::try_start_thread([&operation = operation, &closed = closed] {
+            // This thread may be librbd's, and must not wait.
+            if (!closed.waits_before_close() ||
+                !detail::try_start_thread([&operation = operation, &closed = closed] {
                     save_and_close(operation, closed);
                 })) {
                 close_in_library(operation, closed);

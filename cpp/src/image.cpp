@@ -117,6 +117,18 @@ int ImageState::write_back() noexcept {
     return result;
 }
 
+int ImageState::before_close() noexcept {
+    const int saved = write_back();
+    if (read_only) {
+        std::this_thread::sleep_for(until_parent_closes());
+    }
+    return saved;
+}
+
+bool ImageState::waits_before_close() const noexcept {
+    return unsaved.any() || (read_only && until_parent_closes().count() > 0);
+}
+
 int ImageState::destroy() noexcept {
     // No use is left, so no other thread adds or ends a watch. Errors of librbd do not matter here.
     for (const auto& watch : watches) {
@@ -132,10 +144,7 @@ int ImageState::destroy() noexcept {
     if (lender) {
         return 0;
     }
-    const int saved = write_back();
-    if (read_only) {
-        std::this_thread::sleep_for(until_parent_closes());
-    }
+    const int saved = before_close();
     const int closed = close_image(*functions, raw);
     return saved < 0 ? saved : closed;
 }

@@ -89,6 +89,11 @@ struct ImageState final : Handle {
     // before which librbd writes back by itself. rbd_close ignores what fails then. Returns 0 or
     // librbd's negative errno.
     int write_back() noexcept;
+    // What comes before librbd closes the image: writes the cache back, and waits until the parent
+    // of an image that is open read-only may be closed. Returns what write_back() returned.
+    int before_close() noexcept;
+    // Returns whether before_close() may have to wait.
+    bool waits_before_close() const noexcept;
     // Whether write_back() failed when the image was closed.
     std::atomic<bool> lost_writes{false};
     // Whether librbd lists the completions of this image for poll_events().
