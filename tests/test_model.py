@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple, Type
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -55,6 +56,19 @@ SNAPSHOTS = 3
 #: The number of sequences, and their most steps: of one client, and of two.
 LENGTHS = [(600, 100), (300, 60)] if SOAK else [(8, 40), (4, 25)]
 DISKS = 3
+#: The rights of a client that may write what describes an image, and read its data.
+DENIED = [
+    "mon",
+    "profile rbd",
+    "osd",
+    ", ".join(
+        [
+            "allow r class-read class-write",
+            "allow rwx object_prefix rbd_header",
+            "allow rwx object_prefix rbd_object_map",
+        ]
+    ),
+]
 #: Discards of less than 64 KiB count too; a broken cluster ends the test.
 CONF = {"rbd_discard_granularity_bytes": str(GRANULARITY), "rados_osd_op_timeout": "60"}
 
@@ -335,6 +349,8 @@ class Together(Images):
 
     #: Shuts a client out, and puts the ioctx of its next connection into `ioctxs`.
     shut_out: Callable[[int], None]
+    #: The ioctx of a client that may not write data.
+    denied: Any
 
     @initialize(first=layouts, size=st.integers(0, LARGEST), encryption=formats)
     def create(self, first: Layout, size: int, encryption: Optional[int]) -> None:
@@ -355,6 +371,10 @@ class Together(Images):
             one.images[client].close()  # what was flushed needs no saving
             one.ioctxs[client] = self.ioctxs[client]
             one.images[client] = one.open(client)
+
+    @noted_rule(disk=numbers, made=st.lists(steps, max_size=3), pause=st.sampled_from([0.0, 0.01]))
+    def write_without_rights(self, disk: int, made: List[Step], pause: float) -> None:
+        self.disk(disk).deny(self.denied, made, pause)
 
     @noted_rule(
         disks=st.tuples(numbers, numbers),
@@ -400,13 +420,32 @@ class Clients:
         self.ioctxs = [self.connect(number) for number in range(2)]
 
     def connect(self, number: int) -> rbd.rados.Ioctx:
+        connection, ioctx = self.open_connection()
+        self.current[number:] = [connection, *self.current[number + 1 :]]
+        return ioctx
+
+    def open_connection(
+        self, name: Optional[str] = None, conf: Optional[Dict[str, str]] = None
+    ) -> Tuple[rbd.rados.Rados, rbd.rados.Ioctx]:
+        log = self.log.conf if self.log else {}
         connection = self.cluster.connect(
-            conf={**CONF, **without_stale_cache(), **(self.log.conf if self.log else {})}
+            name=name, conf={**CONF, **without_stale_cache(), **log, **(conf or {})}
         )
         self.connections.append(connection)
-        self.current[number:] = [connection, *self.current[number + 1 :]]
         ioctx = connection.open_ioctx(self.place[0])
         ioctx.set_namespace(self.place[1])
+        return connection, ioctx
+
+    def connect_denied(self) -> rbd.rados.Ioctx:
+        """Connect as a client that may change everything of an image but its data."""
+        command = {"prefix": "auth get-or-create", "entity": "client.denied", "caps": DENIED}
+        asked = json.dumps({**command, "format": "json"})
+        code, answer, _ = self.current[0].mon_command(asked, b"")
+        assert code == 0
+        connection, ioctx = self.open_connection(
+            "client.denied", {"key": str(json.loads(answer)[0]["key"])}
+        )
+        self.current.append(connection)
         return ioctx
 
     def shut_out(self, number: int) -> None:
@@ -464,6 +503,7 @@ def test_two_clients_images_equal_the_model(clients: Clients) -> None:
     members = {
         "ioctxs": clients.ioctxs,
         "shut_out": staticmethod(clients.shut_out),
+        "denied": clients.connect_denied(),
         "log": clients.log,
     }
     machine = type("Together", (Together,), members)

@@ -134,6 +134,16 @@ SAVINGS: Dict[str, Call] = {
     "create_snap": lambda image: image.create_snap("new"),
     "lock_release": lambda image: image.lock_release(),
 }
+MIRROR_SAVINGS: Dict[str, Call] = {
+    "mirror_image_create_snapshot": lambda image: image.mirror_image_create_snapshot(),
+    "mirror_image_demote": lambda image: image.mirror_image_demote(),
+    "aio_mirror_image_create_snapshot": lambda image: completed(
+        lambda note: image.aio_mirror_image_create_snapshot(0, lambda done, _: note(done))
+    ),
+    "aio_mirror_image_demote": lambda image: completed(image.aio_mirror_image_demote),
+}
+if rbd.supports("rbd_aio_mirror_image_create_snapshot"):
+    SAVINGS.update(MIRROR_SAVINGS)
 
 
 class Frozen:
@@ -301,6 +311,15 @@ def test_no_change_without_rights_goes_without_an_error(
     assert {type(error) for error in errors} <= {rbd.PermissionError, rbd.OSError}
 
 
+def mirror(ioctx: rbd.rados.Ioctx, name: str) -> None:
+    """Enable mirroring of an image by snapshots, which are for somebody."""
+    rbd.RBD().mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+    if not list(rbd.RBD().mirror_peer_list(ioctx)):
+        rbd.RBD().mirror_peer_add(ioctx, "elsewhere", "client.mirror")
+    with rbd.Image(ioctx, name) as image:
+        image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+
+
 def errors_without_rights(conffile: str, pool: str, name: str, key: str, way: str) -> None:
     """Tell the errors of a call that saves what was written, and of a flush."""
     cluster = rbd.connect(conffile, name="client.powerless", conf={**CONF, "key": key})
@@ -324,6 +343,8 @@ def test_a_call_that_flushes_reports_what_cannot_be_saved(
     """librbd's own flush there ignores the failure, or no call returns after it."""
     with own_cluster.connect() as cluster, cluster.open_ioctx(own_cluster.pools[0]) as ioctx:
         rbd.RBD().create(ioctx, f"saved by {way}", SIZE, data_pool="data")
+        if way in MIRROR_SAVINGS:
+            mirror(ioctx, f"saved by {way}")
     where = (own_cluster.conffile, own_cluster.pools[0], f"saved by {way}")
     assert isolated.run(errors_without_rights, *where, powerless, way) == ["PermissionError"] * 2
 

@@ -111,7 +111,9 @@ Implements: rbd_aio_mirror_image_get_mode)",
             };
             return submit_write(std::move(completion), self, oncomplete, write);
         },
-        R"(Take a mirror snapshot without waiting.
+        R"(Take a mirror snapshot without waiting for it.
+
+Data that is only in librbd's cache is saved first, which is waited for.
 
 Parameters
 ----------
@@ -186,7 +188,9 @@ Implements: rbd_aio_mirror_image_promote)",
             };
             return submit_write(std::move(completion), self, oncomplete, write);
         },
-        R"(Make the primary a copy without waiting, as `mirror_image_demote` does.
+        R"(Make the primary a copy without waiting for it, as `mirror_image_demote` does.
+
+Data that is only in librbd's cache is saved first, which is waited for.
 
 Parameters
 ----------

@@ -473,6 +473,7 @@ void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image
 
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id) {
+    image.save();
     submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {
@@ -492,6 +493,7 @@ void mirror_image_promote(Operation& operation, QueuePointer queue, const Image&
 }
 
 void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& image) {
+    image.save();
     submit<engine::Librbd>(
         operation, std::move(queue), image,
         [&](const abi::Functions& call, abi::rbd_image_t raw, abi::rbd_completion_t completion) {

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import errno
 import io
+import time
+from functools import partial
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import pytest
@@ -219,7 +221,10 @@ class Disk:
         return made
 
     def open(self, number: int, **options: Any) -> rbd.Image:
-        image = rbd.Image(self.ioctxs[number % len(self.ioctxs)], self.name, **options)
+        return self.open_with(self.ioctxs[number % len(self.ioctxs)], **options)
+
+    def open_with(self, ioctx: Any, **options: Any) -> rbd.Image:
+        image = rbd.Image(ioctx, self.name, **options)
         if self.encryption is not None:
             image.encryption_load(self.encryption, PASSPHRASE)
         return image
@@ -307,6 +312,8 @@ class Disk:
         with self.image(number).open_file(mode, buffering, growing=growing) as file:
             for step in made:
                 self.file_step(file, step, mode, growing)
+                if growing:
+                    self.model.end_file()
 
     def file_step(self, file: Any, step: FileStep, mode: str, growing: bool) -> None:
         kind, place, length, seed = step
@@ -354,6 +361,7 @@ class Disk:
             else:
                 assert number not in stale
                 self.put_in_file(step.place, data)
+                self.model.end_file()
                 self.image(number).flush()
         for number, file in enumerate(files):
             if number in stale:
@@ -388,13 +396,41 @@ class Disk:
         try:
             self.image(number).close()
         except rbd.Error:
-            with self.open(number + 1, read_only=True) as image:
-                await_parent_release(image)
-                found = read_all(image)
-            assert len(found) == len(before)
-            for old, new, now in zip(before, self.model.content, found):
-                assert now in (old, new)
-            self.model.content[:] = found
+            self.take_either(before, number + 1)
+
+    def deny(self, ioctx: Any, steps: Sequence[Step], pause: float) -> None:
+        """Make the steps as a client that may not write data, with a flush around each.
+
+        Without any error, all data must be there. With one, each byte is the old or the new one.
+        A write that is acknowledged too early fails in the pause, in seconds, before the flush.
+        """
+        before = bytes(self.model.content)
+        chosen = apart(self.model, steps)
+        image = self.open_with(ioctx)
+        calls = [image.flush]
+        for step in chosen:
+            write = partial(call_each, image, self.model, [step])
+            calls += [write, partial(time.sleep, pause), image.flush]
+        errors = []
+        for call in [*calls, image.close]:
+            try:
+                call()
+            except rbd.Error as error:
+                errors.append(error)
+        for step in chosen:
+            self.model.apply(step)
+        if errors:
+            self.take_either(before)
+
+    def take_either(self, before: bytes, number: int = 0) -> None:
+        """Take over the image's content. Each byte must be as before, or as in the model."""
+        with self.open(number, read_only=True) as image:
+            await_parent_release(image)
+            found = read_all(image)
+        assert len(found) == len(before)
+        for old, new, now in zip(before, self.model.content, found):
+            assert now in (old, new)
+        self.model.content[:] = found
 
     def refuse_writes(self, number: int, snapshot: str) -> None:
         """Check that the image reads from a snapshot that is set, and cannot be written."""

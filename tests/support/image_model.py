@@ -178,6 +178,14 @@ class Model:
         self.content = self.content[:size].ljust(size, b"\0")
         self.smallest = min(self.smallest, size)
 
+    def end_file(self) -> None:
+        """Note that a growing file may have set the image's size exactly, from a larger one.
+
+        A shrink makes the objects around the new end as long as they may be.
+        """
+        whole_set = self.layout.stripe_count << self.layout.order
+        self.epochs[-1] |= self.layout.objects(self.size, whole_set)
+
     # Snapshots and clones
 
     def snapshot(self, name: str) -> None:

@@ -107,14 +107,16 @@ void mirror_image_get_info(Operation& operation, QueuePointer queue, const Image
 // Sets `*mode`, constants::MIRROR_IMAGE_MODE_*. Implements: rbd_aio_mirror_image_get_mode
 void mirror_image_get_mode(Operation& operation, QueuePointer queue, const Image& image,
                            abi::rbd_mirror_image_mode_t* mode);
-// Takes a mirror snapshot and sets `*snapshot_id`. `flags`: constants::SNAP_CREATE_*.
+// Saves first what was written, and waits for that. Then takes a mirror snapshot and sets
+// `*snapshot_id`. `flags`: constants::SNAP_CREATE_*.
 // Implements: rbd_aio_mirror_image_create_snapshot
 void mirror_image_create_snapshot(Operation& operation, QueuePointer queue, const Image& image,
                                   uint32_t flags, uint64_t* snapshot_id);
 // Makes this copy the primary one; as mirror_image::promote().
 // Implements: rbd_aio_mirror_image_promote
 void mirror_image_promote(Operation& operation, QueuePointer queue, const Image& image, bool force);
-// Makes the primary image a copy. Implements: rbd_aio_mirror_image_demote
+// Saves first what was written, and waits for that. Then makes the primary image a copy.
+// Implements: rbd_aio_mirror_image_demote
 void mirror_image_demote(Operation& operation, QueuePointer queue, const Image& image);
 // Fills `*status`. Implements: rbd_aio_mirror_image_get_global_status
 void mirror_image_get_status(Operation& operation, QueuePointer queue, const Image& image,
