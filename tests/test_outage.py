@@ -35,6 +35,8 @@ OSDS = 3
 SIZE = 32 << 20
 #: The exclusive lock, and the features that need it.
 LOCKED = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_OBJECT_MAP | rbd.RBD_FEATURE_FAST_DIFF
+#: When librados looks for restarted OSDs, and for which operations, in seconds.
+OPTIONS = ("tick_interval", "timeout")
 #: The timeout of a client that must succeed, and of one that must time out, in seconds.
 PATIENT, HASTY = 60, 1
 
@@ -432,6 +434,64 @@ def test_a_client_without_its_exclusive_lock_gets_errors(
     found = open_client(read_only=True).image.read(SIZE - 2 * BLOCK, 2 * BLOCK)
     assert found == b"f" * BLOCK + b"s" * BLOCK
     check(load, open_client, "the exclusive lock taken away")
+
+
+@pytest.mark.parametrize("limit", [2, 5])
+def test_a_client_with_a_timeout_finds_osds_that_were_restarted(
+    cluster: LocalCluster, name: str, limit: int
+) -> None:
+    """librados asks for a new map when a call has waited for longer than it may here."""
+    conf = {"rados_osd_op_timeout": str(limit)}
+    with cluster.connect(conf=conf) as connection, connection.open_ioctx("rbd") as ioctx:
+        objects = [f"{name}-{number}" for number in range(16)]
+        for absent in objects:
+            # From now on, there is a connection to every OSD.
+            with pytest.raises(rados.ObjectNotFound):
+                ioctx.stat(absent)
+        for osd in range(OSDS):
+            cluster.kill_osd(osd)
+        with pytest.raises(rados.TimedOut):
+            ioctx.stat(objects[0])
+        for osd in range(OSDS):
+            # Of these changes of the map, librados learns of the first one only.
+            cluster.start_osd(osd)
+        cluster.wait_clean(PATIENCE)
+        for absent in objects:
+            found_again(ioctx, absent)
+    figures.note("connections that found restarted OSDs", 1)
+
+
+def test_librados_looks_for_restarted_osds_before_a_timeout(
+    cluster: LocalCluster, name: str
+) -> None:
+    def options(connection: rados.Rados) -> List[float]:
+        return [float(connection.conf_get(f"objecter_{option}") or 0) for option in OPTIONS]
+
+    with cluster.connect() as connection, connection.open_ioctx("rbd") as ioctx:
+        assert options(connection) == [5, 10]
+        # As if another library had connected.
+        connection.conf_set("rados_osd_op_timeout", "4")
+        rbd.Image(ioctx, name, read_only=True).close()
+        assert options(connection) == [2, 1]
+    for limit, expected in {"60": [5, 10], "30": [5, 7.5], "1": [0.5, 0.25]}.items():
+        with cluster.connect(conf={"rados_osd_op_timeout": limit}) as connection:
+            assert options(connection) == expected
+    mine = {"objecter_tick_interval": "0.5", "objecter_timeout": "0.25"}
+    with cluster.connect(conf={"rados_osd_op_timeout": "4", **mine}) as connection:
+        assert options(connection) == [0.5, 0.25]
+
+
+def found_again(ioctx: rados.Ioctx, absent: str) -> None:
+    """Ask for an object that is not there until the answer comes."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ioctx.stat(absent)
+        except rados.ObjectNotFound:
+            return
+        except rados.TimedOut:
+            if time.monotonic() > deadline:
+                raise
 
 
 #: Calls that take the exclusive lock. Each waits half a minute for the watch of the closed image.

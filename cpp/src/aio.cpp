@@ -361,9 +361,7 @@ void open(Operation& operation, QueuePointer queue, const IoCtx& ioctx, const Op
     }
     auto use = ioctx.use();
     const abi::Functions& call = use.functions();
-    if (!options.read_only) {
-        turn_off_writearound(call, use.get());
-    }
+    prepare_connection(call, use.get(), options.read_only);
     const auto& open = options.by_id       ? options.read_only ? call.rbd_aio_open_by_id_read_only
                                                                : call.rbd_aio_open_by_id
                        : options.read_only ? call.rbd_aio_open_read_only

@@ -171,27 +171,27 @@ void OpenOptions::require(const abi::Functions& functions) const {
     }
 }
 
-void turn_off_writearound(const abi::Functions& functions, abi::rados_ioctx_t ioctx) noexcept {
+void prepare_connection(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
+                        bool read_only) noexcept {
     if (!functions.rados_ioctx_get_cluster || !functions.rados_conf_get ||
         !functions.rados_conf_set) {
         return;
     }
     const abi::rados_t cluster = functions.rados_ioctx_get_cluster(ioctx);
+    look_for_restarted_osds(functions, cluster);
     const auto is = [&](const char* option, const char* value) {
         std::array<char, 32> found{};
         return functions.rados_conf_get(cluster, option, found.data(), found.size()) == 0 &&
                std::strcmp(found.data(), value) == 0;
     };
-    if (is("rbd_cache", "true") && is("rbd_cache_policy", "writearound")) {
+    if (!read_only && is("rbd_cache", "true") && is("rbd_cache_policy", "writearound")) {
         functions.rados_conf_set(cluster, "rbd_cache", "false");
     }
 }
 
 int open_image(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
                const OpenOptions& options, abi::rbd_image_t* raw) {
-    if (!options.read_only) {
-        turn_off_writearound(functions, ioctx);
-    }
+    prepare_connection(functions, ioctx, options.read_only);
     const char* snapshot = options.snapshot ? options.snapshot->c_str() : nullptr;
     const auto& open = opener(functions, options);
     if (!options.in_two_steps()) {

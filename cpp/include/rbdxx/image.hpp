@@ -146,11 +146,12 @@ struct OpenOptions {
     void require(const abi::Functions& functions) const;
 };
 
-// Turns librbd's cache off for the images that this connection opens, if its policy is
-// "writearound", Ceph's default from 16 on. With that policy, librbd reports writes as complete
-// before the cluster has them, and flushes succeed although such a write has failed. open_image()
-// calls this.
-void turn_off_writearound(const abi::Functions& functions, abi::rados_ioctx_t ioctx) noexcept;
+// Sets what images need of their connection: look_for_restarted_osds(), and for writing, that
+// librbd's cache is off if its policy is "writearound", Ceph's default from 16 on. With that
+// policy, librbd reports writes as complete before the cluster has them, and flushes succeed
+// although such a write has failed. open_image() calls this.
+void prepare_connection(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
+                        bool read_only) noexcept;
 
 // Opens an image. Returns 0 with the handle in `raw`, or a negative errno. Image::open() calls it.
 // Implements: rbd_open, rbd_open_read_only, rbd_open_by_id, rbd_open_by_id_read_only

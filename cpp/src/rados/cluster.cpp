@@ -3,7 +3,12 @@
 #include <rbdxx/rados/cluster.hpp>
 #include <rbdxx/sized.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <exception>
+#include <locale>
+#include <sstream>
 
 namespace rbdxx {
 
@@ -198,6 +203,53 @@ std::optional<std::string> Cluster::get(const std::string& option) const {
     return value;
 }
 
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+// Returns an option's time; nothing if it is not a number.
+std::optional<Seconds> time_of(const abi::Functions& functions, abi::rados_t cluster,
+                               const char* option) {
+    char text[32] = {};
+    if (functions.rados_conf_get(cluster, option, text, sizeof text) < 0) {
+        return std::nullopt;
+    }
+    std::istringstream stream(text);
+    stream.imbue(std::locale::classic());
+    double number = 0;
+    return stream >> number ? std::optional<Seconds>(number) : std::nullopt;
+}
+
+void set_at_most(const abi::Functions& functions, abi::rados_t cluster, const char* option,
+                 Seconds most) {
+    const auto present = time_of(functions, cluster, option);
+    if (present && *present > most) {
+        std::ostringstream stream;
+        stream.imbue(std::locale::classic());
+        stream << most.count();
+        functions.rados_conf_set(cluster, option, stream.str().c_str());
+    }
+}
+
+}  // namespace
+
+void look_for_restarted_osds(const abi::Functions& functions, abi::rados_t cluster) noexcept {
+    if (!functions.rados_conf_get || !functions.rados_conf_set) {
+        return;
+    }
+    try {
+        const auto limit = time_of(functions, cluster, "rados_osd_op_timeout");
+        if (limit && limit->count() > 0) {
+            // Then each operation is checked once before its time ends, and is old enough.
+            const Seconds shortest(0.1);
+            const auto interval = std::max(*limit / 2, shortest);
+            set_at_most(functions, cluster, "objecter_tick_interval", interval);
+            set_at_most(functions, cluster, "objecter_timeout", interval / 2);
+        }
+    } catch (const std::exception&) {  // out of memory
+    }
+}
+
 void Cluster::connect() {
     auto call = use();
     auto& connection = call.state().connection;
@@ -205,6 +257,7 @@ void Cluster::connect() {
     if (!connection.compare_exchange_strong(before, ConnectionState::connecting)) {
         refuse(before);
     }
+    look_for_restarted_osds(call.functions(), call.get());
     const int result = call->rados_connect(call.get());
     before = ConnectionState::connecting;
     // If shutdown() was called meanwhile, that state remains.

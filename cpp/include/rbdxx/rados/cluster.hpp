@@ -135,4 +135,11 @@ private:
     std::shared_ptr<ClusterState> state_;
 };
 
+// Makes librados notice restarted OSDs if operations have a time limit, rados_osd_op_timeout. It
+// asks the monitors for a new map only for an operation that is older than objecter_timeout (10 s),
+// which it checks each objecter_tick_interval (5 s). An operation whose time ends before that would
+// never reach the cluster again. Cluster::connect() calls this, and so does opening an image,
+// because another library may have connected.
+void look_for_restarted_osds(const abi::Functions& functions, abi::rados_t cluster) noexcept;
+
 }  // namespace rbdxx
