@@ -48,7 +48,10 @@ class LibrbdLog:
         self.written += 1
         print(f"{why}: librbd's log is in {self.directory}", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(sys.__stderr__)
-        for path in self.directory.glob("*.asok"):
+        # librbd writes the names of threads, too, and may crash if one of them has ended. So the
+        # newest connections come first.
+        paths = self.directory.glob("*.asok")
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(30)
                 connection.connect(str(path))
