@@ -440,9 +440,9 @@ ROWS: List[Row] = [
         ),
     ),
     *_job_rows("export-2", "export of an image in format 2", streams.exports_all()),
-    *_job_rows("import-2", "import of the same", streams.imports("whole")),
+    *_job_rows("import-2", "import of an image in format 2", streams.imports("whole")),
     *_job_rows("import-file", "import of a sparse file", streams.imports("file")),
-    *_job_rows("import-pipe", "import of the same from a pipe", streams.imports("pipe")),
+    *_job_rows("import-pipe", "import of the sparse file from a pipe", streams.imports("pipe")),
     *_job_rows(
         "import-small",
         "import of 4 KiB from a pipe into objects of 4 KiB",

@@ -96,7 +96,8 @@ def test_a_new_variable_is_found(name: str, line: str, tmp_path: Path) -> None:
 
 def test_every_option_that_the_code_sets_is_a_setting() -> None:
     code = "".join(text_of(path) for path in files(ROOT, "python/rbd/*.py", "cpp/*.cpp"))
-    read = set(re.findall(r'(?:conf_set|self\.set)\(\s*(?:cluster, )?"(\w+)"', code))
+    call = r'(?:conf_set|self\.set|set_at_most)\(\s*(?:functions, )?(?:cluster, )?"(\w+)"'
+    read = set(re.findall(call, code))
     listed = {
         name
         for cells in table_rows("settings.md", 2)
