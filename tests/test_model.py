@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
 import threading
 from collections import deque
 from pathlib import Path
@@ -30,6 +29,7 @@ from hypothesis.stateful import (
 import rbd
 from rbd.testing import Cluster
 from support import figures, luks
+from support.client_keys import key_of
 from support.image_and_model import (
     FILE_KINDS,
     WAYS,
@@ -438,13 +438,8 @@ class Clients:
 
     def connect_denied(self) -> rbd.rados.Ioctx:
         """Connect as a client that may change everything of an image but its data."""
-        command = {"prefix": "auth get-or-create", "entity": "client.denied", "caps": DENIED}
-        asked = json.dumps({**command, "format": "json"})
-        code, answer, _ = self.current[0].mon_command(asked, b"")
-        assert code == 0
-        connection, ioctx = self.open_connection(
-            "client.denied", {"key": str(json.loads(answer)[0]["key"])}
-        )
+        key = key_of(self.current[0], "client.denied", DENIED)
+        connection, ioctx = self.open_connection("client.denied", {"key": key})
         self.current.append(connection)
         return ioctx
 

@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
-import json
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator, List, Tuple
@@ -18,6 +17,7 @@ import rbd.aio
 from rbd.testing import LocalCluster
 from support import isolated
 from support.capsules import functions, lent_by
+from support.client_keys import key_of
 
 BLOCK = 4096
 SIZE = 8 << 20
@@ -200,11 +200,8 @@ def powerless(own_cluster: LocalCluster) -> str:
     """Provide the key of client.powerless, who may not write to the pool of data."""
     own_cluster.create_pool("data")
     caps = ["mon", "profile rbd", "osd", "profile rbd pool=rbd, allow r pool=data"]
-    command = {"prefix": "auth get-or-create", "entity": "client.powerless", "caps": caps}
     with own_cluster.connect() as cluster:
-        code, answer, _ = cluster.mon_command(json.dumps({**command, "format": "json"}), b"")
-    assert code == 0
-    return str(json.loads(answer)[0]["key"])
+        return key_of(cluster, "client.powerless", caps)
 
 
 @contextlib.contextmanager
