@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "conf.hpp"
 #include "runs.hpp"
 
 namespace rbdxx {
@@ -173,18 +174,13 @@ void OpenOptions::require(const abi::Functions& functions) const {
 
 void prepare_connection(const abi::Functions& functions, abi::rados_ioctx_t ioctx,
                         bool read_only) noexcept {
-    if (!functions.rados_ioctx_get_cluster || !functions.rados_conf_get ||
-        !functions.rados_conf_set) {
+    if (!functions.rados_ioctx_get_cluster || !functions.rados_conf_set) {
         return;
     }
     const abi::rados_t cluster = functions.rados_ioctx_get_cluster(ioctx);
     look_for_restarted_osds(functions, cluster);
-    const auto is = [&](const char* option, const char* value) {
-        std::array<char, 32> found{};
-        return functions.rados_conf_get(cluster, option, found.data(), found.size()) == 0 &&
-               std::strcmp(found.data(), value) == 0;
-    };
-    if (!read_only && is("rbd_cache", "true") && is("rbd_cache_policy", "writearound")) {
+    if (!read_only && conf::is(functions, cluster, "rbd_cache", "true") &&
+        conf::is(functions, cluster, "rbd_cache_policy", "writearound")) {
         functions.rados_conf_set(cluster, "rbd_cache", "false");
     }
 }

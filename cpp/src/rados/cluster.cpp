@@ -4,11 +4,11 @@
 #include <rbdxx/sized.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <locale>
 #include <sstream>
+
+#include "../conf.hpp"
 
 namespace rbdxx {
 
@@ -24,15 +24,9 @@ namespace {
 constexpr uint64_t share = 4;
 
 // Returns a share of an option's number; 0 if the option is 0 or not a number.
-uint64_t share_of(const ClusterState& cluster, const char* option) {
-    const abi::Functions& functions = *cluster.functions;
-    char text[32] = {};
-    if (!functions.rados_conf_get ||
-        functions.rados_conf_get(cluster.raw, option, text, sizeof text) < 0) {
-        return 0;
-    }
-    const uint64_t number = std::strtoull(text, nullptr, 10);
-    return number > 0 && number < share ? 1 : number / share;
+uint64_t share_of(const ClusterState& cluster, const char* name) {
+    const double number = conf::number(*cluster.functions, cluster.raw, name).value_or(0);
+    return number > 0 ? std::max(static_cast<uint64_t>(number) / share, uint64_t{1}) : 0;
 }
 
 }  // namespace
@@ -205,44 +199,29 @@ std::optional<std::string> Cluster::get(const std::string& option) const {
 
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
-// Returns an option's time; nothing if it is not a number.
-std::optional<Seconds> time_of(const abi::Functions& functions, abi::rados_t cluster,
-                               const char* option) {
-    char text[32] = {};
-    if (functions.rados_conf_get(cluster, option, text, sizeof text) < 0) {
-        return std::nullopt;
-    }
-    std::istringstream stream(text);
-    stream.imbue(std::locale::classic());
-    double number = 0;
-    return stream >> number ? std::optional<Seconds>(number) : std::nullopt;
-}
-
-void set_at_most(const abi::Functions& functions, abi::rados_t cluster, const char* option,
-                 Seconds most) {
-    const auto present = time_of(functions, cluster, option);
+void set_at_most(const abi::Functions& functions, abi::rados_t cluster, const char* name,
+                 double most) {
+    const auto present = conf::number(functions, cluster, name);
     if (present && *present > most) {
         std::ostringstream stream;
         stream.imbue(std::locale::classic());
-        stream << most.count();
-        functions.rados_conf_set(cluster, option, stream.str().c_str());
+        stream << most;
+        functions.rados_conf_set(cluster, name, stream.str().c_str());
     }
 }
 
 }  // namespace
 
 void look_for_restarted_osds(const abi::Functions& functions, abi::rados_t cluster) noexcept {
-    if (!functions.rados_conf_get || !functions.rados_conf_set) {
+    if (!functions.rados_conf_set) {
         return;
     }
     try {
-        const auto limit = time_of(functions, cluster, "rados_osd_op_timeout");
-        if (limit && limit->count() > 0) {
+        const auto limit = conf::number(functions, cluster, "rados_osd_op_timeout");
+        if (limit && *limit > 0) {
             // Then each operation is checked once before its time ends, and is old enough.
-            const Seconds shortest(0.1);
-            const auto interval = std::max(*limit / 2, shortest);
+            constexpr double shortest = 0.1;
+            const double interval = std::max(*limit / 2, shortest);
             set_at_most(functions, cluster, "objecter_tick_interval", interval);
             set_at_most(functions, cluster, "objecter_timeout", interval / 2);
         }
