@@ -10,9 +10,11 @@ import random
 import signal
 import threading
 import time
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional, Tuple, Type
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rbd
 import rbd.aio
@@ -21,6 +23,8 @@ from support.location import Where, open_all, raised_by
 
 SIZE = 8 << 20
 BLOCK = 4096
+#: The class, the index and the offset of an error of a batch.
+Failure = Optional[Tuple[Type[Exception], Optional[int], Optional[int]]]
 
 
 @pytest.fixture
@@ -28,6 +32,15 @@ def filled(rbd_image: rbd.Image) -> bytes:
     content = random.Random(7).randbytes(SIZE)
     rbd_image.write(content, 0)
     return content
+
+
+def outcome(call: Callable[[], object]) -> Failure:
+    """Return the error that the call raises."""
+    try:
+        call()
+    except rbd.Error as error:
+        return type(error), error.index, error.offset
+    return None
 
 
 def shuffled(count: int) -> List[int]:
@@ -184,6 +197,59 @@ def test_a_block_across_the_end_is_an_error(rbd_image: rbd.Image) -> None:
     assert "wrote only 100 out of 4096 bytes" in str(error)
     assert rbd_image.read(SIZE - 100, 100) == b"x" * 100
     assert rbd_image.read(0, BLOCK) == b"x" * BLOCK
+
+
+def as_single_calls(image: rbd.Image, offsets: List[int], block: int) -> Tuple[bytes, Failure]:
+    """Return what read_blocks() has to read, and the error it has to raise."""
+    found, failure = [], None
+    for index, offset in enumerate(offsets):
+        try:
+            data = image.read(offset, block)
+        except rbd.InvalidArgument:
+            data = b""
+        if len(data) < block:
+            data = bytes(block)
+            failure = failure or (rbd.InvalidArgument, index, offset)
+        found.append(data)
+    return b"".join(found), failure
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.integers(0, SIZE + 70_000), st.integers(1, 20)), min_size=1, max_size=5
+    ),
+    block=st.sampled_from([1, 511, 512, 4096, 20_000, 65_536, 70_000]),
+    at_end=st.booleans(),
+    queue_depth=st.sampled_from([1, 3, 64]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_neighbours_are_moved_as_single_blocks_are(
+    rbd_image: rbd.Image,
+    filled: bytes,
+    runs: List[Tuple[int, int]],
+    block: int,
+    at_end: bool,
+    queue_depth: int,
+) -> None:
+    offsets = [start + block * number for start, count in runs for number in range(count)]
+    if at_end:
+        # The first block ends with the image, and the second one begins there.
+        offsets[:2] = [SIZE - block, SIZE]
+    expected, failure = as_single_calls(rbd_image, offsets, block)
+    out = bytearray(len(expected))
+    assert outcome(lambda: rbd_image.read_blocks(offsets, block, out, queue_depth=queue_depth)) == (
+        failure
+    )
+    inside = [number for number, offset in enumerate(offsets) if offset + block <= SIZE]
+    for number in inside:
+        assert out[number * block :][:block] == expected[number * block :][:block]
+    # The same data again, so that the image stays as it is, whatever overlaps.
+    wanted = failure
+    if failure is not None and failure[2] < SIZE:
+        wanted = (rbd.IncompleteWriteError, *failure[1:])
+    data = b"".join(filled[at : at + block].ljust(block, b"!") for at in offsets)
+    assert outcome(lambda: rbd_image.write_blocks(data, offsets, queue_depth=queue_depth)) == wanted
+    assert rbd_image.read(0, SIZE) == filled
 
 
 def test_a_read_only_image_refuses_write_batches(

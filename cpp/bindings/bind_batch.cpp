@@ -174,7 +174,8 @@ OverflowError
 Notes
 -----
 Everything about the arguments is checked before the first read. Then every block is tried, and
-the exception of the first one that failed is raised, with its `.index` and `.offset`.
+the exception of the first one that failed is raised, with its `.index` and `.offset`. Small
+blocks whose offsets follow each other are read together, up to 64 KiB at a time.
 
 Examples
 --------
@@ -214,7 +215,8 @@ ValueError
 Notes
 -----
 Blocks that overlap are written in no particular order. Every block is tried. Then the exception
-of the first one that failed is raised, with its `.index` and `.offset`.
+of the first one that failed is raised, with its `.index` and `.offset`. Small blocks whose
+offsets follow each other are written together, up to 64 KiB at a time.
 
 Examples
 --------

@@ -11,7 +11,15 @@
 
 namespace rbdxx::batch {
 
-// Holds one operation in flight.
+namespace {
+
+// The most bytes that one call of librbd moves for several blocks. librbd copies the data of a
+// write, and the C library takes more memory than this from the system for each copy.
+constexpr uint64_t most_together = uint64_t{64} << 10;
+
+}  // namespace
+
+// Holds the operations that are in flight as one.
 class alignas(64) Batch::Slot final : public engine::Call {
 public:
     // Who continues after an operation: the thread that submits it, if it completed before the
@@ -19,22 +27,31 @@ public:
     enum class Phase { submitting, in_flight, complete };
 
     // Returns whether the caller continues with the slot.
-    bool submit(uint64_t index) noexcept {
-        index_ = index;
+    bool submit(Run run) noexcept {
+        run_ = run;
         phase_.store(Phase::submitting, std::memory_order_relaxed);
         const Use<ImageState>& use = *batch->use_;
         Plan& plan = *batch->plan_;
         const auto call = [&](abi::rbd_completion_t completion) {
-            return plan.submit(use.functions(), use.get(), index, completion);
+            return plan.submit(use.functions(), use.get(), run, completion);
         };
         const ssize_t answer = plan.writes() ? submit_call<detail::ImageWrite>(use.state(), call)
                                              : submit_call<detail::ImageIo>(use.state(), call);
         if (answer < 0) {
-            batch->fail(index, static_cast<int>(answer));
+            failed(static_cast<int>(answer));
             return true;
         }
         auto phase = Phase::submitting;
         return !phase_.compare_exchange_strong(phase, Phase::in_flight, std::memory_order_acq_rel);
+    }
+
+    // Returns the next of the operations that have failed together, or none.
+    Run next_alone() noexcept {
+        if (alone_.count == 0) {
+            return {};
+        }
+        --alone_.count;
+        return {alone_.first++, 1};
     }
 
     Batch* batch = nullptr;
@@ -42,9 +59,9 @@ public:
 private:
     void completed(ssize_t result) noexcept override {
         Batch& all = *batch;
-        const int failure = all.plan_->complete(index_, result);
+        const int failure = all.plan_->complete(run_, result);
         if (failure < 0) {
-            all.fail(index_, failure);
+            failed(failure);
         }
         if (phase_.exchange(Phase::complete, std::memory_order_acq_rel) == Phase::in_flight) {
             while (all.submit_next(*this)) {
@@ -52,7 +69,17 @@ private:
         }
     }
 
-    uint64_t index_ = 0;
+    void failed(int code) noexcept {
+        // After a time limit, each of them would wait as long again.
+        if (run_.count > 1 && code != -ETIMEDOUT) {
+            alone_ = run_;
+        } else {
+            batch->fail(run_.first, code);
+        }
+    }
+
+    Run run_;
+    Run alone_;
     std::atomic<Phase> phase_{Phase::complete};
 };
 
@@ -197,14 +224,29 @@ bool Batch::submit_until(Time end) noexcept {
 // Returns whether the caller continues with the slot. It does not if the operation is in flight, or
 // if no operation was left. The batch may be gone then.
 bool Batch::submit_next(Slot& slot) noexcept {
-    const uint64_t index = cancelled_.load(std::memory_order_relaxed)
-                               ? plan_->count()
-                               : next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= plan_->count()) {
+    Run run = slot.next_alone();
+    if (cancelled_.load(std::memory_order_relaxed)) {
+        run = {};
+    } else if (run.count == 0) {
+        run = take();
+    }
+    if (run.count == 0) {
         end_one();
         return false;
     }
-    return slot.submit(index);
+    return slot.submit(run);
+}
+
+// Returns the next operations that go together; none if all were taken.
+Run Batch::take() noexcept {
+    uint64_t first = next_.load(std::memory_order_relaxed);
+    while (first < plan_->count()) {
+        const uint32_t count = plan_->together(first);
+        if (next_.compare_exchange_weak(first, first + count, std::memory_order_relaxed)) {
+            return {first, count};
+        }
+    }
+    return {};
 }
 
 void Batch::fail(uint64_t index, int code) noexcept {
@@ -247,24 +289,38 @@ void Blocks::require(const abi::Functions& functions) const {
     }
 }
 
-ssize_t Blocks::submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
-                       abi::rbd_completion_t completion) noexcept {
-    char* data = data_ + index * length_;
-    return writes_ ? functions.rbd_aio_write(image, offsets_[index], length_, data, completion)
-                   : functions.rbd_aio_read(image, offsets_[index], length_, data, completion);
+uint32_t Blocks::together(uint64_t index) const noexcept {
+    uint64_t last = index;
+    uint64_t bytes = length_;
+    while (last + 1 < offsets_.size() && bytes + length_ <= most_together &&
+           offsets_[last] <= offsets_[last + 1] && offsets_[last + 1] - offsets_[last] == length_) {
+        ++last;
+        bytes += length_;
+    }
+    return static_cast<uint32_t>(last - index + 1);
 }
 
-int Blocks::complete(uint64_t index, ssize_t result) noexcept {
+ssize_t Blocks::submit(const abi::Functions& functions, abi::rbd_image_t image, Run run,
+                       abi::rbd_completion_t completion) noexcept {
+    const uint64_t offset = offsets_[run.first];
+    const uint64_t length = run.count * length_;
+    char* data = data_ + run.first * length_;
+    return writes_ ? functions.rbd_aio_write(image, offset, length, data, completion)
+                   : functions.rbd_aio_read(image, offset, length, data, completion);
+}
+
+int Blocks::complete(Run run, ssize_t result) noexcept {
     if (result < 0) {
         return static_cast<int>(result);
     }
+    const uint64_t offset = offsets_[run.first];
+    const uint64_t length = run.count * length_;
     if (!writes_) {
         // A block across the end of the image: the caller could not know where its data stops.
-        return static_cast<uint64_t>(result) == length_ ? 0 : -EINVAL;
+        return static_cast<uint64_t>(result) == length ? 0 : -EINVAL;
     }
     // librbd cuts an asynchronous write at the end of the image and does not report it.
-    return offsets_[index] < image_size_ && image_size_ - offsets_[index] < length_ ? incomplete
-                                                                                    : 0;
+    return offset < image_size_ && image_size_ - offset < length ? incomplete : 0;
 }
 
 Vectors::Vectors(std::vector<iovec> vectors, uint64_t offset) : vectors_(std::move(vectors)) {
@@ -314,19 +370,19 @@ void Vectors::require(const abi::Functions& functions) const {
     }
 }
 
-ssize_t Vectors::submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
+ssize_t Vectors::submit(const abi::Functions& functions, abi::rbd_image_t image, Run run,
                         abi::rbd_completion_t completion) noexcept {
-    const Part& part = parts_[index];
+    const Part& part = parts_[run.first];
     const iovec* vectors = &vectors_[part.first];
     return writes_ ? functions.rbd_aio_writev(image, vectors, part.vectors, part.offset, completion)
                    : functions.rbd_aio_readv(image, vectors, part.vectors, part.offset, completion);
 }
 
-int Vectors::complete(uint64_t index, ssize_t result) noexcept {
+int Vectors::complete(Run run, ssize_t result) noexcept {
     if (result < 0) {
         return static_cast<int>(result);
     }
-    Part& part = parts_[index];
+    Part& part = parts_[run.first];
     if (!writes_) {
         part.done = static_cast<uint64_t>(result);
         return 0;

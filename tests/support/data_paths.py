@@ -46,7 +46,7 @@ def sectors(subject: Subject) -> Tuple[int, int]:
 def blocks(subject: Subject) -> List[int]:
     """Return the offsets of some blocks of `SECTOR` bytes."""
     size = len(subject.content)
-    offsets = (SECTOR, 7 * OBJECT, 7 * OBJECT - SECTOR, size - SECTOR)
+    offsets = (SECTOR, 2 * SECTOR, 7 * OBJECT - SECTOR, 7 * OBJECT, size - SECTOR)
     return [offset for offset in offsets if 0 <= offset <= size - SECTOR]
 
 

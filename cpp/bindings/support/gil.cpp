@@ -29,8 +29,8 @@ thread_local Question* asked = nullptr;
 
 thread_local std::shared_ptr<Cancellation> heeded;
 
-// Calls `take`, which takes the GIL. If the interpreter is gone, CPython ends the thread by unwinding
-// its stack. The thread stays here forever in place of that.
+// Calls `take`, which takes the GIL. If the interpreter is gone, CPython ends the thread by
+// unwinding its stack. The thread stays here forever in place of that.
 template <class Take>
 void stay_if_gone(const Take& take) {
     try {

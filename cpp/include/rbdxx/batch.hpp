@@ -1,5 +1,5 @@
 // Many asynchronous operations as one call. A bounded number of them is in flight: the thread in
-// which one completes submits the next.
+// which one completes submits the next. Neighbours may go to librbd as one.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +23,12 @@ namespace rbdxx::batch {
 inline constexpr uint64_t default_depth = 64;
 inline constexpr uint64_t max_depth = 65536;
 
+// Consecutive operations of a plan.
+struct Run {
+    uint64_t first = 0;
+    uint32_t count = 0;
+};
+
 // The operations of a batch. Several of librbd's threads call it at once, but for one index only
 // one thread at a time.
 class Plan {
@@ -38,12 +44,14 @@ public:
     virtual void require(const abi::Functions& functions) const = 0;
     // Tells a plan that write_later() made the image's size in bytes, before the first submit().
     virtual void set_image_size(uint64_t) noexcept {}
-    // Submits an operation: calls the C function. Returns what that returned.
-    virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
+    // Returns how many operations, beginning with this one, one call of librbd does best.
+    virtual uint32_t together(uint64_t) const noexcept { return 1; }
+    // Submits that many operations as one: calls the C function. Returns what that returned.
+    virtual ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, Run run,
                            abi::rbd_completion_t completion) noexcept = 0;
-    // Called when librbd has completed an operation with `result`. Returns 0, the negative errno
-    // that the operation fails with, or `incomplete` if it wrote fewer bytes than it had to.
-    virtual int complete(uint64_t index, ssize_t result) noexcept = 0;
+    // Called when librbd has completed them with `result`. Returns 0, the negative errno that they
+    // fail with, or `incomplete` if they wrote fewer bytes than they had to.
+    virtual int complete(Run run, ssize_t result) noexcept = 0;
     // Returns whether the operations write.
     virtual bool writes() const noexcept = 0;
     // Returns "writing" or "reading", for messages.
@@ -55,7 +63,8 @@ public:
 // What Plan::complete() returns for an operation that wrote fewer bytes than it had to.
 inline constexpr int incomplete = -0x7fff;
 
-// Runs every operation of a plan, even if others fail. One thread uses it. A close of the image
+// Runs every operation of a plan, even if others fail. Operations that fail together are tried
+// again one by one, unless the time limit ended them. One thread uses it. A close of the image
 // waits for it.
 class Batch : public engine::Work {
 public:
@@ -95,6 +104,7 @@ private:
 
     bool submit_until(Time end) noexcept;
     bool submit_next(Slot& slot) noexcept;
+    Run take() noexcept;
     void end_one() noexcept;
     void look_at_failure() noexcept;
     void fail(uint64_t index, int code) noexcept;
@@ -117,7 +127,8 @@ private:
 // failed.
 void run(const Image& image, const std::shared_ptr<Plan>& plan, uint64_t depth = default_depth);
 
-// Blocks of one length at any offsets of the image, and next to each other in memory.
+// Blocks of one length at any offsets of the image, and next to each other in memory. Small ones
+// that follow each other in the image go together.
 class Blocks final : public Plan {
 public:
     // Returns a plan that reads blocks of `length` bytes. `data` has offsets.size() * length bytes
@@ -133,11 +144,12 @@ public:
     uint64_t count() const noexcept override { return offsets_.size(); }
     uint64_t offset(uint64_t index) const noexcept override { return offsets_[index]; }
     uint64_t length(uint64_t) const noexcept override { return length_; }
+    uint32_t together(uint64_t index) const noexcept override;
     void set_image_size(uint64_t bytes) noexcept override { image_size_ = bytes; }
     void require(const abi::Functions& functions) const override;
-    ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
+    ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, Run run,
                    abi::rbd_completion_t completion) noexcept override;
-    int complete(uint64_t index, ssize_t result) noexcept override;
+    int complete(Run run, ssize_t result) noexcept override;
     bool writes() const noexcept override { return writes_; }
     uint64_t written(uint64_t index) const noexcept override { return image_size_ - offset(index); }
 
@@ -172,9 +184,9 @@ public:
     uint64_t length(uint64_t index) const noexcept override { return parts_[index].length; }
     void set_image_size(uint64_t bytes) noexcept override { image_size_ = bytes; }
     void require(const abi::Functions& functions) const override;
-    ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, uint64_t index,
+    ssize_t submit(const abi::Functions& functions, abi::rbd_image_t image, Run run,
                    abi::rbd_completion_t completion) noexcept override;
-    int complete(uint64_t index, ssize_t result) noexcept override;
+    int complete(Run run, ssize_t result) noexcept override;
     bool writes() const noexcept override { return writes_; }
     uint64_t written(uint64_t index) const noexcept override { return image_size_ - offset(index); }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <utility>
 
 namespace batch = rbdxx::batch;
 using namespace std::chrono_literals;
@@ -63,6 +64,87 @@ TEST_CASE_FIXTURE(Place, "the failure with the lowest index is reported, and the
     std::vector<char> one(block);
     rbdxx::io::read(*image, one.data(), offsets[99], block);
     CHECK(std::equal(one.begin(), one.end(), data.begin() + std::ptrdiff_t{99 * block}));
+}
+
+TEST_CASE_FIXTURE(Place, "small blocks that follow each other go together") {
+    std::vector<uint64_t> offsets;
+    for (std::size_t i = 0; i < 40; ++i) {
+        offsets.push_back(i * block);
+    }
+    std::swap(offsets[38], offsets[39]);
+    const std::vector<char> data = pattern(offsets.size() * block);
+    std::vector<char> back(data.size());
+    int earlier = memory::submissions();
+    run(*image, Blocks::write(*image, data.data(), offsets, block), 4);
+    run(*image, Blocks::read(back.data(), offsets, block), 4);
+    // 16 blocks, 16, 6, 1 and 1.
+    CHECK(memory::submissions() - earlier == 2 * 5);
+    CHECK(back == data);
+    // Two blocks would be too large.
+    earlier = memory::submissions();
+    run(*image, Blocks::read(back.data(), {0, 40000}, 40000), 4);
+    CHECK(memory::submissions() - earlier == 2);
+}
+
+TEST_CASE_FIXTURE(Place, "blocks that fail together are tried one by one") {
+    const std::vector<uint64_t> offsets = {0, block, 2 * block, 3 * block};
+    const std::vector<char> data = pattern(offsets.size() * block);
+    run(*image, Blocks::write(*image, data.data(), offsets, block), 4);
+    for (const bool submitted : {true, false}) {
+        submitted ? memory::spoil(2 * block, -EIO) : memory::refuse(2 * block, -EIO);
+        std::vector<char> back(data.size());
+        try {
+            run(*image, Blocks::read(back.data(), offsets, block), 4);
+            FAIL("nothing was thrown");
+        } catch (const rbdxx::BatchError& error) {
+            CHECK(error.code() == EIO);
+            CHECK(error.index() == 2);
+            CHECK(error.offset() == 2 * block);
+        }
+        // The others were read.
+        std::copy_n(data.begin() + std::ptrdiff_t{2 * block}, block,
+                    back.begin() + std::ptrdiff_t{2 * block});
+        CHECK(back == data);
+        memory::forgive();
+    }
+    // A time limit is not waited for again.
+    memory::spoil(2 * block, -ETIMEDOUT);
+    const int earlier = memory::submissions();
+    std::vector<char> back(data.size());
+    try {
+        run(*image, Blocks::read(back.data(), offsets, block), 4);
+        FAIL("nothing was thrown");
+    } catch (const rbdxx::BatchError& error) {
+        CHECK(error.code() == ETIMEDOUT);
+        CHECK(error.index() == 0);
+    }
+    CHECK(memory::submissions() - earlier == 1);
+}
+
+TEST_CASE_FIXTURE(Place, "the first block that does not fit is reported") {
+    const uint64_t end = memory::image_size;
+    std::vector<char> data(3 * block, 'x');
+    auto index_of = [&](const std::shared_ptr<batch::Plan>& plan) {
+        try {
+            run(*image, plan, 4);
+        } catch (const rbdxx::BatchError& error) {
+            return std::make_pair(error.code(), error.index());
+        }
+        return std::make_pair(-1, uint64_t{0});
+    };
+    const std::vector<uint64_t> whole = {end - 2 * block, end - block, end};
+    CHECK(index_of(Blocks::read(data.data(), whole, block)) == std::make_pair(EINVAL, uint64_t{2}));
+    CHECK(index_of(Blocks::write(*image, data.data(), whole, block)) ==
+          std::make_pair(EINVAL, uint64_t{2}));
+    const std::vector<uint64_t> across = {end - block - 1, end - 1, end + block - 1};
+    CHECK(index_of(Blocks::read(data.data(), across, block)) ==
+          std::make_pair(EINVAL, uint64_t{1}));
+    // Incomplete.
+    CHECK(index_of(Blocks::write(*image, data.data(), across, block)) ==
+          std::make_pair(0, uint64_t{1}));
+    // The last offset there is.
+    const std::vector<uint64_t> last = {~uint64_t{0} - block + 1, 0, block};
+    CHECK(index_of(Blocks::read(data.data(), last, block)) == std::make_pair(EINVAL, uint64_t{0}));
 }
 
 TEST_CASE_FIXTURE(Place, "a block across the end is incomplete, and one after it is refused") {

@@ -6,6 +6,7 @@
 #include <rbdxx/abi/types.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdio>
@@ -154,10 +155,15 @@ std::mutex faults_mutex;
 std::map<uint64_t, int> refused;
 std::map<uint64_t, int> spoilt;
 
-int fault(const std::map<uint64_t, int>& faults, uint64_t offset) {
+std::atomic<int> started{0};
+
+// Returns the fault of the first byte that has one.
+int fault(const std::map<uint64_t, int>& faults, uint64_t offset, uint64_t length) {
     std::lock_guard<std::mutex> lock(faults_mutex);
-    auto found = faults.find(offset);
-    return found == faults.end() ? 0 : found->second;
+    auto found = faults.lower_bound(offset);
+    return found == faults.end() || found->first - offset >= std::max<uint64_t>(length, 1)
+               ? 0
+               : found->second;
 }
 
 void complete(Completion* completion, ssize_t result) {
@@ -167,8 +173,9 @@ void complete(Completion* completion, ssize_t result) {
 
 // Completes with the result of `operate(bytes of the image)`.
 template <class Operate>
-int start(void* image, uint64_t offset, void* completion, const Operate& operate) {
-    if (int answer = fault(refused, offset)) {
+int start(void* image, uint64_t offset, uint64_t length, void* completion, const Operate& operate) {
+    ++started;
+    if (int answer = fault(refused, offset, length)) {
         return answer;
     }
     auto* on = static_cast<Image*>(image);
@@ -176,8 +183,8 @@ int start(void* image, uint64_t offset, void* completion, const Operate& operate
         std::lock_guard<std::mutex> lock(on->mutex);
         ++on->flying;
     }
-    pool().add([on, offset, completion, operate] {
-        ssize_t result = fault(spoilt, offset);
+    pool().add([on, offset, length, completion, operate] {
+        ssize_t result = fault(spoilt, offset, length);
         {
             std::lock_guard<std::mutex> lock(on->mutex);
             if (result == 0) {
@@ -265,6 +272,9 @@ EXPORT void refuse(uint64_t offset, int result) {
 EXPORT void spoil(uint64_t offset, int result) {
     std::lock_guard<std::mutex> lock(faults_mutex);
     spoilt[offset] = result;
+}
+EXPORT int submissions() {
+    return started;
 }
 EXPORT void announce() {
     std::map<uint64_t, Watch> told;
@@ -389,20 +399,20 @@ void rbd_aio_release(rbd_completion_t completion) {
 }
 int rbd_aio_read(rbd_image_t image, uint64_t offset, size_t length, char* data,
                  rbd_completion_t completion) {
-    return memory::start(image, offset, completion, [=](const std::vector<char>& bytes) {
+    return memory::start(image, offset, length, completion, [=](const std::vector<char>& bytes) {
         return memory::read(bytes, offset, length, data);
     });
 }
 int rbd_aio_write(rbd_image_t image, uint64_t offset, size_t length, const char* data,
                   rbd_completion_t completion) {
-    return memory::start(image, offset, completion, [=](std::vector<char>& bytes) {
+    return memory::start(image, offset, length, completion, [=](std::vector<char>& bytes) {
         return std::min<ssize_t>(memory::write(bytes, offset, length, data), 0);
     });
 }
 int rbd_aio_readv(rbd_image_t image, const iovec* vectors, int count, uint64_t offset,
                   rbd_completion_t completion) {
     std::vector<iovec> all(vectors, vectors + count);
-    return memory::start(image, offset, completion, [=](const std::vector<char>& bytes) {
+    return memory::start(image, offset, 1, completion, [=](const std::vector<char>& bytes) {
         ssize_t done = 0;
         for (const iovec& one : all) {
             done += std::max<ssize_t>(memory::read(bytes, offset + static_cast<uint64_t>(done),
@@ -415,7 +425,7 @@ int rbd_aio_readv(rbd_image_t image, const iovec* vectors, int count, uint64_t o
 int rbd_aio_writev(rbd_image_t image, const iovec* vectors, int count, uint64_t offset,
                    rbd_completion_t completion) {
     std::vector<iovec> all(vectors, vectors + count);
-    return memory::start(image, offset, completion, [=](std::vector<char>& bytes) {
+    return memory::start(image, offset, 1, completion, [=](std::vector<char>& bytes) {
         uint64_t at = offset;
         for (const iovec& one : all) {
             memory::write(bytes, at, one.iov_len, static_cast<const char*>(one.iov_base));
@@ -426,12 +436,12 @@ int rbd_aio_writev(rbd_image_t image, const iovec* vectors, int count, uint64_t 
 }
 int rbd_aio_write_zeroes(rbd_image_t image, uint64_t offset, size_t length,
                          rbd_completion_t completion, int, int) {
-    return memory::start(image, offset, completion, [=](std::vector<char>& bytes) {
+    return memory::start(image, offset, 1, completion, [=](std::vector<char>& bytes) {
         return memory::zero(bytes, offset, length);
     });
 }
 int rbd_aio_flush(rbd_image_t image, rbd_completion_t completion) {
-    return memory::start(image, ~uint64_t{0}, completion,
+    return memory::start(image, ~uint64_t{0}, 1, completion,
                          [](const std::vector<char>&) { return ssize_t{0}; });
 }
 int rbd_aio_open(rados_ioctx_t ioctx, const char* name, rbd_image_t* image, const char* snapshot,

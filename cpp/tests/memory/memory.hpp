@@ -26,12 +26,14 @@ public:
     Hold& operator=(const Hold&) = delete;
 };
 
-// Submissions of operations at the offset (bytes) return `result`.
+// Submissions of operations on the byte at the offset return `result`.
 void refuse(uint64_t offset, int result);
-// Operations at the offset complete with `result`.
+// Operations on the byte at the offset complete with `result`.
 void spoil(uint64_t offset, int result);
 // Removes all faults.
 void forgive();
+// Returns how many operations were submitted so far, the refused ones among them.
+int submissions();
 
 // Tells every watch that its image has changed, and makes every quiesce watch quiesce and
 // unquiesce.
