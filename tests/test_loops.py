@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
+import json
 import os
 import random
+import secrets
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -43,6 +46,67 @@ def test_consecutive_loops_work(rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image
         # Ceph 14 returns what it has read, even if another client writes.
         rbd_image.invalidate_cache()
         assert asyncio.run(again(shared)) == b"%d" % i
+
+
+def set_pool(cluster: rbd.rados.Rados, pool: str, option: str, value: int) -> None:
+    request = {"prefix": "osd pool set", "pool": pool, "var": option, "val": str(value)}
+    code, _, text = cluster.mon_command(json.dumps(request), b"")
+    assert code == 0, text
+
+
+@pytest.fixture
+def stuck_image(rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx) -> Iterator[str]:
+    """Provide an image whose data cannot be read, because the pool has too few copies."""
+    name = pool = f"stuck-{secrets.token_hex(4)}"
+    rbd_cluster.create_pool(pool)
+    with rbd_cluster.connect() as cluster:
+        rbd.RBD().create(rbd_ioctx, name, SIZE, data_pool=pool)
+        with rbd.Image(rbd_ioctx, name) as image:
+            image.write(bytes(BLOCK), 0)
+        set_pool(cluster, pool, "size", 2)
+        set_pool(cluster, pool, "min_size", 2)
+        yield name
+        set_pool(cluster, pool, "min_size", 1)
+        rbd.RBD().remove(rbd_ioctx, name)
+        cluster.delete_pool(pool)
+
+
+def test_a_call_that_blocks_the_loop_does_not_wait_for_a_later_submission(
+    rbd_cluster: Any, rbd_ioctx: rbd.rados.Ioctx, rbd_image: rbd.Image, stuck_image: str
+) -> None:
+    called: List[str] = []
+
+    async def read_or_close(image: rbd.aio.AsyncImage) -> None:
+        await image.read(0, BLOCK)
+        if called:
+            # Waits for the other task's second read.
+            called.append("close")
+            rbd_image.close()
+        else:
+            called.append("read")
+            assert len(await image.read(0, BLOCK)) == BLOCK
+
+    async def main() -> None:
+        image = rbd.aio.AsyncImage(rbd_image)
+        async with rbd.aio.open(rbd_ioctx, stuck_image) as stuck:
+            waiting: List[asyncio.Future[bytes]] = []
+            while not waiting:
+                first = asyncio.ensure_future(stuck.read(0, BLOCK))
+                done, _ = await asyncio.wait([first], timeout=1)
+                waiting += [] if done else [first]
+            # With so many in flight, the loop does not submit a read at once.
+            waiting += [asyncio.ensure_future(stuck.read(0, BLOCK)) for _ in range(9)]
+            tasks = [asyncio.ensure_future(read_or_close(image)) for _ in range(2)]
+            await asyncio.sleep(0)
+            # The loop gets both results at once.
+            time.sleep(0.5)
+            await asyncio.gather(*tasks)
+            assert called == ["read", "close"]
+            with rbd_cluster.connect() as cluster:
+                set_pool(cluster, stuck_image, "min_size", 1)
+            assert await asyncio.gather(*waiting) == [bytes(BLOCK)] * 10
+
+    asyncio.run(main())
 
 
 class Interrupted(asyncio.SelectorEventLoop):

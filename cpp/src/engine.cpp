@@ -20,21 +20,17 @@ Queue::~Queue() {
     ::close(descriptor_);
 }
 
-void Queue::push(Item* item) noexcept {
-    Item* head = head_.load(std::memory_order_relaxed);
+Item* Queue::put(std::atomic<Item*>& list, Item* item) noexcept {
+    Item* head = list.load(std::memory_order_relaxed);
     do {
         item->next_ = head;
-    } while (!head_.compare_exchange_weak(head, item, std::memory_order_seq_cst,
-                                          std::memory_order_relaxed));
-    if (abandoned_.load(std::memory_order_seq_cst)) {
-        pass_on();
-    } else if (head == nullptr && resting_.exchange(false, std::memory_order_seq_cst)) {
-        wake();
-    }
+    } while (!list.compare_exchange_weak(head, item, std::memory_order_seq_cst,
+                                         std::memory_order_relaxed));
+    return head;
 }
 
-Item* Queue::take() noexcept {
-    Item* newest = head_.exchange(nullptr, std::memory_order_seq_cst);
+Item* Queue::take_all(std::atomic<Item*>& list) noexcept {
+    Item* newest = list.exchange(nullptr, std::memory_order_seq_cst);
     Item* oldest = nullptr;
     while (newest != nullptr) {
         Item* following = newest->next_;
@@ -43,6 +39,43 @@ Item* Queue::take() noexcept {
         newest = following;
     }
     return oldest;
+}
+
+void Queue::push(Item* item) noexcept {
+    const Item* head = put(head_, item);
+    if (abandoned_.load(std::memory_order_seq_cst)) {
+        pass_on();
+    } else if (head == nullptr && resting_.exchange(false, std::memory_order_seq_cst)) {
+        wake();
+    }
+}
+
+Item* Queue::take() noexcept {
+    return take_all(head_);
+}
+
+bool Queue::hold(Item* item) noexcept {
+    put(held_, item);
+    // It counts again once it is submitted.
+    return in_flight_.fetch_sub(1) > 1;
+}
+
+void Queue::submit_held() noexcept {
+    if (!has_held()) {
+        return;
+    }
+    Item* item = take_all(held_);
+    while (item != nullptr) {
+        Item* following = item->next_;
+        begun();
+        item->submit_held();
+        item = following;
+    }
+}
+
+void Queue::ended() noexcept {
+    in_flight_.fetch_sub(1);
+    submit_held();
 }
 
 void Queue::acknowledge() noexcept {
@@ -166,12 +199,14 @@ void Operation::begin(QueuePointer queue, std::shared_ptr<Handle> handle) {
     handle->enter();
     handle_ = std::move(handle);
     queue_ = std::move(queue);
+    queue_->begun();
     result_.store(0, std::memory_order_relaxed);
     left_ = false;
     complete_.store(false, std::memory_order_relaxed);
 }
 
 void Operation::withdraw() noexcept {
+    queue_->ended();
     queue_.reset();
     finish();
 }
@@ -191,6 +226,7 @@ void Operation::completed(ssize_t result) noexcept {
     }
     complete_.store(true, std::memory_order_release);
     queue->push(this);
+    queue->ended();
 }
 
 void Operation::finish() noexcept {

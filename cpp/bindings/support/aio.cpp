@@ -29,6 +29,16 @@ using Queue = engine::QueuePointer;
 // limit of time, so a separate thread asks.
 struct Transfer final : LoopOperation {
     void submit(const Queue& queue) {
+        // Writes would not gain by being held.
+        if (!writes && done == 0 && length <= large_read && queue->holds()) {
+            const ImageState& state = *image->state();
+            require(*state.functions);
+            begin<detail::ImageIo>(queue, image->state(), state);
+            if (!queue->hold(this)) {
+                without_gil([&] { queue->submit_held(); });
+            }
+            return;
+        }
         without_gil([&] {
             if (done == 0 && (writes || length > large_read)) {
                 const uint64_t end = offset + std::min(length, UINT64_MAX - offset);
@@ -46,6 +56,11 @@ struct Transfer final : LoopOperation {
                 aio::read(*this, queue, *image, data + done, offset + done, part, flags);
             }
         });
+    }
+    void submit_held() noexcept override {
+        const auto& state = static_cast<const ImageState&>(*handle());
+        submit_begun<detail::ImageIo>(
+            state, [&](abi::rbd_completion_t made) { return call(state, made); });
     }
     // Submits a read whose length may not fit into memory, if the image has less data than that.
     void submit_huge(const Queue& queue) {

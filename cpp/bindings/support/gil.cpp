@@ -27,6 +27,9 @@ const int fork_watch = pthread_atfork(nullptr, nullptr, [] { under_way.store(0);
 // The question that this thread is answering.
 thread_local Question* asked = nullptr;
 
+// The queue that holds operations of this thread.
+thread_local engine::Queue* holding = nullptr;
+
 thread_local std::shared_ptr<Cancellation> heeded;
 
 // Calls `take`, which takes the GIL. If the interpreter is gone, CPython ends the thread by
@@ -69,6 +72,19 @@ Answering::~Answering() {
     asked = outer_;
 }
 
+Holding::Holding(engine::Queue& queue) noexcept
+    : queue_(queue), outer_(std::exchange(holding, &queue)) {
+    queue_.start_holding();
+}
+
+Holding::~Holding() {
+    queue_.stop_holding();
+    if (queue_.has_held()) {
+        without_gil([] {});
+    }
+    holding = outer_;
+}
+
 UnderWay::UnderWay() noexcept {
     under_way.fetch_add(1, std::memory_order_relaxed);
 }
@@ -86,6 +102,9 @@ void UnderWay::pause(const std::function<void()>& body) {
 GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
     if (asked != nullptr) {
         asked->go_on();
+    }
+    if (holding != nullptr) {
+        holding->submit_held();
     }
     under_way.fetch_add(1, std::memory_order_relaxed);
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include <rbdxx/engine.hpp>
 #include <rbdxx/handle.hpp>
 
 namespace rbdxx::python {
@@ -40,6 +41,20 @@ public:
 
 private:
     Question* const outer_;
+};
+
+// While it lives, the queue holds operations of this thread. Each call without the GIL submits them
+// first, because it may wait for them; the end submits the rest.
+class Holding {
+public:
+    explicit Holding(engine::Queue& queue) noexcept;
+    ~Holding();
+    Holding(const Holding&) = delete;
+    Holding& operator=(const Holding&) = delete;
+
+private:
+    engine::Queue& queue_;
+    engine::Queue* const outer_;
 };
 
 // Counts a thread without the GIL that is in a call, for let_calls_end().

@@ -82,6 +82,7 @@ void LoopQueue::drain() {
 }
 
 void LoopQueue::deliver(engine::Item* completed) {
+    const Holding holding(*queue_);
     while (completed != nullptr) {
         // If a handler raised while a future schedules its callbacks, the future would lose them,
         // and its waiters would wait forever. Between two futures a handler does no harm.

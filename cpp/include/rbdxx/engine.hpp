@@ -38,6 +38,8 @@ public:
 
     // Called by a thread that takes items of several kinds from one queue. May destroy the item.
     virtual void deliver() noexcept {}
+    // Submits an operation that Queue::hold() has kept. Any thread may call it.
+    virtual void submit_held() noexcept {}
     // Returns the item that was pushed after this one, or null.
     Item* next() const noexcept { return next_; }
 
@@ -58,6 +60,12 @@ private:
 // must take(), because an item may have been pushed before the rest began. All of this is
 // sequentially consistent: a push that sees no rest comes before the rest, and so before that
 // take().
+//
+// How operations are submitted together: to submit one, the consumer wakes a thread of the library.
+// While many are in flight, that is saved: the consumer holds what it would submit, and the next
+// operation that completes submits it in its own thread, which is awake. An operation that is held
+// while nothing is in flight would wait: hold() looks for that after it has kept the operation, and
+// a completion looks for held ones after it has been counted, so one of the two sees the other.
 class Queue {
 public:
     // `owner` gets the items of this queue once it is abandoned. It must live as long as the queue.
@@ -83,16 +91,43 @@ public:
     // Ends a wait() of another thread.
     void wake() noexcept;
 
+    // Begins to hold operations, until stop_holding(). For the consumer's thread, as the next
+    // three.
+    void start_holding() noexcept { holding_ = true; }
+    void stop_holding() noexcept { holding_ = false; }
+    // Returns whether the next operation should be held: one in flight will complete soon.
+    bool holds() const noexcept { return holding_ && in_flight_.load() >= enough_in_flight; }
+    // Keeps an operation that has begun. Returns whether an operation in flight will submit it; if
+    // not, the caller has to call submit_held().
+    bool hold(Item* item) noexcept;
+    // Returns whether anything is held. Any thread may ask.
+    bool has_held() const noexcept { return held_.load() != nullptr; }
+    // Submits what is held. Any thread may call it.
+    void submit_held() noexcept;
+    // Counts an operation in flight.
+    void begun() noexcept { in_flight_.fetch_add(1); }
+    // Ends that count, and submits what is held.
+    void ended() noexcept;
+
     // Gives the queue up: nobody takes from it any more. The owner gets the items that are in it
     // and those that are still to come.
     void abandon() noexcept;
 
 private:
+    static constexpr int64_t enough_in_flight = 3;
+
+    // Adds to a list. Returns the item that was added last before, or null.
+    static Item* put(std::atomic<Item*>& list, Item* item) noexcept;
+    // Empties a list. Returns the items in the order in which they were added.
+    static Item* take_all(std::atomic<Item*>& list) noexcept;
     void pass_on() noexcept;
 
     const std::weak_ptr<Queue> owner_;
     std::shared_ptr<Queue> next_owner_;
     std::atomic<Item*> head_{nullptr};
+    std::atomic<Item*> held_{nullptr};
+    std::atomic<int64_t> in_flight_{0};  // those submitted, and not complete
+    bool holding_ = false;
     std::atomic<bool> abandoned_{false};
     std::atomic<bool> resting_{true};
     int descriptor_;

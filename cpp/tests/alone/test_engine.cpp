@@ -5,9 +5,15 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace engine = rbdxx::engine;
 using namespace std::chrono_literals;
@@ -21,9 +27,9 @@ bool readable(const engine::Queue& queue) {
 
 // A C library of the test, whose completions are of another kind than librbd's.
 struct Library {
-    int created = 0;
-    int released_submitted = 0;
-    int released_refused = 0;
+    std::atomic<int> created{0};
+    std::atomic<int> released_submitted{0};
+    std::atomic<int> released_refused{0};
     int refuse_creation = 0;
 };
 
@@ -76,6 +82,32 @@ public:
 std::string describe() {
     return "error asking";
 }
+
+// An operation that a queue may hold. `call(completion)` submits it.
+class Held final : public engine::Operation {
+public:
+    Held(const Library& library, std::function<void(void*)> call)
+        : library_(library), call_(std::move(call)) {}
+    void submit_or_hold(const engine::QueuePointer& queue, const std::shared_ptr<Probe>& probe) {
+        const bool holds = queue->holds();
+        begin<Kind>(queue, probe, library_);
+        if (!holds) {
+            submit_held();
+        } else if (!queue->hold(this)) {
+            queue->submit_held();
+        }
+    }
+    void submit_held() noexcept override {
+        submit_begun<Kind>(library_, [this](void* completion) {
+            call_(completion);
+            return 0;
+        });
+    }
+
+private:
+    const Library& library_;
+    const std::function<void(void*)> call_;
+};
 
 // Work whose parts the test ends.
 class Errand final : public engine::Work {
@@ -212,6 +244,90 @@ TEST_CASE("a refused submission throws the library's kind of error, and leaves n
     library.refuse_creation = 0;
     CHECK_THROWS_AS(refused(), rbdxx::ClosedError);
     CHECK(library.created == 2);
+}
+
+TEST_CASE("a held operation is submitted when another one completes, or at the end") {
+    Library library;
+    auto queue = std::make_shared<engine::Queue>();
+    auto probe = std::make_shared<Probe>();
+    std::vector<void*> submitted;
+    const auto call = [&](void* completion) { submitted.push_back(completion); };
+    std::deque<Held> operations;
+    const auto submit = [&] {
+        operations.emplace_back(library, call).submit_or_hold(queue, probe);
+        return submitted.size();
+    };
+    CHECK(submit() == 1);
+    queue->start_holding();
+    // Fewer than three are in flight, so the next one to complete may be far away.
+    CHECK(submit() == 2);
+    CHECK(submit() == 3);
+    CHECK(submit() == 3);
+    CHECK(submit() == 3);
+    CHECK(queue->has_held());
+    complete(submitted[0], 0);
+    CHECK(submitted.size() == 5);
+    CHECK_FALSE(queue->has_held());
+    CHECK(submit() == 5);
+    queue->stop_holding();
+    queue->submit_held();
+    CHECK(submitted.size() == 6);
+    CHECK(submit() == 7);
+    for (std::size_t i = 1; i < submitted.size(); ++i) {
+        complete(submitted[i], 0);
+    }
+    int taken = 0;
+    for (engine::Item* one = queue->take(); one != nullptr; one = one->next()) {
+        ++taken;
+    }
+    CHECK(taken == 7);
+}
+
+TEST_CASE("no held operation is forgotten") {
+    constexpr std::size_t count = 20000;
+    constexpr std::size_t depth = 6;
+    Library library;
+    auto queue = std::make_shared<engine::Queue>();
+    auto probe = std::make_shared<Probe>();
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<void*> submitted;
+    const auto call = [&](void* completion) {
+        std::lock_guard<std::mutex> lock(mutex);
+        submitted.push_back(completion);
+        changed.notify_one();
+    };
+    std::vector<std::thread> completing;
+    std::atomic<std::size_t> completed{0};
+    for (int i = 0; i < 2; ++i) {
+        completing.emplace_back([&] {
+            while (completed.fetch_add(1) < count) {
+                std::unique_lock<std::mutex> lock(mutex);
+                changed.wait(lock, [&] { return !submitted.empty(); });
+                void* const completion = submitted.front();
+                submitted.pop_front();
+                lock.unlock();
+                complete(completion, 0);
+            }
+        });
+    }
+    std::deque<Held> operations;
+    // Nobody ends the hold, so each one that is held needs another one to complete.
+    queue->start_holding();
+    for (std::size_t begun = 0, taken = 0; taken < count;) {
+        for (; begun < count && begun - taken < depth; ++begun) {
+            operations.emplace_back(library, call).submit_or_hold(queue, probe);
+        }
+        queue->wait_for(5s);
+        engine::Item* one = queue->take();
+        REQUIRE(one != nullptr);
+        for (; one != nullptr; one = one->next()) {
+            ++taken;
+        }
+    }
+    for (std::thread& one : completing) {
+        one.join();
+    }
 }
 
 TEST_CASE("an operation that was begun completes without a call, or is withdrawn") {
