@@ -91,9 +91,9 @@ public:
     // Ends a wait() of another thread.
     void wake() noexcept;
 
-    // Begins to hold operations, until stop_holding(). For the consumer's thread, as the next
-    // three.
+    // Begins to hold operations. For the consumer's thread, as the next three.
     void start_holding() noexcept { holding_ = true; }
+    // Ends that. What is held waits for submit_held().
     void stop_holding() noexcept { holding_ = false; }
     // Returns whether the next operation should be held: one in flight will complete soon.
     bool holds() const noexcept { return holding_ && in_flight_.load() >= enough_in_flight; }
