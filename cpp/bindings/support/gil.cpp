@@ -80,7 +80,7 @@ Holding::Holding(engine::Queue& queue) noexcept
 Holding::~Holding() {
     queue_.stop_holding();
     if (queue_.has_held()) {
-        without_gil([] {});
+        without_gil([] {});  // which submits them
     }
     holding = outer_;
 }

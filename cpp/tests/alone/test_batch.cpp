@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 
 namespace batch = rbdxx::batch;
@@ -24,6 +25,16 @@ std::vector<uint64_t> every_other(std::size_t count) {
         offsets.push_back(((i * 37) % count) * 2 * block);
     }
     return offsets;
+}
+
+// Returns the error that the plan fails with.
+rbdxx::BatchError error_of(const rbdxx::Image& image, const std::shared_ptr<batch::Plan>& plan) {
+    try {
+        run(image, plan, 4);
+    } catch (const rbdxx::BatchError& error) {
+        return error;
+    }
+    throw std::logic_error("the plan did not fail");
 }
 
 }  // namespace
@@ -93,14 +104,10 @@ TEST_CASE_FIXTURE(Place, "blocks that fail together are tried one by one") {
     for (const bool submitted : {true, false}) {
         submitted ? memory::spoil(2 * block, -EIO) : memory::refuse(2 * block, -EIO);
         std::vector<char> back(data.size());
-        try {
-            run(*image, Blocks::read(back.data(), offsets, block), 4);
-            FAIL("nothing was thrown");
-        } catch (const rbdxx::BatchError& error) {
-            CHECK(error.code() == EIO);
-            CHECK(error.index() == 2);
-            CHECK(error.offset() == 2 * block);
-        }
+        const auto error = error_of(*image, Blocks::read(back.data(), offsets, block));
+        CHECK(error.code() == EIO);
+        CHECK(error.index() == 2);
+        CHECK(error.offset() == 2 * block);
         // The others were read.
         std::copy_n(data.begin() + std::ptrdiff_t{2 * block}, block,
                     back.begin() + std::ptrdiff_t{2 * block});
@@ -111,13 +118,9 @@ TEST_CASE_FIXTURE(Place, "blocks that fail together are tried one by one") {
     memory::spoil(2 * block, -ETIMEDOUT);
     const int earlier = memory::submissions();
     std::vector<char> back(data.size());
-    try {
-        run(*image, Blocks::read(back.data(), offsets, block), 4);
-        FAIL("nothing was thrown");
-    } catch (const rbdxx::BatchError& error) {
-        CHECK(error.code() == ETIMEDOUT);
-        CHECK(error.index() == 0);
-    }
+    const auto error = error_of(*image, Blocks::read(back.data(), offsets, block));
+    CHECK(error.code() == ETIMEDOUT);
+    CHECK(error.index() == 0);
     CHECK(memory::submissions() - earlier == 1);
 }
 
@@ -125,12 +128,8 @@ TEST_CASE_FIXTURE(Place, "the first block that does not fit is reported") {
     const uint64_t end = memory::image_size;
     std::vector<char> data(3 * block, 'x');
     auto index_of = [&](const std::shared_ptr<batch::Plan>& plan) {
-        try {
-            run(*image, plan, 4);
-        } catch (const rbdxx::BatchError& error) {
-            return std::make_pair(error.code(), error.index());
-        }
-        return std::make_pair(-1, uint64_t{0});
+        const auto error = error_of(*image, plan);
+        return std::make_pair(error.code(), error.index());
     };
     const std::vector<uint64_t> whole = {end - 2 * block, end - block, end};
     CHECK(index_of(Blocks::read(data.data(), whole, block)) == std::make_pair(EINVAL, uint64_t{2}));
