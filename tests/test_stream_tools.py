@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 import rbd
 from rbd import transfer
 from rbd.transfer import extents
+from rbd.transfer.sink import Sink
+from rbd.transfer.source import Source
 from support.stream_files import apply_records, contents, make_diff, parse_diff, states
 
 MIB = 1 << 20
@@ -496,3 +498,31 @@ def test_a_digest_refuses_wrong_arguments(image: rbd.Image) -> None:
 
 def test_the_page_documents_the_banner() -> None:
     assert re.search("rbd extents digest v1", transfer.digest.__doc__ or "")
+
+
+@pytest.mark.parametrize("device", [0, 8])
+@pytest.mark.parametrize("distance", [0, 4096, 17])
+def test_the_system_copies_where_a_file_system_may_share_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: int, distance: int
+) -> None:
+    """It copies between equal places in blocks, and on file systems without a device."""
+    data = os.urandom(3 * MIB + 5)
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    copied: List[int] = []
+    real = os.copy_file_range
+
+    def copy_file_range(*arguments: Any) -> int:
+        copied.append(real(*arguments))
+        return copied[-1]
+
+    monkeypatch.setattr(os, "major", lambda _: device)
+    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    with Source(str(source)) as opened, Sink(str(tmp_path / "dest"), fsync=False) as sink:
+        sink.write(bytes(distance))
+        sink.copy(opened, 0, len(data))
+        sink.copy(opened, 1, 2)
+        assert opened.position == 0
+    assert (tmp_path / "dest").read_bytes() == bytes(distance) + data + data[1:3]
+    shared = distance % 4096 == 0 or device == 0
+    assert (sum(copied) >= len(data)) == shared

@@ -28,6 +28,8 @@ _VECTORS = 512
 # The most bytes that the system copies from file to file in one call, and that this module does.
 _SYSTEM_COPY_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
+# File systems share whole blocks of so many bytes, if they share any.
+_BLOCK_BYTES = 4096
 
 
 class Sink:
@@ -57,6 +59,8 @@ class Sink:
         self._sparse = False
         self._hole = False
         self._is_file = False
+        self._has_device = False
+        self._space: Optional[memoryview] = None
         if isinstance(dest, int):
             self._use_descriptor(dest)
         elif isinstance(dest, (str, bytes)) or hasattr(dest, "__fspath__"):
@@ -87,7 +91,9 @@ class Sink:
         if appends:
             self._base = os.lseek(self._fd, 0, os.SEEK_END)
         # A hole is only certain to read as zeroes after the end of the file.
-        self._sparse = not appends and os.fstat(self._fd).st_size <= base
+        state = os.fstat(self._fd)
+        self._sparse = not appends and state.st_size <= base
+        self._has_device = os.major(state.st_dev) != 0
         if not appends:
             os.lseek(self._fd, base, os.SEEK_SET)
 
@@ -178,18 +184,30 @@ class Sink:
         if done == length:
             return
         before, source.position = source.position, position + done
-        with memoryview(bytearray(min(length - done, _COPY_BYTES))) as space:
-            while done < length:
-                part = space[: min(length - done, len(space))]
-                source.readinto_exact(part)
-                self.write(part)
-                done += len(part)
+        if self._space is None:
+            self._space = memoryview(bytearray(_COPY_BYTES))
+        while done < length:
+            part = self._space[: min(length - done, _COPY_BYTES)]
+            source.readinto_exact(part)
+            self.write(part)
+            done += len(part)
         source.position = before
+
+    def _system_copies(self, source: Source, position: int) -> bool:
+        """Whether the file system may copy better than reads and writes do.
+
+        It may share blocks, or, without a device of its own, let a server copy. Elsewhere the
+        system copies page by page, which takes longer.
+        """
+        if not self._is_file or self.digests or source.digests:
+            return False
+        distance = source.base + position - self._base - self.position
+        return distance % _BLOCK_BYTES == 0 or not self._has_device
 
     def _copy_by_system(self, source: Source, position: int, length: int) -> int:
         """Copy as much as the system can copy from file to file. Return the number of bytes."""
         done = 0
-        if self._is_file and not self.digests and not source.digests:
+        if self._system_copies(source, position):
             self._fill_hole()
             while done < length:
                 step = min(length - done, _SYSTEM_COPY_BYTES)
