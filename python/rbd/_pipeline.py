@@ -20,9 +20,10 @@ CACHED_PIECE = 256 << 10
 # The memory for operations in flight, in bytes. It bounds a transfer, for any size of the image.
 # More memory is not faster, and librbd needs as much again for its own buffers.
 MEMORY = 10 << 20
-QUEUE_DEPTH = 32
 # The same for writes. librbd copies their data.
 WRITE_MEMORY = 10 << 20
+# Small writes to a few objects wait for the object map of each; more of them reach more objects.
+QUEUE_DEPTH = 128
 # One operation reads extents of an object that have at most this many bytes between them.
 GAP = 16 << 10
 # The longest time that one wait delays a signal, in milliseconds.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 
-from .. import _pipeline, library_info
-from .._core import Image
+from .. import _pipeline
+from .._core import RBD, Image
 from .._opened import Opened
 from . import formats
 from .arguments import check_choice, check_image, check_options, check_stream, checked_name
@@ -145,7 +145,7 @@ def write_diff(
         protected=protected,
     )
     # As the command of the loaded librbd's release writes it, to the byte.
-    old = library_info().version < (1, 18, 0)
+    old = RBD().version() < (1, 18, 0)
     length = formats.OLD_PROTECTION_LENGTH if old else formats.PROTECTION_LENGTH
     sink.write(formats.diff_header(version, header, length))
     describe = formats.extent_header(version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 
 from .. import _pipeline, exceptions
 from .._core import Image, constants, supports
@@ -16,9 +15,11 @@ if TYPE_CHECKING:
     ExtentTuple = Tuple[int, int, bool]
     Found = Iterable[ExtentTuple]
 
-# The bytes of the image that one diff covers. Its extents fit into memory, and the next diff is
+# The bytes of the image that one diff covers. Its extents fit into memory, and the next diffs are
 # made while they are read.
 WINDOW = 1 << 30
+# The number of diffs that are made at once. One of few objects is mostly waiting.
+_DIFFS = 4
 # The same for a diff of the object maps. It reports whole objects, and reads its maps again each
 # time.
 MAP_WINDOW = 256 << 30
@@ -101,20 +102,21 @@ class _Differ:
             found += self._before.diff(start, end - start, whole_object=True, merge=True)
         return sorted(found)
 
-    def _diff(self, start: int, end: int) -> Found:
+    def find(self, start: int, end: int) -> Found:
+        """Return the extents of a region."""
         found = self._find(start, end, self._from, whole_object=self._whole_object)
         return sorted(found) if self._sorts else found
 
-    def pieces(self, size: int) -> Iterator[Found]:
-        """Return the extents of the first `size` bytes."""
+    def regions(self, size: int) -> Iterator[Tuple[int, int]]:
+        """Return the (start, end) regions of the first `size` bytes that are to be searched."""
         for start in range(0, size, self._outer):
             end = min(start + self._outer, size)
             if not self._narrows:
-                yield self._diff(start, end)
+                yield start, end
                 continue
             for first, last in _stretches(self._objects(start, end), start, end, self._period):
                 for at in range(first, last, self._window):
-                    yield self._diff(at, min(at + self._window, last))
+                    yield at, min(at + self._window, last)
 
 
 class Ends:
@@ -165,12 +167,13 @@ def changed(
     """Return the (offset, length, exists) extents of the first `size` bytes that changed.
 
     from_snapshot: the snapshot since which they changed. ordered: sort by offset; librbd reports
-    the extents of a striped image object by object. The diff of a window is made while the previous
+    the extents of a striped image object by object. The diffs of the next windows are made while
     one is in use. The windows bound the memory.
     """
     with _at(image, from_snapshot if size > WINDOW else None) as before:
-        pieces = _Differ(image, before, from_snapshot, whole_object, ordered).pieces(size)
-        yield from _ahead(pieces) if size > WINDOW else itertools.chain.from_iterable(pieces)
+        differ = _Differ(image, before, from_snapshot, whole_object, ordered)
+        found = _ahead if size > WINDOW else _in_turn
+        yield from found(differ, differ.regions(size))
 
 
 @contextlib.contextmanager
@@ -187,29 +190,41 @@ def _at(image: Image, snapshot: Optional[str]) -> Iterator[Optional[Image]]:
             again.close()
 
 
-def _ahead(pieces: Iterator[Found]) -> Iterator[ExtentTuple]:
-    """Yield the extents of the pieces. A thread makes the next piece meanwhile."""
+def _in_turn(differ: _Differ, regions: Iterator[Tuple[int, int]]) -> Iterator[ExtentTuple]:
+    """Return the extents of the regions."""
+    for start, end in regions:
+        yield from differ.find(start, end)
+
+
+def _ahead(differ: _Differ, regions: Iterator[Tuple[int, int]]) -> Iterator[ExtentTuple]:
+    """As _in_turn(). Threads find the extents of the next regions meanwhile."""
     import threading  # these take a while, and small images do not need them
     from queue import Queue
 
-    ready: Queue[Union[Found, BaseException, None]] = Queue(maxsize=2)
+    # In the order of the regions. Each gets its extents, an exception, or None after the last.
+    answers: Queue[Queue[Union[Found, BaseException, None]]] = Queue(maxsize=_DIFFS)
+    taking = threading.Lock()
     stopped = threading.Event()
 
     def work() -> None:
-        try:
-            for piece in pieces:
-                if stopped.is_set():
-                    return
-                ready.put(piece)
-            ready.put(None)
-        except BaseException as error:
-            ready.put(error)
+        region: Optional[Tuple[int, int]] = (0, 0)
+        while region is not None:
+            answer: Queue[Union[Found, BaseException, None]] = Queue()
+            try:
+                with taking:
+                    answers.put(answer)
+                    region = None if stopped.is_set() else next(regions, None)
+                answer.put(None if region is None else differ.find(*region))
+            except BaseException as error:
+                answer.put(error)
+                return
 
-    thread = threading.Thread(target=work, name="rbd-diff", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=work, name="rbd-diff", daemon=True) for _ in range(_DIFFS)]
     try:
+        for thread in threads:
+            thread.start()
         while True:
-            found = ready.get()
+            found = answers.get().get()
             if found is None:
                 return
             if isinstance(found, BaseException):
@@ -217,11 +232,12 @@ def _ahead(pieces: Iterator[Found]) -> Iterator[ExtentTuple]:
             yield from found
     finally:
         stopped.set()
-        while thread.is_alive():
-            # A put() may be waiting for room.
-            if not ready.empty():
-                ready.get()
-            thread.join(0.01)
+        for thread in threads:
+            while thread.is_alive():
+                # A put() may be waiting for room.
+                if not answers.empty():
+                    answers.get()
+                thread.join(0.01)
 
 
 def own(image: Image, size: int, queue_depth: int) -> Iterator[ExtentTuple]:
