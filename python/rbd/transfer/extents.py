@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 
 from .. import _pipeline, exceptions
@@ -10,7 +11,7 @@ from .._core import Image, constants, supports
 # Importing typing takes long: see rbd/__init__.py.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Iterator, List, Optional, Tuple, Union
+    from typing import Any, Deque, Iterable, Iterator, List, Optional, Tuple, Union
 
     ExtentTuple = Tuple[int, int, bool]
     Found = Iterable[ExtentTuple]
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 # The bytes of the image that one diff covers. Its extents fit into memory, and the next diffs are
 # made while they are read.
 WINDOW = 1 << 30
-# The number of diffs that are made at once. One of few objects is mostly waiting.
-_DIFFS = 4
 # The same for a diff of the object maps. It reports whole objects, and reads its maps again each
 # time.
 MAP_WINDOW = 256 << 30
+# The number of diffs that are made at once. One of few objects is mostly waiting.
+_DIFFS = 4
 # This many unchanged objects (or sets of striped objects) between two changed ones cost less to
 # read than another diff.
 _GAP_PERIODS = 4
@@ -201,42 +202,39 @@ def _ahead(differ: _Differ, regions: Iterator[Tuple[int, int]]) -> Iterator[Exte
     import threading  # these take a while, and small images do not need them
     from queue import Queue
 
-    # In the order of the regions. Each gets its extents, an exception, or None after the last.
-    answers: Queue[Queue[Union[Found, BaseException, None]]] = Queue(maxsize=_DIFFS)
-    taking = threading.Lock()
-    stopped = threading.Event()
+    # Each region goes to a thread with a queue for its extents, or for an exception.
+    wanted: Queue[Any] = Queue()
+    answers: Deque[Queue[Union[Found, BaseException]]] = collections.deque()
 
     def work() -> None:
-        region: Optional[Tuple[int, int]] = (0, 0)
-        while region is not None:
-            answer: Queue[Union[Found, BaseException, None]] = Queue()
+        for region, answer in iter(wanted.get, None):
             try:
-                with taking:
-                    answers.put(answer)
-                    region = None if stopped.is_set() else next(regions, None)
-                answer.put(None if region is None else differ.find(*region))
+                answer.put(differ.find(*region))
             except BaseException as error:
                 answer.put(error)
-                return
+
+    def ask() -> None:
+        region = next(regions, None)
+        if region is not None:
+            answers.append(Queue())
+            wanted.put((region, answers[-1]))
 
     threads = [threading.Thread(target=work, name="rbd-diff", daemon=True) for _ in range(_DIFFS)]
     try:
         for thread in threads:
             thread.start()
-        while True:
-            found = answers.get().get()
-            if found is None:
-                return
+            ask()
+        while answers:
+            found = answers.popleft().get()
             if isinstance(found, BaseException):
                 raise found
+            ask()
             yield from found
     finally:
-        stopped.set()
+        for _ in threads:
+            wanted.put(None)
         for thread in threads:
             while thread.is_alive():
-                # A put() may be waiting for room.
-                if not answers.empty():
-                    answers.get()
                 thread.join(0.01)
 
 
